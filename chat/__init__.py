@@ -1,0 +1,1 @@
+"""Fourbit Chat: one message's way from the browser to the model and back."""

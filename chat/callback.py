@@ -1,0 +1,134 @@
+"""The heart: one message in, the reply so far out, again and again.
+
+    message, history, system prompt
+      -> conversation.rebuild     clean messages
+      -> conversation.fit         prompt ids that fit the window
+      -> gate                     a place in line
+      -> engine.generate          ids, from a worker thread
+      -> tokens.decoder           text, a piece at a time
+      -> Update                   the reply so far
+
+It is an async generator, so whoever consumes it cancels by closing it: Stop, a
+closed tab, Ctrl-C and an error all run the same `finally` blocks down to the
+engine. It knows no page; see `chat.page` for how Gradio uses it.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from chat.conversation import Prompt, fit, rebuild
+from chat.engines import Engine
+from chat.gate import Gate
+from chat.sampling import Sampling
+from chat.tokens import Tokens
+from prompts import PromptFormat
+
+#: Seconds between two updates of one reply. A browser shows no more, and each
+#: costs the server 1 to 2 ms; what is written meanwhile comes with the next.
+INTERVAL = 0.04
+
+BLANK_LINES = re.compile(r"\s*\n")
+
+
+@dataclass(frozen=True)
+class Update:
+    """Where one reply stands."""
+
+    state: Literal["waiting", "reading", "writing", "finished", "length"]
+    #: The whole reply so far.
+    text: str = ""
+    #: How many people come first, while waiting.
+    place: int = 0
+    prompt_tokens: int = 0
+    #: How many of the oldest turns did not fit the window.
+    dropped_turns: int = 0
+    #: How many tokens were written, without the one that ends the reply.
+    tokens: int = 0
+    #: Seconds from the first of them to the last.
+    seconds: float = 0.0
+
+
+class Chat:
+    """A model ready to chat: engine, tokenizer, prompt format and the gate to them."""
+
+    def __init__(self, engine: Engine, tokens: Tokens, format: PromptFormat, gate: Gate) -> None:
+        self.engine = engine
+        self.gate = gate
+        self._tokens = tokens
+        self._format = format
+
+    async def reply(
+        self, message: Any, history: Any, system_prompt: Any, sampling: Sampling
+    ) -> AsyncGenerator[Update]:
+        """Answer `message`; see `conversation.rebuild` for what may be passed.
+
+        Raises:
+            RequestError: it cannot be answered, and cost nothing.
+            EngineError: the model failed on the way; the text so far stands.
+        """
+        # In a thread, since a long history would hold up everyone else's replies.
+        prompt = await asyncio.to_thread(self._compose, message, history, system_prompt, sampling)
+        with self.gate.enter() as ticket:
+            while ticket.place:
+                yield Update("waiting", place=ticket.place)
+                await ticket.wait()
+            async with aclosing(self._answer(prompt, sampling)) as updates:
+                async for update in updates:
+                    yield update
+
+    def _compose(
+        self, message: Any, history: Any, system_prompt: Any, sampling: Sampling
+    ) -> Prompt:
+        return fit(
+            rebuild(history, message, system_prompt),
+            self._format,
+            self._tokens,
+            window=self.engine.window,
+            max_new_tokens=sampling.max_new_tokens,
+        )
+
+    async def _answer(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Update]:
+        decoder = self._tokens.decoder()
+        text, ended, first = "", False, 0.0
+        update = Update(
+            "reading", prompt_tokens=len(prompt.ids), dropped_turns=prompt.dropped_turns
+        )
+        yield update
+        async with aclosing(self.engine.generate(prompt.ids, sampling)) as batches:
+            async for ids in batches:
+                now = time.monotonic()
+                first = first or (now if ids else 0.0)
+                written = [id for id in ids if id not in self.engine.stop_ids]
+                ended = ended or len(written) < len(ids)
+                text += decoder.push(written)
+                update = replace(
+                    update,
+                    state="writing" if first else "reading",
+                    text=tidy(text),
+                    tokens=update.tokens + len(written),
+                    seconds=now - first if first else 0.0,
+                )
+                yield update
+                if ids:
+                    await asyncio.sleep(INTERVAL)
+        cut = not ended and update.tokens >= sampling.max_new_tokens
+        yield replace(update, state="length" if cut else "finished")
+
+
+def tidy(text: str) -> str:
+    """Strip what is stray around a reply, and nothing inside it.
+
+    Stray are blank lines and the one space that the prompt's last mark leaves
+    before a reply, and white space after it. The indentation of code and lists
+    is not, nor is that of the first line if it is more than that one space.
+    """
+    blank = BLANK_LINES.match(text)
+    text = text[blank.end() :] if blank else text
+    if text[:1] == " " and text[1:2] != " ":
+        text = text[1:]
+    return text.rstrip()

@@ -1,0 +1,33 @@
+"""Engines: what runs a model. They take token ids and give token ids, and know no text."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+from chat.sampling import Sampling
+
+
+class Engine(Protocol):
+    """One loaded model."""
+
+    #: How many replies it writes at once.
+    parallel: int
+    #: Most tokens that a prompt and its reply may have together.
+    window: int
+    #: The ids that end a reply.
+    stop_ids: frozenset[int]
+
+    def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
+        """Continue `prompt` (token ids), giving what is ready as it gets ready.
+
+        Ends after one of `stop_ids` (which is given too) or after
+        `sampling.max_new_tokens`. While the prompt is being read an empty list
+        comes now and then. Closing the generator ends the work within one token.
+
+        Raises:
+            EngineError: the model failed; the engine is ready for the next prompt.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the worker back; the engine cannot be used afterwards."""
+        ...

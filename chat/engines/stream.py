@@ -1,0 +1,72 @@
+"""The bridge from a worker thread to the event loop, one for each request."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+
+#: Seconds after which a consumer hears that there is nothing yet. A closed tab
+#: is only noticed when something is sent to it.
+TICK = 0.5
+
+
+class StreamClosed(Exception):
+    """Raised in the worker: nobody wants the rest of this reply."""
+
+
+class TokenStream:
+    """Token ids from one worker thread to one consumer on the running event loop."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._ids: deque[int] = deque()
+        self._ended = False
+        self._error: Exception | None = None
+
+    def put(self, id: int) -> None:
+        """Hand one id over (worker).
+
+        Raises:
+            StreamClosed: the consumer is gone.
+        """
+        self.check()
+        self._ids.append(id)
+        self._notify()
+
+    def check(self) -> None:
+        """Raise StreamClosed if the consumer is gone (worker)."""
+        if self.closed:
+            raise StreamClosed
+
+    def end(self, error: Exception | None = None) -> None:
+        """Tell the consumer that this was all, or why it was (worker)."""
+        self._error = error
+        self._ended = True
+        self._notify()
+
+    def _notify(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._wake.set)
+        except RuntimeError:  # the event loop is closed, and the consumer with it
+            self.closed = True
+
+    async def batches(self) -> AsyncGenerator[list[int]]:
+        """Yield what is ready, or an empty list after each `TICK` without any (consumer)."""
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(TICK):
+                        await self._wake.wait()
+                self._wake.clear()
+                ended = self._ended  # before the ids: the worker sets it after them
+                ids = [self._ids.popleft() for _ in range(len(self._ids))]
+                if ids or not ended:
+                    yield ids
+                if ended:
+                    if self._error:
+                        raise self._error
+                    return
+        finally:
+            self.closed = True

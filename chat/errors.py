@@ -1,0 +1,63 @@
+"""Everything that can go wrong, as one small tree.
+
+    ChatError
+    ├── SettingsError        a flag or variable has an unusable value
+    ├── ModelError           the model cannot be found, fetched or loaded
+    ├── RequestError         this request cannot be answered; the next one can
+    │   ├── BadRequest       a message or a control has an unusable value
+    │   ├── TooLong          a message is larger than the model can read
+    │   └── QueueFull        too many people are waiting
+    └── EngineError          the model failed while it was working
+        └── OutOfMemory      ... because the conversation did not fit
+
+Each is raised where it is known, and its text is one plain sentence (or two)
+for the person who caused it: the edges (page, terminal) show it as it is. It
+never holds a path that the person did not name, a secret, or their message.
+"""
+
+import traceback
+
+
+class ChatError(Exception):
+    """The root: str() of it may be shown to anyone."""
+
+
+class SettingsError(ChatError):
+    """A flag or an environment variable has an unusable value."""
+
+
+class ModelError(ChatError):
+    """The model cannot be found, fetched or loaded."""
+
+
+class RequestError(ChatError):
+    """One request cannot be answered; nothing was generated for it."""
+
+
+class BadRequest(RequestError):
+    """A message or a control has an unusable value."""
+
+
+class TooLong(RequestError):
+    """A message is larger than the model can read."""
+
+
+class QueueFull(RequestError):
+    """Too many people are waiting already."""
+
+
+class EngineError(ChatError):
+    """The model failed while it was working."""
+
+
+class OutOfMemory(EngineError):
+    """The model ran out of memory while it was working."""
+
+
+def describe(error: BaseException) -> str:
+    """Return what the log may say of an unforeseen error: its type and where it happened.
+
+    Not its text, which can quote what someone wrote.
+    """
+    where = "".join(traceback.format_tb(error.__traceback__))
+    return f"{type(error).__name__} at\n{where}"

@@ -1,0 +1,261 @@
+"""The page: a Gradio ChatInterface around `Chat.reply`, and its API endpoint `/chat`."""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import gradio as gr
+
+from chat import status
+from chat.callback import Chat
+from chat.conversation import clean, text_of
+from chat.errors import ChatError, describe
+from chat.sampling import MAX_NEW_TOKENS, Sampling
+from chat.settings import Settings
+from prompts import PromptError
+
+TITLE = "Fourbit Chat"
+CSS = """
+#status { min-height: 1.6em; }
+#status p { color: var(--body-text-color); opacity: 0.75; font-size: var(--text-sm); margin: 0 4px; }
+footer { display: none !important; }
+"""
+PLACEHOLDER = "**Say something.** Shift + Enter starts a new line."
+
+UNEXPECTED = "Something went wrong on the server. Please try again."
+
+log = logging.getLogger(__name__)
+
+History = list[dict[str, Any]]
+
+
+def _control(name: str, ends: tuple[float, float], step: float, value: float) -> gr.Slider:
+    """Return the slider of one field of `Sampling`."""
+    field = Sampling.model_fields[name]
+    slider = gr.Slider(*ends, value, step=step, label=field.title, info=field.description)
+    # Leave the checking to Sampling, which has a sentence for everything that can be wrong.
+    slider.preprocess = lambda value: value
+    return slider
+
+
+def build(chat: Chat, settings: Settings) -> "Page":
+    """Return the page; `launch` serves it."""
+    longest = min(MAX_NEW_TOKENS, chat.engine.window // 2)
+    start = settings.sampling().model_copy(
+        update={"max_new_tokens": min(settings.max_new_tokens, longest)}
+    )
+    controls = [
+        gr.Textbox(settings.system_prompt, label="System prompt", lines=2, max_lines=8),
+        _control("max_new_tokens", (1, longest), 1, start.max_new_tokens),
+        _control("temperature", (0, 2), 0.05, start.temperature),
+        _control("top_p", (0.01, 1), 0.01, start.top_p),
+        _control("top_k", (0, 1000), 1, start.top_k),
+        _control("repetition_penalty", (1, 2), 0.01, start.repetition_penalty),
+    ]
+
+    async def respond(
+        message: str,
+        history: History,
+        system_prompt: str,
+        max_new_tokens: int,
+        temperature: float,
+        top_p: float,
+        top_k: int,
+        repetition_penalty: float,
+    ) -> AsyncGenerator[tuple[str, str]]:
+        """Answer one message: yields the reply so far, and the line under the chat."""
+        text = ""
+        try:
+            sampling = Sampling.checked(
+                max_new_tokens=max_new_tokens,
+                temperature=temperature,
+                top_p=top_p,
+                top_k=top_k,
+                repetition_penalty=repetition_penalty,
+            )
+            async with aclosing(chat.reply(message, history, system_prompt, sampling)) as updates:
+                async for update in updates:
+                    text = update.text
+                    yield text, status.line(update)
+        except (ChatError, PromptError) as error:
+            yield text, status.failed(str(error))
+            raise gr.Error(str(error), print_exception=False) from None
+        except Exception as error:
+            log.error("%s", describe(error))
+            yield text, status.failed(UNEXPECTED)
+            raise gr.Error(UNEXPECTED, print_exception=False) from None
+
+    return Page(respond, controls)
+
+
+class Page(gr.ChatInterface):
+    """A ChatInterface with events of its own.
+
+    Gradio's own chain of events cannot stop an edited turn, leaves the text box
+    locked when one fails, and forgets a message that is refused. Here sending,
+    retrying and editing are one chain: prepare, run, settle.
+    """
+
+    def __init__(self, respond: Any, controls: list[gr.components.Component]) -> None:
+        with gr.Blocks():  # components need a parent, until the page renders them
+            self.status = gr.Markdown(render=False, elem_id="status", container=False)
+        super().__init__(
+            respond,
+            title=TITLE,
+            chatbot=gr.Chatbot(
+                show_label=False,
+                editable="user",
+                placeholder=PLACEHOLDER,
+                buttons=["copy"],
+                allow_tags=False,
+                scale=1,
+            ),
+            textbox=gr.Textbox(
+                placeholder="Type a message…",
+                label="Message",
+                max_lines=12,
+                submit_btn=True,
+                stop_btn=True,
+                autofocus=True,
+                scale=7,
+            ),
+            additional_inputs=controls,
+            additional_inputs_accordion=gr.Accordion("Settings", open=False),
+            additional_outputs=[self.status],
+            api_name="chat",
+            concurrency_limit=None,  # the gate decides, for page and API together
+            analytics_enabled=False,
+            flagging_mode="never",
+        )
+
+    def _render_footer(self) -> None:
+        self.status.render()
+        super()._render_footer()
+
+    def _setup_events(self) -> None:
+        prepared = [self.chatbot, self.chatbot_state, self.saved_input, self.textbox]
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        runs = []
+        for event in (
+            self.textbox.submit(
+                self._send, [self.textbox, self.chatbot], prepared, queue=False, **quiet
+            ),
+            self.chatbot.retry(self._retry, [self.chatbot], prepared, queue=False, **quiet),
+            self.chatbot.edit(self._edit, [self.chatbot], prepared, queue=False, **quiet),
+        ):
+            running = event.then(
+                self._run,
+                [self.saved_input, self.chatbot_state, *self.additional_inputs],
+                [self.null_component, self.chatbot, *self.additional_outputs],
+                concurrency_limit=None,
+                **quiet,
+            )
+            # Gradio runs `then` after a success and after Stop, but not after a failure.
+            for after in (running.then, running.failure):
+                after(
+                    self._settle,
+                    [self.chatbot, self.status, self.saved_input],
+                    [self.chatbot, self.chatbot_state, self.status, self.textbox],
+                    queue=False,
+                    **quiet,
+                )
+            runs.append(running)
+        self.textbox.stop(None, None, None, cancels=runs, api_visibility="private")
+        self.chatbot.undo(
+            self._undo,
+            [self.chatbot],
+            [self.chatbot, self.chatbot_state, self.textbox, self.status],
+            queue=False,
+            **quiet,
+        )
+        self.chatbot.clear(
+            lambda: ([], [], ""),
+            None,
+            [self.chatbot, self.chatbot_state, self.status],
+            queue=False,
+            **quiet,
+        )
+        self.fake_api_btn.click(
+            self._api_wrapper(self.fn, self._stream_fn),
+            [self.textbox, self.chatbot_state, *self.additional_inputs],
+            [self.api_response, self.chatbot_state, *self.additional_outputs],
+            api_name=self.api_name,
+            concurrency_limit=None,
+            postprocess=False,
+        )
+
+    def _send(self, message: str, history: History) -> tuple[Any, ...]:
+        return self._prepared(message or "", history)
+
+    def _retry(self, history: History) -> tuple[Any, ...]:
+        history, message = self._pop_last_user_message(history)
+        return self._prepared(message, history)
+
+    def _edit(self, history: History, edited: gr.EditData) -> tuple[Any, ...]:
+        index = edited.index[0] if isinstance(edited.index, (list, tuple)) else edited.index
+        return self._prepared(str(edited.value), history, history[:index])
+
+    def _prepared(
+        self, message: str, history: History, before: History | None = None
+    ) -> tuple[Any, ...]:
+        """Show the message at once, and Stop in place of the send button."""
+        textbox = gr.Textbox("", interactive=False, submit_btn=False, stop_btn=True)
+        message = clean(message)
+        if not message.strip():
+            return history, history, "", textbox
+        before = history if before is None else before
+        return [*before, {"role": "user", "content": message}], before, message, textbox
+
+    async def _run(
+        self, message: str, history: History, *values: Any
+    ) -> AsyncGenerator[tuple[Any, ...]]:
+        """Run the callback for the page, where an error must not cover the conversation."""
+        if not message:
+            gr.Warning("Please write a message first.", title="Nothing to send")
+            return
+        try:
+            async with aclosing(self._stream_fn(message, history, *values)) as updates:
+                async for update in updates:
+                    yield update
+        except gr.Error as error:
+            gr.Warning(error.message, title="Not answered")
+
+    def _settle(self, history: History, last: str, message: str) -> tuple[Any, ...]:
+        """Unlock the text box; a message without any answer goes back into it."""
+        textbox = gr.Textbox(interactive=True, submit_btn=True, stop_btn=False)
+        last = status.stopped(last or "")
+        if status.unanswered(last) and not _last_reply(history):
+            history, _ = self._pop_last_user_message(history)
+            textbox = gr.Textbox(message, interactive=True, submit_btn=True, stop_btn=False)
+        return history, history, last, textbox
+
+    def _undo(self, history: History) -> tuple[Any, ...]:
+        history, message = self._pop_last_user_message(history)
+        return history, history, message, ""
+
+
+def _last_reply(history: History) -> str:
+    """Return the text of the last message if it is an assistant's."""
+    if not history or history[-1]["role"] != "assistant":
+        return ""
+    return text_of(history[-1]["content"]).strip()
+
+
+def launch(page: Page, settings: Settings, *, block: bool = True) -> str:
+    """Serve the page and return its address; nothing is public unless `share` is set."""
+    page.queue(api_open=False, max_size=settings.max_waiting + 64)
+    _, url, _ = page.launch(
+        share=settings.share,
+        auth=settings.logins(),
+        server_name=settings.server_name,
+        server_port=settings.server_port,
+        max_threads=settings.max_waiting + 64,
+        max_file_size="1kb",
+        run_history=False,
+        enable_monitoring=False,
+        footer_links=[],
+        css=CSS,
+        prevent_thread_lock=not block,
+    )
+    return str(url)

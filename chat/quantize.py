@@ -1,0 +1,145 @@
+"""From files to a model in 4 bits: bitsandbytes NF4 (Dettmers et al., QLoRA, 2023).
+
+A folder is quantized while it loads. A GGUF file is unpacked and quantized
+once; the 4-bit result is kept in the cache, so that the next start converts
+nothing.
+"""
+
+import json
+import logging
+import shutil
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+import transformers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GgufConfig,
+    PreTrainedModel,
+)
+
+from chat.errors import ModelError
+
+#: Bytes of memory for each byte of 16-bit weights, once they are 4-bit: a
+#: quarter, the 16-bit embeddings, and room to work in.
+SHARE_IN_4_BIT = 0.4
+#: Bytes of 16-bit weights for each byte of a GGUF file, at its usual 4.5 bits.
+UNPACKED = 3.6
+
+
+def load(source: Path, cache: Path) -> tuple[Any, PreTrainedModel]:
+    """Return the tokenizer and the 4-bit model of a folder or GGUF file.
+
+    Raises:
+        ModelError: the files cannot be used, or the memory does not suffice.
+    """
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        folder = _converted(source, cache) if source.suffix == ".gguf" else source
+        _check_memory(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        return tokenizer, _load_4_bit(folder)
+    except (torch.OutOfMemoryError, MemoryError):
+        raise ModelError(
+            "There is not enough memory to load this model. Choose a smaller one with --model."
+        ) from None
+    except (ValueError, OSError, KeyError, RuntimeError, ImportError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" in str(error):
+            raise ModelError("There is not enough memory to load this model.") from None
+        raise ModelError(
+            f"The model could not be loaded: {type(error).__name__}: {_first_line(error)}"
+        ) from error
+
+
+def compute_dtype() -> torch.dtype:
+    """Return the type that this machine computes 4-bit layers in.
+
+    bfloat16 where the hardware has it (CUDA from capability 8.0 on, a CPU with
+    bfloat16 instructions), else float16 on CUDA and float32 on the CPU.
+    """
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
+    has_bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if has_bfloat16 else torch.float32
+
+
+def nf4() -> BitsAndBytesConfig:
+    """Return the quantization: NF4, with its scales quantized once more."""
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute_dtype(),
+    )
+
+
+def _load_4_bit(folder: Path) -> PreTrainedModel:
+    quantization = {} if _is_quantized(folder) else {"quantization_config": nf4()}
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=compute_dtype(),
+        device_map={"": 0} if torch.cuda.is_available() else "cpu",
+        use_safetensors=True,
+        trust_remote_code=False,
+        **quantization,
+    )
+    return model.eval()  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _is_quantized(folder: Path) -> bool:
+    return "quantization_config" in json.loads((folder / "config.json").read_text())
+
+
+def _converted(gguf: Path, cache: Path) -> Path:
+    """Return the folder of the 4-bit copy of `gguf`, made the first time."""
+    state = gguf.stat()
+    facts = [str(gguf.resolve()), state.st_size, state.st_mtime_ns, str(compute_dtype())]
+    target = cache / f"{gguf.stem}-nf4-{sha256(json.dumps(facts).encode()).hexdigest()[:12]}"
+    if target.exists():
+        return target
+    _require(state.st_size * UNPACKED, psutil.virtual_memory().available, "memory")
+    _require(state.st_size * UNPACKED * 1.3, shutil.disk_usage(cache).free, "disk space")
+    print(f"Converting {gguf.name} to 4-bit NF4, once", flush=True)
+    with tempfile.TemporaryDirectory(dir=cache) as scratch:
+        unpacked, packed = Path(scratch, "unpacked"), Path(scratch, "packed")
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent,
+            gguf_file=gguf.name,
+            dtype=compute_dtype(),
+            quantization_config=GgufConfig(dequantize=True),
+        )
+        model.save_pretrained(unpacked)
+        del model
+        _load_4_bit(unpacked).save_pretrained(packed)
+        tokenizer.save_pretrained(packed)
+        packed.replace(target)
+    return target
+
+
+def _check_memory(folder: Path) -> None:
+    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    share = 1.1 if _is_quantized(folder) else SHARE_IN_4_BIT
+    if torch.cuda.is_available():
+        _require(weights * share, torch.cuda.mem_get_info()[0], "GPU memory")
+    else:
+        _require(weights * share, psutil.virtual_memory().available, "memory")
+
+
+def _require(needed: float, free: int, what: str) -> None:
+    if needed > free:
+        raise ModelError(
+            f"This model needs about {needed / 1e9:.1f} GB of {what}, and {free / 1e9:.1f} GB are "
+            "free. Choose a smaller one with --model."
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,131 @@
+"""What the host may set, as flags or `CHAT_*` environment variables.
+
+One typed object, read and checked at start; a flag wins over its variable.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from platformdirs import user_cache_path
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
+
+from chat.errors import SettingsError
+from chat.sampling import Sampling, Whole, explain
+
+_SAMPLING = Sampling.model_fields
+
+
+class Settings(BaseSettings):
+    """Chat with a 4-bit language model in the browser."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHAT_",
+        env_ignore_empty=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        extra="forbid",
+        allow_inf_nan=False,
+    )
+
+    model: str = Field(
+        "auto",
+        description="the model: embedded, a hub id, a local folder, a local .gguf file, or "
+        "hub-id:file.gguf; auto takes NousResearch/Llama-2-7b-chat-hf where there is a CUDA GPU "
+        "and the embedded model elsewhere",
+    )
+    prompt_format: Literal["auto", "llama2", "chatml", "template"] = Field(
+        "auto", description="how the model is prompted; auto chooses from the model"
+    )
+    system_prompt: str = Field(
+        "You are a helpful assistant.",
+        max_length=10_000,
+        description="the system prompt that the page starts with",
+    )
+    max_new_tokens: Whole = _SAMPLING["max_new_tokens"]  # type: ignore[assignment]
+    temperature: float = _SAMPLING["temperature"]  # type: ignore[assignment]
+    top_p: float = _SAMPLING["top_p"]  # type: ignore[assignment]
+    top_k: Whole = _SAMPLING["top_k"]  # type: ignore[assignment]
+    repetition_penalty: float = _SAMPLING["repetition_penalty"]  # type: ignore[assignment]
+    context_window: int = Field(
+        8192,
+        ge=64,
+        description="most tokens of prompt and reply together; never more than the model's own",
+    )
+    max_waiting: int = Field(
+        32, ge=0, le=1000, description="how many people may wait for the model; more are refused"
+    )
+    share: bool = Field(False, description="make a public link that lasts for a week")
+    auth: SecretStr | None = Field(
+        None,
+        description="ask for a login: user:password, more of them after commas; better set as "
+        "CHAT_AUTH, since other users of the machine can read flags",
+    )
+    server_name: str | None = Field(
+        None,
+        description="the address to listen on, 0.0.0.0 for all; unless set, GRADIO_SERVER_NAME "
+        "or 127.0.0.1",
+    )
+    server_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="the port; unless set, GRADIO_SERVER_PORT or the first free one from 7860 on",
+    )
+    cache_dir: Path = Field(
+        user_cache_path("fourbit-chat"),
+        description="where the embedded model and converted models are kept",
+    )
+
+    @field_validator("auth")
+    @classmethod
+    def _logins(cls, auth: SecretStr | None) -> SecretStr | None:
+        logins = auth.get_secret_value().split(",") if auth else []
+        if not all(name and colon and word for name, colon, word in map(_login, logins)):
+            raise ValueError("write user:password, and more of them after commas")
+        return auth
+
+    def logins(self) -> list[tuple[str, str]] | None:
+        """Return the logins as Gradio takes them, or None if everyone may come in."""
+        if not self.auth:
+            return None
+        return [
+            (name, word) for name, _, word in map(_login, self.auth.get_secret_value().split(","))
+        ]
+
+    def sampling(self) -> Sampling:
+        """Return the values that the page's controls start with."""
+        return Sampling(**{name: getattr(self, name) for name in _SAMPLING})
+
+
+def _login(text: str) -> tuple[str, str, str]:
+    return text.strip().partition(":")
+
+
+def read(arguments: list[str]) -> Settings:
+    """Read the settings from command line arguments and the environment.
+
+    Raises:
+        SettingsError: a value is unusable; names its flag and variable.
+        SystemExit: for `--help`, and for a flag that does not exist.
+    """
+    _check_gradio_port(os.environ.get("GRADIO_SERVER_PORT", ""))
+    command_line = CliSettingsSource[Any](
+        Settings, cli_prog_name="app.py", cli_parse_args=arguments
+    )
+    try:
+        return Settings(_cli_settings_source=command_line)
+    except ValidationError as error:
+        raise SettingsError(explain(error, _title)) from None
+
+
+def _title(name: str) -> str:
+    return f"--{name.replace('_', '-')} (or CHAT_{name.upper()})"
+
+
+def _check_gradio_port(port: str) -> None:
+    """Refuse what would stop Gradio with a traceback while it is imported."""
+    if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise SettingsError("GRADIO_SERVER_PORT must be a whole number from 1 to 65535.")

@@ -1,0 +1,35 @@
+r"""ChatML: every message between `<|im_start|>` and `<|im_end|>`.
+
+Source: OpenAI's chat markup language, as SmolLM2 and Qwen ship it:
+
+    <|im_start|>system
+    Be brief.<|im_end|>
+    <|im_start|>user
+    Hi<|im_end|>
+    <|im_start|>assistant
+
+Both marks are control tokens; typed by a person they are encoded as text.
+"""
+
+from collections.abc import Sequence
+
+from prompts.base import Control, Message, Piece, check
+
+START, END = Control("<|im_start|>"), Control("<|im_end|>")
+
+
+class ChatML:
+    """The format of SmolLM2, the embedded model, and of many others."""
+
+    name = "chatml"
+    stop: tuple[str, ...] = ("<|im_end|>",)
+
+    def pieces(self, messages: Sequence[Message]) -> list[Piece]:
+        """See `PromptFormat.pieces`."""
+        system, dialogue = check(messages)
+        if system:
+            dialogue.insert(0, Message("system", system))
+        pieces: list[Piece] = []
+        for role, content in dialogue:
+            pieces += [START, f"{role}\n{content}", END, "\n"]
+        return [*pieces, START, "assistant\n"]

@@ -1,0 +1,114 @@
+"""Stand-ins at the seams: an engine that speaks a script, with one character to a token."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+
+from chat.callback import Chat
+from chat.engines.stream import TICK
+from chat.gate import Gate
+from chat.sampling import Sampling
+from prompts import Control, Message, Piece, PromptFormat
+from prompts.base import check
+
+END = 0
+"""The id that ends a reply; control pieces are this one too."""
+
+
+class CharTokens:
+    """One character, one token. A control piece is one token, `END`."""
+
+    def encode(self, pieces: Sequence[Piece]) -> list[int]:
+        ids: list[int] = []
+        for piece in pieces:
+            ids += [END] if isinstance(piece, Control) else [ord(letter) for letter in piece]
+        return ids
+
+    def decoder(self) -> "CharTokens":
+        return self
+
+    def push(self, ids: Iterable[int]) -> str:
+        return "".join(map(chr, ids))
+
+
+class LineFormat:
+    """`role: content` between control tokens."""
+
+    name = "lines"
+    stop: tuple[str, ...] = ()
+
+    def pieces(self, messages: Sequence[Message]) -> list[Piece]:
+        check(messages)
+        pieces: list[Piece] = []
+        for role, content in messages:
+            pieces += [f"{role}: {content}", Control("|")]
+        return [*pieces, "assistant: "]
+
+
+def last_message(prompt: str) -> str:
+    """Return what the user said last in a prompt of `LineFormat`."""
+    return prompt.rsplit("user: ", 1)[1].split(chr(END))[0]
+
+
+def echo(prompt: str) -> str:
+    return f"You said: {last_message(prompt)}"
+
+
+class ScriptedEngine:
+    """Says `script(prompt)`, one character every `pace` seconds.
+
+    A script may raise: an exception in it stands for one in the worker, after
+    the first half of `partly`.
+    """
+
+    parallel = 1
+    window = 2000
+    stop_ids = frozenset({END})
+
+    def __init__(
+        self,
+        script: Callable[[str], str] = echo,
+        pace: float = 0.0,
+        reading: float = 0.0,
+        partly: str = "",
+    ) -> None:
+        self.script = script
+        self.pace = pace
+        self.reading = reading
+        self.partly = partly
+        self.prompts: list[str] = []
+        self.samplings: list[Sampling] = []
+        self.active = 0
+        self.most_active = 0
+        self.given = 0
+
+    async def generate(
+        self, prompt: Sequence[int], sampling: Sampling
+    ) -> AsyncGenerator[list[int]]:
+        self.active += 1
+        self.most_active = max(self.most_active, self.active)
+        try:
+            text = "".join(map(chr, prompt))
+            self.prompts.append(text)
+            self.samplings.append(sampling)
+            left = self.reading
+            while left > 0:
+                await asyncio.sleep(min(left, TICK))
+                left -= TICK
+                yield []
+            for letter in self.partly:
+                yield [ord(letter)]
+            reply = [ord(letter) for letter in self.script(text)] + [END]
+            for id in reply[: sampling.max_new_tokens]:
+                await asyncio.sleep(self.pace)
+                self.given += 1
+                yield [id]
+        finally:
+            self.active -= 1
+
+    def close(self) -> None:
+        pass
+
+
+def chat_with(engine: ScriptedEngine, max_waiting: int = 32) -> Chat:
+    format: PromptFormat = LineFormat()
+    return Chat(engine, CharTokens(), format, Gate(engine.parallel, max_waiting))
