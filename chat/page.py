@@ -18,7 +18,7 @@ from prompts import PromptError
 TITLE = "Fourbit Chat"
 CSS = """
 #status { min-height: 1.6em; }
-#status p { color: var(--body-text-color); opacity: 0.75; font-size: var(--text-sm); margin: 0 4px; }
+#status p { opacity: 0.75; font-size: var(--text-sm); margin: 0 4px; }
 footer { display: none !important; }
 """
 PLACEHOLDER = "**Say something.** Shift + Enter starts a new line."
@@ -212,14 +212,15 @@ class Page(gr.ChatInterface):
     ) -> AsyncGenerator[tuple[Any, ...]]:
         """Run the callback for the page, where an error must not cover the conversation."""
         if not message:
-            gr.Warning("Please write a message first.", title="Nothing to send")
+            gr.Warning("Please write a message first.")
             return
         try:
             async with aclosing(self._stream_fn(message, history, *values)) as updates:
-                async for update in updates:
-                    yield update
+                async for reply, shown, *others in updates:
+                    # No empty bubble while the prompt is being read.
+                    yield reply, shown if reply else shown[:-1], *others
         except gr.Error as error:
-            gr.Warning(error.message, title="Not answered")
+            gr.Warning(error.message)
 
     def _settle(self, history: History, last: str, message: str) -> tuple[Any, ...]:
         """Unlock the text box; a message without any answer goes back into it."""
