@@ -134,7 +134,7 @@ class Page(gr.ChatInterface):
         super()._render_footer()
 
     def _setup_events(self) -> None:
-        prepared = [self.chatbot, self.chatbot_state, self.saved_input, self.textbox]
+        prepared = [self.chatbot, self.chatbot_state, self.saved_input, self.textbox, self.status]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         runs = []
         for event in (
@@ -203,9 +203,10 @@ class Page(gr.ChatInterface):
         textbox = gr.Textbox("", interactive=False, submit_btn=False, stop_btn=True)
         message = clean(message)
         if not message.strip():
-            return history, history, "", textbox
+            return history, history, "", textbox, gr.skip()
         before = history if before is None else before
-        return [*before, {"role": "user", "content": message}], before, message, textbox
+        shown = [*before, {"role": "user", "content": message}]
+        return shown, before, message, textbox, status.SENDING
 
     async def _run(
         self, message: str, history: History, *values: Any

@@ -6,6 +6,7 @@ A line that ends in "…" is about a reply that is still on its way.
 from chat.callback import Update
 
 LIVE = "…"
+SENDING = f"Sending{LIVE}"
 
 
 def line(update: Update) -> str:
