@@ -23,6 +23,11 @@ footer { display: none !important; }
 """
 PLACEHOLDER = "**Say something.** Shift + Enter starts a new line."
 
+#: A picture that the model asks for must not tell another host who reads it.
+HEAD = """
+<meta http-equiv="Content-Security-Policy" content="img-src 'self' data: blob:; media-src 'self'">
+"""
+
 UNEXPECTED = "Something went wrong on the server. Please try again."
 
 log = logging.getLogger(__name__)
@@ -65,7 +70,6 @@ def build(chat: Chat, settings: Settings) -> "Page":
         repetition_penalty: float,
     ) -> AsyncGenerator[tuple[str, str]]:
         """Answer one message: yields the reply so far, and the line under the chat."""
-        text = ""
         try:
             sampling = Sampling.checked(
                 max_new_tokens=max_new_tokens,
@@ -76,14 +80,11 @@ def build(chat: Chat, settings: Settings) -> "Page":
             )
             async with aclosing(chat.reply(message, history, system_prompt, sampling)) as updates:
                 async for update in updates:
-                    text = update.text
-                    yield text, status.line(update)
+                    yield update.text, status.line(update)
         except (ChatError, PromptError) as error:
-            yield text, status.failed(str(error))
             raise gr.Error(str(error), print_exception=False) from None
         except Exception as error:
             log.error("%s", describe(error))
-            yield text, status.failed(UNEXPECTED)
             raise gr.Error(UNEXPECTED, print_exception=False) from None
 
     return Page(respond, controls)
@@ -108,7 +109,7 @@ class Page(gr.ChatInterface):
                 editable="user",
                 placeholder=PLACEHOLDER,
                 buttons=["copy"],
-                allow_tags=False,
+                allow_tags=True,  # shows them as text; False drops the rest of the paragraph
                 scale=1,
             ),
             textbox=gr.Textbox(
@@ -177,7 +178,7 @@ class Page(gr.ChatInterface):
             **quiet,
         )
         self.fake_api_btn.click(
-            self._api_wrapper(self.fn, self._stream_fn),
+            self._api_wrapper(self.fn, self._call),
             [self.textbox, self.chatbot_state, *self.additional_inputs],
             [self.api_response, self.chatbot_state, *self.additional_outputs],
             api_name=self.api_name,
@@ -217,11 +218,25 @@ class Page(gr.ChatInterface):
             return
         try:
             async with aclosing(self._stream_fn(message, history, *values)) as updates:
-                async for reply, shown, *others in updates:
+                async for reply, shown, line in updates:
                     # No empty bubble while the prompt is being read.
-                    yield reply, shown if reply else shown[:-1], *others
+                    shown = shown if reply else shown[:-1]
+                    yield reply, shown, line
         except gr.Error as error:
             gr.Warning(error.message)
+            yield None, gr.skip(), status.failed(error.message)
+
+    async def _call(
+        self, message: str, history: History, *values: Any
+    ) -> AsyncGenerator[tuple[Any, ...]]:
+        """Run the callback for an API client, whose next message must not meet a refused one."""
+        try:
+            async with aclosing(self._stream_fn(message, history, *values)) as updates:
+                async for update in updates:
+                    yield update
+        except gr.Error as error:
+            yield "", history, status.failed(error.message)
+            raise
 
     def _settle(self, history: History, last: str, message: str) -> tuple[Any, ...]:
         """Unlock the text box; a message without any answer goes back into it."""
@@ -258,6 +273,7 @@ def launch(page: Page, settings: Settings, *, block: bool = True) -> str:
         enable_monitoring=False,
         footer_links=[],
         css=CSS,
+        head=HEAD,
         prevent_thread_lock=not block,
     )
     return str(url)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -18,9 +19,9 @@ from tests.fakes import ScriptedEngine, chat_with
 Serve = Callable[..., str]
 
 
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Serve the page around a scripted engine in this process; returns its address."""
+@contextmanager
+def serving() -> Iterator[Serve]:
+    """Serve pages around scripted engines in this process, until the end of the block."""
     pages = []
 
     def start(engine: ScriptedEngine, max_waiting: int = 32, **settings: object) -> str:
@@ -29,6 +30,15 @@ def serve() -> Iterator[Serve]:
         pages.append(built)
         return page.launch(built, chosen, block=False)
 
-    yield start
-    for built in pages:
-        built.close()
+    try:
+        yield start
+    finally:
+        for built in pages:
+            built.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serve pages for one test; call it with an engine to get the page's address."""
+    with serving() as start:
+        yield start

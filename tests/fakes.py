@@ -1,6 +1,7 @@
 """Stand-ins at the seams: an engine that speaks a script, with one character to a token."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 from chat.callback import Chat
@@ -54,7 +55,7 @@ def echo(prompt: str) -> str:
 
 
 class ScriptedEngine:
-    """Says `script(prompt)`, one character every `pace` seconds.
+    """Says `script(prompt)`, one character every `pace` seconds, whoever listens when.
 
     A script may raise: an exception in it stands for one in the worker, after
     the first half of `partly`.
@@ -98,10 +99,15 @@ class ScriptedEngine:
             for letter in self.partly:
                 yield [ord(letter)]
             reply = [ord(letter) for letter in self.script(text)] + [END]
-            for id in reply[: sampling.max_new_tokens]:
+            reply = reply[: sampling.max_new_tokens]
+            begin, given = time.monotonic(), 0
+            while given < len(reply):
                 await asyncio.sleep(self.pace)
-                self.given += 1
-                yield [id]
+                spoken = (time.monotonic() - begin) / self.pace if self.pace else len(reply)
+                batch = reply[given : int(spoken)]
+                given += len(batch)
+                self.given += len(batch)
+                yield batch
         finally:
             self.active -= 1
 
