@@ -64,7 +64,7 @@ def text_of(content: Any) -> str:
         case {"text": str(text)}:
             return text
         case list():
-            return "".join(map(text_of, content))
+            return "".join(text_of(part) for part in content if not isinstance(part, list))
         case _:
             return ""
 

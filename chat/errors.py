@@ -61,3 +61,9 @@ def describe(error: BaseException) -> str:
     """
     where = "".join(traceback.format_tb(error.__traceback__))
     return f"{type(error).__name__} at\n{where}"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a library's error means that memory ran out, on the GPU or on the CPU."""
+    kind, text = type(error).__name__, str(error)
+    return kind in ("OutOfMemoryError", "MemoryError") or "allocate memory" in text

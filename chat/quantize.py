@@ -24,7 +24,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from chat.errors import ModelError
+from chat.errors import ModelError, out_of_memory
 
 #: Bytes of memory for each byte of 16-bit weights, once they are 4-bit: a
 #: quarter, the 16-bit embeddings, and room to work in.
@@ -46,15 +46,16 @@ def load(source: Path, cache: Path) -> tuple[Any, PreTrainedModel]:
         _check_memory(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         return tokenizer, _load_4_bit(folder)
-    except (torch.OutOfMemoryError, MemoryError):
+    except ModelError:
+        raise
+    except Exception as error:  # of a dozen libraries, for as many reasons
+        if out_of_memory(error):
+            raise ModelError(
+                "There is not enough memory to load this model. Choose a smaller one with --model."
+            ) from None
+        reason = str(error).strip().partition("\n")[0]
         raise ModelError(
-            "There is not enough memory to load this model. Choose a smaller one with --model."
-        ) from None
-    except (ValueError, OSError, KeyError, RuntimeError, ImportError) as error:
-        if isinstance(error, RuntimeError) and "allocate memory" in str(error):
-            raise ModelError("There is not enough memory to load this model.") from None
-        raise ModelError(
-            f"The model could not be loaded: {type(error).__name__}: {_first_line(error)}"
+            f"The model could not be loaded ({type(error).__name__}: {reason})."
         ) from error
 
 
@@ -139,7 +140,3 @@ def _require(needed: float, free: int, what: str) -> None:
             f"This model needs about {needed / 1e9:.1f} GB of {what}, and {free / 1e9:.1f} GB are "
             "free. Choose a smaller one with --model."
         )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]

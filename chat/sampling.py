@@ -70,8 +70,11 @@ class Sampling(BaseModel):
 
     @property
     def greedy(self) -> bool:
-        """Whether the likeliest token is always taken."""
-        return self.temperature == 0
+        """Whether the likeliest token is always taken.
+
+        So it is next to 0 too, where dividing by the temperature would overflow.
+        """
+        return self.temperature < 0.01
 
     @classmethod
     def checked(cls, **values: Any) -> "Sampling":

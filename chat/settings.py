@@ -32,6 +32,7 @@ class Settings(BaseSettings):
 
     model: str = Field(
         "auto",
+        min_length=1,
         description="the model: embedded, a hub id, a local folder, a local .gguf file, or "
         "hub-id:file.gguf; auto takes NousResearch/Llama-2-7b-chat-hf where there is a CUDA GPU "
         "and the embedded model elsewhere",
@@ -82,7 +83,7 @@ class Settings(BaseSettings):
     @field_validator("auth")
     @classmethod
     def _logins(cls, auth: SecretStr | None) -> SecretStr | None:
-        logins = auth.get_secret_value().split(",") if auth else []
+        logins = auth.get_secret_value().split(",") if auth is not None else []
         if not all(name and colon and word for name, colon, word in map(_login, logins)):
             raise ValueError("write user:password, and more of them after commas")
         return auth
@@ -112,11 +113,10 @@ def read(arguments: list[str]) -> Settings:
         SystemExit: for `--help`, and for a flag that does not exist.
     """
     _check_gradio_port(os.environ.get("GRADIO_SERVER_PORT", ""))
-    command_line = CliSettingsSource[Any](
-        Settings, cli_prog_name="app.py", cli_parse_args=arguments
-    )
+    command_line = CliSettingsSource[Any](Settings, cli_prog_name="app.py")
+    command_line.env_ignore_empty = False  # an empty flag is meant, unlike an empty variable
     try:
-        return Settings(_cli_settings_source=command_line)
+        return Settings(_cli_settings_source=command_line(args=arguments))
     except ValidationError as error:
         raise SettingsError(explain(error, _title)) from None
 

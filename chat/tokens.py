@@ -63,8 +63,9 @@ class FastTokens:
         if self._control_ids.isdisjoint(ids):
             return ids
         # The token is in the vocabulary proper too, so only other letters help.
-        text = defuse(text, self._controls)
-        return list(self._plain.encode(text, add_special_tokens=False).ids)
+        ids = self._plain.encode(defuse(text, self._controls), add_special_tokens=False).ids
+        # And where those read alike, as `＜` and `<` do under NFKC, only leaving it out.
+        return [id for id in ids if id not in self._control_ids]
 
     def stop_ids(self, stop: Iterable[str]) -> set[int]:
         """Return the ids that end a reply: EOS and the control tokens in `stop`."""
@@ -82,9 +83,19 @@ class _StreamDecoder:
     def __init__(self, backend: Tokenizer) -> None:
         self._backend = backend
         self._stream = DecodeStream(skip_special_tokens=True)
+        self._pending: list[int] = []
 
     def push(self, ids: Iterable[int]) -> str:
-        return "".join(self._stream.step(self._backend, id) or "" for id in ids)
+        return "".join(map(self._step, ids))
+
+    def _step(self, id: int) -> str:
+        try:
+            text = self._stream.step(self._backend, id)
+        except Exception:  # pending bytes came to nothing, and spoil what was given before them
+            self._stream = DecodeStream(ids=self._pending, skip_special_tokens=True)
+            text = self._stream.step(self._backend, id)
+        self._pending = [] if text else [*self._pending, id]
+        return text or ""
 
 
 def _without(tokenizer: Tokenizer, controls: set[str]) -> Tokenizer:

@@ -13,7 +13,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from transformers.generation.streamers import BaseStreamer
 
 from chat.engines.stream import StreamClosed, TokenStream
-from chat.errors import EngineError, OutOfMemory, describe
+from chat.errors import EngineError, OutOfMemory, describe, out_of_memory
 from chat.sampling import Sampling
 
 log = logging.getLogger(__name__)
@@ -153,9 +153,7 @@ def _eos_ids(config: GenerationConfig | None) -> set[int]:
 
 
 def _readable(caught: Exception) -> EngineError:
-    if isinstance(caught, (torch.OutOfMemoryError, MemoryError)) or "allocate memory" in str(
-        caught
-    ):
+    if out_of_memory(caught):
         gc.collect()
         torch.cuda.empty_cache()
         return OutOfMemory(

@@ -1,0 +1,172 @@
+"""`python app.py` as a user starts it; the last tests with the real embedded model."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from gradio_client import Client
+
+from chat.settings import Settings
+from tests.conftest import Serve
+from tests.fakes import ScriptedEngine
+
+ROOT = Path(__file__).parent.parent
+SENTENCE = re.compile(r"Fourbit Chat: [^\n]+\.\n?")
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "app.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_help_documents_every_setting_with_its_default() -> None:
+    shown = " ".join(run("--help").stdout.split())
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')}" in shown
+        assert field.description
+        assert " ".join(field.description.split()) in shown
+    assert "(default: 0.6)" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "offender"),
+    [
+        (["--temperature", "hot"], {}, "--temperature"),
+        ([], {"CHAT_TEMPERATURE": "9"}, "CHAT_TEMPERATURE"),
+        ([], {"GRADIO_SERVER_PORT": "http"}, "GRADIO_SERVER_PORT"),
+        (["--prompt-format", "poem"], {}, "--prompt-format"),
+    ],
+)
+def test_an_unusable_setting_ends_the_start_with_one_sentence_that_names_it(
+    arguments: list[str], environment: dict[str, str], offender: str
+) -> None:
+    ended = run(*arguments, **environment)
+    assert ended.returncode == 1
+    assert SENTENCE.fullmatch(ended.stderr)
+    assert offender in ended.stderr
+
+
+def test_an_unknown_flag_is_named() -> None:
+    ended = run("--temprature", "1")
+    assert ended.returncode == 2
+    assert ended.stderr.endswith("unrecognized arguments: --temprature 1\n")
+
+
+def test_a_model_that_cannot_be_had_ends_the_start_with_one_sentence(tmp_path: Path) -> None:
+    ended = run("--model", str(tmp_path / "nowhere"), "--cache-dir", str(tmp_path))
+    assert ended.returncode == 1
+    assert SENTENCE.fullmatch(ended.stderr)
+    assert str(tmp_path / "nowhere") in ended.stderr
+
+
+def test_there_is_a_public_link_only_when_asked_for_on_colab_too(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tunnels: list[dict[str, object]] = []
+
+    def tunnel(**arguments: object) -> str:
+        tunnels.append(arguments)
+        return "https://example.gradio.live"
+
+    monkeypatch.setattr("gradio.networking.setup_tunnel", tunnel)
+    monkeypatch.setattr("gradio.utils.colab_check", lambda: True)
+    monkeypatch.setenv("GRADIO_SHARE", "True")
+    serve(ScriptedEngine())
+    assert tunnels == []
+    serve(ScriptedEngine(), share=True)
+    assert len(tunnels) == 1
+
+
+@contextmanager
+def started(*arguments: str, **environment: str) -> Iterator[tuple[str, list[str]]]:
+    """Start the app; gives its address and what it printed until it was ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "app.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    printed: list[str] = []
+    try:
+        assert process.stdout
+        for line in process.stdout:
+            printed.append(line)
+            if address := re.search(r"http://127\.0\.0\.1:\d+", line):
+                yield address[0], printed
+                break
+        else:
+            pytest.fail("it did not start:\n" + "".join(printed))
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        if process.stdout:
+            process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[str]:
+    """The app with the embedded model, which the first test run fetches into the user's cache."""
+    with started("--model", "embedded") as (address, _):
+        yield address
+
+
+def ask(client: Client, message: str) -> tuple[str, str]:
+    return client.predict(
+        message,
+        system_prompt="You are a helpful assistant.",
+        max_new_tokens=60,
+        temperature=0,
+        repetition_penalty=1,
+        api_name="/chat",
+    )
+
+
+def connect(address: str) -> Client:
+    return Client(address, verbose=False, analytics_enabled=False)
+
+
+def test_the_embedded_model_knows_the_capital_of_france(app: str) -> None:
+    reply, status = ask(connect(app), "What is the capital of France?")
+    assert "Paris" in reply
+    assert re.fullmatch(r"Finished: \d+ tokens, [\d.]+ tokens/s", status)
+
+
+def test_the_embedded_model_remembers_what_was_said(app: str) -> None:
+    client = connect(app)
+    ask(client, "What is the capital of France?")
+    assert "Berlin" in ask(client, "And of Germany?")[0]
+
+
+def test_text_of_the_embedded_model_arrives_while_it_is_written(app: str) -> None:
+    job = connect(app).submit("Count from 1 to 20.", max_new_tokens=40, api_name="/chat")
+    assert len({reply for reply, _ in job}) > 5
+
+
+def test_another_page_loads_at_once_while_the_embedded_model_writes(app: str) -> None:
+    job = connect(app).submit("Tell a long story.", max_new_tokens=300, api_name="/chat")
+    next(iter(job))
+    assert httpx.get(app).elapsed.total_seconds() < 2
+    assert not job.done()
+    job.cancel()
+
+
+def test_the_second_start_downloads_and_converts_nothing(app: str) -> None:
+    nothing = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/nowhere"}
+    with started("--model", "embedded", **nothing) as (address, printed):
+        assert not re.search("Fetching|Converting", "".join(printed))
+        assert address != app  # the first free port from 7860 on
