@@ -48,7 +48,10 @@ class TransformersEngine:
                 for layer in module:
                     layer.register_forward_pre_hook(self._check_between_layers)
         # bitsandbytes packs its weights in the first forward pass, without a lock.
-        self._generate([min(self.stop_ids)] * 2, Sampling(max_new_tokens=2), None)
+        try:
+            self._generate([min(self.stop_ids)] * 2, Sampling(max_new_tokens=2), None)
+        except Exception as caught:
+            raise _readable(caught) from None
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
 
