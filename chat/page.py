@@ -17,8 +17,13 @@ from prompts import PromptError
 
 TITLE = "Fourbit Chat"
 CSS = """
+:root {
+    --block-info-text-color: var(--neutral-500);
+    --input-placeholder-color: var(--neutral-500);
+}
 #status { min-height: 1.6em; }
 #status p { opacity: 0.75; font-size: var(--text-sm); margin: 0 4px; }
+.prose table { margin: var(--spacing-lg) 0; }
 footer { display: none !important; }
 """
 PLACEHOLDER = "**Say something.** Shift + Enter starts a new line."
@@ -27,6 +32,12 @@ PLACEHOLDER = "**Say something.** Shift + Enter starts a new line."
 HEAD = """
 <meta http-equiv="Content-Security-Policy" content="img-src 'self' data: blob:; media-src 'self'">
 """
+
+#: The text box loses the cursor when it is locked; not on phones, where it calls the keyboard.
+FOCUS = """() => {
+    if (document.activeElement === document.body && matchMedia("(pointer: fine)").matches)
+        document.querySelector("#message textarea").focus({preventScroll: true});
+}"""
 
 UNEXPECTED = "Something went wrong on the server. Please try again."
 
@@ -115,6 +126,7 @@ class Page(gr.ChatInterface):
             textbox=gr.Textbox(
                 placeholder="Type a message…",
                 label="Message",
+                elem_id="message",
                 max_lines=12,
                 submit_btn=True,
                 stop_btn=True,
@@ -160,7 +172,7 @@ class Page(gr.ChatInterface):
                     [self.chatbot, self.chatbot_state, self.status, self.textbox],
                     queue=False,
                     **quiet,
-                )
+                ).then(None, js=FOCUS, api_visibility="private")
             runs.append(running)
         self.textbox.stop(None, None, None, cancels=runs, api_visibility="private")
         self.chatbot.undo(
@@ -175,6 +187,7 @@ class Page(gr.ChatInterface):
             None,
             [self.chatbot, self.chatbot_state, self.status],
             queue=False,
+            cancels=runs,
             **quiet,
         )
         self.fake_api_btn.click(
@@ -195,6 +208,8 @@ class Page(gr.ChatInterface):
 
     def _edit(self, history: History, edited: gr.EditData) -> tuple[Any, ...]:
         index = edited.index[0] if isinstance(edited.index, (list, tuple)) else edited.index
+        # The page shows the edited text already, which must not stay if it is refused.
+        history[index] = _entry("user", str(edited.previous_value))
         return self._prepared(str(edited.value), history, history[:index])
 
     def _prepared(
@@ -206,8 +221,7 @@ class Page(gr.ChatInterface):
         if not message.strip():
             return history, history, "", textbox, gr.skip()
         before = history if before is None else before
-        shown = [*before, {"role": "user", "content": message}]
-        return shown, before, message, textbox, status.SENDING
+        return [*before, _entry("user", message)], before, message, textbox, status.SENDING
 
     async def _run(
         self, message: str, history: History, *values: Any
@@ -215,15 +229,16 @@ class Page(gr.ChatInterface):
         """Run the callback for the page, where an error must not cover the conversation."""
         if not message:
             gr.Warning("Please write a message first.")
+            yield None, gr.skip(), gr.skip()  # without it, Gradio empties the chat
             return
+        asked = [*history, _entry("user", message)]
         try:
-            async with aclosing(self._stream_fn(message, history, *values)) as updates:
-                async for reply, shown, line in updates:
+            async with aclosing(self.fn(message, history, *values)) as updates:
+                async for reply, line in updates:
                     # No empty bubble while the prompt is being read.
-                    shown = shown if reply else shown[:-1]
-                    yield reply, shown, line
+                    yield reply, [*asked, _entry("assistant", reply)] if reply else asked, line
         except gr.Error as error:
-            gr.Warning(error.message)
+            gr.Warning(error.message, title="Failed")
             yield None, gr.skip(), status.failed(error.message)
 
     async def _call(
@@ -250,6 +265,11 @@ class Page(gr.ChatInterface):
     def _undo(self, history: History) -> tuple[Any, ...]:
         history, message = self._pop_last_user_message(history)
         return history, history, message, ""
+
+
+def _entry(role: str, text: str) -> dict[str, Any]:
+    """Return a message as a part, since Gradio takes the indentation off a bare string."""
+    return {"role": role, "content": [{"type": "text", "text": text}]}
 
 
 def _last_reply(history: History) -> str:

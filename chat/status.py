@@ -25,7 +25,8 @@ def line(update: Update) -> str:
             text = f"Cut off at the length limit: {_figures(update)}"
     if update.dropped_turns:
         text += (
-            f" The conversation is too long for the model, so its oldest {_turns(update)} left out."
+            " · The conversation is too long for the model, so its oldest "
+            f"{_turns(update)} left out."
         )
     return text
 

@@ -1,0 +1,146 @@
+"""chat.settings: flags and `CHAT_*` variables, checked at start."""
+
+import pytest
+
+from chat.errors import SettingsError
+from chat.sampling import Sampling
+from chat.settings import Settings, read
+
+
+def test_without_flags_and_variables_the_defaults_hold() -> None:
+    settings = read([])
+    assert settings.model == "auto"
+    assert settings.sampling() == Sampling()
+    assert settings.share is False
+    assert settings.logins() is None
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_each_setting_is_a_flag_and_a_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    value = {"auth": "ann:secret", "share": "true", "prompt_format": "chatml"}.get(name, "1")
+    if name == "context_window":
+        value = "100"
+    flag = f"--{name.replace('_', '-')}"
+    by_flag = read([flag] if name == "share" else [flag, value])
+    monkeypatch.setenv(f"CHAT_{name.upper()}", value)
+    by_variable = read([])
+    assert getattr(by_flag, name) == getattr(by_variable, name)
+    assert getattr(by_flag, name) != Settings.model_fields[name].default
+
+
+def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_TOP_K", "7")
+    assert read(["--top-k", "9"]).top_k == 9
+    assert read([]).top_k == 7
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_TEMPERATURE", "")
+    monkeypatch.setenv("CHAT_AUTH", "")
+    assert read([]) == Settings()
+
+
+def test_an_empty_flag_is_meant() -> None:
+    assert read(["--system-prompt", ""]).system_prompt == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("temperature", "nan", "must be a number"),
+        ("temperature", "inf", "must be a number"),
+        ("temperature", "warm", "must be a number"),
+        ("temperature", "-1", "must be at least 0"),
+        ("max-new-tokens", "2.5", "must be a whole number"),
+        ("max-new-tokens", "true", "must be a whole number"),
+        ("max-new-tokens", "4097", "must be at most 4096"),
+        ("context-window", "63", "must be at least 64"),
+        ("max-waiting", "-1", "must be at least 0"),
+        ("server-port", "65536", "must be at most 65535"),
+        ("server-port", "http", "must be a whole number"),
+        ("prompt-format", "alpaca", "'auto', 'llama2', 'chatml' or 'template'"),
+        ("system-prompt", "x" * 10_001, "at most 10000 characters"),
+    ],
+)
+def test_an_unusable_value_is_refused_with_its_flag_and_variable(
+    name: str, value: str, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = f"CHAT_{name.replace('-', '_').upper()}"
+    with pytest.raises(SettingsError) as by_flag:
+        read([f"--{name}", value])
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as by_variable:
+        read([])
+    assert str(by_flag.value) == str(by_variable.value)
+    assert str(by_flag.value).startswith(f"--{name} (or {variable}) ")
+    assert problem in str(by_flag.value)
+
+
+@pytest.mark.parametrize("flag", ["--model", "--auth", "--server-port"])
+def test_an_empty_flag_is_refused_where_nothing_is_unusable(flag: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{flag} "):
+        read([flag, ""])
+
+
+@pytest.mark.parametrize("arguments", [["--temprature", "1"], ["--temp", "1"], ["embedded"]])
+def test_an_unknown_flag_is_refused_by_name(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        read(arguments)
+    assert caught.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_help_documents_each_flag_with_its_default(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    with pytest.raises(SystemExit) as caught:
+        read(["--help"])
+    assert caught.value.code == 0
+    entries = capsys.readouterr().out.rstrip().partition("options:")[2].split("\n  -")
+    for name, field in Settings.model_fields.items():
+        flag = f"-{name.replace('_', '-')}"
+        entry = next(entry for entry in entries if entry.startswith((f"{flag} ", f"{flag},")))
+        default = "null" if field.default is None else str(field.default)
+        assert entry.endswith(f"{field.description} (default: {default})"), entry
+
+
+@pytest.mark.parametrize(
+    ("auth", "logins"),
+    [
+        ("ann:one", [("ann", "one")]),
+        ("ann:one,bob:two", [("ann", "one"), ("bob", "two")]),
+        (" ann:one , bob:t:w:o ", [("ann", "one"), ("bob", "t:w:o")]),
+    ],
+)
+def test_logins_are_read_as_gradio_takes_them(auth: str, logins: list[tuple[str, str]]) -> None:
+    assert read(["--auth", auth]).logins() == logins
+
+
+@pytest.mark.parametrize("auth", ["hunter2", "ann:", ":hunter2", "ann:hunter2,", ",ann:hunter2"])
+def test_a_login_without_a_name_or_a_password_is_refused_and_not_repeated(auth: str) -> None:
+    with pytest.raises(SettingsError, match=r"--auth \(or CHAT_AUTH\) .* user:password") as caught:
+        read(["--auth", auth])
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_password_does_not_show_when_the_settings_are_printed() -> None:
+    settings = read(["--auth", "ann:hunter2"])
+    assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()}"
+
+
+@pytest.mark.parametrize("port", ["http", "0", "65536", "-1", "7860.0", "²"])
+def test_a_port_that_would_stop_gradio_with_a_traceback_is_refused(
+    port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_SERVER_PORT", port)
+    with pytest.raises(SettingsError, match="GRADIO_SERVER_PORT must be a whole number"):
+        read([])
+
+
+@pytest.mark.parametrize("port", ["", "1", "7860", "65535"])
+def test_gradios_own_port_variable_works(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_SERVER_PORT", port)
+    assert read([]).server_port is None
