@@ -38,7 +38,7 @@ def serve(settings: Settings) -> None:
     settings.cache_dir.mkdir(parents=True, exist_ok=True)
     source = models.locate(settings.model, settings.cache_dir, cuda=torch.cuda.is_available())
     tokenizer, model = quantize.load(source, settings.cache_dir)
-    format = prompts.choose(tokenizer, settings.prompt_format)
+    format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
     tokens = FastTokens(tokenizer)
     engine = TransformersEngine(model, tokens.stop_ids(format.stop), settings.context_window)
     chat = Chat(engine, tokens, format, Gate(engine.parallel, settings.max_waiting))

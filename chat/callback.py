@@ -21,7 +21,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from chat.conversation import Prompt, fit, rebuild
+from chat.conversation import fit, rebuild
 from chat.engines import Engine
 from chat.gate import Gate
 from chat.sampling import Sampling
@@ -44,6 +44,8 @@ class Update:
     text: str = ""
     #: How many people come first, while waiting.
     place: int = 0
+    #: The prompt as the model reads it, control tokens visible.
+    prompt: str = ""
     prompt_tokens: int = 0
     #: How many of the oldest turns did not fit the window.
     dropped_turns: int = 0
@@ -72,50 +74,64 @@ class Chat:
             EngineError: the model failed on the way; the text so far stands.
         """
         # In a thread, since a long history would hold up everyone else's replies.
-        prompt = await asyncio.to_thread(self._compose, message, history, system_prompt, sampling)
+        composed = await asyncio.to_thread(self._compose, message, history, system_prompt, sampling)
         with self.gate.enter() as ticket:
             while ticket.place:
                 yield Update("waiting", place=ticket.place)
                 await ticket.wait()
-            async with aclosing(self._answer(prompt, sampling)) as updates:
+            async with aclosing(self._answer(*composed, sampling)) as updates:
                 async for update in updates:
                     yield update
 
     def _compose(
         self, message: Any, history: Any, system_prompt: Any, sampling: Sampling
-    ) -> Prompt:
-        return fit(
-            rebuild(history, message, system_prompt),
+    ) -> tuple[list[int], str | None, Update]:
+        """Return the prompt's ids, what the reply continues, and the first update."""
+        messages = rebuild(history, message, system_prompt)
+        ids, dropped_turns = fit(
+            messages,
             self._format,
             self._tokens,
             window=self.engine.window,
             max_new_tokens=sampling.max_new_tokens,
         )
-
-    async def _answer(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Update]:
-        decoder = self._tokens.decoder()
-        text, ended, first = "", False, 0.0
         update = Update(
-            "reading", prompt_tokens=len(prompt.ids), dropped_turns=prompt.dropped_turns
+            "reading",
+            prompt=self._tokens.show(ids),
+            prompt_tokens=len(ids),
+            dropped_turns=dropped_turns,
         )
+        return ids, self._format.opening(messages), update
+
+    async def _answer(
+        self, prompt: list[int], opening: str | None, update: Update, sampling: Sampling
+    ) -> AsyncGenerator[Update]:
         yield update
-        async with aclosing(self.engine.generate(prompt.ids, sampling)) as batches:
-            async for ids in batches:
-                now = time.monotonic()
-                first = first or (now if ids else 0.0)
-                written = [id for id in ids if id not in self.engine.stop_ids]
-                ended = ended or len(written) < len(ids)
-                text += decoder.push(written)
-                update = replace(
-                    update,
-                    state="writing" if first else "reading",
-                    text=tidy(text),
-                    tokens=update.tokens + len(written),
-                    seconds=now - first if first else 0.0,
-                )
-                yield update
-                if ids:
-                    await asyncio.sleep(INTERVAL)
+        decoder = self._tokens.decoder()
+        text, reply, ended, first = "", "", False, 0.0
+        written: list[int] = []
+        try:
+            async with aclosing(self.engine.generate(prompt, sampling)) as batches:
+                async for ids in batches:
+                    now = time.monotonic()
+                    first = first or (now if ids else 0.0)
+                    new = [id for id in ids if id not in self.engine.stop_ids]
+                    ended = ended or len(new) < len(ids)
+                    written += new
+                    text += decoder.push(new)
+                    reply = tidy(text) if opening is None else text
+                    update = replace(
+                        update,
+                        state="writing" if first else "reading",
+                        text=(opening or "") + reply,
+                        tokens=len(written),
+                        seconds=now - first if first else 0.0,
+                    )
+                    yield update
+                    if ids:
+                        await asyncio.sleep(INTERVAL)
+        finally:
+            self._tokens.remember(reply, written)
         cut = not ended and update.tokens >= sampling.max_new_tokens
         yield replace(update, state="length" if cut else "finished")
 

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from chat import status
-from chat.callback import Chat
+from chat.callback import Chat, Update
 from chat.conversation import clean, text_of
 from chat.errors import ChatError, describe
 from chat.sampling import MAX_NEW_TOKENS, Sampling
@@ -21,9 +21,10 @@ CSS = """
     --block-info-text-color: var(--neutral-500);
     --input-placeholder-color: var(--neutral-500);
 }
+#prompt textarea { font-family: var(--font-mono); font-size: var(--text-sm); }
 #status { min-height: 1.6em; }
 #status p { opacity: 0.75; font-size: var(--text-sm); margin: 0 4px; }
-.prose table { margin: var(--spacing-lg) 0; }
+.message-content { contain: paint; }
 footer { display: none !important; }
 """
 PLACEHOLDER = "**Say something.** Shift + Enter starts a new line."
@@ -79,8 +80,8 @@ def build(chat: Chat, settings: Settings) -> "Page":
         top_p: float,
         top_k: int,
         repetition_penalty: float,
-    ) -> AsyncGenerator[tuple[str, str]]:
-        """Answer one message: yields the reply so far, and the line under the chat."""
+    ) -> AsyncGenerator[Update]:
+        """Answer one message: yields the reply so far, and a line on where it stands."""
         try:
             sampling = Sampling.checked(
                 max_new_tokens=max_new_tokens,
@@ -91,7 +92,7 @@ def build(chat: Chat, settings: Settings) -> "Page":
             )
             async with aclosing(chat.reply(message, history, system_prompt, sampling)) as updates:
                 async for update in updates:
-                    yield update.text, status.line(update)
+                    yield update
         except (ChatError, PromptError) as error:
             raise gr.Error(str(error), print_exception=False) from None
         except Exception as error:
@@ -112,6 +113,9 @@ class Page(gr.ChatInterface):
     def __init__(self, respond: Any, controls: list[gr.components.Component]) -> None:
         with gr.Blocks():  # components need a parent, until the page renders them
             self.status = gr.Markdown(render=False, elem_id="status", container=False)
+            self.prompt = gr.Textbox(
+                label="Nothing yet", lines=4, max_lines=24, render=False, elem_id="prompt"
+            )
         super().__init__(
             respond,
             title=TITLE,
@@ -145,6 +149,8 @@ class Page(gr.ChatInterface):
     def _render_footer(self) -> None:
         self.status.render()
         super()._render_footer()
+        with gr.Accordion("Prompt", open=False):
+            self.prompt.render()
 
     def _setup_events(self) -> None:
         prepared = [self.chatbot, self.chatbot_state, self.saved_input, self.textbox, self.status]
@@ -160,7 +166,7 @@ class Page(gr.ChatInterface):
             running = event.then(
                 self._run,
                 [self.saved_input, self.chatbot_state, *self.additional_inputs],
-                [self.null_component, self.chatbot, *self.additional_outputs],
+                [self.chatbot, self.status, self.prompt],
                 concurrency_limit=None,
                 **quiet,
             )
@@ -229,26 +235,30 @@ class Page(gr.ChatInterface):
         """Run the callback for the page, where an error must not cover the conversation."""
         if not message:
             gr.Warning("Please write a message first.")
-            yield None, gr.skip(), gr.skip()  # without it, Gradio empties the chat
+            yield gr.skip(), gr.skip(), gr.skip()  # without it, Gradio empties the chat
             return
         asked = [*history, _entry("user", message)]
         try:
             async with aclosing(self.fn(message, history, *values)) as updates:
-                async for reply, line in updates:
+                async for update in updates:
                     # No empty bubble while the prompt is being read.
-                    yield reply, [*asked, _entry("assistant", reply)] if reply else asked, line
+                    reply = [_entry("assistant", update.text)] if update.text else []
+                    prompt = gr.skip() if update.state != "reading" else _prompt(update)
+                    yield [*asked, *reply], status.line(update), prompt
         except gr.Error as error:
-            gr.Warning(error.message, title="Failed")
-            yield None, gr.skip(), status.failed(error.message)
+            gr.Warning(error.message)
+            yield gr.skip(), status.failed(error.message), gr.skip()
 
     async def _call(
         self, message: str, history: History, *values: Any
     ) -> AsyncGenerator[tuple[Any, ...]]:
         """Run the callback for an API client, whose next message must not meet a refused one."""
+        asked = [*history, _entry("user", message)]
         try:
-            async with aclosing(self._stream_fn(message, history, *values)) as updates:
+            async with aclosing(self.fn(message, history, *values)) as updates:
                 async for update in updates:
-                    yield update
+                    state = [*asked, _entry("assistant", update.text)]
+                    yield update.text, state, status.line(update)
         except gr.Error as error:
             yield "", history, status.failed(error.message)
             raise
@@ -270,6 +280,11 @@ class Page(gr.ChatInterface):
 def _entry(role: str, text: str) -> dict[str, Any]:
     """Return a message as a part, since Gradio takes the indentation off a bare string."""
     return {"role": role, "content": [{"type": "text", "text": text}]}
+
+
+def _prompt(update: Update) -> gr.Textbox:
+    label = f"What the model read last: {update.prompt_tokens:,} tokens, control tokens visible"
+    return gr.Textbox(update.prompt, label=label)
 
 
 def _last_reply(history: History) -> str:

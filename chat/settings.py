@@ -4,8 +4,10 @@ One typed object, read and checked at start; a flag wins over its variable.
 """
 
 import os
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from platformdirs import user_cache_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -13,6 +15,7 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 
 from chat.errors import SettingsError
 from chat.sampling import Sampling, Whole, explain
+from prompts import FORMATS
 
 _SAMPLING = Sampling.model_fields
 
@@ -37,8 +40,13 @@ class Settings(BaseSettings):
         "hub-id:file.gguf; auto takes NousResearch/Llama-2-7b-chat-hf where there is a CUDA GPU "
         "and the embedded model elsewhere",
     )
-    prompt_format: Literal["auto", "llama2", "chatml", "template"] = Field(
-        "auto", description="how the model is prompted; auto chooses from the model"
+    prompt_format: str = Field(
+        "auto",
+        description="how the model is prompted; auto chooses from the model; or one of "
+        + ", ".join(FORMATS),
+    )
+    echo: bool = Field(
+        False, description="with a base model (plain), begin a reply with the text it continues"
     )
     system_prompt: str = Field(
         "You are a helpful assistant.",
@@ -80,6 +88,13 @@ class Settings(BaseSettings):
         description="where the embedded model and converted models are kept",
     )
 
+    @field_validator("prompt_format")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ("auto", *FORMATS):
+            raise ValueError(f"there are auto, {', '.join(FORMATS)}")
+        return name
+
     @field_validator("auth")
     @classmethod
     def _logins(cls, auth: SecretStr | None) -> SecretStr | None:
@@ -112,6 +127,7 @@ def read(arguments: list[str]) -> Settings:
         SettingsError: a value is unusable; names its flag and variable.
         SystemExit: for `--help`, and for a flag that does not exist.
     """
+    _check_names(os.environ)
     _check_gradio_port(os.environ.get("GRADIO_SERVER_PORT", ""))
     command_line = CliSettingsSource[Any](Settings, cli_prog_name="app.py")
     command_line.env_ignore_empty = False  # an empty flag is meant, unlike an empty variable
@@ -123,6 +139,14 @@ def read(arguments: list[str]) -> Settings:
 
 def _title(name: str) -> str:
     return f"--{name.replace('_', '-')} (or CHAT_{name.upper()})"
+
+
+def _check_names(environment: Mapping[str, str]) -> None:
+    """Refuse a variable that was meant to be one of ours."""
+    known = [f"CHAT_{name.upper()}" for name in Settings.model_fields]
+    for name in environment.keys() - set(known):
+        if name.startswith("CHAT_") and (meant := get_close_matches(name, known, 1, 0.85)):
+            raise SettingsError(f"There is no setting {name}; did you mean {meant[0]}?")
 
 
 def _check_gradio_port(port: str) -> None:

@@ -4,12 +4,14 @@ A chat model is prompted with one long sequence of tokens. Some of those tokens
 are *control tokens* (`<|im_start|>`, `</s>`): they mark whose turn it is and no
 text that a person writes may ever produce them. So a format does not return a
 string. It returns pieces, in which what the format itself wrote (`Control`) and
-what people wrote (plain `str`) stay apart until they are token ids.
+what people wrote (plain `str`) stay apart until they are token ids
+(`prompts.encoder`).
 """
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 Role = Literal["system", "user", "assistant"]
 
@@ -30,7 +32,32 @@ class Control:
     text: str
 
 
-Piece = Control | str
+@dataclass(frozen=True)
+class Reply:
+    """An earlier reply, for which the ids that were generated may still be known.
+
+    If they are, they stand for all three parts, and the prompt begins with the
+    very ids that the model has read and written before. If not, the three are
+    text like any other, encoded as one with the strings before and after them.
+    """
+
+    content: str
+    before: str = ""
+    after: str = ""
+
+
+Piece = Control | Reply | str
+
+
+def visible(piece: Piece) -> str:
+    """Return a piece as text, control tokens visible."""
+    match piece:
+        case Control(text):
+            return text
+        case Reply(content, before, after):
+            return before + content + after
+        case _:
+            return piece
 
 
 class PromptError(ValueError):
@@ -42,47 +69,92 @@ class PromptFormat(Protocol):
 
     name: str
     #: Control tokens that end a reply, besides the tokenizer's own EOS.
-    stop: tuple[str, ...]
+    stop: tuple[str, ...] = ()
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """Return the prompt that asks for the next assistant message.
 
         `messages` is an optional system message, then user and assistant in
-        turn, first and last from the user (see `check`).
+        turn, first and last from the user. Strings next to each other are
+        encoded one by one.
+
+        Raises:
+            PromptError: they are not that (see `check`).
         """
         ...
 
+    def opening(self, messages: Sequence[Message]) -> str | None:
+        """Return the text that the reply continues, or None: a chat's reply begins anew."""
+        return None
 
-def check(messages: Sequence[Message]) -> tuple[str, list[Message]]:
-    """Split messages into the system prompt ("" without one) and the dialogue.
+
+def check(messages: Sequence[Message]) -> tuple[str | None, list[Message]]:
+    """Split messages into the system prompt (None without one) and the dialogue.
 
     Raises:
-        PromptError: the messages are not system?, user, (assistant, user)*.
+        PromptError: the messages are not system?, user, (assistant, user)*;
+            names the first faulty one by its position, from 1.
     """
-    system = ""
-    dialogue = list(messages)
-    if dialogue and dialogue[0].role == "system":
-        system = dialogue.pop(0).content
+    for position, (role, content) in enumerate(messages, 1):
+        if role not in get_args(Role):
+            raise PromptError(
+                f"Message {position} has the unknown role {_quoted(role)}; "
+                "there are system, user and assistant."
+            )
+        if not isinstance(content, str):
+            raise PromptError(f"Message {position} has a content that is not text.")
+        if role == "system" and position > 1:
+            raise PromptError(f"Message {position} is a system message; only the first may be one.")
+    system = messages[0].content if messages and messages[0].role == "system" else None
+    dialogue = list(messages[system is not None :])
+    for position, (role, _) in enumerate(dialogue, len(messages) - len(dialogue) + 1):
+        expected = "user" if (position - (len(messages) - len(dialogue))) % 2 else "assistant"
+        if role != expected:
+            raise PromptError(f"Message {position} must come from the {expected}, not the {role}.")
     if not dialogue:
         raise PromptError("There is no user message to answer.")
-    offset = len(messages) - len(dialogue) + 1
-    for index, message in enumerate(dialogue):
-        expected = "assistant" if index % 2 else "user"
-        if message.role != expected:
-            raise PromptError(
-                f"Message {offset + index} must come from the {expected}, not the {message.role}."
-            )
     if dialogue[-1].role != "user":
-        raise PromptError("The last message must come from the user.")
+        raise PromptError(f"Message {len(messages)}, the last one, must come from the user.")
     return system, dialogue
+
+
+def _quoted(role: Any) -> str:
+    return repr(role) if isinstance(role, str) and len(role) <= 20 else f"({type(role).__name__})"
 
 
 def defuse(text: str, marks: Sequence[str]) -> str:
     """Break each of `marks` in `text` with an invisible U+2060 WORD JOINER.
 
     For marks that are ordinary text to a tokenizer, such as `[/INST]`: the
-    reader sees the same letters, the model no longer sees the mark.
+    reader sees the same letters, the model no longer sees the mark. Letters
+    that some tokenizers fold into those of a mark (full-width ones, ligatures:
+    what NFKC makes equal) count as the same.
     """
-    for mark in marks:
-        text = text.replace(mark, mark[0] + WORD_JOINER + mark[1:])
-    return text
+    if not _contains(text, marks):
+        return text
+    longest = max(map(len, marks))
+    broken = []
+    for index, letter in enumerate(text):
+        broken.append(letter)
+        if unicodedata.normalize("NFKC", text[index : index + longest]).startswith(tuple(marks)):
+            broken.append(WORD_JOINER)
+    return "".join(broken)
+
+
+def _contains(text: str, marks: Sequence[str]) -> bool:
+    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return any(mark in folded for mark in marks)
+
+
+def control_tokens(tokenizer: Any) -> set[str]:
+    """Return the tokens that nothing a person writes may produce.
+
+    All special tokens, and the other added tokens that the chat template
+    writes (ChatGLM's role tokens are such); blank ones are ordinary text.
+    """
+    template = str(tokenizer.chat_template or "")
+    return {
+        token.content
+        for token in tokenizer.added_tokens_decoder.values()
+        if token.special or (token.content in template and token.content.strip())
+    }

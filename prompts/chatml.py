@@ -13,23 +13,23 @@ Both marks are control tokens; typed by a person they are encoded as text.
 
 from collections.abc import Sequence
 
-from prompts.base import Control, Message, Piece, check
+from prompts.base import Control, Message, Piece, PromptFormat, Reply, check
 
 START, END = Control("<|im_start|>"), Control("<|im_end|>")
 
 
-class ChatML:
+class ChatML(PromptFormat):
     """The format of SmolLM2, the embedded model, and of many others."""
 
     name = "chatml"
-    stop: tuple[str, ...] = ("<|im_end|>",)
+    stop = ("<|im_end|>",)
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`."""
-        system, dialogue = check(messages)
-        if system:
-            dialogue.insert(0, Message("system", system))
+        check(messages)
         pieces: list[Piece] = []
-        for role, content in dialogue:
-            pieces += [START, f"{role}\n{content}", END, "\n"]
+        for role, content in messages:
+            reply = role == "assistant"
+            said = [f"{role}\n", Reply(content)] if reply else [f"{role}\n{content}"]
+            pieces += [START, *said, END, "\n"]
         return [*pieces, START, "assistant\n"]

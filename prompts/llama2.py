@@ -15,26 +15,27 @@ a turn by typing them. Wherever people wrote one, an invisible U+2060 breaks it.
 
 from collections.abc import Sequence
 
-from prompts.base import Control, Message, Piece, check, defuse
+from prompts.base import Control, Message, Piece, PromptFormat, Reply, check, defuse
 
 MARKS = ("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")
-BOS, EOS = Control("<s>"), Control("</s>")
 
 
-class Llama2:
+class Llama2(PromptFormat):
     """The format of Llama-2-Chat and its many descendants."""
 
     name = "llama2"
-    stop: tuple[str, ...] = ("</s>",)
+    stop = ("</s>",)
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`."""
         system, dialogue = check(messages)
-        texts = [defuse(message.content, MARKS).strip() for message in dialogue]
-        if system:
-            system = defuse(system, MARKS)
-            texts[0] = f"<<SYS>>\n{system}\n<</SYS>>\n\n{texts[0]}"
+        texts = [defuse(message.content, MARKS) for message in dialogue]
+        if system is not None:
+            texts[0] = f"<<SYS>>\n{defuse(system, MARKS)}\n<</SYS>>\n\n{texts[0]}"
         pieces: list[Piece] = []
-        for user, assistant in zip(texts[0:-1:2], texts[1::2], strict=True):
-            pieces += [BOS, f"[INST] {user} [/INST] {assistant} ", EOS]
-        return [*pieces, BOS, f"[INST] {texts[-1]} [/INST]"]
+        for position, text in enumerate(map(str.strip, texts)):
+            if position % 2:
+                pieces += [Reply(text, before=" ", after=" "), Control("</s>")]
+            else:
+                pieces += [Control("<s>"), f"[INST] {text} [/INST]"]
+        return pieces

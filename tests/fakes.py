@@ -18,6 +18,9 @@ END = 0
 class CharTokens:
     """One character, one token. A control piece is one token, `END`."""
 
+    def __init__(self) -> None:
+        self.remembered: dict[str, list[int]] = {}
+
     def encode(self, pieces: Sequence[Piece]) -> list[int]:
         ids: list[int] = []
         for piece in pieces:
@@ -30,12 +33,17 @@ class CharTokens:
     def push(self, ids: Iterable[int]) -> str:
         return "".join(map(chr, ids))
 
+    def show(self, ids: Sequence[int]) -> str:
+        return "".join(map(chr, ids)).replace(chr(END), "|")
 
-class LineFormat:
+    def remember(self, reply: str, ids: Sequence[int]) -> None:
+        self.remembered[reply] = list(ids)
+
+
+class LineFormat(PromptFormat):
     """`role: content` between control tokens."""
 
     name = "lines"
-    stop: tuple[str, ...] = ()
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         check(messages)

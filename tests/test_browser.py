@@ -371,14 +371,21 @@ def test_an_error_on_the_way_keeps_what_was_said(serve: Serve, visit: Visit) -> 
 # Several people
 
 
-def test_a_page_loads_while_someone_elses_reply_is_written(serve: Serve, visit: Visit) -> None:
+def test_a_page_loads_at_once_while_someone_elses_reply_is_written(
+    serve: Serve, visit: Visit
+) -> None:
     url = serve(ScriptedEngine(lambda _: TALK, PACE))
     busy = visit(url)
+
+    def seconds_to_load() -> float:
+        started = time.monotonic()
+        visit(url)
+        return time.monotonic() - started
+
+    before = seconds_to_load()
     busy.send("Talk")
     expect(busy.replies).to_contain_text("word1")
-    started = time.monotonic()
-    visit(url)
-    assert time.monotonic() - started < 10
+    assert seconds_to_load() < 2 * before + 1
     expect(busy.status).to_contain_text("Writing: ")
 
 
@@ -450,6 +457,15 @@ def test_html_from_the_model_is_never_executed(serve: Serve, visit: Visit) -> No
     assert tab.page.title() == "Fourbit Chat"
     for danger in ("script", "iframe", "[onerror]", "[onload]", "[href^=javascript]"):
         expect(tab.replies.locator(danger)).to_have_count(0)
+
+
+def test_html_from_the_model_stays_in_its_bubble(serve: Serve, visit: Visit) -> None:
+    cover = "<div style='position: fixed; inset: 0; z-index: 9999; background: red'>Mine!</div>"
+    tab = visit(serve(ScriptedEngine(lambda _: cover)))
+    tab.ask("Cover the page")
+    expect(tab.replies).to_contain_text("Mine!")
+    tab.page.get_by_role("heading", name="Fourbit Chat").click()  # it is in reach
+    tab.messages.click()
 
 
 def test_angle_brackets_do_not_vanish(serve: Serve, visit: Visit) -> None:

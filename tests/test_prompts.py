@@ -1,179 +1,148 @@
-"""prompts: each format prompts as its model was trained, and no text can forge a turn."""
+"""prompts: which format is chosen, what it refuses, and what it looks like."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tokenizers import AddedToken
-from transformers import PreTrainedTokenizerFast
 
-from chat.tokens import FastTokens
-from prompts import FORMATS, Control, Message, Piece, PromptError, choose, control_tokens
-from prompts.base import WORD_JOINER, check
-from prompts.chatml import ChatML
-from prompts.llama2 import Llama2
-from prompts.template import CLOSE, OPEN, Template
-from tests.tiny import chatml_tokenizer, llama2_tokenizer
+from prompts import FORMATS, Message, Piece, PromptError, choose, control_tokens
+from prompts.base import check, visible
+from prompts.encoder import Encoder
+from prompts.plain import Plain
+from prompts.template import Template
+from tests.tiny import chatml_tokenizer, llama2_tokenizer, llama3_tokenizer
 
-CHATML, LLAMA2 = chatml_tokenizer(), llama2_tokenizer()
+CHATML, LLAMA2, LLAMA3 = chatml_tokenizer(), llama2_tokenizer(), llama3_tokenizer()
+ROOT = Path(__file__).parent.parent
 
-SYSTEM, FIRST, ANSWER, LAST = (
+SYSTEM, FIRST, ANSWER, LAST = DIALOGUE = [
     Message("system", "Be brief."),
     Message("user", "Hi"),
     Message("assistant", "Hello."),
     Message("user", "And now?"),
-)
-
-
-def text_of(pieces: Sequence[Piece]) -> str:
-    return "".join(piece.text if isinstance(piece, Control) else piece for piece in pieces)
-
-
-def dicts(messages: Sequence[Message]) -> list[dict[str, str]]:
-    return [message._asdict() for message in messages]
-
-
-def test_llama2_prompts_as_metas_reference_does() -> None:
-    pieces = Llama2().pieces(
-        [SYSTEM, Message("user", " Hi "), Message("assistant", "Hello. "), LAST]
-    )
-    assert text_of(pieces) == (
-        "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST] Hello. </s><s>[INST] And now? [/INST]"
-    )
-    # Each turn is one encoded string between BOS and EOS there.
-    turns = [
-        "[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST] Hello. ",
-        "[INST] And now? [/INST]",
-    ]
-    first, last = (LLAMA2(turn, add_special_tokens=False).input_ids for turn in turns)
-    bos, eos = LLAMA2.bos_token_id, LLAMA2.eos_token_id
-    assert FastTokens(LLAMA2).encode(pieces) == [bos, *first, eos, bos, *last]
-
-
-@pytest.mark.parametrize(
-    "messages", [[SYSTEM, FIRST, ANSWER, LAST], [FIRST, ANSWER, LAST], [FIRST]]
-)
-@pytest.mark.parametrize("format", [ChatML(), Template(CHATML)], ids=["chatml", "template"])
-def test_chatml_prompts_as_the_models_own_template_does(
-    format: ChatML | Template, messages: list[Message]
-) -> None:
-    ids = CHATML.apply_chat_template(dicts(messages), add_generation_prompt=True, return_dict=False)
-    assert FastTokens(CHATML).encode(format.pieces(messages)) == ids
-
-
-MALFORMED = [
-    [],
-    [SYSTEM],
-    [ANSWER, LAST],
-    [FIRST, LAST],
-    [FIRST, ANSWER],
-    [SYSTEM, SYSTEM, FIRST],
-    [FIRST, SYSTEM, LAST],
 ]
 
 
-@pytest.mark.parametrize("format", [Llama2(), ChatML(), Template(CHATML)], ids=list(FORMATS))
-@pytest.mark.parametrize("messages", MALFORMED)
-def test_messages_out_of_turn_are_refused(
-    format: Llama2 | ChatML | Template, messages: list[Message]
-) -> None:
-    with pytest.raises(PromptError):
-        format.pieces(messages)
+def text_of(pieces: Sequence[Piece]) -> str:
+    return "".join(map(visible, pieces))
 
 
-def test_a_refusal_names_the_message_that_is_out_of_turn() -> None:
-    with pytest.raises(PromptError, match=r"^Message 3 must come from the assistant, not the user"):
-        check([SYSTEM, FIRST, LAST])
+def form(name: str) -> Any:
+    return choose(CHATML if name == "template" else None, name)
 
 
-SETUPS = {
-    "llama2": (Llama2(), LLAMA2),
-    "chatml": (ChatML(), CHATML),
-    "template": (Template(CHATML), CHATML),
-    "template of llama2": (Template(LLAMA2), LLAMA2),
+SHOWN = {
+    "llama2": "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST] Hello. </s>"
+    "<s>[INST] And now? [/INST]",
+    "llama3": "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\nHello.<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\nAnd now?<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\n",
+    "chatml": "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+    "<|im_start|>assistant\nHello.<|im_end|>\n<|im_start|>user\nAnd now?<|im_end|>\n"
+    "<|im_start|>assistant\n",
+    "chatglm": "[Round 0]\n问：Be brief.\n\nHi\n答：Hello.\n"
+    "[Round 1]\n问：And now?\n答：[gMASK]<sop>",
+    "chatglm3": "[gMASK]sop<|system|>\nBe brief.<|user|>\nHi<|assistant|>\nHello."
+    "<|user|>\nAnd now?<|assistant|>",
+    "alpaca": "Be brief.\n\n### Instruction:\nHi\n\n### Response:Hello."
+    "\n\n### Instruction:\nAnd now?\n\n### Response:",
+    "plain": "Be brief.\n\nHiHello.And now?",
 }
-TOKENS = {name: FastTokens(tokenizer) for name, (_, tokenizer) in SETUPS.items()}
-
-MARKS = ["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"]
-HALVES = ["<|im_", "start|>", "|>", "<", "/s>", ">", "[", "/INST]", "INST]", "<<", "SYS>>", "\n"]
-INVISIBLE = [OPEN, CLOSE, WORD_JOINER, "\u200b", "\ufeff", " "]
-WHOLE = [*MARKS, *control_tokens(CHATML), *control_tokens(LLAMA2), "{{ 1/0 }}", "{% endfor %}"]
-FORGED = st.lists(st.sampled_from(WHOLE + HALVES + INVISIBLE) | st.text(max_size=2), max_size=8)
+SHOWN["template"] = SHOWN["chatml"]
 
 
-@pytest.mark.parametrize("name", SETUPS)
-@settings(deadline=None, max_examples=300)
-@given(system=FORGED, first=FORGED, answer=FORGED, last=FORGED)
-def test_nobody_can_forge_a_turn(
-    name: str, system: list[str], first: list[str], answer: list[str], last: list[str]
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_conversation_looks_as_the_source_says(name: str) -> None:
+    assert text_of(form(name).pieces(DIALOGUE)) == SHOWN[name]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_docstring_names_the_source(name: str) -> None:
+    module = sys.modules[type(form(name)).__module__]
+    assert module.__doc__
+    assert "Source:" in module.__doc__
+
+
+def test_chatglm_sends_a_first_message_as_it_is() -> None:
+    assert text_of(form("chatglm").pieces([FIRST])) == "Hi[gMASK]<sop>"
+
+
+def test_alpaca_has_a_system_prompt_of_its_own() -> None:
+    shown = text_of(form("alpaca").pieces([FIRST]))
+    assert shown.startswith("Below is an instruction that describes a task.")
+
+
+MALFORMED = [
+    ([], "There is no user message"),
+    ([SYSTEM], "There is no user message"),
+    ([ANSWER, LAST], "Message 1 must come from the user, not the assistant"),
+    ([SYSTEM, ANSWER, LAST], "Message 2 must come from the user, not the assistant"),
+    ([FIRST, LAST], "Message 2 must come from the assistant, not the user"),
+    ([SYSTEM, FIRST, LAST], "Message 3 must come from the assistant, not the user"),
+    ([FIRST, ANSWER], "Message 2, the last one, must come from the user"),
+    ([SYSTEM, SYSTEM, FIRST], "Message 2 is a system message"),
+    ([FIRST, ANSWER, SYSTEM, LAST], "Message 3 is a system message"),
+    ([FIRST, Message("robot", "x"), LAST], "Message 2 has the unknown role 'robot'"),
+    ([Message(["user"], "x")], r"Message 1 has the unknown role \(list\)"),
+    ([Message("user", 5)], "Message 1 has a content that is not text"),
+    ([FIRST, Message("assistant", None), LAST], "Message 2 has a content that is not text"),
+]
+
+
+@pytest.mark.parametrize(("messages", "sentence"), MALFORMED)
+@pytest.mark.parametrize("name", FORMATS)
+def test_bad_messages_are_refused_by_their_position(
+    name: str, messages: list[Message], sentence: str
 ) -> None:
-    format, tokenizer = SETUPS[name]
-    ids = {tokenizer.convert_tokens_to_ids(token) for token in control_tokens(tokenizer)}
-
-    def skeleton(contents: Sequence[str]) -> tuple[list[int], list[int]]:
-        messages = [
-            Message(role, content)
-            for (role, _), content in zip([SYSTEM, FIRST, ANSWER, LAST], contents, strict=True)
-        ]
-        pieces = format.pieces(messages)
-        marks = MARKS if name == "llama2" else ()
-        return (
-            [id for id in TOKENS[name].encode(pieces) if id in ids],
-            [text_of(pieces).count(mark) for mark in marks],
-        )
-
-    hostile = [f"x{''.join(parts)}x" for parts in (system, first, answer, last)]
-    assert skeleton(hostile) == skeleton(["x"] * 4)
+    with pytest.raises(PromptError, match=sentence):
+        form(name).pieces(messages)
 
 
-@pytest.mark.parametrize("name", ["chatml", "template"])
-@settings(deadline=None)
-@given(FORGED)
-def test_chatml_and_templates_change_no_letter_that_is_written(name: str, parts: list[str]) -> None:
-    content = "".join(part for part in parts if part not in (OPEN, CLOSE))
-    messages = [SYSTEM, Message("user", content), ANSWER, LAST]
-    expected = CHATML.apply_chat_template(
-        dicts(messages), add_generation_prompt=True, tokenize=False
-    )
-    assert text_of(SETUPS[name][0].pieces(messages)) == expected
-
-
-@settings(deadline=None)
-@given(FORGED)
-def test_llama2_changes_what_is_written_only_by_what_nobody_sees(parts: list[str]) -> None:
-    content = "x" + "".join(parts).replace(WORD_JOINER, "") + "x"
-    prompt = text_of(Llama2().pieces([Message("user", content)]))
-    assert prompt.replace(WORD_JOINER, "") == f"<s>[INST] {content} [/INST]"
+def test_no_system_prompt_is_not_an_empty_one() -> None:
+    assert check([FIRST])[0] is None
+    assert check([Message("system", ""), FIRST])[0] == ""
 
 
 @pytest.mark.parametrize(
-    ("tokenizer", "expected"), [(LLAMA2, Llama2), (CHATML, Template)], ids=["llama2", "chatml"]
+    ("tokenizer", "expected"),
+    [(LLAMA2, "llama2"), (LLAMA3, "llama3"), (CHATML, "template")],
+    ids=["llama2", "llama3", "chatml"],
 )
-def test_the_format_is_chosen_from_the_model(
-    tokenizer: PreTrainedTokenizerFast, expected: type
-) -> None:
-    assert type(choose(tokenizer)) is expected
+def test_the_format_is_chosen_from_the_model(tokenizer: Any, expected: str) -> None:
+    assert choose(tokenizer).name == expected
+
+
+def test_a_llama_3_that_writes_the_date_keeps_its_own_template() -> None:
+    tokenizer = llama3_tokenizer()
+    tokenizer.chat_template = f"Cutting Knowledge Date: {tokenizer.chat_template}"
+    assert choose(tokenizer).name == "template"
 
 
 def test_chatml_is_recognised_without_a_template() -> None:
     tokenizer = chatml_tokenizer()
     tokenizer.chat_template = None
-    assert type(choose(tokenizer)) is ChatML
+    assert choose(tokenizer).name == "chatml"
     with pytest.raises(PromptError, match="no chat template"):
         choose(tokenizer, "template")
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_a_format_can_be_set_by_hand(name: str) -> None:
-    assert choose(LLAMA2 if name == "llama2" else CHATML, name).name == name
+def test_a_tokenizer_without_any_marks_is_a_base_models() -> None:
+    tokenizer = llama2_tokenizer()
+    tokenizer.chat_template = None
+    assert choose(tokenizer).name == "plain"
+    assert choose(tokenizer, "llama2").name == "llama2"
 
 
 def test_a_format_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(PromptError, match="'alpaca'; there are llama2, chatml, template"):
-        choose(CHATML, "alpaca")
+    with pytest.raises(PromptError, match="'poem'; there are llama2, llama3, chatml"):
+        choose(CHATML, "poem")
 
 
 def test_a_format_whose_marks_the_tokenizer_lacks_is_refused() -> None:
@@ -181,12 +150,24 @@ def test_a_format_whose_marks_the_tokenizer_lacks_is_refused() -> None:
         choose(LLAMA2, "chatml")
 
 
-def test_a_base_model_is_refused_with_a_way_out() -> None:
-    tokenizer = llama2_tokenizer()
-    tokenizer.chat_template = None
-    with pytest.raises(PromptError, match=r"base model .* by hand: llama2, chatml, template"):
-        choose(tokenizer)
-    assert choose(tokenizer, "llama2").name == "llama2"
+@pytest.mark.parametrize("name", ["plain", "alpaca"])
+def test_what_a_tokenizer_puts_before_a_text_is_put_before_a_prompt(name: str) -> None:
+    assert text_of(choose(LLAMA2, name).pieces([FIRST])).startswith("<s>")
+    assert not text_of(choose(CHATML, name).pieces([FIRST])).startswith("<")
+
+
+def test_a_base_model_continues_the_text_itself_and_may_echo_it() -> None:
+    text = "This is a nice story that makes me"
+    assert Plain().pieces([Message("user", text)]) == [text]
+    assert Plain().opening([Message("user", text)]) == ""
+    assert Plain(echo=True).opening([Message("user", text)]) == text
+    assert form("chatml").opening([Message("user", text)]) is None
+
+
+def test_an_echo_is_not_composed_twice() -> None:
+    messages = [FIRST, Message("assistant", "Hi there"), LAST]
+    assert text_of(Plain(echo=True).pieces(messages)) == "Hi thereAnd now?"
+    assert text_of(Plain().pieces(messages)) == "HiHi thereAnd now?"
 
 
 NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
@@ -195,30 +176,79 @@ NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system'
 def test_a_template_without_a_system_role_gets_it_in_the_first_message() -> None:
     tokenizer = chatml_tokenizer()
     tokenizer.chat_template = NO_SYSTEM + str(tokenizer.chat_template)
-    given = Template(tokenizer).pieces([SYSTEM, FIRST, ANSWER, LAST])
+    given = Template(tokenizer).pieces(DIALOGUE)
     first = Message("user", "Be brief.\n\nHi")
     assert text_of(given) == text_of(Template(CHATML).pieces([first, ANSWER, LAST]))
 
 
-@pytest.mark.parametrize("template", ["{{ raise_exception('no') }}", "{% for %}"])
+@pytest.mark.parametrize("template", ["{{ raise_exception('no') }}", "{{ messages[9].content }}"])
 def test_a_template_that_fails_is_one_sentence(template: str) -> None:
     tokenizer = chatml_tokenizer()
     tokenizer.chat_template = template
-    with pytest.raises(PromptError, match="chat template refused the conversation"):
-        Template(tokenizer).pieces([FIRST])
+    with pytest.raises(PromptError, match="refused the conversation"):
+        Template(tokenizer).pieces(DIALOGUE)
 
 
 def test_tokens_that_the_template_writes_are_control_tokens_though_not_special() -> None:
     tokenizer = chatml_tokenizer()
-    tokenizer.add_tokens([AddedToken(token) for token in ("[gMASK]", "lovely", "\n")])
-    tokenizer.chat_template = "[gMASK]" + str(tokenizer.chat_template)
-    assert control_tokens(tokenizer) - control_tokens(CHATML) == {"[gMASK]"}
-    mask = tokenizer.convert_tokens_to_ids("[gMASK]")
-    pieces = Template(tokenizer).pieces([Message("user", "a [gMASK] b")])
-    assert FastTokens(tokenizer).encode(pieces).count(mask) == 1
+    tokenizer.add_tokens([AddedToken("<tool>"), AddedToken("<other>"), AddedToken("\n\n")])
+    tokenizer.chat_template = f"<tool>\n\n{tokenizer.chat_template}"
+    tokens = control_tokens(tokenizer)
+    assert "<tool>" in tokens
+    assert not tokens & {"<other>", "\n\n"}
 
 
-def test_prompts_can_be_used_without_chat() -> None:
-    code = "import prompts, sys; print([name for name in sys.modules if name == 'chat'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_prompts_need_nothing_from_chat() -> None:
+    program = (
+        "import sys, prompts.__main__; sys.exit(any(m.startswith('chat') for m in sys.modules))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def show(*arguments: str, messages: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "prompts", *arguments],
+        input=messages if isinstance(messages, str) else json.dumps(messages),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+
+
+def dicts(messages: Sequence[Message]) -> list[dict[str, str]]:
+    return [message._asdict() for message in messages]
+
+
+@pytest.mark.parametrize("name", ["llama2", "chatglm"])
+def test_the_window_shows_a_prompt_with_its_control_tokens(name: str) -> None:
+    assert show(name, messages=dicts(DIALOGUE)).stdout == SHOWN[name] + "\n"
+
+
+def test_the_window_shows_the_ids_of_a_tokenizer(tmp_path: Path) -> None:
+    CHATML.save_pretrained(tmp_path)
+    for name in ("template", "chatml", "auto"):
+        shown = show(name, "--tokenizer", str(tmp_path), messages=dicts(DIALOGUE)).stdout
+        assert json.loads(shown) == Encoder(CHATML).encode(form("chatml").pieces(DIALOGUE))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "messages", "sentence"),
+    [
+        (["chatml"], "not JSON", "Standard input is not JSON."),
+        (["chatml"], {"role": "user"}, "Standard input must be a JSON list of messages."),
+        (["chatml"], ["Hi"], "Message 1 is not an object with a role and a content."),
+        (["chatml"], [{"role": "user", "content": ["Hi"]}], "Message 1 has a content that is not"),
+        (["poem"], [], "There is no prompt format 'poem'"),
+        (["template"], [], "The format template needs a tokenizer"),
+        (["auto"], [], "Without a tokenizer the format must be named."),
+        (["chatml", "--tokenizer", "/nowhere"], [], "/nowhere holds no tokenizer"),
+    ],
+)
+def test_the_window_explains_what_it_cannot_show(
+    arguments: list[str], messages: Any, sentence: str
+) -> None:
+    ended = show(*arguments, messages=messages)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"prompts: {sentence}")
+    assert ended.stderr.count("\n") == 1

@@ -17,11 +17,13 @@ def test_without_flags_and_variables_the_defaults_hold() -> None:
 
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_each_setting_is_a_flag_and_a_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    value = {"auth": "ann:secret", "share": "true", "prompt_format": "chatml"}.get(name, "1")
+    value = {"auth": "ann:secret", "share": "true", "echo": "true", "prompt_format": "chatml"}.get(
+        name, "1"
+    )
     if name == "context_window":
         value = "100"
     flag = f"--{name.replace('_', '-')}"
-    by_flag = read([flag] if name == "share" else [flag, value])
+    by_flag = read([flag] if value == "true" else [flag, value])
     monkeypatch.setenv(f"CHAT_{name.upper()}", value)
     by_variable = read([])
     assert getattr(by_flag, name) == getattr(by_variable, name)
@@ -38,6 +40,14 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("CHAT_TEMPERATURE", "")
     monkeypatch.setenv("CHAT_AUTH", "")
     assert read([]) == Settings()
+
+
+def test_a_misspelt_variable_is_named_with_what_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_HISTORY_OF_SOMETHING_ELSE", "1")
+    assert read([]) == Settings()
+    monkeypatch.setenv("CHAT_TEMPRATURE", "1")
+    with pytest.raises(SettingsError, match=r"no setting CHAT_TEMPRATURE.* mean CHAT_TEMPERATURE"):
+        read([])
 
 
 def test_an_empty_flag_is_meant() -> None:
@@ -58,7 +68,7 @@ def test_an_empty_flag_is_meant() -> None:
         ("max-waiting", "-1", "must be at least 0"),
         ("server-port", "65536", "must be at most 65535"),
         ("server-port", "http", "must be a whole number"),
-        ("prompt-format", "alpaca", "'auto', 'llama2', 'chatml' or 'template'"),
+        ("prompt-format", "poem", "there are auto, llama2, llama3, chatml"),
         ("system-prompt", "x" * 10_001, "at most 10000 characters"),
     ],
 )

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from chat.errors import ModelError
 from chat.tokens import FastTokens
-from prompts import Control, control_tokens
+from prompts import Control, PromptError, control_tokens
 from tests.tiny import chatml_tokenizer, llama2_tokenizer
 
 
@@ -106,7 +105,7 @@ def test_a_reply_ends_at_eos_and_at_the_marks_of_its_format() -> None:
 
 
 def test_a_model_without_a_fast_tokenizer_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"tokenizer\.json"):
+    with pytest.raises(PromptError, match=r"tokenizer\.json"):
         FastTokens(SimpleNamespace(is_fast=False))
 
 
@@ -114,7 +113,8 @@ def test_a_model_without_a_fast_tokenizer_is_refused() -> None:
 @settings(deadline=None)
 @given(st.text(), st.lists(st.integers(1, 5)))
 def test_a_reply_in_pieces_is_the_reply_in_one(name: str, text: str, sizes: list[int]) -> None:
-    ids = TOKENS[name].encode([text])
+    # Without a letter after it, U+FFFD is held back: it may be half a character.
+    ids = TOKENS[name].encode([f"{text}a"])
     whole = TOKENIZERS[name].backend_tokenizer.decode(ids)
     decoder, streamed, left = TOKENS[name].decoder(), "", list(ids)
     for size in [*sizes, *[1] * len(ids)]:

@@ -38,25 +38,32 @@ LLAMA2_TEMPLATE = (
     "{% else %}{% set system = '' %}{% endif %}"
     "{% for message in messages %}"
     "{% if message['role'] == 'user' %}"
-    "{{ bos_token + '[INST] ' + (system if loop.first else '') }}"
-    "{{ message['content'].strip() + ' [/INST]' }}"
+    "{% set content = (system if loop.first else '') + message['content'] %}"
+    "{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}"
     "{% else %}{{ ' ' + message['content'].strip() + ' ' + eos_token }}{% endif %}"
     "{% endfor %}"
+)
+
+LLAMA3_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' }}"
+    "{{ message['content'] | trim + '<|eot_id|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}"
+    "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+)
+
+VICUNA_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] + ' ' }}"
+    "{% elif message['role'] == 'user' %}{{ 'USER: ' + message['content'] }}"
+    "{% else %}{{ ' ASSISTANT: ' + message['content'] + eos_token }}{% endif %}"
+    "{% endfor %}{{ ' ASSISTANT:' }}"
 )
 
 
 def chatml_tokenizer() -> PreTrainedTokenizerFast:
     """Return one like SmolLM2's: byte-level BPE, and ChatML's control tokens."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=500,
-        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([*CORPUS, CODE, FOREIGN], trainer)
+    tokenizer = _byte_level(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="<|im_start|>",
@@ -67,8 +74,46 @@ def chatml_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def llama2_tokenizer() -> PreTrainedTokenizerFast:
-    """Return one like Llama-2's: SentencePiece's BPE with ▁ for a space, and byte fallback."""
+def llama3_tokenizer() -> PreTrainedTokenizerFast:
+    """Return one like Llama-3's: byte-level BPE, and control tokens for headers and turns."""
+    marks = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=_byte_level([*marks, "<|eot_id|>"]),
+        bos_token="<|begin_of_text|>",
+        eos_token="<|end_of_text|>",
+        chat_template=LLAMA3_TEMPLATE,
+    )
+
+
+def chatglm_tokenizer() -> PreTrainedTokenizerFast:
+    """Return one with the control tokens of ChatGLM-6B and of ChatGLM3."""
+    roles = ["<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=_byte_level(["[gMASK]", "<sop>", "sop", "<eop>", "</s>", *roles]),
+        eos_token="</s>",
+    )
+
+
+def _byte_level(controls: list[str]) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=500,
+        special_tokens=controls,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([*CORPUS, CODE, FOREIGN], trainer)
+    return tokenizer
+
+
+def llama2_tokenizer(*, legacy: bool = True) -> PreTrainedTokenizerFast:
+    """Return one like Llama-2's: SentencePiece's BPE with ▁ for a space, and byte fallback.
+
+    The legacy rule puts ▁ before every text between two control tokens, the
+    other one only before a text that stands first.
+    """
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
     # On ASCII letters only: line ends and all others fall back to bytes, as in Llama-2.
@@ -85,9 +130,12 @@ def llama2_tokenizer() -> PreTrainedTokenizerFast:
             byte_fallback=True,
         )
     )
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
-    )
+    if legacy:
+        tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+        )
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
     tokenizer.decoder = decoders.Sequence(
         [
             decoders.Replace("▁", " "),

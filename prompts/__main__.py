@@ -1,0 +1,64 @@
+"""A window into a prompt: what a model really reads.
+
+    echo '[{"role": "user", "content": "Hi"}]' | python -m prompts chatml
+
+prints the prompt with its control tokens visible; with `--tokenizer FOLDER`,
+the ids as one JSON list.
+"""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from prompts import FORMATS, choose
+from prompts.base import Message, PromptError, visible
+from prompts.encoder import Encoder
+
+
+def main(arguments: list[str]) -> None:
+    """Read messages from standard input and print their prompt."""
+    parser = argparse.ArgumentParser(
+        prog="python -m prompts",
+        description="Read a JSON list of messages ({role, content}) and print their prompt.",
+    )
+    parser.add_argument("format", help=f"auto or one of: {', '.join(FORMATS)}")
+    parser.add_argument("--tokenizer", metavar="FOLDER", help="print the ids of this tokenizer")
+    chosen = parser.parse_args(arguments)
+    try:
+        tokenizer = _load(chosen.tokenizer) if chosen.tokenizer else None
+        pieces = choose(tokenizer, chosen.format).pieces(_messages(sys.stdin.read()))
+        if tokenizer is None:
+            print("".join(map(visible, pieces)))
+        else:
+            print(json.dumps(Encoder(tokenizer).encode(pieces)))
+    except PromptError as error:
+        sys.exit(f"prompts: {error}")
+
+
+def _load(folder: str) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise PromptError(f"{folder} holds no tokenizer that can be read.") from error
+
+
+def _messages(text: str) -> list[Message]:
+    try:
+        entries = json.loads(text)
+    except ValueError:
+        raise PromptError("Standard input is not JSON.") from None
+    if not isinstance(entries, list):
+        raise PromptError("Standard input must be a JSON list of messages.")
+    messages = []
+    for position, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict) or not {"role", "content"} <= entry.keys():
+            raise PromptError(f"Message {position} is not an object with a role and a content.")
+        messages.append(Message(entry["role"], entry["content"]))
+    return messages
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,48 @@
+"""ChatGLM-6B: numbered rounds of question and answer.
+
+Source: `chat` and `build_inputs_with_special_tokens` in the model's own
+modeling_chatglm.py and tokenization_chatglm.py (THUDM/chatglm-6b). A first
+message goes as it is; from the second on there are rounds:
+
+    [Round 0]
+    问：你好
+    答：你好！
+    [Round 1]
+    问：你是谁？
+    答：[gMASK]<sop>
+
+It knows no system prompt, so one is put before the first question. The marks
+of a round are ordinary text to the tokenizer: wherever people wrote one, an
+invisible U+2060 breaks it.
+"""
+
+from collections.abc import Sequence
+
+from prompts.base import Control, Message, Piece, PromptFormat, check, defuse
+
+# NFKC makes the colon of the marks an ASCII one, so these stand for both.
+MARKS = ("[Round ", "问:", "答:")
+
+
+class ChatGLM(PromptFormat):
+    """The format of the first ChatGLM."""
+
+    name = "chatglm"
+    stop = ("<eop>",)
+
+    def pieces(self, messages: Sequence[Message]) -> list[Piece]:
+        """See `PromptFormat.pieces`."""
+        system, dialogue = check(messages)
+        texts = [defuse(message.content, MARKS) for message in dialogue]
+        if system:
+            texts[0] = f"{defuse(system, MARKS)}\n\n{texts[0]}"
+        *past, question = texts
+        prompt = question
+        if past:
+            rounds = zip(past[0::2], past[1::2], strict=True)
+            prompt = "".join(
+                f"[Round {number}]\n问：{asked}\n答：{answer}\n"
+                for number, (asked, answer) in enumerate(rounds)
+            )
+            prompt += f"[Round {len(past) // 2}]\n问：{question}\n答："
+        return [prompt, Control("[gMASK]<sop>")]

@@ -1,0 +1,128 @@
+"""From the pieces of a prompt to token ids.
+
+The promise that makes prompts safe is kept here: a plain piece never gives the
+id of a control token, whatever is written in it, because it is encoded by a
+copy of the tokenizer to which those tokens are letters like any others.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from prompts.base import Control, Piece, PromptError, Reply, control_tokens, defuse
+
+#: Most characters of text whose ids are remembered.
+MEMORY = 4_000_000
+
+
+class Encoder:
+    """Encodes prompts with a transformers `tokenizer` that has a Rust backend.
+
+    It remembers the ids of what it encoded and of what a model generated, so
+    that a conversation costs no more each turn than its new text.
+
+    Raises:
+        PromptError: the tokenizer has no Rust backend (no tokenizer.json).
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        if not tokenizer.is_fast:
+            raise PromptError("This model has no tokenizer.json, which Fourbit Chat needs.")
+        self.backend: Tokenizer = tokenizer.backend_tokenizer
+        self.backend.no_truncation()
+        self.backend.no_padding()
+        self._controls = sorted(control_tokens(tokenizer), key=len, reverse=True)
+        ids = map(self.backend.token_to_id, self._controls)
+        # What cannot be encoded at all becomes "unknown", whoever wrote it.
+        self._control_ids = {id for id in ids if id != tokenizer.unk_token_id}
+        self._plain = _without(self.backend, set(self._controls))
+        self._eos: int | None = tokenizer.eos_token_id
+        self._encoded = _Memory()
+        self._generated = _Memory()
+
+    def encode(self, pieces: Sequence[Piece]) -> list[int]:
+        """Return the ids of a prompt."""
+        ids: list[int] = []
+        text = ""  # not encoded yet: a reply without known ids may still be glued to it
+        glue = False
+        for piece in pieces:
+            known = self._generated.get(piece.content.strip()) if isinstance(piece, Reply) else None
+            if isinstance(piece, Reply) and not known:
+                text += piece.before + piece.content + piece.after
+                glue = True
+                continue
+            if not glue or not isinstance(piece, str):
+                ids += self._encode_plain(text)
+                text = ""
+            glue = False
+            if isinstance(piece, str):
+                text += piece
+            elif isinstance(piece, Control):
+                ids += self._encode_control(piece.text)
+            else:
+                ids += known or []
+        return ids + self._encode_plain(text)
+
+    def remember(self, reply: str, ids: Sequence[int]) -> None:
+        """Keep the ids that a reply was generated as, for the prompts after it.
+
+        Ids of control tokens are left out of it: then the text is encoded anew.
+        """
+        if reply.strip() and self._control_ids.isdisjoint(ids):
+            self._generated.put(reply.strip(), list(ids))
+
+    def stop_ids(self, stop: Iterable[str]) -> set[int]:
+        """Return the ids that end a reply: EOS and the control tokens in `stop`."""
+        ids = [self._eos, *map(self.backend.token_to_id, stop)]
+        return {id for id in ids if id is not None}
+
+    def _encode_control(self, text: str) -> list[int]:
+        return list(self.backend.encode(text, add_special_tokens=False).ids)
+
+    def _encode_plain(self, text: str) -> list[int]:
+        if not text:
+            return []
+        if (ids := self._encoded.get(text)) is None:
+            ids = self._plain.encode(text, add_special_tokens=False).ids
+            if not self._control_ids.isdisjoint(ids):
+                # The token is in the vocabulary proper too, so only other letters help.
+                broken = defuse(text, self._controls)
+                ids = self._plain.encode(broken, add_special_tokens=False).ids
+            # What reads as one even so is left out.
+            ids = [id for id in ids if id not in self._control_ids]
+            self._encoded.put(text, ids)
+        return ids
+
+
+class _Memory:
+    """Ids by text, bounded; what was not used for longest is forgotten first."""
+
+    def __init__(self) -> None:
+        self._ids: OrderedDict[str, list[int]] = OrderedDict()
+        self._size = 0
+
+    def get(self, text: str) -> list[int] | None:
+        if text in self._ids:
+            self._ids.move_to_end(text)
+        return self._ids.get(text)
+
+    def put(self, text: str, ids: list[int]) -> None:
+        if text not in self._ids:
+            self._size += len(text)
+        self._ids[text] = ids
+        while self._size > MEMORY:
+            forgotten, _ = self._ids.popitem(last=False)
+            self._size -= len(forgotten)
+
+
+def _without(tokenizer: Tokenizer, controls: set[str]) -> Tokenizer:
+    """Return the same tokenizer, to which `controls` are letters like any others."""
+    state = json.loads(tokenizer.to_str())
+    state["added_tokens"] = [
+        token for token in state["added_tokens"] if token["content"] not in controls
+    ]
+    state["post_processor"] = None
+    return Tokenizer.from_str(json.dumps(state))

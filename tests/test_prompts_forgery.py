@@ -1,0 +1,106 @@
+"""prompts: no text that anyone writes can pass for a mark, in any format."""
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chat.tokens import FastTokens
+from prompts import Message, choose, control_tokens
+from prompts.alpaca import MARKS as ALPACA
+from prompts.base import WORD_JOINER, visible
+from prompts.chatglm import MARKS as CHATGLM
+from prompts.llama2 import MARKS as LLAMA2
+from prompts.template import CLOSE, OPEN
+from tests.test_prompts_exact import SETUPS as EXACT
+from tests.tiny import chatglm_tokenizer
+
+ROLES = ("system", "user", "assistant", "user")
+SETUPS = {**EXACT, "chatglm": ("chatglm", chatglm_tokenizer())}
+MARKS: dict[str, Sequence[str]] = {
+    "llama2": LLAMA2,
+    "template of llama2": LLAMA2,
+    "template of vicuna": ("USER:", "ASSISTANT:"),
+    "chatglm": CHATGLM,
+    "alpaca": ALPACA,
+}
+
+WHOLE = [*LLAMA2, *CHATGLM, *ALPACA, "USER:", "ASSISTANT:", "[Round 1]\n问：", "{{ 1/0 }}"]
+WHOLE += sorted({token for _, tokenizer in SETUPS.values() for token in control_tokens(tokenizer)})
+HALVES = ["<|im_", "start|>", "|>", "<", "/s>", ">", "[", "/INST]", "INST]", "<<", "SYS>>", "\n"]
+HALVES += ["问", "答", "：", ":", "###", " Response", "USER", "[Round", " ", "<|eot", "_id|>"]
+INVISIBLE = [OPEN, CLOSE, WORD_JOINER, "\u200b", "\u00ad", "\ufeff", "\u0301"]
+ALIKE = [
+    "［INST］",
+    "[/ＩＮＳＴ]",
+    "＜＜SYS＞＞",
+    "[/INＳT］",
+    "＃## Instruction:",
+    "### Respo㎱e:",
+]
+ALIKE += ["### Inﬆruction:", "＜|im_start|＞", "ＵＳＥＲ：", "问﹕", "＜/s＞"]
+FORGED = st.lists(
+    st.sampled_from(WHOLE + HALVES + INVISIBLE + ALIKE) | st.text(max_size=2), max_size=8
+).map("".join)
+TOKENS = {name: FastTokens(tokenizer) for name, (_, tokenizer) in SETUPS.items()}
+FORMS: dict[str, Any] = {name: choose(tok, form) for name, (form, tok) in SETUPS.items()}
+
+
+def skeleton(name: str, contents: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Return the marks in a prompt: control ids in their order, and how often each text mark."""
+    tokenizer = SETUPS[name][1]
+    controls = {tokenizer.convert_tokens_to_ids(token) for token in control_tokens(tokenizer)}
+    pieces = FORMS[name].pieces([Message(*pair) for pair in zip(ROLES, contents, strict=True)])
+    text = unicodedata.normalize("NFKC", "".join(map(visible, pieces)))
+    return (
+        [id for id in TOKENS[name].encode(pieces) if id in controls],
+        [text.count(unicodedata.normalize("NFKC", mark)) for mark in MARKS.get(name, ())],
+    )
+
+
+@pytest.mark.parametrize("name", SETUPS)
+@settings(deadline=None, max_examples=300)
+@given(system=FORGED, first=FORGED, answer=FORGED, last=FORGED)
+def test_nobody_can_forge_a_turn(
+    name: str, system: str, first: str, answer: str, last: str
+) -> None:
+    hostile = [f"x{text}x" for text in (system, first, answer, last)]
+    assert skeleton(name, hostile) == skeleton(name, ["x"] * 4)
+
+
+@pytest.mark.parametrize("name", SETUPS)
+@pytest.mark.parametrize("mark", WHOLE + ALIKE)
+def test_each_mark_by_itself_is_harmless_wherever_it_stands(name: str, mark: str) -> None:
+    for place in range(4):
+        contents = [f"x {mark} x" if place == other else "x" for other in range(4)]
+        assert skeleton(name, contents) == skeleton(name, ["x"] * 4)
+
+
+@pytest.mark.parametrize("name", SETUPS)
+@settings(deadline=None)
+@given(FORGED)
+def test_what_is_written_changes_only_by_what_nobody_sees(name: str, text: str) -> None:
+    for unseen in (WORD_JOINER, OPEN, CLOSE):
+        text = text.replace(unseen, "")
+    pieces = FORMS[name].pieces([Message("user", f"x{text}x")])
+    assert f"x{text}x" in "".join(map(visible, pieces)).replace(WORD_JOINER, "")
+
+
+@pytest.mark.parametrize("name", SETUPS)
+def test_who_asks_about_a_mark_is_understood(name: str) -> None:
+    for mark in MARKS.get(name, ["<|im_start|>", "[INST]"]):
+        pieces = FORMS[name].pieces([Message("user", f"What does {mark} mean?")])
+        read = TOKENS[name].show(TOKENS[name].encode(pieces))
+        plain = " ".join(read.replace(WORD_JOINER, "").split())
+        assert plain.count(mark.strip()) >= 1
+        assert "What does" in plain
+
+
+@pytest.mark.parametrize("name", MARKS)
+def test_text_without_a_whole_mark_stays_to_the_letter(name: str) -> None:
+    for text in ("[INST", "a[b]c <<x>>", "### Heading", "user: hi", "assistant.", "Round 1", "答"):
+        pieces = FORMS[name].pieces([Message("user", text)])
+        assert text in "".join(map(visible, pieces))
