@@ -5,8 +5,9 @@
 A conversation grows by one question and one answer of `--tokens` tokens each a
 turn, with the tokenizer in FOLDER. Per prompt format that fits it: milliseconds
 for a conversation that is new to the server (first), for the same one again
-(again), for one more turn (next), and for one turn at half the length (half).
-If a turn costs only its new text, `next` and `half` are alike.
+(again), for one more turn after a reply that was generated here (next), and the
+same at half the length (half). If a turn costs only its new text, `next` and
+`half` are alike, but for what joining the pieces costs.
 """
 
 import argparse
@@ -21,23 +22,7 @@ from transformers import AutoTokenizer
 from prompts import FORMATS, Message, PromptError, choose
 from prompts.encoder import Encoder
 
-WORDS = [
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "a",
-    "lazy",
-    "dog",
-    "while",
-    "seven",
-    "wizards",
-    "brew",
-    "strange",
-    "potions",
-]
+WORDS = ("the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "sings")
 
 
 def text(dice: random.Random, tokenizer: Any, tokens: int) -> str:
@@ -63,6 +48,8 @@ def measure(tokenizer: Any, name: str, turns: int, tokens: int) -> dict[str, Any
     def turn(length: int) -> float:
         """Return the time of the turn that makes `length` messages, the others being known."""
         fresh = Encoder(tokenizer)
+        for _, reply in messages[1:length:2]:
+            fresh.remember(reply, tokenizer(reply, add_special_tokens=False)["input_ids"])
         fresh.encode(format.pieces(messages[: length - 2]))
         return milliseconds(fresh, format, messages[:length])[0]
 

@@ -16,6 +16,11 @@ from chat.settings import Settings
 from prompts import PromptError
 
 TITLE = "Fourbit Chat"
+#: As in Gradio's own theme, but that has 600 for bold, and its file of that lacks the letters.
+FONTS = {
+    "font": [gr.themes.LocalFont("Source Sans Pro", weights=(400, 700)), "system-ui", "sans-serif"],
+    "font_mono": [gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "monospace"],
+}
 CSS = """
 :root {
     --block-info-text-color: var(--neutral-500);
@@ -27,6 +32,7 @@ CSS = """
 .message-content { contain: paint; }
 footer { display: none !important; }
 """
+NO_PROMPT = "Nothing yet"
 PLACEHOLDER = "**Say something.** Shift + Enter starts a new line."
 
 #: A picture that the model asks for must not tell another host who reads it.
@@ -114,7 +120,7 @@ class Page(gr.ChatInterface):
         with gr.Blocks():  # components need a parent, until the page renders them
             self.status = gr.Markdown(render=False, elem_id="status", container=False)
             self.prompt = gr.Textbox(
-                label="Nothing yet", lines=4, max_lines=24, render=False, elem_id="prompt"
+                label=NO_PROMPT, lines=4, max_lines=24, render=False, elem_id="prompt"
             )
         super().__init__(
             respond,
@@ -189,9 +195,9 @@ class Page(gr.ChatInterface):
             **quiet,
         )
         self.chatbot.clear(
-            lambda: ([], [], ""),
+            lambda: ([], [], "", gr.Textbox("", label=NO_PROMPT)),
             None,
-            [self.chatbot, self.chatbot_state, self.status],
+            [self.chatbot, self.chatbot_state, self.status, self.prompt],
             queue=False,
             cancels=runs,
             **quiet,
@@ -307,6 +313,7 @@ def launch(page: Page, settings: Settings, *, block: bool = True) -> str:
         run_history=False,
         enable_monitoring=False,
         footer_links=[],
+        theme=gr.themes.Default(**FONTS),
         css=CSS,
         head=HEAD,
         prevent_thread_lock=not block,

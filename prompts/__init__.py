@@ -10,6 +10,8 @@ it in `FORMATS`. Nothing here imports anything from `chat`.
 from collections.abc import Callable
 from typing import Any
 
+from jinja2 import TemplateError
+
 from prompts.alpaca import Alpaca
 from prompts.base import (
     Control,
@@ -20,6 +22,7 @@ from prompts.base import (
     Reply,
     Role,
     control_tokens,
+    visible,
 )
 from prompts.chatglm import ChatGLM
 from prompts.chatglm3 import ChatGLM3
@@ -64,20 +67,35 @@ def choose(tokenizer: Any, name: str = "auto", *, echo: bool = False) -> PromptF
     return chosen
 
 
+#: What shows how a template treats white space, and reasoning in past replies.
+PROBE = (
+    Message("system", " a "),
+    Message("user", " b "),
+    Message("assistant", " <think>c</think> d "),
+    Message("user", " e "),
+)
+
+
 def _recognise(tokenizer: Any) -> str:
     if not tokenizer:
         raise PromptError("Without a tokenizer the format must be named.")
     template = str(tokenizer.chat_template or "")
-    if "[INST]" in template and "<<SYS>>" in template:
-        return "llama2"
-    # From 3.1 on the template also writes the date, as those models were trained.
-    if "<|start_header_id|>" in template and "Cutting Knowledge Date" not in template:
-        return "llama3"
-    if template:
-        return "template"
-    if "<|im_start|>" in tokenizer.get_vocab():
-        return "chatml"
-    return "plain"
+    if not template:
+        return "chatml" if "<|im_start|>" in tokenizer.get_vocab() else "plain"
+    for name in ("llama2", "llama3", "chatml"):
+        ours = "".join(map(visible, FORMATS[name](tokenizer, False).pieces(PROBE)))
+        if ours == _rendered(tokenizer):
+            return name
+    return "llama2" if "[INST]" in template and "<<SYS>>" in template else "template"
+
+
+def _rendered(tokenizer: Any) -> str:
+    messages = [message._asdict() for message in PROBE]
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except TemplateError:
+        return ""
+    return str(text)
 
 
 def _bos(tokenizer: Any) -> str:

@@ -6,8 +6,10 @@ copy of the tokenizer to which those tokens are letters like any others.
 """
 
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -40,7 +42,11 @@ class Encoder:
         self._control_ids = {id for id in ids if id != tokenizer.unk_token_id}
         self._plain = _without(self.backend, set(self._controls))
         self._eos: int | None = tokenizer.eos_token_id
+        self._control = re.compile("|".join(map(re.escape, self._controls)) or "(?!)")
+        added = tokenizer.added_tokens_decoder.values()
+        self._takes_spaces = any(token.lstrip or token.normalized for token in added)
         self._encoded = _Memory()
+        self._encoded_control = _Memory()
         self._generated = _Memory()
 
     def encode(self, pieces: Sequence[Piece]) -> list[int]:
@@ -80,7 +86,22 @@ class Encoder:
         return {id for id in ids if id is not None}
 
     def _encode_control(self, text: str) -> list[int]:
-        return list(self.backend.encode(text, add_special_tokens=False).ids)
+        """Encode in parts that begin with a control token, of which most are known already.
+
+        Control tokens part a text anyway before it is encoded, so that the ids
+        are those of the whole; unless they take in the spaces before them.
+        """
+        starts = [0, *(match.start() for match in self._control.finditer(text)), len(text)]
+        if self._takes_spaces:
+            starts = [0, len(text)]
+        ids: list[int] = []
+        for start, end in pairwise(starts):
+            part = text[start:end]
+            if (known := self._encoded_control.get(part)) is None:
+                known = list(self.backend.encode(part, add_special_tokens=False).ids)
+                self._encoded_control.put(part, known)
+            ids += known
+        return ids
 
     def _encode_plain(self, text: str) -> list[int]:
         if not text:

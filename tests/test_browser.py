@@ -296,6 +296,8 @@ def test_clear_forgets_everything(serve: Serve, visit: Visit) -> None:
     expect(tab.chat.get_by_text("Say something.")).to_be_visible()
     expect(tab.replies).to_have_count(0)
     expect(tab.status).to_have_text("")
+    tab.page.get_by_role("button", name="Prompt").click()
+    expect(tab.page.get_by_label("Nothing yet")).to_have_value("")
     tab.ask("Second")
     tab.says("Second", "Re: Second")
     assert "First" not in engine.prompts[-1]
@@ -547,3 +549,16 @@ def test_a_setting_out_of_range_goes_to_its_end_where_it_can_be_seen(
     expect(tab.page.get_by_label(f"number input for {label}")).to_have_value(str(used))
     tab.ask("Hi")
     assert getattr(engine.samplings[0], label.lower().replace("-", "_")) == used
+
+
+def test_the_prompt_of_the_last_turn_can_be_looked_at(serve: Serve, visit: Visit) -> None:
+    engine = ScriptedEngine(echo)
+    tab = visit(serve(engine))
+    tab.ask("Hi")
+    tab.ask("Next")
+    tab.page.get_by_role("button", name="Prompt").click()
+    shown = tab.page.locator("#prompt textarea")
+    fed = engine.prompts[-1].replace("\0", "|")
+    expect(shown).to_have_value(fed)
+    expect(tab.page.locator("#prompt")).to_contain_text(f"{len(fed):,} tokens")
+    expect(shown).not_to_be_editable()

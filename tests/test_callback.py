@@ -18,7 +18,8 @@ from chat.errors import BadRequest, EngineError, QueueFull, TooLong
 from chat.gate import Gate
 from chat.sampling import Sampling
 from chat.tokens import FastTokens
-from prompts import Piece
+from prompts import Piece, PromptFormat
+from prompts.plain import Plain
 from tests.fakes import END, CharTokens, LineFormat, ScriptedEngine, chat_with, last_message
 from tests.tiny import chatml_tokenizer
 
@@ -321,3 +322,42 @@ def test_tidying_touches_only_the_ends(before: str, inside: str, after: str) -> 
     head = text.rstrip().removesuffix(shown)
     assert not head.strip()
     assert not head or head.endswith("\n") or head.rpartition("\n")[2] == " "
+
+
+async def test_the_prompt_that_is_shown_and_counted_is_the_one_that_the_engine_is_fed() -> None:
+    engine = ScriptedEngine()
+    updates = await collect(ask(chat_with(engine), "hi there"))
+    [fed] = engine.prompts
+    for update in updates:
+        assert update.prompt_tokens == len(fed)
+        assert update.prompt == fed.replace(STOP, "|") == "user: hi there|assistant: "
+
+
+def chat_remembering(engine: ScriptedEngine, format: PromptFormat) -> tuple[Chat, CharTokens]:
+    tokens = CharTokens()
+    return Chat(engine, tokens, format, Gate(1, 0)), tokens
+
+
+async def test_the_ids_of_a_reply_are_remembered_by_what_it_showed() -> None:
+    chat, tokens = chat_remembering(BatchEngine(" Hel", f"lo {STOP}"), LineFormat())
+    await collect(ask(chat))
+    assert tokens.remembered == {"Hello": [ord(letter) for letter in " Hello "]}
+
+
+async def test_a_stopped_reply_is_remembered_as_far_as_it_was_shown() -> None:
+    chat, tokens = chat_remembering(BatchEngine("Hel", "lo"), LineFormat())
+    async with aclosing(ask(chat)) as updates:
+        async for update in updates:
+            if update.text:
+                break
+    assert tokens.remembered == {"Hel": [ord(letter) for letter in "Hel"]}
+
+
+@pytest.mark.parametrize(("echo", "opening"), [(True, "A story that"), (False, "")])
+async def test_a_base_model_continues_the_text_to_the_letter(echo: bool, opening: str) -> None:
+    engine = BatchEngine(" makes", f" me \n{STOP}")
+    chat, tokens = chat_remembering(engine, Plain(echo=echo))
+    updates = await collect(ask(chat, "A story that"))
+    assert engine.prompts == ["A story that"]
+    assert updates[-1].text == opening + " makes me \n"
+    assert list(tokens.remembered) == [" makes me \n"]

@@ -112,17 +112,36 @@ def test_no_system_prompt_is_not_an_empty_one() -> None:
 
 @pytest.mark.parametrize(
     ("tokenizer", "expected"),
-    [(LLAMA2, "llama2"), (LLAMA3, "llama3"), (CHATML, "template")],
+    [(LLAMA2, "llama2"), (LLAMA3, "llama3"), (CHATML, "chatml")],
     ids=["llama2", "llama3", "chatml"],
 )
-def test_the_format_is_chosen_from_the_model(tokenizer: Any, expected: str) -> None:
+def test_the_format_is_recognised_by_what_the_models_template_writes(
+    tokenizer: Any, expected: str
+) -> None:
     assert choose(tokenizer).name == expected
 
 
-def test_a_llama_3_that_writes_the_date_keeps_its_own_template() -> None:
-    tokenizer = llama3_tokenizer()
-    tokenizer.chat_template = f"Cutting Knowledge Date: {tokenizer.chat_template}"
+@pytest.mark.parametrize(
+    ("tokenizer", "old", "new"),
+    [
+        (llama3_tokenizer(), "{{ bos_token }}", "{{ bos_token }}Today is Saturday. "),
+        (chatml_tokenizer(), "message['content']", "message['content'].split('</think>')[-1]"),
+        (chatml_tokenizer(), "message['content']", "message['content'] | trim"),
+        (chatml_tokenizer(), "{% for", "{{ messages[9].content }}{% for"),
+    ],
+    ids=["more text", "reasoning cut out", "trimmed", "broken"],
+)
+def test_a_template_that_writes_anything_else_is_taken_as_it_is(
+    tokenizer: Any, old: str, new: str
+) -> None:
+    tokenizer.chat_template = tokenizer.chat_template.replace(old, new, 1)
     assert choose(tokenizer).name == "template"
+
+
+def test_a_llama_2_template_of_another_make_is_still_llama_2() -> None:
+    tokenizer = llama2_tokenizer()
+    tokenizer.chat_template = tokenizer.chat_template.replace(".strip()", "")
+    assert choose(tokenizer).name == "llama2"
 
 
 def test_chatml_is_recognised_without_a_template() -> None:
@@ -227,7 +246,7 @@ def test_the_window_shows_a_prompt_with_its_control_tokens(name: str) -> None:
 
 def test_the_window_shows_the_ids_of_a_tokenizer(tmp_path: Path) -> None:
     CHATML.save_pretrained(tmp_path)
-    for name in ("template", "chatml", "auto"):
+    for name in ("template", "chatml", "auto"):  # all the same here
         shown = show(name, "--tokenizer", str(tmp_path), messages=dicts(DIALOGUE)).stdout
         assert json.loads(shown) == Encoder(CHATML).encode(form("chatml").pieces(DIALOGUE))
 

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from chat.tokens import FastTokens
-from prompts import Control, PromptError, control_tokens
+from prompts import Control, PromptError, Reply, control_tokens
 from tests.tiny import chatml_tokenizer, llama2_tokenizer
 
 
@@ -161,3 +161,33 @@ def test_any_ids_at_all_give_a_text(name: str, data: st.DataObject) -> None:
         assert streamed == whole
     else:
         assert streamed.endswith(whole.rpartition("\ufffd")[2])
+
+
+@pytest.mark.parametrize("lstrip", [False, True])
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["<|im_start|>", "<|im_end|>", " ", "\n", "a", "<mask>", "<|im_"])))
+def test_a_control_piece_in_parts_is_encoded_as_the_whole(lstrip: bool, parts: list[str]) -> None:
+    tokenizer = chatml_tokenizer()
+    tokenizer.add_special_tokens({"mask_token": AddedToken("<mask>", lstrip=lstrip)})
+    text = "".join(parts)
+    whole = tokenizer(text, add_special_tokens=False).input_ids
+    assert FastTokens(tokenizer).encode([Control(text)]) == whole
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prompts.encoder.MEMORY", 10)
+    tokens = FastTokens(TOKENIZERS["chatml"])
+    other = [TOKENIZERS["chatml"].convert_tokens_to_ids("Z")]
+    tokens.remember("12345", other)
+    tokens.remember("67890", other)
+    assert tokens.encode([Reply("12345")]) == other  # used last, so the other one goes
+    tokens.remember("abc", other)
+    assert tokens.encode([Reply("12345")]) == other
+    assert tokens.encode([Reply("67890")]) != other
+
+
+def test_a_reply_without_known_ids_is_one_text_with_its_neighbours() -> None:
+    tokens = FastTokens(TOKENIZERS["llama2"])
+    glued = tokens.encode(["Hello ", Reply("there", before=" ", after=" "), "now"])
+    assert glued == tokens.encode(["Hello  there now"])
+    assert tokens.encode(["Hello ", "there"]) != tokens.encode(["Hello there"])
