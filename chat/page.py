@@ -195,9 +195,9 @@ class Page(gr.ChatInterface):
             **quiet,
         )
         self.chatbot.clear(
-            lambda: ([], [], "", gr.Textbox("", label=NO_PROMPT)),
+            lambda: ([], [], None, "", gr.Textbox("", label=NO_PROMPT)),
             None,
-            [self.chatbot, self.chatbot_state, self.status, self.prompt],
+            [self.chatbot, self.chatbot_state, self.saved_input, self.status, self.prompt],
             queue=False,
             cancels=runs,
             **quiet,
@@ -269,9 +269,11 @@ class Page(gr.ChatInterface):
             yield "", history, status.failed(error.message)
             raise
 
-    def _settle(self, history: History, last: str, message: str) -> tuple[Any, ...]:
+    def _settle(self, history: History, last: str, message: str | None) -> tuple[Any, ...]:
         """Unlock the text box; a message without any answer goes back into it."""
         textbox = gr.Textbox(interactive=True, submit_btn=True, stop_btn=False)
+        if message is None:  # cleared meanwhile
+            return [], [], "", textbox
         last = status.stopped(last or "")
         if status.unanswered(last) and not _last_reply(history):
             history, _ = self._pop_last_user_message(history)
