@@ -159,7 +159,9 @@ class Page(gr.ChatInterface):
             self.prompt.render()
 
     def _setup_events(self) -> None:
-        prepared = [self.chatbot, self.chatbot_state, self.saved_input, self.textbox, self.status]
+        original = gr.State()  # the conversation as it was, for a message that gets no answer
+        prepared = [self.chatbot, self.chatbot_state, self.saved_input, original]
+        prepared += [self.textbox, self.status]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         runs = []
         for event in (
@@ -180,7 +182,7 @@ class Page(gr.ChatInterface):
             for after in (running.then, running.failure):
                 after(
                     self._settle,
-                    [self.chatbot, self.status, self.saved_input],
+                    [self.chatbot, self.status, self.saved_input, original],
                     [self.chatbot, self.chatbot_state, self.status, self.textbox],
                     queue=False,
                     **quiet,
@@ -212,28 +214,26 @@ class Page(gr.ChatInterface):
         )
 
     def _send(self, message: str, history: History) -> tuple[Any, ...]:
-        return self._prepared(message or "", history)
+        return self._prepared(message or "", history, history)
 
     def _retry(self, history: History) -> tuple[Any, ...]:
-        history, message = self._pop_last_user_message(history)
-        return self._prepared(message, history)
+        before, message = self._pop_last_user_message(history)
+        return self._prepared(message, before, history)
 
     def _edit(self, history: History, edited: gr.EditData) -> tuple[Any, ...]:
         index = edited.index[0] if isinstance(edited.index, (list, tuple)) else edited.index
         # The page shows the edited text already, which must not stay if it is refused.
         history[index] = _entry("user", str(edited.previous_value))
-        return self._prepared(str(edited.value), history, history[:index])
+        return self._prepared(str(edited.value), history[:index], history)
 
-    def _prepared(
-        self, message: str, history: History, before: History | None = None
-    ) -> tuple[Any, ...]:
+    def _prepared(self, message: str, before: History, original: History) -> tuple[Any, ...]:
         """Show the message at once, and Stop in place of the send button."""
         textbox = gr.Textbox("", interactive=False, submit_btn=False, stop_btn=True)
         message = clean(message)
         if not message.strip():
-            return history, history, "", textbox, gr.skip()
-        before = history if before is None else before
-        return [*before, _entry("user", message)], before, message, textbox, status.SENDING
+            return original, original, "", original, textbox, gr.skip()
+        shown = [*before, _entry("user", message)]
+        return shown, before, message, original, textbox, status.SENDING
 
     async def _run(
         self, message: str, history: History, *values: Any
@@ -269,16 +269,23 @@ class Page(gr.ChatInterface):
             yield "", history, status.failed(error.message)
             raise
 
-    def _settle(self, history: History, last: str, message: str | None) -> tuple[Any, ...]:
-        """Unlock the text box; a message without any answer goes back into it."""
-        textbox = gr.Textbox(interactive=True, submit_btn=True, stop_btn=False)
+    def _settle(
+        self, history: History, last: str, message: str | None, original: History
+    ) -> tuple[Any, ...]:
+        """Unlock the text box; without any answer, all is as before and the message in the box."""
+        textbox: dict[str, Any] = {"interactive": True, "submit_btn": True, "stop_btn": False}
         if message is None:  # cleared meanwhile
-            return [], [], "", textbox
+            return [], [], "", gr.Textbox(**textbox)
         last = status.stopped(last or "")
         if status.unanswered(last) and not _last_reply(history):
-            history, _ = self._pop_last_user_message(history)
-            textbox = gr.Textbox(message, interactive=True, submit_btn=True, stop_btn=False)
-        return history, history, last, textbox
+            retried = len(history) < len(original) and message == self._last_message(original)
+            history = original
+            if not retried:
+                textbox["value"] = message
+        return history, history, last, gr.Textbox(**textbox)
+
+    def _last_message(self, history: History) -> str:
+        return str(self._pop_last_user_message(history)[1])
 
     def _undo(self, history: History) -> tuple[Any, ...]:
         history, message = self._pop_last_user_message(history)

@@ -14,7 +14,7 @@ def line(update: Update) -> str:
     match update.state:
         case "waiting":
             before = "1 person is" if update.place == 1 else f"{update.place} people are"
-            text = f"Waiting: {before} before you{LIVE}"
+            text = f"Waiting: {before} ahead of you{LIVE}"
         case "reading":
             text = f"Reading {_count(update.prompt_tokens, 'token')}{LIVE}"
         case "writing":

@@ -277,6 +277,31 @@ def test_an_edited_message_can_be_stopped(serve: Serve, visit: Visit) -> None:
     expect(tab.replies).to_contain_text("word1")
 
 
+@pytest.mark.parametrize("again", ["retried", "edited"])
+def test_what_was_there_comes_back_if_it_is_asked_anew_without_an_answer(
+    again: str, serve: Serve, visit: Visit
+) -> None:
+    engine = ScriptedEngine(echo)
+    tab = visit(serve(engine))
+    tab.ask("One")
+    tab.ask("Two")
+    engine.reading = AGES
+    if again == "retried":
+        tab.button("Retry").click()
+    else:
+        tab.edit(0, "Uno")
+    expect(tab.status).to_contain_text("Reading")
+    tab.stop_button.click()
+    tab.settled("Stopped before the first word")
+    tab.says("One", "Re: One", "Two", "Re: Two")
+    expect(tab.box).to_have_value("" if again == "retried" else "Uno")
+    engine.reading = 0
+    tab.box.fill("Three")
+    tab.box.press("Enter")
+    tab.says("One", "Re: One", "Two", "Re: Two", "Three", "Re: Three")
+    assert "Re: Two" in engine.prompts[-1]
+
+
 def test_a_message_edited_to_nothing_stays_as_it_was(serve: Serve, visit: Visit) -> None:
     engine = ScriptedEngine(echo)
     tab = visit(serve(engine))
@@ -397,13 +422,13 @@ def test_who_waits_sees_their_place_in_the_line(serve: Serve, visit: Visit) -> N
     first.send("Talk")
     expect(first.replies).to_contain_text("word0")
     second.send("Hi")
-    expect(second.status).to_contain_text("Waiting: 1 person is before you…")
+    expect(second.status).to_contain_text("Waiting: 1 person is ahead of you…")
     third.send("Hello")
-    expect(third.status).to_contain_text("Waiting: 2 people are before you…")
+    expect(third.status).to_contain_text("Waiting: 2 people are ahead of you…")
     second.stop_button.click()
     second.settled("Stopped before the first word")
     expect(second.box).to_have_value("Hi")
-    expect(third.status).to_contain_text("Waiting: 1 person is before you…")
+    expect(third.status).to_contain_text("Waiting: 1 person is ahead of you…")
     first.stop_button.click()
     third.says("Hello", "Yes.")
 
