@@ -21,6 +21,8 @@ def main(arguments: list[str]) -> None:
         serve(read(arguments))
     except (ChatError, PromptError) as error:
         sys.exit(f"Fourbit Chat: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def serve(settings: Settings) -> None:
@@ -35,7 +37,7 @@ def serve(settings: Settings) -> None:
     from chat.gate import Gate
     from chat.tokens import FastTokens
 
-    settings.cache_dir.mkdir(parents=True, exist_ok=True)
+    page.check_address(settings)
     source = models.locate(settings.model, settings.cache_dir, cuda=torch.cuda.is_available())
     tokenizer, model = quantize.load(source, settings.cache_dir)
     format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)

@@ -63,6 +63,7 @@ class Chat:
         self.gate = gate
         self._tokens = tokens
         self._format = format
+        self._composing = asyncio.Semaphore(2)
 
     async def reply(
         self, message: Any, history: Any, system_prompt: Any, sampling: Sampling

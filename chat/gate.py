@@ -24,6 +24,14 @@ class Gate:
         """How many people are in or waiting."""
         return len(self._tickets)
 
+    def check(self) -> None:
+        """Raise QueueFull if no place is left."""
+        if self.size >= self._parallel + self._max_waiting:
+            raise QueueFull(
+                f"The queue is full: {self.size} people are being answered or waiting. "
+                "Please try again in a moment."
+            )
+
     @contextmanager
     def enter(self) -> Iterator["Ticket"]:
         """Take a place in line, and give it back at the end.
@@ -31,11 +39,7 @@ class Gate:
         Raises:
             QueueFull: no place is left.
         """
-        if self.size >= self._parallel + self._max_waiting:
-            raise QueueFull(
-                f"The queue is full: {self.size} people are being answered or waiting. "
-                "Please try again in a moment."
-            )
+        self.check()
         ticket = Ticket(self)
         self._tickets.append(ticket)
         try:

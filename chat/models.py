@@ -10,6 +10,7 @@
 | `owner/name:x.gguf` | one GGUF file of such a repository             |
 """
 
+import os
 from pathlib import Path
 
 import httpx
@@ -40,17 +41,21 @@ def locate(name: str, cache: Path, *, cuda: bool) -> Path:
         name = CUDA_DEFAULT if cuda else "embedded"
     if name == "embedded":
         return embedded.fetch(cache)
-    path = Path(name).expanduser()
+    if not name.strip() or "\n" in name:
+        raise ModelError("The name of the model is empty or has more than one line.")
+    if name.startswith(("http://", "https://")):
+        raise ModelError("A model is named as owner/name, not by an address.")
+    path = Path(os.path.expanduser(name))
     if path.is_dir():
         return _with_weights(path, name)
     if path.is_file():
-        if path.suffix != ".gguf":
+        if path.suffix.lower() != ".gguf":
             raise ModelError(f"{name} is a file, but not a .gguf file.")
         return path
     if (
         name.startswith(("/", "./", "../", "~"))
         or name.count("/") > 1
-        or (path.suffix == ".gguf" and ":" not in name)
+        or (path.suffix.lower() == ".gguf" and ":" not in name)
     ):
         raise ModelError(f"There is no folder or .gguf file {name}.")
     return _download(name)
@@ -72,7 +77,7 @@ def _download(name: str) -> Path:
     repository, _, file = name.partition(":")
     try:
         if file:
-            if not file.endswith(".gguf"):
+            if not file.lower().endswith(".gguf"):
                 raise ModelError(f"{file} is not a .gguf file; write hub-id:file.gguf.")
             return Path(hf_hub_download(repository, file))
         folder = snapshot_download(

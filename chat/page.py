@@ -1,16 +1,21 @@
 """The page: a Gradio ChatInterface around `Chat.reply`, and its API endpoint `/chat`."""
 
 import logging
+import os
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
+from starlette.middleware import Middleware
 
 from chat import status
 from chat.callback import Chat, Update
 from chat.conversation import clean, text_of
-from chat.errors import ChatError, describe
+from chat.errors import ChatError, SettingsError, describe
+from chat.guard import Guard
 from chat.sampling import MAX_NEW_TOKENS, Sampling
 from chat.settings import Settings
 from prompts import PromptError
@@ -45,6 +50,9 @@ FOCUS = """() => {
     if (document.activeElement === document.body && matchMedia("(pointer: fine)").matches)
         document.querySelector("#message textarea").focus({preventScroll: true});
 }"""
+
+#: Updates that a client may leave unread, 10 seconds' worth, before it counts as gone.
+UNREAD = 250
 
 UNEXPECTED = "Something went wrong on the server. Please try again."
 
@@ -245,7 +253,7 @@ class Page(gr.ChatInterface):
             return
         asked = [*history, _entry("user", message)]
         try:
-            async with aclosing(self.fn(message, history, *values)) as updates:
+            async with aclosing(self._heard(message, history, *values)) as updates:
                 async for update in updates:
                     # No empty bubble while the prompt is being read.
                     reply = [_entry("assistant", update.text)] if update.text else []
@@ -259,15 +267,40 @@ class Page(gr.ChatInterface):
         self, message: str, history: History, *values: Any
     ) -> AsyncGenerator[tuple[Any, ...]]:
         """Run the callback for an API client, whose next message must not meet a refused one."""
-        asked = [*history, _entry("user", message)]
+        asked, text = [*history, _entry("user", message)], ""
         try:
-            async with aclosing(self.fn(message, history, *values)) as updates:
+            async with aclosing(self._heard(message, history, *values)) as updates:
                 async for update in updates:
-                    state = [*asked, _entry("assistant", update.text)]
-                    yield update.text, state, status.line(update)
+                    text = update.text
+                    yield text, [*asked, _entry("assistant", text)], status.line(update)
         except gr.Error as error:
-            yield "", history, status.failed(error.message)
+            state = [*asked, _entry("assistant", text)] if text else history
+            yield text, state, status.failed(error.message)
             raise
+
+    async def _heard(self, message: str, history: History, *values: Any) -> AsyncGenerator[Update]:
+        """Run the callback for as long as its updates are fetched.
+
+        Gradio notices a connection that breaks, but not one that was never made.
+        """
+        unread = self._queue.pending_messages_per_session
+        request = LocalContext.request.get(None)
+        session = getattr(request, "session_hash", None)
+        async with aclosing(self.fn(message, history, *values)) as updates:
+            async for update in updates:
+                yield update
+                if session in unread and unread[session].qsize() > UNREAD:
+                    return
+
+    async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Handle one event; what cannot even be read gets a sentence, and stays out of the log."""
+        try:
+            return dict(await super().process_api(*args, **kwargs))
+        except gr.Error:
+            raise
+        except Exception as error:
+            log.error("%s", describe(error))
+            raise gr.Error("The request could not be read.", print_exception=False) from None
 
     def _settle(
         self, history: History, last: str, message: str | None, original: History
@@ -309,6 +342,27 @@ def _last_reply(history: History) -> str:
     return text_of(history[-1]["content"]).strip()
 
 
+def check_address(settings: Settings) -> None:
+    """Find out before a model is loaded whether the page can be served.
+
+    Raises:
+        SettingsError: the address is not this machine's, or the port is in use.
+    """
+    host = settings.server_name or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    port = settings.server_port or int(os.environ.get("GRADIO_SERVER_PORT") or 0)
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host.strip("[]"), port))
+    except OSError as error:
+        where = f"{host}:{port}" if port else host
+        raise SettingsError(
+            f"The page cannot be served at {where} ({error.strerror}); "
+            "choose another --server-port or --server-name."
+        ) from None
+
+
 def launch(page: Page, settings: Settings, *, block: bool = True) -> str:
     """Serve the page and return its address; nothing is public unless `share` is set."""
     page.queue(api_open=False, max_size=settings.max_waiting + 64)
@@ -318,7 +372,8 @@ def launch(page: Page, settings: Settings, *, block: bool = True) -> str:
         server_name=settings.server_name,
         server_port=settings.server_port,
         max_threads=settings.max_waiting + 64,
-        max_file_size="1kb",
+        state_session_capacity=500,
+        app_kwargs={"middleware": [Middleware(Guard)]},
         run_history=False,
         enable_monitoring=False,
         footer_links=[],

@@ -42,7 +42,7 @@ def load(source: Path, cache: Path) -> tuple[Any, PreTrainedModel]:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
-        folder = _converted(source, cache) if source.suffix == ".gguf" else source
+        folder = _converted(source, cache) if source.suffix.lower() == ".gguf" else source
         _check_memory(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         return tokenizer, _load_4_bit(folder)
@@ -55,7 +55,8 @@ def load(source: Path, cache: Path) -> tuple[Any, PreTrainedModel]:
             ) from None
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(
-            f"The model could not be loaded ({type(error).__name__}: {reason})."
+            "The model could not be loaded: it is damaged, incomplete or of a kind that "
+            f"transformers does not know. Its reason: {type(error).__name__}, {reason}"
         ) from error
 
 

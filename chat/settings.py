@@ -4,6 +4,7 @@ One typed object, read and checked at start; a flag wins over its variable.
 """
 
 import os
+import tempfile
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -85,8 +86,22 @@ class Settings(BaseSettings):
     )
     cache_dir: Path = Field(
         user_cache_path("fourbit-chat"),
+        validate_default=True,
         description="where the embedded model and converted models are kept",
     )
+
+    @field_validator("cache_dir")
+    @classmethod
+    def _writable(cls, folder: Path) -> Path:
+        folder = folder.expanduser()
+        if folder == Path():
+            raise ValueError("name a folder")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise ValueError(f"nothing can be written there ({error.strerror})") from None
+        return folder
 
     @field_validator("prompt_format")
     @classmethod

@@ -10,14 +10,15 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from threading import Lock
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from prompts.base import Control, Piece, PromptError, Reply, control_tokens, defuse
 
-#: Most characters of text whose ids are remembered.
-MEMORY = 4_000_000
+#: Most bytes that the remembered ids and their texts may take, in each of three memories.
+MEMORY = 32_000_000
 
 
 class Encoder:
@@ -124,19 +125,25 @@ class _Memory:
     def __init__(self) -> None:
         self._ids: OrderedDict[str, list[int]] = OrderedDict()
         self._size = 0
+        self._lock = Lock()  # prompts are composed in several threads
 
     def get(self, text: str) -> list[int] | None:
-        if text in self._ids:
-            self._ids.move_to_end(text)
-        return self._ids.get(text)
+        with self._lock:
+            if text in self._ids:
+                self._ids.move_to_end(text)
+            return self._ids.get(text)
 
     def put(self, text: str, ids: list[int]) -> None:
-        if text not in self._ids:
-            self._size += len(text)
-        self._ids[text] = ids
-        while self._size > MEMORY:
-            forgotten, _ = self._ids.popitem(last=False)
-            self._size -= len(forgotten)
+        with self._lock:
+            self._size += _cost(text, ids) - _cost(text, self._ids.get(text))
+            self._ids[text] = ids
+            while self._size > MEMORY:
+                self._size -= _cost(*self._ids.popitem(last=False))
+
+
+def _cost(text: str, ids: list[int] | None) -> int:
+    """Return about how many bytes an entry takes."""
+    return 0 if ids is None else 4 * len(text) + 40 * len(ids)
 
 
 def _without(tokenizer: Tokenizer, controls: set[str]) -> Tokenizer:

@@ -2,6 +2,8 @@
 
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,6 +59,35 @@ def test_an_unusable_setting_ends_the_start_with_one_sentence_that_names_it(
     assert ended.returncode == 1
     assert SENTENCE.fullmatch(ended.stderr)
     assert offender in ended.stderr
+
+
+def test_a_port_in_use_and_an_address_of_elsewhere_are_named_before_a_model_is_loaded() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        by_flag, by_variable = run("--server-port", port), run(GRADIO_SERVER_PORT=port)
+    elsewhere = run("--server-name", "203.0.113.1", "--model", "./nowhere")
+    for ended in (by_flag, by_variable, elsewhere):
+        assert ended.returncode == 1
+        assert SENTENCE.fullmatch(ended.stderr)
+        assert "cannot be served at" in ended.stderr
+
+
+def test_ctrl_c_while_the_app_starts_shows_no_traceback() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-u", "app.py", "--model", "embedded"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=2)  # by then it imports, which takes longer
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
 
 
 def test_an_unknown_flag_is_named() -> None:

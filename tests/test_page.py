@@ -214,6 +214,18 @@ def test_a_closed_connection_frees_the_model(serve: Serve, reading: float) -> No
     assert engine.given < 250
 
 
+def test_a_client_that_never_listens_does_not_keep_the_model(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chat.page.UNREAD", 20)
+    engine = ScriptedEngine(lambda prompt: "x" * 299, pace=0.05)
+    url = serve(engine)
+    join(url, "hi", "ghost")
+    until(lambda: engine.active == 1)
+    until(lambda: engine.active == 0, seconds=5)
+    assert engine.given < 200
+
+
 def test_who_leaves_the_line_is_not_answered(serve: Serve) -> None:
     engine = ScriptedEngine(lambda prompt: "x" * 250, pace=0.05)
     url = serve(engine)
@@ -243,6 +255,35 @@ def test_an_error_reaches_the_client_as_one_sentence_and_the_next_message_works(
     assert time.monotonic() - start < 5
     engine.script = echo
     assert ask(url, "again")[0] == "You said: again"
+
+
+def test_an_error_on_the_way_keeps_what_was_said(serve: Serve) -> None:
+    engine = ScriptedEngine(fail_with(EngineError("Tired.")), partly="partial words")
+    client = connect(serve(engine))
+    job = client.submit("first", **SETTINGS, api_name="/chat")
+    with pytest.raises(AppError, match="Tired"):
+        job.result(timeout=20)
+    assert job.outputs()[-1][0] == "partial words"
+    engine.script, engine.partly = echo, ""
+    client.predict("second", **SETTINGS, api_name="/chat")
+    assert "user: first" in engine.prompts[-1]
+    assert "assistant: partial words" in engine.prompts[-1]
+
+
+@pytest.mark.parametrize("data", [["my diary"], [{"my diary": [["my diary"]]}, {"my diary": 1}]])
+def test_a_request_that_cannot_be_read_gets_a_sentence_and_stays_out_of_the_log(
+    serve: Serve, data: Any, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    url = serve(ScriptedEngine())
+    body = {"data": data, "fn_index": 0 if len(data) > 1 else 3, "session_hash": "odd"}
+    if len(data) > 1:
+        answer = httpx.post(f"{url}gradio_api/run/predict", json=body).text
+    else:
+        httpx.post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
+        answer = json.dumps(next(e for e in listen(url, "odd") if e["msg"] == "process_completed"))
+    printed = capfd.readouterr()
+    assert "could not be read" in answer
+    assert "diary" not in caplog.text + printed.out + printed.err + answer
 
 
 def test_an_unforeseen_error_shows_neither_its_text_nor_a_traceback(

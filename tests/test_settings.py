@@ -1,5 +1,7 @@
 """chat.settings: flags and `CHAT_*` variables, checked at start."""
 
+from pathlib import Path
+
 import pytest
 
 from chat.errors import SettingsError
@@ -16,7 +18,9 @@ def test_without_flags_and_variables_the_defaults_hold() -> None:
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_each_setting_is_a_flag_and_a_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_setting_is_a_flag_and_a_variable(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     value = {"auth": "ann:secret", "share": "true", "echo": "true", "prompt_format": "chatml"}.get(
         name, "1"
     )
@@ -154,3 +158,12 @@ def test_a_port_that_would_stop_gradio_with_a_traceback_is_refused(
 def test_gradios_own_port_variable_works(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_SERVER_PORT", port)
     assert read([]).server_port is None
+
+
+@pytest.mark.parametrize(
+    ("folder", "problem"),
+    [("", "name a folder"), ("/proc/cache", "nothing can be written there"), (__file__, "nothing")],
+)
+def test_a_cache_that_cannot_be_written_is_refused(folder: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match=rf"--cache-dir \(or CHAT_CACHE_DIR\) .*{problem}"):
+        read(["--cache-dir", folder])

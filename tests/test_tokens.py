@@ -175,7 +175,7 @@ def test_a_control_piece_in_parts_is_encoded_as_the_whole(lstrip: bool, parts: l
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prompts.encoder.MEMORY", 10)
+    monkeypatch.setattr("prompts.encoder.MEMORY", 130)  # two replies of 5 letters, 1 id
     tokens = FastTokens(TOKENIZERS["chatml"])
     other = [TOKENIZERS["chatml"].convert_tokens_to_ids("Z")]
     tokens.remember("12345", other)
