@@ -1,6 +1,6 @@
 """How long composing and encoding a prompt takes, turn by turn.
 
-    python -m benchmarks.compose FOLDER [--turns 40] [--tokens 100]
+    python -m benchmarks.compose FOLDER [--turns 20] [--tokens 100]
 
 A conversation grows by one question and one answer of `--tokens` tokens each a
 turn, with the tokenizer in FOLDER. Per prompt format that fits it: milliseconds

@@ -10,10 +10,9 @@ it in `FORMATS`. Nothing here imports anything from `chat`.
 from collections.abc import Callable
 from typing import Any
 
-from jinja2 import TemplateError
-
 from prompts.alpaca import Alpaca
 from prompts.base import (
+    PROBE,
     Control,
     Message,
     Piece,
@@ -21,7 +20,9 @@ from prompts.base import (
     PromptFormat,
     Reply,
     Role,
+    any_of,
     control_tokens,
+    rendered,
     visible,
 )
 from prompts.chatglm import ChatGLM
@@ -57,23 +58,21 @@ def choose(tokenizer: Any, name: str = "auto", *, echo: bool = False) -> PromptF
     if name not in FORMATS:
         raise PromptError(f"There is no prompt format {name!r}; there are {', '.join(FORMATS)}.")
     chosen = FORMATS[name](tokenizer, echo)
-    vocabulary = tokenizer.get_vocab() if tokenizer else chosen.stop
-    for token in chosen.stop:
-        if token not in vocabulary:
-            raise PromptError(
-                f"The prompt format {name} needs the control token {token}, "
-                "which this model's tokenizer does not have."
-            )
+    if tokenizer and name != "template":
+        _check_controls(chosen, tokenizer)
     return chosen
 
 
-#: What shows how a template treats white space, and reasoning in past replies.
-PROBE = (
-    Message("system", " a "),
-    Message("user", " b "),
-    Message("assistant", " <think>c</think> d "),
-    Message("user", " e "),
-)
+def _check_controls(chosen: PromptFormat, tokenizer: Any) -> None:
+    """Raise PromptError if the tokenizer lacks a control token that the format writes."""
+    known = any_of(control_tokens(tokenizer))
+    written = [piece.text for piece in chosen.pieces(PROBE) if isinstance(piece, Control)]
+    for text in (*chosen.stop, *written):
+        if missing := known.sub("", text):
+            raise PromptError(
+                f"The prompt format {chosen.name} needs the control token {missing}, "
+                "which this model's tokenizer does not have."
+            )
 
 
 def _recognise(tokenizer: Any) -> str:
@@ -84,18 +83,9 @@ def _recognise(tokenizer: Any) -> str:
         return "chatml" if "<|im_start|>" in tokenizer.get_vocab() else "plain"
     for name in ("llama2", "llama3", "chatml"):
         ours = "".join(map(visible, FORMATS[name](tokenizer, False).pieces(PROBE)))
-        if ours == _rendered(tokenizer):
+        if ours == rendered(tokenizer):
             return name
     return "llama2" if "[INST]" in template and "<<SYS>>" in template else "template"
-
-
-def _rendered(tokenizer: Any) -> str:
-    messages = [message._asdict() for message in PROBE]
-    try:
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    except TemplateError:
-        return ""
-    return str(text)
 
 
 def _bos(tokenizer: Any) -> str:

@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
     chosen = parser.parse_args(arguments)
     try:
         tokenizer = _load(chosen.tokenizer) if chosen.tokenizer else None
-        pieces = choose(tokenizer, chosen.format).pieces(_messages(sys.stdin.read()))
+        pieces = choose(tokenizer, chosen.format).pieces(_messages(sys.stdin.buffer.read()))
         if tokenizer is None:
             print("".join(map(visible, pieces)))
         else:
@@ -41,15 +41,16 @@ def _load(folder: str) -> Any:
 
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of several libraries, for as many reasons
         raise PromptError(f"{folder} holds no tokenizer that can be read.") from error
 
 
-def _messages(text: str) -> list[Message]:
+def _messages(data: bytes) -> list[Message]:
     try:
-        entries = json.loads(text)
-    except ValueError:
-        raise PromptError("Standard input is not JSON.") from None
+        entries = json.loads(data.decode())
+        json.dumps(entries, ensure_ascii=False).encode()  # no half of a character anywhere
+    except (ValueError, RecursionError):
+        raise PromptError("Standard input is not JSON in UTF-8.") from None
     if not isinstance(entries, list):
         raise PromptError("Standard input must be a JSON list of messages.")
     messages = []

@@ -8,6 +8,7 @@ what people wrote (plain `str`) stay apart until they are token ids
 (`prompts.encoder`).
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class PromptFormat(Protocol):
 
         `messages` is an optional system message, then user and assistant in
         turn, first and last from the user. Strings next to each other are
-        encoded one by one.
+        encoded one by one, unless a `Reply` without known ids joins them.
 
         Raises:
             PromptError: they are not that (see `check`).
@@ -98,7 +99,7 @@ def check(messages: Sequence[Message]) -> tuple[str | None, list[Message]]:
     for position, (role, content) in enumerate(messages, 1):
         if role not in get_args(Role):
             raise PromptError(
-                f"Message {position} has the unknown role {_quoted(role)}; "
+                f"Message {position} has the unknown role {_describe_role(role)}; "
                 "there are system, user and assistant."
             )
         if not isinstance(content, str):
@@ -107,8 +108,9 @@ def check(messages: Sequence[Message]) -> tuple[str | None, list[Message]]:
             raise PromptError(f"Message {position} is a system message; only the first may be one.")
     system = messages[0].content if messages and messages[0].role == "system" else None
     dialogue = list(messages[system is not None :])
-    for position, (role, _) in enumerate(dialogue, len(messages) - len(dialogue) + 1):
-        expected = "user" if (position - (len(messages) - len(dialogue))) % 2 else "assistant"
+    skipped = len(messages) - len(dialogue)
+    for position, (role, _) in enumerate(dialogue, skipped + 1):
+        expected = "user" if (position - skipped) % 2 else "assistant"
         if role != expected:
             raise PromptError(f"Message {position} must come from the {expected}, not the {role}.")
     if not dialogue:
@@ -118,7 +120,7 @@ def check(messages: Sequence[Message]) -> tuple[str | None, list[Message]]:
     return system, dialogue
 
 
-def _quoted(role: Any) -> str:
+def _describe_role(role: Any) -> str:
     return repr(role) if isinstance(role, str) and len(role) <= 20 else f"({type(role).__name__})"
 
 
@@ -127,34 +129,66 @@ def defuse(text: str, marks: Sequence[str]) -> str:
 
     For marks that are ordinary text to a tokenizer, such as `[/INST]`: the
     reader sees the same letters, the model no longer sees the mark. Letters
-    that some tokenizers fold into those of a mark (full-width ones, ligatures:
-    what NFKC makes equal) count as the same.
+    that a tokenizer may read as those of a mark count as the same (see `fold`).
     """
-    if not _contains(text, marks):
+    marks = tuple(map(fold, marks))
+    folded = fold(text)
+    if not any(mark in folded for mark in marks):
         return text
     longest = max(map(len, marks))
     broken = []
     for index, letter in enumerate(text):
         broken.append(letter)
-        if unicodedata.normalize("NFKC", text[index : index + longest]).startswith(tuple(marks)):
+        if fold(text[index : index + longest]).startswith(marks):
             broken.append(WORD_JOINER)
     return "".join(broken)
 
 
-def _contains(text: str, marks: Sequence[str]) -> bool:
-    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    return any(mark in folded for mark in marks)
+def fold(text: str) -> str:
+    """Return `text` with letters alike made the same.
 
-
-def control_tokens(tokenizer: Any) -> set[str]:
-    """Return the tokens that nothing a person writes may produce.
-
-    All special tokens, and the other added tokens that the chat template
-    writes (ChatGLM's role tokens are such); blank ones are ordinary text.
+    Full-width letters, ligatures and accents are taken apart as NFKD does, which
+    some tokenizers do in part; and U+2581 is SentencePiece's own sign for a space.
     """
-    template = str(tokenizer.chat_template or "")
-    return {
+    return text if text.isascii() else unicodedata.normalize("NFKD", text).replace("\u2581", " ")
+
+
+#: Shows how a chat template treats white space, and reasoning in past replies.
+PROBE = (
+    Message("system", " a "),
+    Message("user", " b "),
+    Message("assistant", " <think>c</think> d "),
+    Message("user", " e "),
+)
+
+
+def rendered(tokenizer: Any) -> str:
+    """Return what the tokenizer's chat template makes of `PROBE`, or "" if it fails."""
+    messages = [message._asdict() for message in PROBE]
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except Exception:  # of a template that anyone may have written
+        return ""
+    return str(text)
+
+
+def control_tokens(tokenizer: Any) -> list[str]:
+    """Return the tokens that nothing a person writes may produce, longest first.
+
+    All special tokens, and of the other added tokens those that look like one
+    (`<|user|>`) and those that the chat template writes; blank ones are text.
+    """
+    written = f"{tokenizer.chat_template or ''}\n{rendered(tokenizer)}"
+    tokens = {
         token.content
         for token in tokenizer.added_tokens_decoder.values()
-        if token.special or (token.content in template and token.content.strip())
+        if token.special
+        or re.fullmatch(r"<\|.+\|>", token.content)
+        or (token.content in written and token.content.strip())
     }
+    return sorted(tokens, key=len, reverse=True)
+
+
+def any_of(tokens: Sequence[str]) -> re.Pattern[str]:
+    """Return a pattern for `tokens`, longest first, as a tokenizer finds them."""
+    return re.compile("|".join(map(re.escape, tokens)) or "(?!)")

@@ -13,15 +13,15 @@ message goes as it is; from the second on there are rounds:
 
 It knows no system prompt, so one is put before the first question. The marks
 of a round are ordinary text to the tokenizer: wherever people wrote one, an
-invisible U+2060 breaks it.
+invisible U+2060 breaks it. A prompt is one encoded text, so that it costs its
+whole length each turn, and no prompt begins with the one before.
 """
 
 from collections.abc import Sequence
 
 from prompts.base import Control, Message, Piece, PromptFormat, check, defuse
 
-# NFKC makes the colon of the marks an ASCII one, so these stand for both.
-MARKS = ("[Round ", "问:", "答:")
+MARKS = ("[Round ", "问：", "答：")
 
 
 class ChatGLM(PromptFormat):

@@ -8,7 +8,8 @@ Source: OpenAI's chat markup language, as SmolLM2 and Qwen ship it:
     Hi<|im_end|>
     <|im_start|>assistant
 
-Both marks are control tokens; typed by a person they are encoded as text.
+Without a system prompt there is none here; some templates then write one of
+their own. Both marks are control tokens; typed by a person they are encoded as text.
 """
 
 from collections.abc import Sequence

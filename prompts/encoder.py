@@ -6,7 +6,6 @@ copy of the tokenizer to which those tokens are letters like any others.
 """
 
 import json
-import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -15,17 +14,20 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from prompts.base import Control, Piece, PromptError, Reply, control_tokens, defuse
+from prompts.base import Control, Piece, PromptError, Reply, any_of, control_tokens, defuse
 
 #: Most bytes that the remembered ids and their texts may take, in each of three memories.
 MEMORY = 32_000_000
+
+NOBODY = "\ue0f3"
+"""A private-use character. Eight of them in what someone writes would be dropped."""
 
 
 class Encoder:
     """Encodes prompts with a transformers `tokenizer` that has a Rust backend.
 
     It remembers the ids of what it encoded and of what a model generated, so
-    that a conversation costs no more each turn than its new text.
+    that a piece that was there before costs nothing again.
 
     Raises:
         PromptError: the tokenizer has no Rust backend (no tokenizer.json).
@@ -37,15 +39,20 @@ class Encoder:
         self.backend: Tokenizer = tokenizer.backend_tokenizer
         self.backend.no_truncation()
         self.backend.no_padding()
-        self._controls = sorted(control_tokens(tokenizer), key=len, reverse=True)
-        ids = map(self.backend.token_to_id, self._controls)
-        # What cannot be encoded at all becomes "unknown", whoever wrote it.
-        self._control_ids = {id for id in ids if id != tokenizer.unk_token_id}
+        self._controls = control_tokens(tokenizer)
         self._plain = _without(self.backend, set(self._controls))
+        # What cannot be encoded may become "unknown", a control token, whoever wrote it.
+        unknown = self._plain.encode("\U0010fffd", add_special_tokens=False).ids
+        ids = map(self.backend.token_to_id, self._controls)
+        self._control_ids = {
+            id for id in ids if not (id == tokenizer.unk_token_id and id in unknown)
+        }
         self._eos: int | None = tokenizer.eos_token_id
-        self._control = re.compile("|".join(map(re.escape, self._controls)) or "(?!)")
-        added = tokenizer.added_tokens_decoder.values()
-        self._takes_spaces = any(token.lstrip or token.normalized for token in added)
+        self._control = any_of(self._controls)
+        self._encode_whole = any(
+            token.lstrip or token.normalized or token.single_word
+            for token in tokenizer.added_tokens_decoder.values()
+        )
         self._encoded = _Memory()
         self._encoded_control = _Memory()
         self._generated = _Memory()
@@ -90,10 +97,10 @@ class Encoder:
         """Encode in parts that begin with a control token, of which most are known already.
 
         Control tokens part a text anyway before it is encoded, so that the ids
-        are those of the whole; unless they take in the spaces before them.
+        are those of the whole; unless it matters to them what stands before.
         """
         starts = [0, *(match.start() for match in self._control.finditer(text)), len(text)]
-        if self._takes_spaces:
+        if self._encode_whole:
             starts = [0, len(text)]
         ids: list[int] = []
         for start, end in pairwise(starts):
@@ -149,8 +156,14 @@ def _cost(text: str, ids: list[int] | None) -> int:
 def _without(tokenizer: Tokenizer, controls: set[str]) -> Tokenizer:
     """Return the same tokenizer, to which `controls` are letters like any others."""
     state = json.loads(tokenizer.to_str())
-    state["added_tokens"] = [
-        token for token in state["added_tokens"] if token["content"] not in controls
-    ]
-    state["post_processor"] = None
+    vocabulary = tokenizer.get_vocab(with_added_tokens=False)
+    kept = []
+    for token in state["added_tokens"]:
+        if token["content"] in controls:
+            if token["content"] in vocabulary:
+                continue
+            # Its place must stay taken, or the tokens after it would get other ids.
+            token["content"] = f"{NOBODY * 8}{token['id']}"
+        kept.append(token)
+    state["added_tokens"] = kept
     return Tokenizer.from_str(json.dumps(state))

@@ -33,7 +33,7 @@ class Llama3(PromptFormat):
         pieces: list[Piece] = [Control("<|begin_of_text|>")]
         for role, content in messages:
             pieces += [START_HEADER, role, END_HEADER, "\n\n"]
-            # An empty string between the two, so that they are not encoded as one.
+            # The empty string keeps the reply from being joined to the line ends.
             text = content.strip()
             pieces += ["", Reply(text)] if role == "assistant" else [text]
             pieces.append(Control("<|eot_id|>"))

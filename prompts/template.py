@@ -16,8 +16,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from jinja2 import TemplateError
-
 from prompts.base import (
     Control,
     Message,
@@ -25,12 +23,15 @@ from prompts.base import (
     PromptError,
     PromptFormat,
     Role,
+    any_of,
     check,
     control_tokens,
     defuse,
+    fold,
 )
 
-OPEN, CLOSE = "\ue0f0", "\ue0f1"
+# Private-use characters, which are taken out of what people write.
+OPEN, CLOSE, STAND_IN = "\ue0f0", "\ue0f1", "\ue0f2"
 FENCES = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}|[{OPEN}{CLOSE}]")
 BRACKETED = re.compile(r"(?<!\S)[\[<]\S+[\]>](?!\S)")
 
@@ -49,24 +50,30 @@ class Template(PromptFormat):
         if not tokenizer.chat_template:
             raise PromptError("This model's tokenizer has no chat template.")
         self._tokenizer = tokenizer
-        longest_first = sorted(control_tokens(tokenizer), key=len, reverse=True)
-        self._controls = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
-        self._marks: tuple[str, ...] = ()
+        controls = control_tokens(tokenizer)
+        self._controls = any_of(controls)
+        self._alike = any_of([fold(token).casefold() for token in controls])
         self._marks = self._find_marks()
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
-        """See `PromptFormat.pieces`."""
+        """See `PromptFormat.pieces`; what people wrote without control tokens is in `Control`s."""
         system, dialogue = check(messages)
         dialogue = [Message(role, self._fence(content)) for role, content in dialogue]
         try:
-            rendered = self._render(None if system is None else self._fence(system), dialogue)
-        except TemplateError as error:
+            text = self._render(None if system is None else self._fence(system), dialogue)
+        except Exception as error:  # of a template that anyone may have written
             raise PromptError("This model's chat template refused the conversation.") from error
-        parts = FENCES.split(rendered)
+        parts = FENCES.split(text)
         return [part if index % 2 else Control(part) for index, part in enumerate(parts) if part]
 
     def _fence(self, text: str) -> str:
-        text = defuse(text.replace(OPEN, "").replace(CLOSE, ""), self._marks)
+        """Break the marks in what someone wrote, and fence its control tokens."""
+        for private in (OPEN, CLOSE, STAND_IN):
+            text = text.replace(private, "")
+        # As if on lines of its own, which the template may put it on.
+        text = defuse(f"\n{text}\n", self._marks)[1:-1]
+        if self._alike.search(fold(self._controls.sub("", text)).casefold()):
+            return OPEN + text + CLOSE
         return self._controls.sub(f"{OPEN}\\g<0>{CLOSE}", text)
 
     def _render(self, system: str | None, dialogue: list[Message]) -> str:
@@ -74,7 +81,7 @@ class Template(PromptFormat):
             return self._apply(dialogue)
         try:
             return self._apply([Message("system", system), *dialogue])
-        except TemplateError:
+        except Exception:
             # Gemma's template, among others, has no system role.
             first = Message("user", f"{system}\n\n{dialogue[0].content}")
             return self._apply([first, *dialogue[1:]])
@@ -90,16 +97,25 @@ class Template(PromptFormat):
     def _find_marks(self) -> tuple[str, ...]:
         """Return the ordinary text with which the template marks roles.
 
-        That is every line between two contents, unless it is one word beside a
-        control token (ChatML's `user`), and every word in brackets.
+        That is every line between two contents that has a letter, and every
+        word in brackets. A line of one word (`user`) is a mark only as a whole
+        line, and none at all beside a control token.
         """
-        content = "\ue0f2\ue0f3"
         roles: tuple[Role, ...] = ("user", "assistant", "user")
-        try:
-            rendered = self._render(content, [Message(role, content) for role in roles])
-        except TemplateError:
-            return ()
-        written = self._controls.sub("\n", rendered.replace(content, "\n"))
-        lines = {line.strip() for line in written.splitlines()}
-        bracketed = {word for line in lines for word in BRACKETED.findall(line)}
-        return tuple({line for line in lines if line and not line.isalnum()} | bracketed)
+        stand_ins = [Message(role, STAND_IN) for role in roles]
+        text = ""
+        for dialogue in (stand_ins, stand_ins[:1]):  # some templates take one turn only
+            try:
+                text = text or self._render(STAND_IN, dialogue)
+            except Exception:
+                continue
+        marks = set()
+        for line in text.replace(STAND_IN, "\n").splitlines():
+            for part in self._controls.split(line):
+                mark = part.strip()
+                marks.update(BRACKETED.findall(mark))
+                if mark.isalnum() and mark == line.strip():
+                    marks.add(f"\n{mark}\n")
+                elif not mark.isalnum() and any(map(str.isalpha, mark)):
+                    marks.add(mark)
+        return tuple(marks)

@@ -63,6 +63,33 @@ def test_a_conversation_looks_as_the_source_says(name: str) -> None:
     assert text_of(form(name).pieces(DIALOGUE)) == SHOWN[name]
 
 
+@pytest.mark.parametrize(
+    ("name", "stop"),
+    [
+        ("llama2", ["</s>"]),
+        ("llama3", ["<|eot_id|>"]),
+        ("chatml", ["<|im_end|>"]),
+        ("chatglm", ["<eop>"]),
+        ("chatglm3", ["<|user|>", "<|observation|>"]),
+        ("alpaca", []),
+        ("plain", []),
+        ("template", []),
+    ],
+)
+def test_a_reply_ends_at_the_marks_of_its_format(name: str, stop: list[str]) -> None:
+    assert list(form(name).stop) == stop
+
+
+def test_an_empty_system_prompt_gets_none_of_the_templates_own() -> None:
+    # SmolLM2's template writes a system prompt where there is none; here, none is none.
+    tokenizer = chatml_tokenizer()
+    own = "{% if messages[0].role != 'system' %}<|im_start|>system\nI am.<|im_end|>\n{% endif %}"
+    tokenizer.chat_template = own + str(tokenizer.chat_template)
+    assert choose(tokenizer).name == "chatml"
+    assert "I am." not in text_of(choose(tokenizer).pieces([FIRST]))
+    assert "I am." in text_of(Template(tokenizer).pieces([FIRST]))
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_docstring_names_the_source(name: str) -> None:
     module = sys.modules[type(form(name)).__module__]
@@ -167,6 +194,20 @@ def test_a_format_that_does_not_exist_is_refused_with_those_that_do() -> None:
 def test_a_format_whose_marks_the_tokenizer_lacks_is_refused() -> None:
     with pytest.raises(PromptError, match=r"chatml needs the control token <\|im_end\|>"):
         choose(LLAMA2, "chatml")
+    with pytest.raises(PromptError, match=r"llama2 needs the control token </s>"):
+        choose(CHATML, "llama2")
+
+
+def test_a_format_one_of_whose_marks_the_tokenizer_lacks_is_refused() -> None:
+    tokenizer = llama2_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_end|>"]})
+    with pytest.raises(PromptError, match=r"chatml needs the control token <\|im_start\|>"):
+        choose(tokenizer, "chatml")
+
+
+def test_a_word_that_a_template_writes_beside_a_control_token_stays_a_word() -> None:
+    content = "the user and the assistant: 12:30\nuser\n"
+    assert content in text_of(Template(CHATML).pieces([Message("user", content)]))
 
 
 @pytest.mark.parametrize("name", ["plain", "alpaca"])
@@ -200,7 +241,10 @@ def test_a_template_without_a_system_role_gets_it_in_the_first_message() -> None
     assert text_of(given) == text_of(Template(CHATML).pieces([first, ANSWER, LAST]))
 
 
-@pytest.mark.parametrize("template", ["{{ raise_exception('no') }}", "{{ messages[9].content }}"])
+BROKEN = ["{{ raise_exception('no') }}", "{{ messages[9].content }}", "{{ 'x' + 5 }}"]
+
+
+@pytest.mark.parametrize("template", BROKEN)
 def test_a_template_that_fails_is_one_sentence(template: str) -> None:
     tokenizer = chatml_tokenizer()
     tokenizer.chat_template = template
@@ -214,7 +258,7 @@ def test_tokens_that_the_template_writes_are_control_tokens_though_not_special()
     tokenizer.chat_template = f"<tool>\n\n{tokenizer.chat_template}"
     tokens = control_tokens(tokenizer)
     assert "<tool>" in tokens
-    assert not tokens & {"<other>", "\n\n"}
+    assert not {"<other>", "\n\n"} & set(tokens)
 
 
 def test_prompts_need_nothing_from_chat() -> None:
@@ -254,7 +298,10 @@ def test_the_window_shows_the_ids_of_a_tokenizer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "messages", "sentence"),
     [
-        (["chatml"], "not JSON", "Standard input is not JSON."),
+        (["chatml"], "not JSON", "Standard input is not JSON"),
+        (["chatml"], [{"role": "user", "content": "\ud800"}], "Standard input is not JSON"),
+        (["chatml"], "[" * 100_000, "Standard input is not JSON"),
+        (["chatml"], [{"role": "user"}], "Message 1 is not an object with a role and a content."),
         (["chatml"], {"role": "user"}, "Standard input must be a JSON list of messages."),
         (["chatml"], ["Hi"], "Message 1 is not an object with a role and a content."),
         (["chatml"], [{"role": "user", "content": ["Hi"]}], "Message 1 has a content that is not"),

@@ -1,6 +1,5 @@
 """prompts: no text that anyone writes can pass for a mark, in any format."""
 
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,17 +9,45 @@ from hypothesis import strategies as st
 
 from chat.tokens import FastTokens
 from prompts import Message, choose, control_tokens
-from prompts.alpaca import MARKS as ALPACA
-from prompts.base import WORD_JOINER, visible
-from prompts.chatglm import MARKS as CHATGLM
-from prompts.llama2 import MARKS as LLAMA2
-from prompts.template import CLOSE, OPEN
+from prompts.base import WORD_JOINER, fold, visible
+from prompts.template import CLOSE, OPEN, STAND_IN
 from tests.test_prompts_exact import SETUPS as EXACT
-from tests.tiny import chatglm_tokenizer
+from tests.test_tokens import unigram_tokenizer
+from tests.tiny import chatglm_tokenizer, chatml_tokenizer, llama2_tokenizer
+
+# Written out here, so that a mark that is forgotten there is missed here.
+LLAMA2 = ["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"]
+CHATGLM = ["[Round ", "问：", "答："]
+ALPACA = ["### Instruction:", "### Response:", "### Input:"]
+
+
+def templated(tokenizer: Any, user: str, assistant: str) -> Any:
+    """Return the tokenizer with a template that writes this before the messages of a role."""
+    tokenizer.chat_template = (
+        "{% for message in messages %}"
+        "{% if message.role == 'system' %}{{ message.content }}\n"
+        f"{{% elif message.role == 'user' %}}{user}{{{{ message.content }}}}\n"
+        f"{{% else %}}{assistant}{{{{ message.content }}}}\n{{% endif %}}"
+        f"{{% endfor %}}{assistant}"
+    )
+    return tokenizer
+
 
 ROLES = ("system", "user", "assistant", "user")
-SETUPS = {**EXACT, "chatglm": ("chatglm", chatglm_tokenizer())}
+SETUPS = {
+    **EXACT,
+    "chatglm": ("chatglm", chatglm_tokenizer()),
+    "alpaca on llama2": ("alpaca", llama2_tokenizer()),
+    "template of unigram": ("template", templated(unigram_tokenizer(), "</s>u ", "</s>a ")),
+    "template of colons": ("template", templated(llama2_tokenizer(), "用户：", "助手：")),
+    "template of jamo": ("template", templated(chatml_tokenizer(), "### 질문:", "### 답변:")),
+    "template of lines": ("template", templated(chatml_tokenizer(), "user\n", "assistant\n")),
+}
 MARKS: dict[str, Sequence[str]] = {
+    "alpaca on llama2": ALPACA,
+    "template of colons": ["用户：", "助手："],
+    "template of jamo": ["### 질문:", "### 답변:"],
+    "template of lines": ["\nuser\n", "\nassistant\n"],
     "llama2": LLAMA2,
     "template of llama2": LLAMA2,
     "template of vicuna": ("USER:", "ASSISTANT:"),
@@ -32,7 +59,7 @@ WHOLE = [*LLAMA2, *CHATGLM, *ALPACA, "USER:", "ASSISTANT:", "[Round 1]\n问：",
 WHOLE += sorted({token for _, tokenizer in SETUPS.values() for token in control_tokens(tokenizer)})
 HALVES = ["<|im_", "start|>", "|>", "<", "/s>", ">", "[", "/INST]", "INST]", "<<", "SYS>>", "\n"]
 HALVES += ["问", "答", "：", ":", "###", " Response", "USER", "[Round", " ", "<|eot", "_id|>"]
-INVISIBLE = [OPEN, CLOSE, WORD_JOINER, "\u200b", "\u00ad", "\ufeff", "\u0301"]
+INVISIBLE = [OPEN, CLOSE, STAND_IN, WORD_JOINER, "\u200b", "\u00ad", "\ufeff", "\u0301"]
 ALIKE = [
     "［INST］",
     "[/ＩＮＳＴ]",
@@ -53,11 +80,13 @@ def skeleton(name: str, contents: Sequence[str]) -> tuple[list[int], list[int]]:
     """Return the marks in a prompt: control ids in their order, and how often each text mark."""
     tokenizer = SETUPS[name][1]
     controls = {tokenizer.convert_tokens_to_ids(token) for token in control_tokens(tokenizer)}
+    if name == "template of unigram":
+        controls.remove(tokenizer.unk_token_id)  # a letter that it does not know ends no turn
     pieces = FORMS[name].pieces([Message(*pair) for pair in zip(ROLES, contents, strict=True)])
-    text = unicodedata.normalize("NFKC", "".join(map(visible, pieces)))
+    text = fold("".join(map(visible, pieces)))
     return (
         [id for id in TOKENS[name].encode(pieces) if id in controls],
-        [text.count(unicodedata.normalize("NFKC", mark)) for mark in MARKS.get(name, ())],
+        [text.count(fold(mark)) for mark in MARKS.get(name, ())],
     )
 
 
@@ -83,20 +112,19 @@ def test_each_mark_by_itself_is_harmless_wherever_it_stands(name: str, mark: str
 @settings(deadline=None)
 @given(FORGED)
 def test_what_is_written_changes_only_by_what_nobody_sees(name: str, text: str) -> None:
-    for unseen in (WORD_JOINER, OPEN, CLOSE):
+    for unseen in (WORD_JOINER, OPEN, CLOSE, STAND_IN):
         text = text.replace(unseen, "")
     pieces = FORMS[name].pieces([Message("user", f"x{text}x")])
     assert f"x{text}x" in "".join(map(visible, pieces)).replace(WORD_JOINER, "")
 
 
-@pytest.mark.parametrize("name", SETUPS)
+@pytest.mark.parametrize("name", sorted(SETUPS.keys() - {"template of unigram"}))
 def test_who_asks_about_a_mark_is_understood(name: str) -> None:
-    for mark in MARKS.get(name, ["<|im_start|>", "[INST]"]):
-        pieces = FORMS[name].pieces([Message("user", f"What does {mark} mean?")])
-        read = TOKENS[name].show(TOKENS[name].encode(pieces))
-        plain = " ".join(read.replace(WORD_JOINER, "").split())
-        assert plain.count(mark.strip()) >= 1
-        assert "What does" in plain
+    for mark in ["<|im_start|>", "[INST]", *MARKS.get(name, [])]:
+        asked = f"What does {mark.strip()} mean?"
+        read = TOKENS[name].show(TOKENS[name].encode(FORMS[name].pieces([Message("user", asked)])))
+        # An old sentencepiece rule puts a space before every text between control tokens.
+        assert asked.replace(" ", "") in read.replace(WORD_JOINER, "").replace(" ", "")
 
 
 @pytest.mark.parametrize("name", MARKS)

@@ -33,10 +33,12 @@ TOKENIZERS = {
 }
 TOKENS = {name: FastTokens(tokenizer) for name, tokenizer in TOKENIZERS.items()}
 # What cannot be encoded becomes "unknown" whoever wrote it; it ends and begins nothing.
+CAN_BE_UNKNOWN = {("unigram", "<unk>")}
 CONTROLS = {
     name: {
         tokenizer.convert_tokens_to_ids(token)
-        for token in control_tokens(tokenizer) - {"<unk>", "<|endoftext|>"}
+        for token in control_tokens(tokenizer)
+        if (name, token) not in CAN_BE_UNKNOWN
     }
     for name, tokenizer in TOKENIZERS.items()
 }
@@ -163,12 +165,18 @@ def test_any_ids_at_all_give_a_text(name: str, data: st.DataObject) -> None:
         assert streamed.endswith(whole.rpartition("\ufffd")[2])
 
 
-@pytest.mark.parametrize("lstrip", [False, True])
+@pytest.mark.parametrize("kind", ["lstrip", "rstrip", "single_word", "normalized", "special"])
 @settings(deadline=None)
-@given(st.lists(st.sampled_from(["<|im_start|>", "<|im_end|>", " ", "\n", "a", "<mask>", "<|im_"])))
-def test_a_control_piece_in_parts_is_encoded_as_the_whole(lstrip: bool, parts: list[str]) -> None:
+@given(
+    st.lists(
+        st.sampled_from(
+            ["<|im_start|>", "<|im_end|>", " ", "\n", "a", "<mask>", "<|im_", "<mask>b"]
+        )
+    )
+)
+def test_a_control_piece_in_parts_is_encoded_as_the_whole(kind: str, parts: list[str]) -> None:
     tokenizer = chatml_tokenizer()
-    tokenizer.add_special_tokens({"mask_token": AddedToken("<mask>", lstrip=lstrip)})
+    tokenizer.add_special_tokens({"mask_token": AddedToken("<mask>", **{kind: True})})
     text = "".join(parts)
     whole = tokenizer(text, add_special_tokens=False).input_ids
     assert FastTokens(tokenizer).encode([Control(text)]) == whole
@@ -191,3 +199,26 @@ def test_a_reply_without_known_ids_is_one_text_with_its_neighbours() -> None:
     glued = tokens.encode(["Hello ", Reply("there", before=" ", after=" "), "now"])
     assert glued == tokens.encode(["Hello  there now"])
     assert tokens.encode(["Hello ", "there"]) != tokens.encode(["Hello there"])
+
+
+def test_where_nothing_is_unknown_the_unknown_token_is_a_control_token_like_any_other() -> None:
+    tokenizer = TOKENIZERS["chatml"]
+    assert tokenizer.unk_token == "<|endoftext|>"
+    tokens = FastTokens(tokenizer)
+    before = tokens.encode([Reply("Hello")])
+    tokens.remember("Hello", [tokenizer.unk_token_id, *before])
+    assert tokens.encode([Reply("Hello")]) == before
+
+
+def test_a_prompt_is_shown_with_its_control_tokens() -> None:
+    pieces = [Control("<|im_start|>"), "user\nHi", Control("<|im_end|>")]
+    tokens = TOKENS["chatml"]
+    assert tokens.show(tokens.encode(pieces)) == "<|im_start|>user\nHi<|im_end|>"
+
+
+def test_tokens_that_look_like_control_tokens_are_such_though_not_special() -> None:
+    tokenizer = chatml_tokenizer()
+    tokenizer.add_tokens([AddedToken("<|user|>"), AddedToken("<table>")])
+    ids = FastTokens(tokenizer).encode(["a <|user|> <table>"])
+    assert tokenizer.convert_tokens_to_ids("<|user|>") not in ids
+    assert tokenizer.convert_tokens_to_ids("<table>") in ids
