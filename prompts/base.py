@@ -39,12 +39,14 @@ class Reply:
 
     If they are, they stand for all three parts, and the prompt begins with the
     very ids that the model has read and written before. If not, the three are
-    text like any other, encoded as one with the strings before and after them.
+    text like any other, encoded as one with the pieces of the same kind before
+    and after them: strings, or with `control` what a template wrote.
     """
 
     content: str
     before: str = ""
     after: str = ""
+    control: bool = False
 
 
 Piece = Control | Reply | str
@@ -55,7 +57,7 @@ def visible(piece: Piece) -> str:
     match piece:
         case Control(text):
             return text
-        case Reply(content, before, after):
+        case Reply(content, before, after, _):
             return before + content + after
         case _:
             return piece

@@ -14,7 +14,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from prompts.base import Control, Piece, PromptError, Reply, any_of, control_tokens, defuse
+from prompts.base import Control, Piece, PromptError, Reply, any_of, control_tokens, defuse, visible
 
 #: Most bytes that the remembered ids and their texts may take, in each of three memories.
 MEMORY = 32_000_000
@@ -60,25 +60,27 @@ class Encoder:
     def encode(self, pieces: Sequence[Piece]) -> list[int]:
         """Return the ids of a prompt."""
         ids: list[int] = []
-        text = ""  # not encoded yet: a reply without known ids may still be glued to it
-        glue = False
+        text, control = "", False  # the last piece, to which a reply may still be joined
+        joined = False
         for piece in pieces:
-            known = self._generated.get(piece.content.strip()) if isinstance(piece, Reply) else None
-            if isinstance(piece, Reply) and not known:
-                text += piece.before + piece.content + piece.after
-                glue = True
+            if isinstance(piece, Reply) and (known := self._known(piece)):
+                ids += self._encode(text, control=control) + known
+                text, joined = "", False
                 continue
-            if not glue or not isinstance(piece, str):
-                ids += self._encode_plain(text)
-                text = ""
-            glue = False
-            if isinstance(piece, str):
-                text += piece
-            elif isinstance(piece, Control):
-                ids += self._encode_control(piece.text)
-            else:
-                ids += known or []
-        return ids + self._encode_plain(text)
+            kind = piece.control if isinstance(piece, Reply) else isinstance(piece, Control)
+            reply = isinstance(piece, Reply)
+            if kind != control or not (control or reply or joined):
+                ids += self._encode(text, control=control)
+                text, control = "", kind
+            text += visible(piece)
+            joined = reply
+        return ids + self._encode(text, control=control)
+
+    def _known(self, reply: Reply) -> list[int] | None:
+        return self._generated.get(reply.content.strip())
+
+    def _encode(self, text: str, *, control: bool) -> list[int]:
+        return self._encode_control(text) if control else self._encode_plain(text)
 
     def remember(self, reply: str, ids: Sequence[int]) -> None:
         """Keep the ids that a reply was generated as, for the prompts after it.

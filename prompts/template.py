@@ -22,6 +22,7 @@ from prompts.base import (
     Piece,
     PromptError,
     PromptFormat,
+    Reply,
     Role,
     any_of,
     check,
@@ -31,7 +32,8 @@ from prompts.base import (
 )
 
 # Private-use characters, which are taken out of what people write.
-OPEN, CLOSE, STAND_IN = "\ue0f0", "\ue0f1", "\ue0f2"
+OPEN, CLOSE, STAND_IN, FROM, TO = "\ue0f0", "\ue0f1", "\ue0f2", "\ue0f4", "\ue0f5"
+CONTENT = re.compile(f"{FROM}([^{FROM}{TO}]*){TO}")
 FENCES = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}|[{OPEN}{CLOSE}]")
 BRACKETED = re.compile(r"(?<!\S)[\[<]\S+[\]>](?!\S)")
 
@@ -63,18 +65,32 @@ class Template(PromptFormat):
             text = self._render(None if system is None else self._fence(system), dialogue)
         except Exception as error:  # of a template that anyone may have written
             raise PromptError("This model's chat template refused the conversation.") from error
-        parts = FENCES.split(text)
-        return [part if index % 2 else Control(part) for index, part in enumerate(parts) if part]
+        *before, last = CONTENT.split(text)
+        pieces: list[Piece] = []
+        # Between the written texts stand the people's, of which every other one is a reply.
+        roles = ["system"] * (len(before) // 2 - len(dialogue)) + [role for role, _ in dialogue]
+        for written, content, role in zip(before[::2], before[1::2], roles, strict=False):
+            lead = written.removeprefix(last)
+            if role == "assistant" and OPEN not in content and lead != written:
+                pieces += [*_cut(last), Reply(_bare(content), before=_bare(lead), control=True)]
+            else:
+                pieces += _cut(written + content)
+        return [*pieces, *_cut(last)]
 
     def _fence(self, text: str) -> str:
         """Break the marks in what someone wrote, and fence its control tokens."""
-        for private in (OPEN, CLOSE, STAND_IN):
+        for private in (OPEN, CLOSE, STAND_IN, FROM, TO):
             text = text.replace(private, "")
         # As if on lines of its own, which the template may put it on.
         text = defuse(f"\n{text}\n", self._marks)[1:-1]
         if self._alike.search(fold(self._controls.sub("", text)).casefold()):
-            return OPEN + text + CLOSE
-        return self._controls.sub(f"{OPEN}\\g<0>{CLOSE}", text)
+            text = OPEN + text + CLOSE
+        else:
+            text = self._controls.sub(f"{OPEN}\\g<0>{CLOSE}", text)
+        # The white space stays outside, where a template may strip it.
+        inner = text.strip()
+        start = text.find(inner)
+        return f"{text[:start]}{FROM}{inner}{TO}{text[start + len(inner) :]}"
 
     def _render(self, system: str | None, dialogue: list[Message]) -> str:
         if system is None:
@@ -119,3 +135,13 @@ class Template(PromptFormat):
                 elif not mark.isalnum() and any(map(str.isalpha, mark)):
                     marks.add(mark)
         return tuple(marks)
+
+
+def _cut(text: str) -> list[Piece]:
+    """Return what is inside fences as plain pieces, and the rest as written."""
+    parts = FENCES.split(_bare(text))
+    return [part if index % 2 else Control(part) for index, part in enumerate(parts) if part]
+
+
+def _bare(text: str) -> str:
+    return text.replace(FROM, "").replace(TO, "")

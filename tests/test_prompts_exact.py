@@ -200,8 +200,12 @@ STABLE_WITH_KNOWN_IDS = {
     "alpaca": ("Hi", ": "),
     "chatml": ("Hi", "    return"),
 }
+#: A reply with these in it, or with what looks like them, is encoded anew.
+FENCED = ("USER:", "ASSISTANT:", "<|", "<s>", "</s>", "<unk>")
 #: The ids of their replies are not kept.
-WITHOUT_IDS = {"chatglm", "chatglm3", "template"}
+WITHOUT_IDS = {"chatglm", "chatglm3"}
+WITH_IDS = ["llama2", "llama3", "chatml", "alpaca", "plain"]
+WITH_IDS += ["template of chatml", "template of llama2", "template of vicuna"]
 
 
 def test_every_format_is_said_to_be_stable_or_not() -> None:
@@ -233,10 +237,10 @@ def test_chatglm_is_not_prefix_stable() -> None:
 
 
 def test_every_format_is_said_to_keep_the_ids_of_replies_or_not() -> None:
-    assert {"llama2", "llama3", "chatml", "alpaca", "plain"} | WITHOUT_IDS == set(FORMATS)
+    assert {SETUPS[name][0] for name in WITH_IDS} | WITHOUT_IDS == set(FORMATS)
 
 
-@pytest.mark.parametrize("name", ["llama2", "llama3", "chatml", "alpaca", "plain"])
+@pytest.mark.parametrize("name", WITH_IDS)
 @settings(deadline=None)
 @given(data=st.data())
 def test_with_the_ids_of_a_reply_the_prefix_holds_whatever_was_generated(
@@ -251,7 +255,7 @@ def test_with_the_ids_of_a_reply_the_prefix_holds_whatever_was_generated(
     tokens.remember(reply, ids)
     messages += [Message("assistant", reply), Message("user", "And now?")]
     later = tokens.encode(format.pieces(messages))
-    marked = any(mark in reply for mark in (*LLAMA2_MARKS, *ALPACA_MARKS))
+    marked = any(mark in reply for mark in (*LLAMA2_MARKS, *ALPACA_MARKS, *FENCED))
     if reply.strip() and not marked:
         assert later[: len(prompt) + len(ids)] == prompt + ids
 
