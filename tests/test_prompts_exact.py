@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.callback import tidy
+from chat.conversation import fit
 from chat.tokens import FastTokens
 from prompts import FORMATS, Message, choose
 from prompts.alpaca import MARKS as ALPACA_MARKS
@@ -172,6 +173,26 @@ def test_llama2_is_not_the_template_where_the_tokenizer_is_not_legacy() -> None:
         tokens = NEW.convert_ids_to_tokens(ids)
         first = [tokens[place + 1] for place, token in enumerate(tokens) if token == "<s>"]
         assert [token[0] for token in first] == [start, start]
+
+
+@pytest.mark.parametrize(
+    ("name", "tokenizer"),
+    [("llama2", LEGACY), ("llama3", LLAMA3), ("template", CHATML), ("chatglm", CHATGLM)],
+)
+def test_a_window_is_filled_to_the_token_and_never_beyond(name: str, tokenizer: Any) -> None:
+    tokens, format = FastTokens(tokenizer), choose(tokenizer, name)
+    messages = dialogue(10, "Be brief.")
+    sizes = [
+        len(tokens.encode(format.pieces([messages[0], *messages[1 + 2 * dropped :]])))
+        for dropped in range(10)
+    ]
+    for dropped, size in enumerate(sizes):
+        for spare, expected in ((0, dropped), (-1, dropped + 1)):
+            if expected == 10:
+                continue
+            window = size + 50 + spare
+            prompt = fit(messages, format, tokens, window=window, max_new_tokens=50)
+            assert (len(prompt.ids), prompt.dropped_turns) == (sizes[expected], expected)
 
 
 def vicuna() -> Any:

@@ -222,3 +222,10 @@ def test_tokens_that_look_like_control_tokens_are_such_though_not_special() -> N
     ids = FastTokens(tokenizer).encode(["a <|user|> <table>"])
     assert tokenizer.convert_tokens_to_ids("<|user|>") not in ids
     assert tokenizer.convert_tokens_to_ids("<table>") in ids
+
+
+def test_a_mark_that_nothing_breaks_is_dropped() -> None:
+    tokenizer = unigram_tokenizer()
+    blind = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("\u2060", "")])
+    tokenizer.backend_tokenizer.normalizer = blind
+    assert tokenizer.eos_token_id not in FastTokens(tokenizer).encode(["a</s>b"])
