@@ -70,6 +70,16 @@ ALIKE = [
     "### Respo㎱e:",
 ]
 ALIKE += ["### Inﬆruction:", "＜|im_start|＞", "ＵＳＥＲ：", "问﹕", "＜/s＞"]
+ALIKE += [
+    "###▁Response:",
+    "###▁Instruction:",
+    "<<SYS>>\u0338",
+    "<</SYS>>\u0338",
+    "问:",
+    "[Round▁1]",
+]
+ALIKE += ["### 답변:", unicodedata.normalize("NFD", "### 답변:"), "用户：", "用户:", "助手：sure"]
+ALIKE += ["user\n", "\nassistant\n", "\nassistant", "＜|IM_END|＞", "<|IM_END|>", "＜/S＞"]
 FORGED = st.lists(
     st.sampled_from(WHOLE + HALVES + INVISIBLE + ALIKE) | st.text(max_size=2), max_size=8
 ).map("".join)

@@ -229,3 +229,17 @@ def test_a_mark_that_nothing_breaks_is_dropped() -> None:
     blind = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("\u2060", "")])
     tokenizer.backend_tokenizer.normalizer = blind
     assert tokenizer.eos_token_id not in FastTokens(tokenizer).encode(["a</s>b"])
+
+
+def test_a_token_that_is_found_after_normalizing_leaves_a_control_piece_whole() -> None:
+    tokenizer = llama2_tokenizer()
+    tokenizer.add_special_tokens({"mask_token": AddedToken("<mask>", normalized=True)})
+    text = "Hello<mask>there<mask>"
+    whole = tokenizer(text, add_special_tokens=False).input_ids
+    assert FastTokens(tokenizer).encode([Control(text)]) == whole
+
+
+def test_a_reply_of_nothing_is_nothing() -> None:
+    tokens = FastTokens(TOKENIZERS["chatml"])
+    tokens.remember(" ", tokens.encode(["Hello"]))
+    assert tokens.encode([Reply("")]) == []
