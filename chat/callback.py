@@ -74,8 +74,12 @@ class Chat:
             RequestError: it cannot be answered, and cost nothing.
             EngineError: the model failed on the way; the text so far stands.
         """
+        self.gate.check()
         # In a thread, since a long history would hold up everyone else's replies.
-        composed = await asyncio.to_thread(self._compose, message, history, system_prompt, sampling)
+        async with self._composing:
+            composed = await asyncio.to_thread(
+                self._compose, message, history, system_prompt, sampling
+            )
         with self.gate.enter() as ticket:
             while ticket.place:
                 yield Update("waiting", place=ticket.place)

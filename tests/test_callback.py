@@ -361,3 +361,13 @@ async def test_a_base_model_continues_the_text_to_the_letter(echo: bool, opening
     assert engine.prompts == ["A story that"]
     assert updates[-1].text == opening + " makes me \n"
     assert list(tokens.remembered) == [" makes me \n"]
+
+
+async def test_who_finds_the_queue_full_costs_nothing() -> None:
+    engine = ScriptedEngine(reading=60)
+    chat = chat_with(engine, max_waiting=0)
+    async with aclosing(ask(chat)) as updates:
+        await anext(updates)
+        # Even what is refused for its length is not looked at.
+        with pytest.raises(QueueFull):
+            await anext(ask(chat, "x" * 200_000))
