@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> None:
 
 def serve(settings: Settings) -> None:
     """Load the model in 4 bits and chat with it until interrupted."""
+    print("Fourbit Chat is starting ...", flush=True)
     # Here and not above, so that --help and a wrong flag answer at once.
     import torch
 
