@@ -18,34 +18,34 @@ from prompts.base import PromptError
 def main(arguments: list[str]) -> None:
     """Read the settings, load the model, serve the page."""
     try:
-        serve(read(arguments))
+        run(read(arguments))
     except (ChatError, PromptError) as error:
         sys.exit(f"Fourbit Chat: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def serve(settings: Settings) -> None:
+def run(settings: Settings) -> None:
     """Load the model in 4 bits and chat with it until interrupted."""
     print("Fourbit Chat is starting ...", flush=True)
     # Here and not above, so that --help and a wrong flag answer at once.
     import torch
 
     import prompts
-    from chat import models, page, quantize
+    from chat import models, page, quantize, serve
     from chat.callback import Chat
     from chat.engines.transformers import TransformersEngine
     from chat.gate import Gate
     from chat.tokens import FastTokens
 
-    page.check_address(settings)
+    serve.check_address(settings)
     source = models.locate(settings.model, settings.cache_dir, cuda=torch.cuda.is_available())
     tokenizer, model = quantize.load(source, settings.cache_dir)
     format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
     tokens = FastTokens(tokenizer)
     engine = TransformersEngine(model, tokens.stop_ids(format.stop), settings.context_window)
     chat = Chat(engine, tokens, format, Gate(engine.parallel, settings.max_waiting))
-    page.launch(page.build(chat, settings), settings)
+    serve.launch(page.build(chat, settings), settings)
 
 
 if __name__ == "__main__":

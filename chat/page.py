@@ -1,55 +1,26 @@
 """The page: a Gradio ChatInterface around `Chat.reply`, and its API endpoint `/chat`."""
 
 import logging
-import os
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
 from gradio.context import LocalContext
-from starlette.middleware import Middleware
 
 from chat import status
 from chat.callback import Chat, Update
+from chat.controls import controls
 from chat.conversation import clean, text_of
-from chat.errors import ChatError, SettingsError, describe
-from chat.guard import Guard
-from chat.sampling import MAX_NEW_TOKENS, Sampling
+from chat.errors import ChatError, describe
+from chat.look import FOCUS
+from chat.sampling import Sampling
 from chat.settings import Settings
 from prompts import PromptError
 
 TITLE = "Fourbit Chat"
-#: As in Gradio's own theme, but that has 600 for bold, and its file of that lacks the letters.
-FONTS = {
-    "font": [gr.themes.LocalFont("Source Sans Pro", weights=(400, 700)), "system-ui", "sans-serif"],
-    "font_mono": [gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "monospace"],
-}
-CSS = """
-:root {
-    --block-info-text-color: var(--neutral-500);
-    --input-placeholder-color: var(--neutral-500);
-}
-#prompt textarea { font-family: var(--font-mono); font-size: var(--text-sm); }
-#status { min-height: 1.6em; }
-#status p { opacity: 0.75; font-size: var(--text-sm); margin: 0 4px; }
-.message-content { contain: paint; }
-footer { display: none !important; }
-"""
 NO_PROMPT = "Nothing yet"
 PLACEHOLDER = "**Say something.** Shift + Enter starts a new line."
-
-#: A picture that the model asks for must not tell another host who reads it.
-HEAD = """
-<meta http-equiv="Content-Security-Policy" content="img-src 'self' data: blob:; media-src 'self'">
-"""
-
-#: The text box loses the cursor when it is locked; not on phones, where it calls the keyboard.
-FOCUS = """() => {
-    if (document.activeElement === document.body && matchMedia("(pointer: fine)").matches)
-        document.querySelector("#message textarea").focus({preventScroll: true});
-}"""
 
 #: Updates that a client may leave unread, 10 seconds' worth, before it counts as gone.
 UNREAD = 250
@@ -61,29 +32,8 @@ log = logging.getLogger(__name__)
 History = list[dict[str, Any]]
 
 
-def _control(name: str, ends: tuple[float, float], step: float, value: float) -> gr.Slider:
-    """Return the slider of one field of `Sampling`."""
-    field = Sampling.model_fields[name]
-    slider = gr.Slider(*ends, value, step=step, label=field.title, info=field.description)
-    # Leave the checking to Sampling, which has a sentence for everything that can be wrong.
-    slider.preprocess = lambda value: value
-    return slider
-
-
 def build(chat: Chat, settings: Settings) -> "Page":
-    """Return the page; `launch` serves it."""
-    longest = min(MAX_NEW_TOKENS, chat.engine.window // 2)
-    start = settings.sampling().model_copy(
-        update={"max_new_tokens": min(settings.max_new_tokens, longest)}
-    )
-    controls = [
-        gr.Textbox(settings.system_prompt, label="System prompt", lines=2, max_lines=8),
-        _control("max_new_tokens", (1, longest), 1, start.max_new_tokens),
-        _control("temperature", (0, 2), 0.05, start.temperature),
-        _control("top_p", (0.01, 1), 0.01, start.top_p),
-        _control("top_k", (0, 1000), 1, start.top_k),
-        _control("repetition_penalty", (1, 2), 0.01, start.repetition_penalty),
-    ]
+    """Return the page; `chat.serve` serves it."""
 
     async def respond(
         message: str,
@@ -113,7 +63,7 @@ def build(chat: Chat, settings: Settings) -> "Page":
             log.error("%s", describe(error))
             raise gr.Error(UNEXPECTED, print_exception=False) from None
 
-    return Page(respond, controls)
+    return Page(respond, controls(settings, chat.engine.window))
 
 
 class Page(gr.ChatInterface):
@@ -191,7 +141,7 @@ class Page(gr.ChatInterface):
                 after(
                     self._settle,
                     [self.chatbot, self.status, self.saved_input, original],
-                    [self.chatbot, self.chatbot_state, self.status, self.textbox],
+                    [self.chatbot, self.status, self.textbox],
                     queue=False,
                     **quiet,
                 ).then(None, js=FOCUS, api_visibility="private")
@@ -200,14 +150,14 @@ class Page(gr.ChatInterface):
         self.chatbot.undo(
             self._undo,
             [self.chatbot],
-            [self.chatbot, self.chatbot_state, self.textbox, self.status],
+            [self.chatbot, self.textbox, self.status],
             queue=False,
             **quiet,
         )
         self.chatbot.clear(
-            lambda: ([], [], None, "", gr.Textbox("", label=NO_PROMPT)),
+            lambda: ([], None, "", gr.Textbox("", label=NO_PROMPT)),
             None,
-            [self.chatbot, self.chatbot_state, self.saved_input, self.status, self.prompt],
+            [self.chatbot, self.saved_input, self.status, self.prompt],
             queue=False,
             cancels=runs,
             **quiet,
@@ -308,21 +258,21 @@ class Page(gr.ChatInterface):
         """Unlock the text box; without any answer, all is as before and the message in the box."""
         textbox: dict[str, Any] = {"interactive": True, "submit_btn": True, "stop_btn": False}
         if message is None:  # cleared meanwhile
-            return [], [], "", gr.Textbox(**textbox)
+            return [], "", gr.Textbox(**textbox)
         last = status.stopped(last or "")
         if status.unanswered(last) and not _last_reply(history):
             retried = len(history) < len(original) and message == self._last_message(original)
             history = original
             if not retried:
                 textbox["value"] = message
-        return history, history, last, gr.Textbox(**textbox)
+        return history, last, gr.Textbox(**textbox)
 
     def _last_message(self, history: History) -> str:
         return str(self._pop_last_user_message(history)[1])
 
     def _undo(self, history: History) -> tuple[Any, ...]:
         history, message = self._pop_last_user_message(history)
-        return history, history, message, ""
+        return history, message, ""
 
 
 def _entry(role: str, text: str) -> dict[str, Any]:
@@ -340,46 +290,3 @@ def _last_reply(history: History) -> str:
     if not history or history[-1]["role"] != "assistant":
         return ""
     return text_of(history[-1]["content"]).strip()
-
-
-def check_address(settings: Settings) -> None:
-    """Find out before a model is loaded whether the page can be served.
-
-    Raises:
-        SettingsError: the address is not this machine's, or the port is in use.
-    """
-    host = settings.server_name or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
-    port = settings.server_port or int(os.environ.get("GRADIO_SERVER_PORT") or 0)
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host.strip("[]"), port))
-    except OSError as error:
-        where = f"{host}:{port}" if port else host
-        raise SettingsError(
-            f"The page cannot be served at {where} ({error.strerror}); "
-            "choose another --server-port or --server-name."
-        ) from None
-
-
-def launch(page: Page, settings: Settings, *, block: bool = True) -> str:
-    """Serve the page and return its address; nothing is public unless `share` is set."""
-    page.queue(api_open=False, max_size=settings.max_waiting + 64)
-    _, url, _ = page.launch(
-        share=settings.share,
-        auth=settings.logins(),
-        server_name=settings.server_name,
-        server_port=settings.server_port,
-        max_threads=settings.max_waiting + 64,
-        state_session_capacity=500,
-        app_kwargs={"middleware": [Middleware(Guard)]},
-        run_history=False,
-        enable_monitoring=False,
-        footer_links=[],
-        theme=gr.themes.Default(**FONTS),
-        css=CSS,
-        head=HEAD,
-        prevent_thread_lock=not block,
-    )
-    return str(url)

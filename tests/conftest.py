@@ -12,7 +12,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 for name in [name for name in os.environ if name.startswith(("CHAT_", "GRADIO_SERVER"))]:
     del os.environ[name]
 
-from chat import page
+from chat import page, serve
 from chat.settings import Settings
 from tests.fakes import ScriptedEngine, chat_with
 
@@ -28,7 +28,7 @@ def serving() -> Iterator[Serve]:
         chosen = Settings(max_waiting=max_waiting, **settings)
         built = page.build(chat_with(engine, max_waiting), chosen)
         pages.append(built)
-        return page.launch(built, chosen, block=False)
+        return serve.launch(built, chosen, block=False)
 
     try:
         yield start
@@ -37,8 +37,8 @@ def serving() -> Iterator[Serve]:
             built.close()
 
 
-@pytest.fixture
-def serve() -> Iterator[Serve]:
+@pytest.fixture(name="serve")
+def _serve() -> Iterator[Serve]:
     """Serve pages for one test; call it with an engine to get the page's address."""
     with serving() as start:
         yield start

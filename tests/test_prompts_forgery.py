@@ -13,8 +13,12 @@ from prompts import Message, choose, control_tokens
 from prompts.base import WORD_JOINER, visible
 from prompts.template import CLOSE, FROM, OPEN, STAND_IN, TO
 from tests.test_prompts_exact import SETUPS as EXACT
-from tests.test_tokens import unigram_tokenizer
-from tests.tiny import chatglm_tokenizer, chatml_tokenizer, llama2_tokenizer
+from tests.tiny import (
+    chatglm_tokenizer,
+    chatml_tokenizer,
+    llama2_tokenizer,
+    unigram_tokenizer,
+)
 
 # Written out here, so that a mark that is forgotten there is missed here.
 LLAMA2 = ["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"]

@@ -5,26 +5,11 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from tokenizers import AddedToken, normalizers
 
 from chat.tokens import FastTokens
 from prompts import Control, PromptError, Reply, control_tokens
-from tests.tiny import chatml_tokenizer, llama2_tokenizer
-
-
-def unigram_tokenizer() -> PreTrainedTokenizerFast:
-    """Return one that splits text into `</s>` by itself, and reads `＜` as `<`, as T5's does."""
-    letters = "▁abcdefghijklmnopqrstuvwxyz<>/"
-    pieces = [("<unk>", 0.0), ("<s>", 0.0), ("</s>", 0.0), *((letter, -5.0) for letter in letters)]
-    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=0))
-    tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Metaspace()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
-    )
-
+from tests.tiny import chatml_tokenizer, llama2_tokenizer, unigram_tokenizer
 
 TOKENIZERS = {
     "chatml": chatml_tokenizer(),

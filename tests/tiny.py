@@ -155,3 +155,16 @@ def llama2_tokenizer(*, legacy: bool = True) -> PreTrainedTokenizerFast:
         unk_token="<unk>",
         chat_template=LLAMA2_TEMPLATE,
     )
+
+
+def unigram_tokenizer() -> PreTrainedTokenizerFast:
+    """Return one that splits text into `</s>` by itself, and reads `＜` as `<`, as T5's does."""
+    letters = "▁abcdefghijklmnopqrstuvwxyz<>/"
+    pieces = [("<unk>", 0.0), ("<s>", 0.0), ("</s>", 0.0), *((letter, -5.0) for letter in letters)]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=0))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
