@@ -84,7 +84,6 @@ def test_settings_reach_the_engine(serve: Serve, visit: Visit) -> None:
     engine = ScriptedEngine(echo)
     tab = visit(serve(engine))
     tab.page.get_by_role("button", name="Settings").click()
-    tab.page.get_by_label("System prompt").fill("Rhyme.")
     values = {
         "Max new tokens": 5,
         "Temperature": 1.25,
@@ -94,6 +93,11 @@ def test_settings_reach_the_engine(serve: Serve, visit: Visit) -> None:
     }
     for label, value in values.items():
         tab.setting(label, str(value))
+    # Last, since an accordion that is still opening draws its contents anew.
+    system = tab.page.get_by_label("System prompt")
+    system.fill("Rhyme.")
+    system.press("Tab")
+    expect(system).to_have_value("Rhyme.")
     tab.send("Hi there")
     tab.settled("Cut off at the length limit: 5 tokens")
     assert list(engine.samplings[0].model_dump().values()) == list(values.values())
