@@ -1,1 +1,1 @@
-"""Measurements that others can repeat; each module is a command and says what it measures."""
+"""Measurements that others can repeat: `python -m benchmarks`, and `.compose`, `.reencode`."""

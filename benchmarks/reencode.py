@@ -24,11 +24,11 @@ from chat.tokens import FastTokens
 from prompts import Message, choose
 from prompts.encoder import Encoder
 
-ASK = ("Write a poem about", "List five facts about", "Write Python code for", "Explain in French")
-ASK += ("Tell a joke about", "Make a Markdown table of", "Use many emoji to describe", "What is")
-ABOUT = ("cats", "prime numbers", "the moon", "sorting", "bread", "Tokyo", "love", "a bicycle")
-ABOUT += ("rain", "chess", "Mars", "tea", "a cache", "music", "bees", "the sea", "1984", "time")
-ABOUT += ("snow", "trees", "π", "money", "dreams", "the year 2038", "coffee")
+ASK = ["Write a poem about", "List five facts about", "Write Python code for", "Explain in French"]
+ASK += ["Tell a joke about", "Make a Markdown table of", "Use many emoji to describe", "What is"]
+ABOUT = ["cats", "prime numbers", "the moon", "sorting", "bread", "Tokyo", "love", "a bicycle"]
+ABOUT += ["rain", "chess", "Mars", "tea", "a cache", "music", "bees", "the sea", "1984", "time"]
+ABOUT += ["snow", "trees", "π", "money", "dreams", "the year 2038", "coffee"]
 
 
 class Recorder(FastTokens):

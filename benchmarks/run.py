@@ -1,0 +1,114 @@
+"""One run: the model alone, then the servers side by side, one measurement after the other.
+
+Both servers are up all the time and only one is asked at a time, so that what
+else the machine does meets both alike.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from benchmarks import alone, bare, load, processes
+from benchmarks.figures import Figures
+from benchmarks.load import Job, Person
+from benchmarks.scenarios import Scenarios, Size
+from benchmarks.server import APP, BASELINE, Server, serving
+
+#: How many people the engine is asked by without a server, to compare with the page.
+ALONE = (1, 8)
+#: Seconds in which a server has nothing to do, to see what it does then.
+IDLE = 2.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run consists of."""
+
+    size: Size
+    #: Flags that the app is started with.
+    flags: list[str]
+    baseline: bool = False
+    bare: bool = False
+    engine_only: bool = False
+    quick: bool = False
+    port: int | None = None
+
+
+def once(plan: Plan, turn: int, say: Say) -> dict[str, Figures]:
+    """Measure everything once; returns the figures of each part that was measured.
+
+    Raises:
+        RuntimeError: something did not start, or did not answer.
+    """
+    results: dict[str, Figures] = {}
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as servers:
+        users = plan.size.users
+        if not plan.engine_only:
+            users = tuple(count for count in users if count in ALONE)
+        say("the model alone")
+        tokenizer = Path(scratch, "tokenizer.json")
+        results["alone"] = alone.start(users, plan.size.tokens, tokenizer, plan.flags)
+        if plan.bare:
+            say("model.generate alone")
+            results["bare"] = bare.start(plan.size.tokens, plan.flags)
+        if plan.engine_only:
+            return results
+        programs = {"app": APP, "baseline": BASELINE} if plan.baseline else {"app": APP}
+        started: dict[str, Server] = {}
+        for name, program in programs.items():
+            say(f"{name}: start")
+            port = plan.port if name == "app" else None
+            server = servers.enter_context(serving(program, plan.flags, port))
+            started[name], results[name] = server, start_up(server)
+        for name, server in started.items():
+            results[name]["idle_cpu_percent"] = idle(server)
+        scenarios = Scenarios(plan.size, Tokenizer.from_file(str(tokenizer)))
+        order = list(started.items())[:: -1 if turn % 2 else 1]
+        for measure in scenarios.each():
+            for name, server in order:
+                say(f"{name}: {title(measure)}")
+                results[name] |= measure(server.url, server.pid)
+                results[name] |= memory(server, results[name])
+    return results
+
+
+def prepare(plan: Plan) -> None:
+    """Start everything once, so that what is measured afterwards converts and fetches nothing."""
+    with tempfile.TemporaryDirectory() as scratch:
+        alone.start((), 0, Path(scratch, "tokenizer.json"), plan.flags)
+    if plan.bare:
+        bare.start(1, plan.flags)
+
+
+def start_up(server: Server) -> Figures:
+    """Return how long the start took, until the page and until the first token of an answer."""
+    hello = Job(server.url, server.pid, [Person(["Hello!"], {"Max new tokens": 4})])
+    ((turn,),) = asyncio.run(load.run(hello)).turns
+    return {"start_page_s": server.page, "start_first_token_s": turn.updates[0][0] - server.began}
+
+
+def idle(server: Server) -> float:
+    """Return how much of one core a server uses that has nothing to do, in percent."""
+    before = processes.cpu_seconds(server.pid)
+    time.sleep(IDLE)
+    return 100 * (processes.cpu_seconds(server.pid) - before) / IDLE
+
+
+def memory(server: Server, before: Figures) -> Figures:
+    """Return the most memory that was seen until now."""
+    seen = {"peak_rss_mb": processes.peak_rss(server.pid), "peak_pss_mb": processes.pss(server.pid)}
+    return {name: max(value, before.get(name) or 0) for name, value in seen.items()}
+
+
+def title(measure: Callable[[str, int], Figures]) -> str:
+    """Return what a measurement is called."""
+    function = getattr(measure, "func", measure)
+    return " ".join([function.__name__, *map(str, getattr(measure, "args", ()))])
