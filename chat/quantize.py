@@ -9,7 +9,6 @@ import json
 import logging
 import shutil
 import tempfile
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,9 @@ from transformers import (
     PreTrainedModel,
 )
 
+from chat import convert
 from chat.errors import ModelError, out_of_memory
+from chat.memory import require
 
 #: Bytes of memory for each byte of 16-bit weights, once they are 4-bit: a
 #: quarter, the 16-bit embeddings, and room to work in.
@@ -42,7 +43,8 @@ def load(source: Path, cache: Path) -> tuple[Any, PreTrainedModel]:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
-        folder = _converted(source, cache) if source.suffix.lower() == ".gguf" else source
+        gguf = source.suffix.lower() == ".gguf"
+        folder = convert.once(source, cache, _kind(), _convert) if gguf else source
         _check_memory(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         return tokenizer, _load_4_bit(folder)
@@ -99,18 +101,17 @@ def _is_quantized(folder: Path) -> bool:
     return "quantization_config" in json.loads((folder / "config.json").read_text())
 
 
-def _converted(gguf: Path, cache: Path) -> Path:
-    """Return the folder of the 4-bit copy of `gguf`, made the first time."""
-    state = gguf.stat()
-    facts = [str(gguf.resolve()), state.st_size, state.st_mtime_ns, str(compute_dtype())]
-    target = cache / f"{gguf.stem}-nf4-{sha256(json.dumps(facts).encode()).hexdigest()[:12]}"
-    if target.exists():
-        return target
-    _require(state.st_size * UNPACKED, psutil.virtual_memory().available, "memory")
-    _require(state.st_size * UNPACKED * 1.3, shutil.disk_usage(cache).free, "disk space")
+def _kind() -> str:
+    return f"nf4-{str(compute_dtype()).removeprefix('torch.')}"
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    """Write the 4-bit copy of `gguf` into `folder`."""
+    size = gguf.stat().st_size
+    require(size * UNPACKED, psutil.virtual_memory().available, "memory")
+    require(size * UNPACKED * 1.3, shutil.disk_usage(folder).free, "disk space")
     print(f"Converting {gguf.name} to 4-bit NF4, once", flush=True)
-    with tempfile.TemporaryDirectory(dir=cache) as scratch:
-        unpacked, packed = Path(scratch, "unpacked"), Path(scratch, "packed")
+    with tempfile.TemporaryDirectory(dir=folder.parent) as unpacked:
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         model = AutoModelForCausalLM.from_pretrained(
             gguf.parent,
@@ -120,24 +121,14 @@ def _converted(gguf: Path, cache: Path) -> Path:
         )
         model.save_pretrained(unpacked)
         del model
-        _load_4_bit(unpacked).save_pretrained(packed)
-        tokenizer.save_pretrained(packed)
-        packed.replace(target)
-    return target
+        _load_4_bit(Path(unpacked)).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def _check_memory(folder: Path) -> None:
     weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     share = 1.1 if _is_quantized(folder) else SHARE_IN_4_BIT
     if torch.cuda.is_available():
-        _require(weights * share, torch.cuda.mem_get_info()[0], "GPU memory")
+        require(weights * share, torch.cuda.mem_get_info()[0], "GPU memory")
     else:
-        _require(weights * share, psutil.virtual_memory().available, "memory")
-
-
-def _require(needed: float, free: int, what: str) -> None:
-    if needed > free:
-        raise ModelError(
-            f"This model needs about {needed / 1e9:.1f} GB of {what}, and {free / 1e9:.1f} GB are "
-            "free. Choose a smaller one with --model."
-        )
+        require(weights * share, psutil.virtual_memory().available, "memory")

@@ -8,11 +8,24 @@ checked strictly, and refused with the name that the page shows.
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import NoDecode
 
+from chat.constraints import closed, one_of, plain
 from chat.errors import BadRequest
 
 MAX_NEW_TOKENS = 4096
+MAX_LINES = 64
+#: The fields that not every engine can obey.
+OPTIONAL = ("choices", "regex", "json_schema", "negative_prompt")
 
 
 def _whole(value: Any) -> Any:
@@ -20,7 +33,26 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _drawn(seed: Any) -> Any:
+    """Take -1 for no seed, since a control for numbers always sends one."""
+    return None if seed == -1 else seed
+
+
+def _lines(value: Any) -> Any:
+    """Take a text for its lines, as a page sends them, and a list as an API does."""
+    if isinstance(value, str):
+        return tuple(line for line in value.split("\n") if line)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _few(lines: tuple[str, ...]) -> tuple[str, ...]:
+    if len(lines) > MAX_LINES or any(not line or len(line) > 200 for line in lines):
+        raise ValueError(f"at most {MAX_LINES} lines of 1 to 200 characters")
+    return lines
+
+
 Whole = Annotated[int, BeforeValidator(_whole)]
+Lines = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lines), AfterValidator(_few)]
 
 
 class Sampling(BaseModel):
@@ -60,6 +92,13 @@ class Sampling(BaseModel):
         title="Top-k",
         description="Choose among this many of the likeliest tokens; 0 is all.",
     )
+    min_p: float = Field(
+        0.0,
+        ge=0,
+        le=0.99,
+        title="Min-p",
+        description="Leave out what is less than this share as likely as the likeliest token.",
+    )
     repetition_penalty: float = Field(
         1.05,
         ge=1,
@@ -67,6 +106,81 @@ class Sampling(BaseModel):
         title="Repetition penalty",
         description="Above 1, words that are there already become less likely.",
     )
+    seed: Annotated[Whole | None, BeforeValidator(_drawn)] = Field(
+        None,
+        ge=0,
+        le=2**32 - 1,
+        title="Seed",
+        description="The same seed gives the same reply; with -1 each is drawn anew.",
+    )
+
+    min_new_tokens: Whole = Field(
+        0,
+        ge=0,
+        le=MAX_NEW_TOKENS,
+        title="Min new tokens",
+        description="The shortest reply, in tokens: it does not end before.",
+    )
+    stop: Lines = Field(
+        (),
+        title="Stop strings",
+        description="The reply ends before the first of these, one a line.",
+    )
+    choices: Lines = Field(
+        (),
+        title="Choices",
+        description="The reply is one of these, one a line.",
+    )
+    regex: str = Field(
+        "",
+        max_length=2_000,
+        title="Regular expression",
+        description="The whole reply matches this; \\w and the like are of ASCII.",
+    )
+    json_schema: str = Field(
+        "",
+        max_length=10_000,
+        title="JSON schema",
+        description="The reply is JSON of this schema.",
+    )
+    negative_prompt: str = Field(
+        "",
+        max_length=2_000,
+        title="Negative prompt",
+        description="A system prompt to keep away from, at twice the cost.",
+    )
+    guidance_scale: float = Field(
+        1.5,
+        ge=1,
+        le=10,
+        title="Guidance scale",
+        description="How far away from the negative prompt; 1 is not at all.",
+    )
+    num_beams: Whole = Field(
+        1,
+        ge=1,
+        title="Beams",
+        description="Only 1: beam search chooses among whole replies, so it cannot stream.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Sampling":
+        if self.num_beams > 1:
+            raise ValueError(
+                "Beam search (Beams above 1) is not offered: it chooses among whole replies at "
+                "the end, so that nothing could be shown while it is written."
+            )
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ValueError("Min new tokens must be at most Max new tokens.")
+        if sum(map(bool, (self.choices, self.regex, self.json_schema))) > 1:
+            raise ValueError("Of Choices, Regular expression and JSON schema only one can be set.")
+        for name, check in (("regex", plain), ("json_schema", closed)):
+            if value := getattr(self, name):
+                try:
+                    check(value)
+                except ValueError as error:
+                    raise ValueError(f"{self._title(name)} {error}.") from None
+        return self
 
     @property
     def greedy(self) -> bool:
@@ -75,6 +189,20 @@ class Sampling(BaseModel):
         So it is next to 0 too, where dividing by the temperature would overflow.
         """
         return self.temperature < 0.01
+
+    @property
+    def pattern(self) -> str:
+        """What the reply has to match by `choices` or `regex`, or nothing."""
+        return one_of(self.choices) if self.choices else self.regex and plain(self.regex)
+
+    @property
+    def schema_to_fit(self) -> str:
+        """The JSON schema that the reply has to fit, or nothing."""
+        return self.json_schema and closed(self.json_schema)
+
+    def needs(self) -> list[str]:
+        """Return which of `OPTIONAL` are set here."""
+        return [name for name in OPTIONAL if getattr(self, name)]
 
     @classmethod
     def checked(cls, **values: Any) -> "Sampling":
@@ -100,16 +228,24 @@ def explain(error: ValidationError, title: Callable[[str], str]) -> str:
     `title` gives the name that the user knows a field by.
     """
     fault = error.errors(include_url=False, include_input=False)[0]
+    if not fault["loc"]:
+        return fault["msg"].removeprefix("Value error, ")
     limits = fault.get("ctx", {})
     match fault["type"]:
         case "greater_than_equal":
-            problem = f"must be at least {limits['ge']:g}"
+            problem = f"must be at least {limits['ge']:.10g}"
         case "less_than_equal":
-            problem = f"must be at most {limits['le']:g}"
+            problem = f"must be at most {limits['le']:.10g}"
         case "int_type" | "int_from_float" | "int_parsing":
             problem = "must be a whole number"
         case "float_type" | "finite_number" | "float_parsing":
             problem = "must be a number"
+        case "string_type" | "tuple_type":
+            problem = "must be text"
+        case "string_too_long":
+            problem = f"must have at most {limits['max_length']:,} characters"
+        case "literal_error":
+            problem = f"must be {limits['expected']}"
         case "missing":
             problem = "is missing"
         case "extra_forbidden":

@@ -184,12 +184,14 @@ def test_the_embedded_model_remembers_what_was_said(app: str) -> None:
 
 
 def test_text_of_the_embedded_model_arrives_while_it_is_written(app: str) -> None:
-    job = connect(app).submit("Count from 1 to 20.", max_new_tokens=40, api_name="/chat")
+    long = {"min_new_tokens": 100, "max_new_tokens": 100}
+    job = connect(app).submit("Count from 1 to 20.", **long, api_name="/chat")
     assert len({reply for reply, _ in job}) > 5
 
 
 def test_another_page_loads_at_once_while_the_embedded_model_writes(app: str) -> None:
-    job = connect(app).submit("Tell a long story.", max_new_tokens=300, api_name="/chat")
+    long = {"min_new_tokens": 2000, "max_new_tokens": 2000}
+    job = connect(app).submit("Tell a long story.", **long, api_name="/chat")
     next(iter(job))
     assert httpx.get(app).elapsed.total_seconds() < 2
     assert not job.done()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from chat.sampling import Sampling
 from tests.conftest import Serve
 from tests.fakes import ScriptedEngine
 from tests.tab import Visit, browser, echo, expect, visit  # noqa: F401
@@ -84,23 +85,31 @@ def test_settings_reach_the_engine(serve: Serve, visit: Visit) -> None:
     engine = ScriptedEngine(echo)
     tab = visit(serve(engine))
     tab.page.get_by_role("button", name="Settings").click()
+    tab.page.get_by_role("button", name="More").click()
     values = {
         "Max new tokens": 5,
         "Temperature": 1.25,
         "Top-p": 0.5,
         "Top-k": 7,
+        "Min-p": 0.25,
         "Repetition penalty": 1.5,
+        "Seed": 9,
+        "Min new tokens": 3,
     }
     for label, value in values.items():
         tab.setting(label, str(value))
     # Last, since an accordion that is still opening draws its contents anew.
-    system = tab.page.get_by_label("System prompt")
-    system.fill("Rhyme.")
-    system.press("Tab")
-    expect(system).to_have_value("Rhyme.")
+    for label, text in (("System prompt", "Rhyme."), ("Stop strings", "one\ntwo")):
+        field = tab.page.get_by_label(label)
+        field.fill(text)
+        field.press("Tab")
+        expect(field).to_have_value(text)
     tab.send("Hi there")
     tab.settled("Cut off at the length limit: 5 tokens")
-    assert list(engine.samplings[0].model_dump().values()) == list(values.values())
+    used = engine.samplings[0]
+    titles = {field.title: name for name, field in Sampling.model_fields.items()}
+    assert {label: getattr(used, titles[label]) for label in values} == values
+    assert used.stop == ("one", "two")
     assert engine.prompts[0].startswith("system: Rhyme.")
     tab.says("Hi there", "Re: H")
 

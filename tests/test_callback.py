@@ -34,7 +34,7 @@ class BatchEngine(ScriptedEngine):
         self.batches = batches
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling
+        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
     ) -> AsyncGenerator[list[int]]:
         self.active += 1
         self.prompts.append("".join(map(chr, prompt)))
@@ -371,3 +371,47 @@ async def test_who_finds_the_queue_full_costs_nothing() -> None:
         # Even what is refused for its length is not looked at.
         with pytest.raises(QueueFull):
             await anext(ask(chat, "x" * 200_000))
+
+
+async def test_what_the_engine_cannot_obey_is_refused_by_name_before_it_starts() -> None:
+    engine = ScriptedEngine()
+    for name, title in (("negative_prompt", "Negative prompt"), ("regex", "Regular expression")):
+        with pytest.raises(BadRequest, match=f"^{title} cannot be used with the engine"):
+            await anext(chat_with(engine).reply("Hi", [], "", Sampling(**{name: "x"})))
+    assert engine.prompts == []
+
+
+async def test_a_reply_ends_before_its_stop_string_which_is_never_shown() -> None:
+    engine = ScriptedEngine(lambda _: "one two STOP three", pace=0.001)
+    replies = chat_with(engine).reply("Hi", [], "", Sampling(stop=("STOP",), max_new_tokens=50))
+    shown = [update async for update in replies]
+    assert not any("S" in update.text for update in shown)
+    assert shown[-1].text == "one two"
+    assert shown[-1].state == "finished"
+    assert engine.active == 0
+
+
+async def test_what_only_looked_like_a_stop_string_is_shown_at_the_end() -> None:
+    engine = ScriptedEngine(lambda _: "one two ST")
+    replies = chat_with(engine).reply("Hi", [], "", Sampling(stop=("STOP",), max_new_tokens=50))
+    assert [update async for update in replies][-1].text == "one two ST"
+
+
+async def test_the_negative_prompt_is_the_same_conversation_under_another_system_prompt() -> None:
+    class Steered(ScriptedEngine):
+        supports = frozenset({"negative_prompt"})
+        negatives: list[str] = []  # noqa: RUF012
+
+        async def generate(
+            self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+        ) -> AsyncGenerator[list[int]]:
+            self.negatives.append("".join(map(chr, negative)))
+            async for ids in super().generate(prompt, sampling):
+                yield ids
+
+    engine = Steered()
+    for sampling in (Sampling(negative_prompt="Be rude."), Sampling()):
+        async with aclosing(chat_with(engine).reply("Hi", [], "Be kind.", sampling)) as updates:
+            assert [update async for update in updates][-1].state == "finished"
+    assert engine.negatives == [engine.prompts[0].replace("Be kind.", "Be rude."), ""]
+    assert "Be kind." in engine.prompts[0]

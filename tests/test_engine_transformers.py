@@ -12,6 +12,7 @@ import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from chat.callback import Chat
+from chat.engines import transformers
 from chat.engines.transformers import TransformersEngine
 from chat.errors import EngineError, OutOfMemory
 from chat.gate import Gate
@@ -132,10 +133,34 @@ async def test_sampling_from_one_token_is_greedy(engine: TransformersEngine) -> 
     assert await collect(engine.generate(PROMPT, sampling)) == reference(PROMPT, 12)
 
 
+async def test_the_repetition_penalty_counts_once_in_sampling_too(
+    engine: TransformersEngine,
+) -> None:
+    drawn = Sampling(temperature=1.5, top_k=1, max_new_tokens=30, repetition_penalty=1.3)
+    likeliest = drawn.model_copy(update={"temperature": 0.0})
+    expected = await collect(engine.generate(PROMPT, likeliest))
+    assert await collect(engine.generate(PROMPT, drawn)) == expected
+
+
 async def test_a_repetition_penalty_is_obeyed(engine: TransformersEngine) -> None:
     sampling = Sampling(temperature=0, max_new_tokens=20, repetition_penalty=2)
     ids = await collect(engine.generate(PROMPT, sampling))
     assert len(set(ids)) == len(ids) > len(set(reference(PROMPT, 20)))
+
+
+@pytest.mark.parametrize("temperature", [0, 1])
+async def test_a_reply_does_not_end_before_its_shortest_length(
+    model: LlamaForCausalLM, temperature: float
+) -> None:
+    engine = TransformersEngine(model, {*reference(PROMPT, 3)}, window=4096)
+    sampling = Sampling(temperature=temperature, max_new_tokens=20, top_k=1 if temperature else 50)
+    short = await collect(engine.generate(PROMPT, sampling))
+    at_least = sampling.model_copy(update={"min_new_tokens": 9})
+    long = await collect(engine.generate(PROMPT, at_least))
+    engine.close()
+    assert len(short) == 1
+    assert len(long) >= 9
+    assert not engine.stop_ids & {*long[:8]}
 
 
 def test_the_window_is_at_most_what_the_model_was_trained_for(model: LlamaForCausalLM) -> None:
@@ -243,6 +268,17 @@ async def test_an_error_in_the_worker_reaches_the_caller_and_the_next_request_wo
     assert len(await collect(engine.generate(PROMPT, greedy(5)))) == 5
 
 
+def test_a_model_on_a_cpu_is_made_quick_once_it_has_packed_its_weights(
+    model: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brake, passes = Brake(model), []
+    brake.off()
+    monkeypatch.setattr(transformers, "call_at_once", lambda _: passes.append(brake.passes))
+    TransformersEngine(model, {NEVER}, window=64).close()
+    assert model.config._attn_implementation == "packed_sdpa"
+    assert passes == [2]
+
+
 def test_close_gives_the_thread_back(model: LlamaForCausalLM) -> None:
     before = threading.active_count()
     engine = TransformersEngine(model, {NEVER}, window=64)
@@ -293,3 +329,67 @@ async def test_100_aborts_at_every_stage_leave_nothing_behind(engine: Transforme
     # asyncio's own pool, which composes prompts, may have grown to its size meanwhile.
     names = [thread.name for thread in threading.enumerate()]
     assert sum(not name.startswith("asyncio_") for name in names) <= threads
+
+
+async def test_a_negative_prompt_steers_as_guidance_in_transformers_does(
+    model: LlamaForCausalLM, engine: TransformersEngine
+) -> None:
+    negative = [9, 10, 11]
+    sampling = greedy(15).model_copy(update={"negative_prompt": "x", "guidance_scale": 3.0})
+    given = await collect(engine.generate(PROMPT, sampling, negative))
+    expected = model.generate(
+        torch.tensor([PROMPT]),
+        attention_mask=torch.ones(1, len(PROMPT), dtype=torch.long),
+        negative_prompt_ids=torch.tensor([negative]),
+        guidance_scale=3.0,
+        max_new_tokens=15,
+        do_sample=False,
+        eos_token_id=NEVER,
+        pad_token_id=NEVER,
+    )
+    assert given == expected[0, len(PROMPT) :].tolist()
+    assert given != await collect(engine.generate(PROMPT, greedy(15)))
+
+
+class Counted:
+    """Notes with how many threads each forward pass ran: (tokens read, threads)."""
+
+    def __init__(self, model: LlamaForCausalLM) -> None:
+        self.passes: list[tuple[int, int]] = []
+        model.register_forward_pre_hook(self._note, with_kwargs=True)
+
+    def _note(self, _: Any, arguments: Any, named: dict[str, Any]) -> None:
+        self.passes.append((named["input_ids"].shape[1], torch.get_num_threads()))
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_decoding_is_tried_with_all_threads_and_with_one(model: LlamaForCausalLM) -> None:
+    counted = Counted(model)
+    TransformersEngine(model, {NEVER}, window=256).close()
+    assert {threads for tokens, threads in counted.passes if tokens == 1} == {1, 3}
+    assert torch.get_num_threads() == 3, "as it was before"
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize("few", [1, 3])
+async def test_all_threads_read_a_prompt_and_those_that_are_worth_it_decode(
+    model: LlamaForCausalLM, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chosen(every: int, decode: Any) -> int:
+        return few
+
+    monkeypatch.setattr("chat.engines.transformers.worth", chosen)
+    engine = TransformersEngine(model, {NEVER}, window=256)
+    counted = Counted(model)
+    for first in (20, 30):  # all again for the second one
+        await collect(engine.generate([first, 9, 10], greedy(4)))
+    engine.close()
+    assert counted.passes == [(3, 3), (1, few), (1, few), (1, few)] * 2

@@ -21,11 +21,16 @@ def test_without_flags_and_variables_the_defaults_hold() -> None:
 def test_each_setting_is_a_flag_and_a_variable(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    value = {"auth": "ann:secret", "share": "true", "echo": "true", "prompt_format": "chatml"}.get(
-        name, "1"
-    )
-    if name == "context_window":
-        value = "100"
+    value = {
+        "auth": "ann:secret",
+        "share": "true",
+        "echo": "true",
+        "engine": "openvino",
+        "prompt_format": "chatml",
+        "context_window": "100",
+        "json_schema": "{}",
+        "min_p": "0.5",
+    }.get(name, "1")
     flag = f"--{name.replace('_', '-')}"
     by_flag = read([flag] if value == "true" else [flag, value])
     monkeypatch.setenv(f"CHAT_{name.upper()}", value)
@@ -73,7 +78,7 @@ def test_an_empty_flag_is_meant() -> None:
         ("server-port", "65536", "must be at most 65535"),
         ("server-port", "http", "must be a whole number"),
         ("prompt-format", "poem", "there are auto, llama2, llama3, chatml"),
-        ("system-prompt", "x" * 10_001, "at most 10000 characters"),
+        ("system-prompt", "x" * 10_001, "at most 10,000 characters"),
     ],
 )
 def test_an_unusable_value_is_refused_with_its_flag_and_variable(
@@ -167,3 +172,8 @@ def test_gradios_own_port_variable_works(port: str, monkeypatch: pytest.MonkeyPa
 def test_a_cache_that_cannot_be_written_is_refused(folder: str, problem: str) -> None:
     with pytest.raises(SettingsError, match=rf"--cache-dir \(or CHAT_CACHE_DIR\) .*{problem}"):
         read(["--cache-dir", folder])
+
+
+def test_an_engine_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(SettingsError, match=r"--engine .* must be 'auto', 'openvino' or 'transf"):
+        read(["--engine", "vllm"])

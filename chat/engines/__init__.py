@@ -13,11 +13,17 @@ class Engine(Protocol):
     parallel: int
     #: Most tokens that a prompt and its reply may have together.
     window: int
+    #: Which of `chat.sampling.OPTIONAL` it can obey.
+    supports: frozenset[str]
     #: The ids that end a reply.
     stop_ids: frozenset[int]
 
-    def generate(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[list[int]]:
+    def generate(
+        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+    ) -> AsyncGenerator[list[int]]:
         """Continue `prompt` (token ids), giving what is ready as it gets ready.
+
+        `negative` is the prompt to keep away from, if `sampling` has one.
 
         Ends after one of `stop_ids` (which is given too) or after
         `sampling.max_new_tokens`. While the prompt is being read an empty list

@@ -22,17 +22,18 @@ class TokenStream:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._ids: deque[int] = deque()
+        self._waiting = False
         self._ended = False
         self._error: Exception | None = None
 
-    def put(self, id: int) -> None:
-        """Hand one id over (worker).
+    def put(self, *ids: int) -> None:
+        """Hand ids over (worker).
 
         Raises:
             StreamClosed: the consumer is gone.
         """
         self.check()
-        self._ids.append(id)
+        self._ids.extend(ids)
         self._notify()
 
     def check(self) -> None:
@@ -47,19 +48,17 @@ class TokenStream:
         self._notify()
 
     def _notify(self) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self._wake.set)
-        except RuntimeError:  # the event loop is closed, and the consumer with it
+        if self._loop.is_closed():  # and the consumer with it
             self.closed = True
+        elif self._waiting:  # waking the event loop costs more than all the rest here
+            with suppress(RuntimeError):  # it closed just now
+                self._loop.call_soon_threadsafe(self._wake.set)
 
     async def batches(self) -> AsyncGenerator[list[int]]:
         """Yield what is ready, or an empty list after each `TICK` without any (consumer)."""
         try:
             while True:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(TICK):
-                        await self._wake.wait()
-                self._wake.clear()
+                await self._wait()
                 ended = self._ended  # before the ids: the worker sets it after them
                 ids = [self._ids.popleft() for _ in range(len(self._ids))]
                 if ids or not ended:
@@ -70,3 +69,13 @@ class TokenStream:
                     return
         finally:
             self.closed = True
+
+    async def _wait(self) -> None:
+        """Wait for something to be there, at most for one tick."""
+        self._wake.clear()
+        self._waiting = True  # before it looks, or it might miss what comes meanwhile
+        if not self._ids and not self._ended:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await self._wake.wait()
+        self._waiting = False

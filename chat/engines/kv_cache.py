@@ -1,0 +1,121 @@
+"""A KV cache that grows in place, and can be cut back to a prefix of what it holds.
+
+transformers' own layer copies all the keys and values that it holds at each
+token, to append one. `GrowingLayer` writes into room that it has in reserve.
+"""
+
+import inspect
+from typing import Any
+
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import Cache, DynamicLayer
+
+#: Tokens by which the room of a layer grows: once in so many tokens it is copied.
+CHUNK = 64
+
+
+class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+    """The keys and the values of one layer, each [1, heads, tokens, head size].
+
+    `keys` and `values` are views of the filled part of the room, so cropping these
+    views, which transformers does, is all it takes to write there again.
+    """
+
+    _room: tuple[Tensor, Tensor]
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Take shape, type and device from the first keys and values."""
+        super().lazy_initialization(key_states, value_states)
+        self._room = key_states[..., :0, :], value_states[..., :0, :]
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Append keys and values, and return all that there are."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start, new = self.get_seq_length(), key_states.shape[-2]
+        keys, values = self._room
+        if start + new > keys.shape[-2]:
+            keys, values = _grown(keys, start, start + new), _grown(values, start, start + new)
+            self._room = keys, values
+        keys.narrow(-2, start, new).copy_(key_states)
+        values.narrow(-2, start, new).copy_(value_states)
+        self.keys, self.values = keys.narrow(-2, 0, start + new), values.narrow(-2, 0, start + new)
+        return self.keys, self.values
+
+    def copy(self, tokens: int) -> "GrowingLayer":
+        """Return another layer that holds the first `tokens` of this one."""
+        keys, values = self._room
+        other = GrowingLayer()  # type: ignore[no-untyped-call]
+        other.update(keys.narrow(-2, 0, tokens), values.narrow(-2, 0, tokens))
+        return other
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory, those in reserve included."""
+        return sum(part.nbytes for part in self._room) if self.is_initialized else 0
+
+
+class GrowingCache(Cache):
+    """The layers of one model."""
+
+    def __init__(self, layers: list[GrowingLayer]) -> None:
+        super().__init__(layers=[*layers])
+        self._layers = layers
+
+    @classmethod
+    def empty(cls, layers: int) -> "GrowingCache":
+        """Return a cache with all of its layers.
+
+        Were they made as they are used, a forward pass that ends between two layers
+        would leave a cache that looks whole and lacks the later ones.
+        """
+        return cls([GrowingLayer() for _ in range(layers)])  # type: ignore[no-untyped-call]
+
+    @property
+    def length(self) -> int:
+        """Tokens that every layer holds."""
+        return min(layer.get_seq_length() for layer in self._layers)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return sum(layer.nbytes for layer in self._layers)
+
+    def cut(self, length: int) -> None:
+        """Hold `length` tokens at most in each layer, however many each holds."""
+        for layer in self._layers:
+            layer.crop(min(0, length - layer.get_seq_length()))
+
+    def copy(self, length: int) -> "GrowingCache":
+        """Return another cache that holds the first `length` tokens of this one."""
+        return GrowingCache([layer.copy(length) for layer in self._layers])
+
+
+def growing_layers(model: PreTrainedModel) -> int:
+    """Return how many layers a `GrowingCache` for `model` has; 0 if it cannot have one.
+
+    It can if every layer attends to all tokens before it, and the keys of a token
+    stay the same however long the text gets. With rotary embeddings that follow the
+    length (dynamic NTK, LongRoPE) they do not, and keys of a shorter text are wrong.
+    """
+    if model.config.is_encoder_decoder or (
+        "past_key_values" not in inspect.signature(model.forward).parameters
+    ):
+        return 0
+    config = model.config.get_text_config(decoder=True)
+    rope = str(getattr(config, "rope_parameters", None))
+    if "dynamic" in rope or "longrope" in rope:
+        return 0
+    layers = DynamicCache(config=config).layers
+    return len(layers) if all(type(layer) is DynamicLayer for layer in layers) else 0
+
+
+def _grown(room: Tensor, filled: int, tokens: int) -> Tensor:
+    """Return room for `tokens` or a little more, with the `filled` ones of `room` in it."""
+    batch, heads, _, size = room.shape
+    grown = room.new_empty(batch, heads, -(-tokens // CHUNK) * CHUNK, size)
+    grown.narrow(-2, 0, filled).copy_(room.narrow(-2, 0, filled))
+    return grown

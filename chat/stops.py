@@ -1,0 +1,25 @@
+"""Stop strings: the reply ends before the first of them, wherever its tokens are cut."""
+
+from collections.abc import Sequence
+
+
+class Stops:
+    """Looks for stop strings in a text that grows, and holds back what may become one."""
+
+    def __init__(self, strings: Sequence[str]) -> None:
+        self._strings = strings
+        self.found = False
+
+    def cut(self, text: str) -> str:
+        """Return what of `text`, the whole so far, can be shown; sets `found`."""
+        places = [place for string in self._strings if (place := text.find(string)) >= 0]
+        if places:
+            self.found = True
+            return text[: min(places)]
+        return text[: len(text) - max((_begun(text, one) for one in self._strings), default=0)]
+
+
+def _begun(text: str, string: str) -> int:
+    """Return how many characters at the end of `text` begin `string`."""
+    longest = min(len(string) - 1, len(text))
+    return next((size for size in range(longest, 0, -1) if text.endswith(string[:size])), 0)

@@ -1,0 +1,92 @@
+"""chat.load: which engine runs a model, and a chat that is ready."""
+
+import json
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat import load as module
+from chat.engines.openvino import OpenVINOEngine
+from chat.engines.transformers import TransformersEngine
+from chat.errors import ModelError
+from chat.load import load
+from chat.sampling import Sampling
+from chat.settings import Settings
+from tests import gguf_file
+
+
+@pytest.fixture(scope="module")
+def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return gguf_file.write(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def settings(gguf: Path, cache: Path, **chosen: Any) -> Settings:
+    return Settings(model=str(gguf), cache_dir=cache, context_window=256, **chosen)
+
+
+async def test_without_a_gpu_openvino_answers_as_many_at_once_as_was_set(
+    gguf: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chat = load(settings(gguf, cache, parallel=3))
+    assert isinstance(chat.engine, OpenVINOEngine)
+    assert chat.engine.parallel == 3
+    assert chat.engine.window == 256
+    assert "Up to 3 people are answered at once; the KV cache holds 768 tokens" in (
+        capsys.readouterr().out
+    )
+    sampling = Sampling(max_new_tokens=10)
+    async with aclosing(chat.reply("hello", [], "", sampling)) as updates:
+        last = [update async for update in updates][-1]
+    assert last.state in ("finished", "length")
+    assert "<|im_start|>user\nhello<|im_end|>" in last.prompt, "ChatML, as its template says"
+    chat.engine.close()
+
+
+@pytest.mark.parametrize("how", ["asked for", "a GPU", "weights that OpenVINO cannot read"])
+def test_transformers_runs_what_openvino_does_not(
+    gguf: Path, cache: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: dict[str, Any] = {}
+    match how:
+        case "asked for":
+            chosen["engine"] = "transformers"
+        case "a GPU":
+            monkeypatch.setattr(module, "has_cuda", lambda: True)
+        case _:
+            gguf = gguf_file.write(tmp_path / "q5.gguf", "Q5_0")
+    engine = load(settings(gguf, cache, **chosen)).engine
+    assert isinstance(engine, TransformersEngine)
+    assert engine.supports == {"choices", "regex", "json_schema", "negative_prompt"}
+    engine.close()
+
+
+async def test_transformers_ties_replies_down_too(gguf: Path, cache: Path) -> None:
+    chat = load(settings(gguf, cache, engine="transformers", prompt_lookup=4))
+    for temperature in (0.0, 1.0):
+        sampling = Sampling(max_new_tokens=20, temperature=temperature, choices=("yes", "no way"))
+        async with aclosing(chat.reply("hello", [], "", sampling)) as updates:
+            last = [update async for update in updates][-1]
+        assert last.state == "finished"
+        assert last.text in sampling.choices
+    chat.engine.close()
+
+
+def test_openvino_on_demand_refuses_what_it_cannot_run(tmp_path: Path) -> None:
+    file = gguf_file.write(tmp_path / "q5.gguf", "Q5_0")
+    with pytest.raises(ModelError, match=r"OpenVINO cannot run this model: .* Q5_0\. Choose"):
+        load(settings(file, tmp_path, engine="openvino"))
+
+
+def test_an_openvino_model_on_transformers_is_refused(tmp_path: Path) -> None:
+    for name in ("openvino_model.xml", "openvino_model.bin"):
+        (tmp_path / name).touch()
+    (tmp_path / "config.json").write_text(json.dumps({}))
+    with pytest.raises(ModelError, match="needs --engine openvino"):
+        load(settings(tmp_path, tmp_path, engine="transformers"))
