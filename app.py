@@ -9,6 +9,8 @@ the engine (`chat.engines`) into the reply so far, again and again.
 """
 
 import sys
+from importlib import import_module
+from threading import Thread
 
 from chat.errors import ChatError
 from chat.settings import Settings, read
@@ -29,22 +31,17 @@ def run(settings: Settings) -> None:
     """Load the model in 4 bits and chat with it until interrupted."""
     print("Fourbit Chat is starting ...", flush=True)
     # Here and not above, so that --help and a wrong flag answer at once.
-    import torch
+    from chat import address
+    from chat.load import load
 
-    import prompts
-    from chat import models, page, quantize, serve
-    from chat.callback import Chat
-    from chat.engines.transformers import TransformersEngine
-    from chat.gate import Gate
-    from chat.tokens import FastTokens
+    address.check(settings)
+    # Gradio looks for it at each update, and nothing here draws.
+    sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]
+    # Gradio takes as long to import as a small model to load, so both go on at once.
+    Thread(target=import_module, args=["gradio"], daemon=True).start()
+    chat = load(settings)
+    from chat import page, serve
 
-    serve.check_address(settings)
-    source = models.locate(settings.model, settings.cache_dir, cuda=torch.cuda.is_available())
-    tokenizer, model = quantize.load(source, settings.cache_dir)
-    format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
-    tokens = FastTokens(tokenizer)
-    engine = TransformersEngine(model, tokens.stop_ids(format.stop), settings.context_window)
-    chat = Chat(engine, tokens, format, Gate(engine.parallel, settings.max_waiting))
     serve.launch(page.build(chat, settings), settings)
 
 

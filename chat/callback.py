@@ -21,12 +21,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from chat.conversation import fit, rebuild
+from chat.conversation import Prompt, fit, rebuild
 from chat.engines import Engine
+from chat.errors import BadRequest
 from chat.gate import Gate
 from chat.sampling import Sampling
+from chat.stops import Stops
 from chat.tokens import Tokens
-from prompts import PromptFormat
+from prompts import Message, PromptFormat
 
 #: Seconds between two updates of one reply. A browser shows no more, and each
 #: costs the server 1 to 2 ms; what is written meanwhile comes with the next.
@@ -61,8 +63,8 @@ class Chat:
     def __init__(self, engine: Engine, tokens: Tokens, format: PromptFormat, gate: Gate) -> None:
         self.engine = engine
         self.gate = gate
-        self._tokens = tokens
-        self._format = format
+        self.tokens = tokens
+        self.format = format
         self._composing = asyncio.Semaphore(2)
 
     async def reply(
@@ -74,6 +76,7 @@ class Chat:
             RequestError: it cannot be answered, and cost nothing.
             EngineError: the model failed on the way; the text so far stands.
         """
+        self._check_supported(sampling)
         self.gate.check()
         # In a thread, since a long history would hold up everyone else's replies.
         async with self._composing:
@@ -88,35 +91,59 @@ class Chat:
                 async for update in updates:
                     yield update
 
+    def _check_supported(self, sampling: Sampling) -> None:
+        for name in sampling.needs():
+            if name not in self.engine.supports:
+                title = Sampling.model_fields[name].title
+                raise BadRequest(f"{title} cannot be used with the engine that runs here.")
+
     def _compose(
         self, message: Any, history: Any, system_prompt: Any, sampling: Sampling
-    ) -> tuple[list[int], str | None, Update]:
-        """Return the prompt's ids, what the reply continues, and the first update."""
+    ) -> tuple[list[int], list[int], str | None, Update]:
+        """Return the ids of the prompt and of the negative one, what the reply continues,
+        and the first update.
+        """
+
+        def ids_of(messages: list[Message]) -> Prompt:
+            return fit(
+                messages,
+                self.format,
+                self.tokens,
+                window=self.engine.window,
+                max_new_tokens=sampling.max_new_tokens,
+            )
+
         messages = rebuild(history, message, system_prompt)
-        ids, dropped_turns = fit(
-            messages,
-            self._format,
-            self._tokens,
-            window=self.engine.window,
-            max_new_tokens=sampling.max_new_tokens,
-        )
+        ids, dropped_turns = ids_of(messages)
+        other = sampling.negative_prompt
+        negative = ids_of(rebuild(history, message, other)).ids if other else []
         update = Update(
             "reading",
-            prompt=self._tokens.show(ids),
+            prompt=self.tokens.show(ids),
             prompt_tokens=len(ids),
             dropped_turns=dropped_turns,
         )
-        return ids, self._format.opening(messages), update
+        return ids, negative, self.format.opening(messages), update
 
     async def _answer(
-        self, prompt: list[int], opening: str | None, update: Update, sampling: Sampling
+        self,
+        prompt: list[int],
+        negative: list[int],
+        opening: str | None,
+        update: Update,
+        sampling: Sampling,
     ) -> AsyncGenerator[Update]:
         yield update
-        decoder = self._tokens.decoder()
-        text, reply, ended, first = "", "", False, 0.0
+        decoder = self.tokens.decoder()
+        stops = Stops(sampling.stop)
+        text, shown, ended, first = "", "", False, 0.0
         written: list[int] = []
+
+        def reply(text: str) -> str:
+            return tidy(text) if opening is None else opening + text
+
         try:
-            async with aclosing(self.engine.generate(prompt, sampling)) as batches:
+            async with aclosing(self.engine.generate(prompt, sampling, negative)) as batches:
                 async for ids in batches:
                     now = time.monotonic()
                     first = first or (now if ids else 0.0)
@@ -124,21 +151,26 @@ class Chat:
                     ended = ended or len(new) < len(ids)
                     written += new
                     text += decoder.push(new)
-                    reply = tidy(text) if opening is None else text
+                    shown = stops.cut(text)
                     update = replace(
                         update,
                         state="writing" if first else "reading",
-                        text=(opening or "") + reply,
+                        text=reply(shown),
                         tokens=len(written),
                         seconds=now - first if first else 0.0,
                     )
+                    if stops.found:
+                        break
                     yield update
                     if ids:
                         await asyncio.sleep(INTERVAL)
+            if not stops.found:
+                shown = text
         finally:
-            self._tokens.remember(reply, written)
-        cut = not ended and update.tokens >= sampling.max_new_tokens
-        yield replace(update, state="length" if cut else "finished")
+            if shown == text:
+                self.tokens.remember(tidy(text) if opening is None else text, written)
+        cut = not (ended or stops.found) and update.tokens >= sampling.max_new_tokens
+        yield replace(update, text=reply(shown), state="length" if cut else "finished")
 
 
 def tidy(text: str) -> str:

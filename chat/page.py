@@ -1,72 +1,30 @@
 """The page: a Gradio ChatInterface around `Chat.reply`, and its API endpoint `/chat`."""
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
-from gradio.context import LocalContext
 
 from chat import status
-from chat.callback import Chat, Update
-from chat.controls import controls
+from chat.callback import Chat
+from chat.completion_page import CompletionPage
+from chat.controls import SHOWN, controls
 from chat.conversation import clean, text_of
-from chat.errors import ChatError, describe
 from chat.look import FOCUS
-from chat.sampling import Sampling
+from chat.served import NO_PROMPT, TITLE, History, Served, responder, seen_prompt
 from chat.settings import Settings
-from prompts import PromptError
 
-TITLE = "Fourbit Chat"
-NO_PROMPT = "Nothing yet"
 PLACEHOLDER = "**Say something.** Shift + Enter starts a new line."
 
-#: Updates that a client may leave unread, 10 seconds' worth, before it counts as gone.
-UNREAD = 250
 
-UNEXPECTED = "Something went wrong on the server. Please try again."
-
-log = logging.getLogger(__name__)
-
-History = list[dict[str, Any]]
+def build(chat: Chat, settings: Settings) -> Served:
+    """Return the page, by the model's kind; `chat.serve` serves it."""
+    page = CompletionPage if chat.format.name == "plain" else Page
+    return page(responder(chat), controls(settings, chat.engine))
 
 
-def build(chat: Chat, settings: Settings) -> "Page":
-    """Return the page; `chat.serve` serves it."""
-
-    async def respond(
-        message: str,
-        history: History,
-        system_prompt: str,
-        max_new_tokens: int,
-        temperature: float,
-        top_p: float,
-        top_k: int,
-        repetition_penalty: float,
-    ) -> AsyncGenerator[Update]:
-        """Answer one message: yields the reply so far, and a line on where it stands."""
-        try:
-            sampling = Sampling.checked(
-                max_new_tokens=max_new_tokens,
-                temperature=temperature,
-                top_p=top_p,
-                top_k=top_k,
-                repetition_penalty=repetition_penalty,
-            )
-            async with aclosing(chat.reply(message, history, system_prompt, sampling)) as updates:
-                async for update in updates:
-                    yield update
-        except (ChatError, PromptError) as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        except Exception as error:
-            log.error("%s", describe(error))
-            raise gr.Error(UNEXPECTED, print_exception=False) from None
-
-    return Page(respond, controls(settings, chat.engine.window))
-
-
-class Page(gr.ChatInterface):
+class Page(Served, gr.ChatInterface):
     """A ChatInterface with events of its own.
 
     Gradio's own chain of events cannot stop an edited turn, leaves the text box
@@ -74,12 +32,14 @@ class Page(gr.ChatInterface):
     retrying and editing are one chain: prepare, run, settle.
     """
 
-    def __init__(self, respond: Any, controls: list[gr.components.Component]) -> None:
+    def __init__(self, respond: Any, controls: dict[str, gr.components.Component]) -> None:
         with gr.Blocks():  # components need a parent, until the page renders them
             self.status = gr.Markdown(render=False, elem_id="status", container=False)
             self.prompt = gr.Textbox(
                 label=NO_PROMPT, lines=4, max_lines=24, render=False, elem_id="prompt"
             )
+        self._controls = controls
+        self.respond = respond
         super().__init__(
             respond,
             title=TITLE,
@@ -101,8 +61,7 @@ class Page(gr.ChatInterface):
                 autofocus=True,
                 scale=7,
             ),
-            additional_inputs=controls,
-            additional_inputs_accordion=gr.Accordion("Settings", open=False),
+            additional_inputs=list(controls.values()),
             additional_outputs=[self.status],
             api_name="chat",
             concurrency_limit=None,  # the gate decides, for page and API together
@@ -112,7 +71,13 @@ class Page(gr.ChatInterface):
 
     def _render_footer(self) -> None:
         self.status.render()
-        super()._render_footer()
+        with gr.Accordion("Settings", open=False):
+            for name in SHOWN:
+                self._controls[name].render()
+            with gr.Accordion("More", open=False):
+                for name, control in self._controls.items():
+                    if name not in SHOWN:
+                        control.render()
         with gr.Accordion("Prompt", open=False):
             self.prompt.render()
 
@@ -134,6 +99,7 @@ class Page(gr.ChatInterface):
                 [self.saved_input, self.chatbot_state, *self.additional_inputs],
                 [self.chatbot, self.status, self.prompt],
                 concurrency_limit=None,
+                postprocess=False,  # `_run` gives what the browser takes, 25 times a second
                 **quiet,
             )
             # Gradio runs `then` after a success and after Stop, but not after a failure.
@@ -201,13 +167,16 @@ class Page(gr.ChatInterface):
             gr.Warning("Please write a message first.")
             yield gr.skip(), gr.skip(), gr.skip()  # without it, Gradio empties the chat
             return
-        asked = [*history, _entry("user", message)]
+        asked = self.chatbot.postprocess([*history, _entry("user", message)]).model_dump()
+        seen = ""
         try:
-            async with aclosing(self._heard(message, history, *values)) as updates:
+            async with aclosing(self.heard(message, history, *values)) as updates:
                 async for update in updates:
                     # No empty bubble while the prompt is being read.
-                    reply = [_entry("assistant", update.text)] if update.text else []
-                    prompt = gr.skip() if update.state != "reading" else _prompt(update)
+                    reply = [{**asked[-1], **_entry("assistant", update.text)}] * bool(update.text)
+                    # Not skip() each time, for which Gradio makes a component anew.
+                    prompt = update.prompt if update.prompt == seen else seen_prompt(update)
+                    seen = update.prompt
                     yield [*asked, *reply], status.line(update), prompt
         except gr.Error as error:
             gr.Warning(error.message)
@@ -219,7 +188,7 @@ class Page(gr.ChatInterface):
         """Run the callback for an API client, whose next message must not meet a refused one."""
         asked, text = [*history, _entry("user", message)], ""
         try:
-            async with aclosing(self._heard(message, history, *values)) as updates:
+            async with aclosing(self.heard(message, history, *values)) as updates:
                 async for update in updates:
                     text = update.text
                     yield text, [*asked, _entry("assistant", text)], status.line(update)
@@ -227,30 +196,6 @@ class Page(gr.ChatInterface):
             state = [*asked, _entry("assistant", text)] if text else history
             yield text, state, status.failed(error.message)
             raise
-
-    async def _heard(self, message: str, history: History, *values: Any) -> AsyncGenerator[Update]:
-        """Run the callback for as long as its updates are fetched.
-
-        Gradio notices a connection that breaks, but not one that was never made.
-        """
-        unread = self._queue.pending_messages_per_session
-        request = LocalContext.request.get(None)
-        session = getattr(request, "session_hash", None)
-        async with aclosing(self.fn(message, history, *values)) as updates:
-            async for update in updates:
-                yield update
-                if session in unread and unread[session].qsize() > UNREAD:
-                    return
-
-    async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Handle one event; what cannot even be read gets a sentence, and stays out of the log."""
-        try:
-            return dict(await super().process_api(*args, **kwargs))
-        except gr.Error:
-            raise
-        except Exception as error:
-            log.error("%s", describe(error))
-            raise gr.Error("The request could not be read.", print_exception=False) from None
 
     def _settle(
         self, history: History, last: str, message: str | None, original: History
@@ -278,11 +223,6 @@ class Page(gr.ChatInterface):
 def _entry(role: str, text: str) -> dict[str, Any]:
     """Return a message as a part, since Gradio takes the indentation off a bare string."""
     return {"role": role, "content": [{"type": "text", "text": text}]}
-
-
-def _prompt(update: Update) -> gr.Textbox:
-    label = f"What the model read last: {update.prompt_tokens:,} tokens, control tokens visible"
-    return gr.Textbox(update.prompt, label=label)
 
 
 def _last_reply(history: History) -> str:

@@ -1,44 +1,23 @@
-"""Serving the page: where it can be reached, and by whom."""
+"""Serving the page: by whom it can be reached, and for how many."""
 
 import os
-import socket
 
 import gradio as gr
 from starlette.middleware import Middleware
 
-from chat.errors import SettingsError
 from chat.guard import Guard
 from chat.look import CSS, FONTS, HEAD
-from chat.page import Page
+from chat.served import Served
 from chat.settings import Settings
 
 #: Events that Gradio may run beside those of the people who are answered or waiting.
 SPARE = 64
 
 
-def check_address(settings: Settings) -> None:
-    """Find out before a model is loaded whether the page can be served.
-
-    Raises:
-        SettingsError: the address is not this machine's, or the port is in use.
-    """
-    host = settings.server_name or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
-    port = settings.server_port or int(os.environ.get("GRADIO_SERVER_PORT") or 0)
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host.strip("[]"), port))
-    except OSError as error:
-        where = f"{host}:{port}" if port else host
-        raise SettingsError(
-            f"The page cannot be served at {where} ({error.strerror}); "
-            "choose another --server-port or --server-name."
-        ) from None
-
-
-def launch(page: Page, settings: Settings, *, block: bool = True) -> str:
+def launch(page: Served, settings: Settings, *, block: bool = True) -> str:
     """Serve the page and return its address; nothing is public unless `share` is set."""
+    # Else Gradio makes a pandas frame of all past events whenever one ends.
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
     page.queue(api_open=False, max_size=settings.max_waiting + SPARE)
     _, url, _ = page.launch(
         share=settings.share,

@@ -8,14 +8,14 @@ import tempfile
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from platformdirs import user_cache_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from chat.errors import SettingsError
-from chat.sampling import Sampling, Whole, explain
+from chat.sampling import Lines, Sampling, Whole, explain
 from prompts import FORMATS
 
 _SAMPLING = Sampling.model_fields
@@ -41,6 +41,21 @@ class Settings(BaseSettings):
         "hub-id:file.gguf; auto takes NousResearch/Llama-2-7b-chat-hf where there is a CUDA GPU "
         "and the embedded model elsewhere",
     )
+    engine: Literal["auto", "openvino", "transformers"] = Field(
+        "auto",
+        description="what runs the model; auto takes transformers where there is a CUDA GPU, and "
+        "OpenVINO elsewhere if it can run the model",
+    )
+    parallel: Whole = Field(
+        8, ge=1, le=64, description="how many people OpenVINO answers at once; more wait"
+    )
+    prompt_lookup: Whole = Field(
+        0,
+        ge=0,
+        le=64,
+        description="with transformers, how many tokens at a time are guessed from the text so "
+        "far when decoding greedily: faster where replies repeat their prompt; 0 is off",
+    )
     prompt_format: str = Field(
         "auto",
         description="how the model is prompted; auto chooses from the model; or one of "
@@ -58,7 +73,16 @@ class Settings(BaseSettings):
     temperature: float = _SAMPLING["temperature"]  # type: ignore[assignment]
     top_p: float = _SAMPLING["top_p"]  # type: ignore[assignment]
     top_k: Whole = _SAMPLING["top_k"]  # type: ignore[assignment]
+    min_p: float = _SAMPLING["min_p"]  # type: ignore[assignment]
     repetition_penalty: float = _SAMPLING["repetition_penalty"]  # type: ignore[assignment]
+    seed: Whole | None = _SAMPLING["seed"]  # type: ignore[assignment]
+    min_new_tokens: Whole = _SAMPLING["min_new_tokens"]  # type: ignore[assignment]
+    stop: Lines = _SAMPLING["stop"]  # type: ignore[assignment]
+    choices: Lines = _SAMPLING["choices"]  # type: ignore[assignment]
+    regex: str = _SAMPLING["regex"]  # type: ignore[assignment]
+    json_schema: str = _SAMPLING["json_schema"]  # type: ignore[assignment]
+    negative_prompt: str = _SAMPLING["negative_prompt"]  # type: ignore[assignment]
+    guidance_scale: float = _SAMPLING["guidance_scale"]  # type: ignore[assignment]
     context_window: int = Field(
         8192,
         ge=64,
@@ -128,7 +152,8 @@ class Settings(BaseSettings):
 
     def sampling(self) -> Sampling:
         """Return the values that the page's controls start with."""
-        return Sampling(**{name: getattr(self, name) for name in _SAMPLING})
+        shared = _SAMPLING.keys() & type(self).model_fields
+        return Sampling(**{name: getattr(self, name) for name in shared})
 
 
 def _login(text: str) -> tuple[str, str, str]:

@@ -14,6 +14,7 @@ for name in [name for name in os.environ if name.startswith(("CHAT_", "GRADIO_SE
 
 from chat import page, serve
 from chat.settings import Settings
+from prompts import PromptFormat
 from tests.fakes import ScriptedEngine, chat_with
 
 Serve = Callable[..., str]
@@ -24,9 +25,14 @@ def serving() -> Iterator[Serve]:
     """Serve pages around scripted engines in this process, until the end of the block."""
     pages = []
 
-    def start(engine: ScriptedEngine, max_waiting: int = 32, **settings: object) -> str:
+    def start(
+        engine: ScriptedEngine,
+        max_waiting: int = 32,
+        format: PromptFormat | None = None,
+        **settings: object,
+    ) -> str:
         chosen = Settings(max_waiting=max_waiting, **settings)
-        built = page.build(chat_with(engine, max_waiting), chosen)
+        built = page.build(chat_with(engine, max_waiting, format), chosen)
         pages.append(built)
         return serve.launch(built, chosen, block=False)
 

@@ -71,6 +71,7 @@ class ScriptedEngine:
 
     parallel = 1
     window = 2000
+    supports: frozenset[str] = frozenset()
     stop_ids = frozenset({END})
 
     def __init__(
@@ -91,7 +92,7 @@ class ScriptedEngine:
         self.given = 0
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling
+        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
     ) -> AsyncGenerator[list[int]]:
         self.active += 1
         self.most_active = max(self.most_active, self.active)
@@ -123,6 +124,8 @@ class ScriptedEngine:
         pass
 
 
-def chat_with(engine: ScriptedEngine, max_waiting: int = 32) -> Chat:
-    format: PromptFormat = LineFormat()
-    return Chat(engine, CharTokens(), format, Gate(engine.parallel, max_waiting))
+def chat_with(
+    engine: ScriptedEngine, max_waiting: int = 32, format: PromptFormat | None = None
+) -> Chat:
+    gate = Gate(engine.parallel, max_waiting)
+    return Chat(engine, CharTokens(), format or LineFormat(), gate)

@@ -53,7 +53,8 @@ class Tab:
         self.page = context.new_page()
         self.page.set_default_timeout(10_000)
         self.page.goto(url)
-        self.box = self.page.get_by_placeholder("Type a message")
+        chatting = self.page.get_by_placeholder("Type a message")
+        self.box = chatting.or_(self.page.get_by_placeholder("Write the beginning"))
         self.chat = self.page.get_by_role("log")
         self.replies = self.chat.get_by_test_id("bot")
         self.messages = self.chat.get_by_test_id("user")
@@ -94,8 +95,9 @@ class Tab:
         self.button("Submit").click()
 
     def setting(self, label: str, value: str) -> None:
-        """Type a value into the number field of a slider."""
-        field = self.page.get_by_label(f"number input for {label}")
+        """Type a value into the number field of a control."""
+        slider = self.page.get_by_label(f"number input for {label}")
+        field = slider.or_(self.page.get_by_role("spinbutton", name=label, exact=False))
         field.fill(value)
         field.press("Tab")
 

@@ -24,8 +24,19 @@ SETTINGS = {
     "temperature": 0.0,
     "top_p": 1.0,
     "top_k": 0,
+    "min_p": 0.0,
     "repetition_penalty": 1.0,
+    "seed": 0,
+    "min_new_tokens": 0,
+    "stop": "",
+    "choices": "",
+    "regex": "",
+    "json_schema": "",
+    "negative_prompt": "",
+    "guidance_scale": 1.0,
+    "num_beams": 1,
 }
+NUMBERS = [name for name, value in SETTINGS.items() if value != "" and name != "num_beams"]
 
 
 def connect(url: str) -> Client:
@@ -105,18 +116,20 @@ def refusal(url: str, message: str = "hi", **settings: Any) -> str:
     raise AssertionError("the stream ended without an answer")
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, True, "5", None, [], 1e9, -1])
-@pytest.mark.parametrize("name", [name for name in SETTINGS if name != "system_prompt"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, True, "5", [], 1e10, -2])
+@pytest.mark.parametrize("name", NUMBERS)
 def test_an_unusable_setting_is_refused_by_name_and_never_generates(
     refusing: tuple[str, ScriptedEngine], name: str, value: Any
 ) -> None:
     url, engine = refusing
-    title = name.replace("_", " ").replace("top p", "top-p").replace("top k", "top-k")
+    title = name.replace("_", " ")
+    for letter in "pk":
+        title = title.replace(f"top {letter}", f"top-{letter}").replace("min p", "min-p")
     assert refusal(url, **{name: value}).lower().startswith(f"{title} must be")
     assert engine.prompts == []
 
 
-@pytest.mark.parametrize("name", ["max_new_tokens", "top_k"])
+@pytest.mark.parametrize("name", ["max_new_tokens", "top_k", "seed"])
 def test_a_fraction_is_no_whole_number(refusing: tuple[str, ScriptedEngine], name: str) -> None:
     assert "must be a whole number" in refusal(refusing[0], **{name: 2.5})
     assert refusing[1].prompts == []
@@ -217,7 +230,7 @@ def test_a_closed_connection_frees_the_model(serve: Serve, reading: float) -> No
 def test_a_client_that_never_listens_does_not_keep_the_model(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chat.page.UNREAD", 20)
+    monkeypatch.setattr("chat.served.UNREAD", 20)
     engine = ScriptedEngine(lambda prompt: "x" * 299, pace=0.05)
     url = serve(engine)
     join(url, "hi", "ghost")

@@ -1,0 +1,138 @@
+r"""The chat without a page: in a terminal, through a pipe, or as completion of a text.
+
+    python -m chat
+    printf 'Hi\nAgain\n' | python -m chat --quiet
+    python -m chat complete "This is a nice story that makes me" --max-new-tokens 9
+
+All of them are thin: the settings, the conversation and the engine are those of the page.
+"""
+
+import logging
+import os
+import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterator, Mapping
+from io import TextIOWrapper
+from typing import Any
+
+from pydantic_settings import CliSettingsSource
+
+from chat.errors import ChatError
+from chat.settings import Settings, read
+from prompts import PromptError
+
+USAGE = """python -m chat [settings]
+       python -m chat complete [TEXT] [--loop] [settings]"""
+
+DESCRIPTION = """\
+Chat with a 4-bit language model in the terminal, or have it complete a text.
+
+Replies go to standard output and all else to standard error. Where standard
+input is not a terminal, each of its lines is a message. In the chat, help shows
+the commands. Settings that concern the page do nothing here."""
+
+
+def main(arguments: list[str]) -> None:
+    """Read the settings, load the model, and open the door that was asked for."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    # The engine's log is for a server, where nobody watches; here errors are shown.
+    logging.getLogger("chat").setLevel(logging.CRITICAL)
+    try:
+        chosen = _parse(arguments)
+        if chosen.quiet:
+            os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars of transformers
+        settings = read(list(_flags(vars(chosen))))
+        sys.exit(_complete(chosen, settings) if chosen.door else _chat(chosen, settings))
+    except (ChatError, PromptError) as error:
+        sys.exit(f"Fourbit Chat: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read the replies has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+
+
+def _parse(arguments: list[str]) -> Namespace:
+    """Take flags of ours and the settings' flags, in any order."""
+    parser = ArgumentParser(
+        "python -m chat",
+        usage=USAGE,
+        description=DESCRIPTION,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "door",
+        nargs="?",
+        choices=["complete"],
+        metavar="complete",
+        help="continue a text instead of chatting, as base models do; any model will",
+    )
+    parser.add_argument(
+        "text", nargs="?", metavar="TEXT", help="the text to continue; else standard input is read"
+    )
+    parser.add_argument(
+        "--loop",
+        action="store_true",
+        help="with complete: write the loop over past_key_values out, and show the shapes of each "
+        "step; always takes the likeliest token",
+    )
+    parser.add_argument("--quiet", action="store_true", help="show replies and errors alone")
+    CliSettingsSource[Any](Settings, root_parser=parser)
+    chosen = parser.parse_intermixed_args(arguments)
+    if chosen.loop and not chosen.door:
+        parser.error("--loop goes with complete")
+    return chosen
+
+
+def _flags(chosen: Mapping[str, Any]) -> Iterator[str]:
+    """Write the settings among what was parsed as flags again, which `read` takes."""
+    for name in chosen.keys() & Settings.model_fields.keys():
+        flag, value = name.replace("_", "-"), chosen[name]
+        if isinstance(value, bool):
+            yield f"--{flag}" if value else f"--no-{flag}"
+        else:
+            for one in value if isinstance(value, list) else [value]:
+                yield f"--{flag}={one}"
+
+
+def _chat(chosen: Namespace, settings: Settings) -> int:
+    # Here and not above, so that --help and a wrong flag answer at once.
+    from chat import ask
+    from chat.console import Console
+    from chat.load import load
+    from chat.terminal import Terminal
+
+    live = sys.stdin.isatty() and sys.stdout.isatty()
+    console = Console(live=live, quiet=chosen.quiet)
+    console.note("Fourbit Chat is starting ...")
+    with console.aside():
+        chat = load(settings.model_copy(update={"parallel": 1}))
+    if live:
+        console.note("Say something. help shows the commands, stop leaves.")
+    asking = ask.from_terminal() if live else ask.from_pipe
+    terminal = Terminal(chat, console, asking, settings.system_prompt, settings.sampling())
+    try:
+        terminal.run()
+    finally:
+        chat.engine.close()
+    return 0 if live or terminal.faultless else 1
+
+
+def _complete(chosen: Namespace, settings: Settings) -> int:
+    from chat.complete import complete
+    from chat.console import Console
+
+    console = Console(live=sys.stdout.isatty() and not chosen.loop, quiet=chosen.quiet)
+    text = chosen.text
+    if text is None:
+        if sys.stdin.isatty():
+            console.note("Type the text to continue, then Ctrl-D on a line of its own.")
+        text = sys.stdin.read().removesuffix("\n")
+    complete(text, settings, console, loop=chosen.loop)
+    return 0
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
