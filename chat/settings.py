@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
@@ -113,8 +113,13 @@ class Settings(BaseSettings):
         validate_default=True,
         description="where the embedded model and converted models are kept",
     )
+    data_dir: Path = Field(
+        user_data_path("fourbit-chat"),
+        validate_default=True,
+        description="where the key is kept that protects the conversations saved in browsers",
+    )
 
-    @field_validator("cache_dir")
+    @field_validator("cache_dir", "data_dir")
     @classmethod
     def _writable(cls, folder: Path) -> Path:
         folder = folder.expanduser()

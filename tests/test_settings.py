@@ -169,9 +169,11 @@ def test_gradios_own_port_variable_works(port: str, monkeypatch: pytest.MonkeyPa
     ("folder", "problem"),
     [("", "name a folder"), ("/proc/cache", "nothing can be written there"), (__file__, "nothing")],
 )
-def test_a_cache_that_cannot_be_written_is_refused(folder: str, problem: str) -> None:
-    with pytest.raises(SettingsError, match=rf"--cache-dir \(or CHAT_CACHE_DIR\) .*{problem}"):
-        read(["--cache-dir", folder])
+@pytest.mark.parametrize("name", ["cache", "data"])
+def test_a_folder_that_cannot_be_written_is_refused(name: str, folder: str, problem: str) -> None:
+    named = rf"--{name}-dir \(or CHAT_{name.upper()}_DIR\)"
+    with pytest.raises(SettingsError, match=rf"{named} .*{problem}"):
+        read([f"--{name}-dir", folder])
 
 
 def test_an_engine_that_does_not_exist_is_refused_with_those_that_do() -> None:
