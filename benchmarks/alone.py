@@ -78,7 +78,7 @@ async def together(chat: "Chat", users: int, tokens: int, sampling: "Sampling") 
     async def answer(user: int) -> Reply:
         chosen = sampling.model_copy(update={"max_new_tokens": tokens, "seed": user + 1})
         question = scenarios.story_of(user, users % 7)
-        prompt, *_ = chat._compose(question, [], "You are a helpful assistant.", chosen)
+        prompt = chat._compose(question, [], "You are a helpful assistant.", chosen, "").prompt
         sent, updates, written = time.perf_counter(), [], 0
         async with free, aclosing(chat.engine.generate(prompt, chosen)) as batches:
             async for ids in batches:

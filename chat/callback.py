@@ -19,15 +19,15 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from chat.conversation import Prompt, fit, rebuild
+from chat.conversation import Prompt, clean, fit, rebuild, text_of
 from chat.engines import Engine
 from chat.errors import BadRequest
 from chat.gate import Gate
 from chat.sampling import Sampling
 from chat.stops import Stops
-from chat.tokens import Tokens
+from chat.tokens import Decoder, Tokens
 from prompts import Message, PromptFormat
 
 #: Seconds between two updates of one reply. A browser shows no more, and each
@@ -68,41 +68,46 @@ class Chat:
         self._composing = asyncio.Semaphore(2)
 
     async def reply(
-        self, message: Any, history: Any, system_prompt: Any, sampling: Sampling
+        self, message: Any, history: Any, system_prompt: Any, sampling: Sampling, begun: Any = ""
     ) -> AsyncGenerator[Update]:
         """Answer `message`; see `conversation.rebuild` for what may be passed.
+
+        `begun` is the part of the reply that is there already: all texts begin with it.
 
         Raises:
             RequestError: it cannot be answered, and cost nothing.
             EngineError: the model failed on the way; the text so far stands.
         """
-        self._check_supported(sampling)
+        begun = clean(text_of(begun))
+        self._check_supported(sampling, begun)
         self.gate.check()
         # In a thread, since a long history would hold up everyone else's replies.
         async with self._composing:
             composed = await asyncio.to_thread(
-                self._compose, message, history, system_prompt, sampling
+                self._compose, message, history, system_prompt, sampling, begun
             )
         with self.gate.enter() as ticket:
             while ticket.place:
                 yield Update("waiting", place=ticket.place)
                 await ticket.wait()
-            async with aclosing(self._answer(*composed, sampling)) as updates:
+            async with aclosing(self._answer(composed, sampling)) as updates:
                 async for update in updates:
                     yield update
 
-    def _check_supported(self, sampling: Sampling) -> None:
+    def _check_supported(self, sampling: Sampling, begun: str) -> None:
+        if begun and (sampling.pattern or sampling.schema_to_fit):
+            raise BadRequest("A reply that has to fit a pattern or a schema cannot be continued.")
         for name in sampling.needs():
             if name not in self.engine.supports:
                 title = Sampling.model_fields[name].title
                 raise BadRequest(f"{title} cannot be used with the engine that runs here.")
 
     def _compose(
-        self, message: Any, history: Any, system_prompt: Any, sampling: Sampling
-    ) -> tuple[list[int], list[int], str | None, Update]:
-        """Return the ids of the prompt and of the negative one, what the reply continues,
-        and the first update.
-        """
+        self, message: Any, history: Any, system_prompt: Any, sampling: Sampling, begun: str
+    ) -> "_Composed":
+        messages = rebuild(history, message, system_prompt)
+        opening = self.format.opening(messages)
+        begun = begun.removeprefix(opening or "")
 
         def ids_of(messages: list[Message]) -> Prompt:
             return fit(
@@ -111,51 +116,53 @@ class Chat:
                 self.tokens,
                 window=self.engine.window,
                 max_new_tokens=sampling.max_new_tokens,
+                begun=begun,
             )
 
-        messages = rebuild(history, message, system_prompt)
         ids, dropped_turns = ids_of(messages)
         other = sampling.negative_prompt
-        negative = ids_of(rebuild(history, message, other)).ids if other else []
+        begun_ids = self.tokens.encode([self.format.beginning(begun)]) if begun else []
+        decoder = self.tokens.decoder()
+        # The white space at its end was left out of what was shown.
+        decoded = decoder.push(begun_ids)
+        return _Composed(
+            prompt=ids,
+            negative=ids_of(rebuild(history, message, other)).ids if other else [],
+            shown_prompt=self.tokens.show(ids),
+            dropped_turns=dropped_turns,
+            opening=opening,
+            begun=decoded if decoded.strip() == begun.strip() else begun,
+            begun_ids=begun_ids,
+            decoder=decoder,
+        )
+
+    async def _answer(self, composed: "_Composed", sampling: Sampling) -> AsyncGenerator[Update]:
         update = Update(
             "reading",
-            prompt=self.tokens.show(ids),
-            prompt_tokens=len(ids),
-            dropped_turns=dropped_turns,
+            text=composed.reply("") if composed.begun else "",
+            prompt=composed.shown_prompt,
+            prompt_tokens=len(composed.prompt),
+            dropped_turns=composed.dropped_turns,
         )
-        return ids, negative, self.format.opening(messages), update
-
-    async def _answer(
-        self,
-        prompt: list[int],
-        negative: list[int],
-        opening: str | None,
-        update: Update,
-        sampling: Sampling,
-    ) -> AsyncGenerator[Update]:
         yield update
-        decoder = self.tokens.decoder()
         stops = Stops(sampling.stop)
         text, shown, ended, first = "", "", False, 0.0
         written: list[int] = []
-
-        def reply(text: str) -> str:
-            return tidy(text) if opening is None else opening + text
-
         try:
-            async with aclosing(self.engine.generate(prompt, sampling, negative)) as batches:
+            generated = self.engine.generate(composed.prompt, sampling, composed.negative)
+            async with aclosing(generated) as batches:
                 async for ids in batches:
                     now = time.monotonic()
                     first = first or (now if ids else 0.0)
                     new = [id for id in ids if id not in self.engine.stop_ids]
                     ended = ended or len(new) < len(ids)
                     written += new
-                    text += decoder.push(new)
+                    text += composed.decoder.push(new)
                     shown = stops.cut(text)
                     update = replace(
                         update,
                         state="writing" if first else "reading",
-                        text=reply(shown),
+                        text=composed.reply(shown),
                         tokens=len(written),
                         seconds=now - first if first else 0.0,
                     )
@@ -168,9 +175,33 @@ class Chat:
                 shown = text
         finally:
             if shown == text:
-                self.tokens.remember(tidy(text) if opening is None else text, written)
+                self.tokens.remember(
+                    composed.reply(text).removeprefix(composed.opening or ""),
+                    [*composed.begun_ids, *written],
+                )
         cut = not (ended or stops.found) and update.tokens >= sampling.max_new_tokens
-        yield replace(update, text=reply(shown), state="length" if cut else "finished")
+        yield replace(update, text=composed.reply(shown), state="length" if cut else "finished")
+
+
+class _Composed(NamedTuple):
+    """A request as the model gets it, and what of its reply is there already."""
+
+    prompt: list[int]
+    negative: list[int]
+    #: The prompt as text, control tokens visible.
+    shown_prompt: str
+    dropped_turns: int
+    #: See `PromptFormat.opening`.
+    opening: str | None
+    begun: str
+    begun_ids: list[int]
+    #: Has read `begun_ids`, since the next token's text can depend on them.
+    decoder: Decoder
+
+    def reply(self, text: str) -> str:
+        """Return the whole reply, of which `text` was written now."""
+        whole = self.begun + text
+        return tidy(whole) if self.opening is None else self.opening + whole
 
 
 def tidy(text: str) -> str:

@@ -82,8 +82,9 @@ def fit(
     *,
     window: int,
     max_new_tokens: int,
+    begun: str = "",
 ) -> Prompt:
-    """Compose the longest prompt that leaves room for the reply.
+    """Compose the longest prompt that leaves room for the reply, or for what is to follow `begun`.
 
     Whole turns (a user's message and its answer) are dropped, oldest first;
     never the system prompt and never the last message.
@@ -101,16 +102,16 @@ def fit(
     system = [message for message in messages[:1] if message.role == "system"]
     dialogue = list(messages[len(system) :])
     budget = window * CHARACTERS_PER_TOKEN
-    for what, message in [("system prompt", m) for m in system] + [("message", dialogue[-1])]:
-        if len(message.content) > budget:
-            raise TooLong(
-                f"Your {what} has {len(message.content):,} characters; the limit is {budget:,}."
-            )
+    texts = [("system prompt", message.content) for message in system]
+    for what, text in [*texts, ("message", dialogue[-1].content), ("reply so far", begun)]:
+        if len(text) > budget:
+            raise TooLong(f"Your {what} has {len(text):,} characters; the limit is {budget:,}.")
     turns = (len(dialogue) + 1) // 2
     skipped = _beyond(dialogue, budget)
 
     def encode(dropped: int) -> list[int]:
-        pieces: list[Piece] = format.pieces([*system, *dialogue[2 * dropped :]])
+        asked = [*system, *dialogue[2 * dropped :]]
+        pieces: list[Piece] = format.begun(asked, begun) if begun else format.pieces(asked)
         return tokens.encode(pieces)
 
     if len(ids := encode(skipped)) <= room:
@@ -120,9 +121,10 @@ def fit(
     )
     if dropped == turns:
         size = len(encode(turns - 1))
-        with_system = " with the system prompt" if system else ""
+        others = ["the system prompt"] * bool(system) + ["the reply so far"] * bool(begun)
+        together = f" with {' and '.join(others)}" if others else ""
         raise TooLong(
-            f"Your message takes {size:,} tokens{with_system}; the limit is {room:,}, "
+            f"Your message takes {size:,} tokens{together}; the limit is {room:,}, "
             f"which is the model's window of {window:,} less {max_new_tokens:,} for the reply."
         )
     return Prompt(encode(dropped), dropped)

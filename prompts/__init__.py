@@ -105,4 +105,5 @@ __all__ = [
     "Role",
     "choose",
     "control_tokens",
+    "visible",
 ]

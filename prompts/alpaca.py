@@ -35,6 +35,7 @@ class Alpaca(PromptFormat):
     """The format of Alpaca and of those who trained on instructions like its own."""
 
     name = "alpaca"
+    marks = MARKS
 
     def __init__(self, bos: str = "") -> None:
         self._bos = bos
@@ -42,10 +43,10 @@ class Alpaca(PromptFormat):
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`."""
         system, dialogue = check(messages)
-        head = defuse(system or PREAMBLE, MARKS)
+        head = defuse(system or PREAMBLE, self.marks)
         pieces: list[Piece] = [Control(self._bos)] if self._bos else []
         for role, content in dialogue:
-            text = defuse(content, MARKS)
+            text = defuse(content, self.marks)
             if role == "user":
                 pieces.append(f"{head}\n\n### Instruction:\n{text}\n\n### Response:")
                 head = ""

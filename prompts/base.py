@@ -73,6 +73,10 @@ class PromptFormat(Protocol):
     name: str
     #: Control tokens that end a reply, besides the tokenizer's own EOS.
     stop: tuple[str, ...] = ()
+    #: Ordinary text that marks a role, and is broken wherever people wrote it.
+    marks: tuple[str, ...] = ()
+    #: What stands between the prompt and a reply whose ids are not known.
+    gap: str = ""
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """Return the prompt that asks for the next assistant message.
@@ -85,6 +89,14 @@ class PromptFormat(Protocol):
             PromptError: they are not that (see `check`).
         """
         ...
+
+    def begun(self, messages: Sequence[Message], reply: str) -> list[Piece]:
+        """Return the prompt that asks for the rest of a `reply` that is there in part."""
+        return [*self.pieces(messages), self.beginning(reply)]
+
+    def beginning(self, reply: str) -> Reply:
+        """Return the piece for the part of a reply that is there already."""
+        return Reply(defuse(reply, self.marks), before=self.gap)
 
     def opening(self, messages: Sequence[Message]) -> str | None:
         """Return the text that the reply continues, or None: a chat's reply begins anew."""

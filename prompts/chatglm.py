@@ -29,13 +29,14 @@ class ChatGLM(PromptFormat):
 
     name = "chatglm"
     stop = ("<eop>",)
+    marks = MARKS
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`."""
         system, dialogue = check(messages)
-        texts = [defuse(message.content, MARKS) for message in dialogue]
+        texts = [defuse(message.content, self.marks) for message in dialogue]
         if system:
-            texts[0] = f"{defuse(system, MARKS)}\n\n{texts[0]}"
+            texts[0] = f"{defuse(system, self.marks)}\n\n{texts[0]}"
         *past, question = texts
         prompt = question
         if past:

@@ -21,6 +21,7 @@ class ChatGLM3(PromptFormat):
 
     name = "chatglm3"
     stop = ("<|user|>", "<|observation|>")
+    gap = "\n"
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`."""

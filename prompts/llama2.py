@@ -25,13 +25,15 @@ class Llama2(PromptFormat):
 
     name = "llama2"
     stop = ("</s>",)
+    marks = MARKS
+    gap = " "
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`."""
         system, dialogue = check(messages)
-        texts = [defuse(message.content, MARKS) for message in dialogue]
+        texts = [defuse(message.content, self.marks) for message in dialogue]
         if system is not None:
-            texts[0] = f"<<SYS>>\n{defuse(system, MARKS)}\n<</SYS>>\n\n{texts[0]}"
+            texts[0] = f"<<SYS>>\n{defuse(system, self.marks)}\n<</SYS>>\n\n{texts[0]}"
         pieces: list[Piece] = []
         for position, text in enumerate(map(str.strip, texts)):
             if position % 2:

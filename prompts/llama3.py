@@ -37,4 +37,4 @@ class Llama3(PromptFormat):
             text = content.strip()
             pieces += ["", Reply(text)] if role == "assistant" else [text]
             pieces.append(Control("<|eot_id|>"))
-        return [*pieces, START_HEADER, "assistant", END_HEADER, "\n\n"]
+        return [*pieces, START_HEADER, "assistant", END_HEADER, "\n\n", ""]

@@ -55,7 +55,7 @@ class Template(PromptFormat):
         controls = control_tokens(tokenizer)
         self._controls = any_of(controls)
         self._alike = any_of([fold(token).casefold() for token in controls])
-        self._marks = self._find_marks()
+        self.marks = self._find_marks()
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`; what people wrote without control tokens is in `Control`s."""
@@ -82,7 +82,7 @@ class Template(PromptFormat):
         for private in (OPEN, CLOSE, STAND_IN, FROM, TO):
             text = text.replace(private, "")
         # As if on lines of its own, which the template may put it on.
-        text = defuse(f"\n{text}\n", self._marks)[1:-1]
+        text = defuse(f"\n{text}\n", self.marks)[1:-1]
         if self._alike.search(fold(self._controls.sub("", text)).casefold()):
             text = OPEN + text + CLOSE
         else:

@@ -8,7 +8,7 @@ from chat.callback import Chat
 from chat.engines.stream import TICK
 from chat.gate import Gate
 from chat.sampling import Sampling
-from prompts import Control, Message, Piece, PromptFormat
+from prompts import Control, Message, Piece, PromptFormat, visible
 from prompts.base import check
 
 END = 0
@@ -24,7 +24,9 @@ class CharTokens:
     def encode(self, pieces: Sequence[Piece]) -> list[int]:
         ids: list[int] = []
         for piece in pieces:
-            ids += [END] if isinstance(piece, Control) else [ord(letter) for letter in piece]
+            ids += (
+                [END] if isinstance(piece, Control) else [ord(letter) for letter in visible(piece)]
+            )
         return ids
 
     def decoder(self) -> "CharTokens":
