@@ -17,7 +17,9 @@ HINT = "Write the beginning of a text, which the model then continues."
 class CompletionPage(Served):
     """A text box, and buttons to continue, to stop and to undo."""
 
-    def __init__(self, respond: Respond, controls: dict[str, gr.components.Component]) -> None:
+    def __init__(
+        self, respond: Respond, controls: dict[str, gr.components.Component], examples: list[str]
+    ) -> None:
         super().__init__(title=TITLE, analytics_enabled=False)
         self.respond = respond
         # There is nobody to instruct: what stands before the text is part of it.
@@ -32,6 +34,7 @@ class CompletionPage(Served):
                 self.stop = gr.Button("Stop", variant="stop", visible=False)
                 self.go = gr.Button("Continue", variant="primary")
             self.status = gr.Markdown(elem_id="status", container=False)
+            gr.Examples(examples, self.text, cache_examples=False, api_visibility="private")
             with gr.Accordion("Settings", open=False):
                 for name in SHOWN:
                     if name != "system_prompt":

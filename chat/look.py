@@ -15,12 +15,35 @@ CSS = """
 #prompt textarea { font-family: var(--font-mono); font-size: var(--text-sm); }
 #status { min-height: 1.6em; }
 #status p { opacity: 0.75; font-size: var(--text-sm); margin: 0 4px; }
+#state { flex-wrap: nowrap; align-items: center; }
+#state > button { flex: none; }
+.placeholder-content .examples { grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }
 .message-content { contain: paint; }
+/* Each paragraph runs as its own script does: right to left for Arabic, in the box too. */
+.message :is(p, li, h1, h2, h3, h4, h5, h6, td, th), textarea {
+    unicode-bidi: plaintext;
+    text-align: start;
+}
 footer { display: none !important; }
 """
 #: A picture that the model asks for must not tell another host who reads it.
 HEAD = """
 <meta http-equiv="Content-Security-Policy" content="img-src 'self' data: blob:; media-src 'self'">
+<script>
+    // What keeps HTML from being seen as such (chat/literal.py) is not copied with it.
+    const written = (text) => String(text).replaceAll("<\u2060", "<");
+    const clipboard = navigator.clipboard;  // missing where the page comes over plain HTTP
+    if (clipboard) {
+        const write = clipboard.writeText.bind(clipboard);
+        clipboard.writeText = (text) => write(written(text));
+    }
+    document.addEventListener("copy", (event) => {
+        const selected = String(getSelection());
+        if (!selected.includes("<\u2060")) return;
+        event.clipboardData.setData("text/plain", written(selected));
+        event.preventDefault();
+    });
+</script>
 """
 
 #: The text box loses the cursor when it is locked; not on phones, where it calls the keyboard.

@@ -8,20 +8,23 @@ import gradio as gr
 
 from chat import status
 from chat.callback import Chat
+from chat.chatbot import History, chatbot, entry
 from chat.completion_page import CompletionPage
 from chat.controls import SHOWN, controls
 from chat.conversation import clean, text_of
+from chat.literal import shown, written
 from chat.look import FOCUS
-from chat.served import NO_PROMPT, TITLE, History, Served, responder, seen_prompt
+from chat.served import NO_PROMPT, TITLE, Respond, Served, responder, seen_prompt
 from chat.settings import Settings
+from prompts import texts
 
-PLACEHOLDER = "**Say something.** Shift + Enter starts a new line."
+HIDDEN = gr.Button(visible=False)
 
 
 def build(chat: Chat, settings: Settings) -> Served:
     """Return the page, by the model's kind; `chat.serve` serves it."""
     page = CompletionPage if chat.format.name == "plain" else Page
-    return page(responder(chat), controls(settings, chat.engine))
+    return page(responder(chat), controls(settings, chat.engine), texts.examples(chat.format.name))
 
 
 class Page(Served, gr.ChatInterface):
@@ -29,12 +32,24 @@ class Page(Served, gr.ChatInterface):
 
     Gradio's own chain of events cannot stop an edited turn, leaves the text box
     locked when one fails, and forgets a message that is refused. Here sending,
-    retrying and editing are one chain: prepare, run, settle.
+    retrying, editing and continuing are one chain: prepare, run, settle.
     """
 
-    def __init__(self, respond: Any, controls: dict[str, gr.components.Component]) -> None:
+    def __init__(
+        self, respond: Respond, controls: dict[str, gr.components.Component], examples: list[str]
+    ) -> None:
         with gr.Blocks():  # components need a parent, until the page renders them
             self.status = gr.Markdown(render=False, elem_id="status", container=False)
+            self.go_on = gr.Button(
+                "Continue", size="sm", visible=False, render=False, min_width=100, scale=0
+            )
+            self.preset = gr.Dropdown(
+                [*texts.presets().items()],
+                value=None,
+                label="Presets",
+                info="Each puts its own text into the system prompt.",
+                render=False,
+            )
             self.prompt = gr.Textbox(
                 label=NO_PROMPT, lines=4, max_lines=24, render=False, elem_id="prompt"
             )
@@ -43,14 +58,7 @@ class Page(Served, gr.ChatInterface):
         super().__init__(
             respond,
             title=TITLE,
-            chatbot=gr.Chatbot(
-                show_label=False,
-                editable="user",
-                placeholder=PLACEHOLDER,
-                buttons=["copy"],
-                allow_tags=True,  # shows them as text; False drops the rest of the paragraph
-                scale=1,
-            ),
+            chatbot=chatbot(),
             textbox=gr.Textbox(
                 placeholder="Type a message…",
                 label="Message",
@@ -68,10 +76,15 @@ class Page(Served, gr.ChatInterface):
             analytics_enabled=False,
             flagging_mode="never",
         )
+        # Given to Gradio's own chain of events, they would be run by that.
+        self.chatbot.examples = [{"text": example} for example in examples]
 
     def _render_footer(self) -> None:
-        self.status.render()
+        with gr.Row(elem_id="state", equal_height=True):
+            self.status.render()
+            self.go_on.render()
         with gr.Accordion("Settings", open=False):
+            self.preset.render()
             for name in SHOWN:
                 self._controls[name].render()
             with gr.Accordion("More", open=False):
@@ -83,8 +96,9 @@ class Page(Served, gr.ChatInterface):
 
     def _setup_events(self) -> None:
         original = gr.State()  # the conversation as it was, for a message that gets no answer
-        prepared = [self.chatbot, self.chatbot_state, self.saved_input, original]
-        prepared += [self.textbox, self.status]
+        begun = gr.State("")  # what there is of the reply already
+        prepared = [self.chatbot, self.chatbot_state, self.saved_input, begun, original]
+        prepared += [self.textbox, self.status, self.go_on]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         runs = []
         for event in (
@@ -93,10 +107,14 @@ class Page(Served, gr.ChatInterface):
             ),
             self.chatbot.retry(self._retry, [self.chatbot], prepared, queue=False, **quiet),
             self.chatbot.edit(self._edit, [self.chatbot], prepared, queue=False, **quiet),
+            self.chatbot.example_select(
+                self._example, [self.chatbot], prepared, queue=False, **quiet
+            ),
+            self.go_on.click(self._continue, [self.chatbot], prepared, queue=False, **quiet),
         ):
             running = event.then(
                 self._run,
-                [self.saved_input, self.chatbot_state, *self.additional_inputs],
+                [self.saved_input, self.chatbot_state, begun, *self.additional_inputs],
                 [self.chatbot, self.status, self.prompt],
                 concurrency_limit=None,
                 postprocess=False,  # `_run` gives what the browser takes, 25 times a second
@@ -107,23 +125,30 @@ class Page(Served, gr.ChatInterface):
                 after(
                     self._settle,
                     [self.chatbot, self.status, self.saved_input, original],
-                    [self.chatbot, self.status, self.textbox],
+                    [self.chatbot, self.status, self.textbox, self.go_on],
                     queue=False,
                     **quiet,
                 ).then(None, js=FOCUS, api_visibility="private")
             runs.append(running)
+        self.preset.input(
+            None,
+            [self.preset],
+            [self._controls["system_prompt"], self.preset],
+            js="(text) => [text, null]",  # it is a menu: the system prompt shows what was chosen
+            api_visibility="private",
+        )
         self.textbox.stop(None, None, None, cancels=runs, api_visibility="private")
         self.chatbot.undo(
             self._undo,
             [self.chatbot],
-            [self.chatbot, self.textbox, self.status],
+            [self.chatbot, self.textbox, self.status, self.go_on],
             queue=False,
             **quiet,
         )
         self.chatbot.clear(
-            lambda: ([], None, "", gr.Textbox("", label=NO_PROMPT)),
+            lambda: ([], None, "", gr.Textbox("", label=NO_PROMPT), HIDDEN),
             None,
-            [self.chatbot, self.saved_input, self.status, self.prompt],
+            [self.chatbot, self.saved_input, self.status, self.prompt, self.go_on],
             queue=False,
             cancels=runs,
             **quiet,
@@ -147,33 +172,43 @@ class Page(Served, gr.ChatInterface):
     def _edit(self, history: History, edited: gr.EditData) -> tuple[Any, ...]:
         index = edited.index[0] if isinstance(edited.index, (list, tuple)) else edited.index
         # The page shows the edited text already, which must not stay if it is refused.
-        history[index] = _entry("user", str(edited.previous_value))
-        return self._prepared(str(edited.value), history[:index], history)
+        history[index] = entry("user", written(str(edited.previous_value)))
+        return self._prepared(written(str(edited.value)), history[:index], history)
 
-    def _prepared(self, message: str, before: History, original: History) -> tuple[Any, ...]:
+    def _example(self, history: History, example: gr.SelectData) -> tuple[Any, ...]:
+        return self._prepared(text_of(example.value), history, history)
+
+    def _continue(self, history: History) -> tuple[Any, ...]:
+        before, message = self._pop_last_user_message(history)
+        return self._prepared(message, before, history, _last_reply(history))
+
+    def _prepared(
+        self, message: str, before: History, original: History, begun: str = ""
+    ) -> tuple[Any, ...]:
         """Show the message at once, and Stop in place of the send button."""
         textbox = gr.Textbox("", interactive=False, submit_btn=False, stop_btn=True)
         message = clean(message)
         if not message.strip():
-            return original, original, "", original, textbox, gr.skip()
-        shown = [*before, _entry("user", message)]
-        return shown, before, message, original, textbox, status.SENDING
+            return original, original, "", "", original, textbox, gr.skip(), HIDDEN
+        asked = [*before, entry("user", message)] + [entry("assistant", begun)] * bool(begun)
+        return asked, before, message, begun, original, textbox, status.SENDING, HIDDEN
 
     async def _run(
-        self, message: str, history: History, *values: Any
+        self, message: str, history: History, begun: str, *values: Any
     ) -> AsyncGenerator[tuple[Any, ...]]:
         """Run the callback for the page, where an error must not cover the conversation."""
         if not message:
             gr.Warning("Please write a message first.")
             yield gr.skip(), gr.skip(), gr.skip()  # without it, Gradio empties the chat
             return
-        asked = self.chatbot.postprocess([*history, _entry("user", message)]).model_dump()
+        asked = self.chatbot.postprocess([*history, entry("user", message)]).model_dump()
         seen = ""
         try:
-            async with aclosing(self.heard(message, history, *values)) as updates:
+            async with aclosing(self.heard(message, history, *values, begun=begun)) as updates:
                 async for update in updates:
+                    text = shown(update.text or begun)
                     # No empty bubble while the prompt is being read.
-                    reply = [{**asked[-1], **_entry("assistant", update.text)}] * bool(update.text)
+                    reply = [{**asked[-1], **entry("assistant", text)}] * bool(text)
                     # Not skip() each time, for which Gradio makes a component anew.
                     prompt = update.prompt if update.prompt == seen else seen_prompt(update)
                     seen = update.prompt
@@ -186,14 +221,14 @@ class Page(Served, gr.ChatInterface):
         self, message: str, history: History, *values: Any
     ) -> AsyncGenerator[tuple[Any, ...]]:
         """Run the callback for an API client, whose next message must not meet a refused one."""
-        asked, text = [*history, _entry("user", message)], ""
+        asked, text = [*history, entry("user", message)], ""
         try:
             async with aclosing(self.heard(message, history, *values)) as updates:
                 async for update in updates:
                     text = update.text
-                    yield text, [*asked, _entry("assistant", text)], status.line(update)
+                    yield text, [*asked, entry("assistant", text)], status.line(update)
         except gr.Error as error:
-            state = [*asked, _entry("assistant", text)] if text else history
+            state = [*asked, entry("assistant", text)] if text else history
             yield text, state, status.failed(error.message)
             raise
 
@@ -203,26 +238,22 @@ class Page(Served, gr.ChatInterface):
         """Unlock the text box; without any answer, all is as before and the message in the box."""
         textbox: dict[str, Any] = {"interactive": True, "submit_btn": True, "stop_btn": False}
         if message is None:  # cleared meanwhile
-            return [], "", gr.Textbox(**textbox)
+            return [], "", gr.Textbox(**textbox), HIDDEN
         last = status.stopped(last or "")
         if status.unanswered(last) and not _last_reply(history):
             retried = len(history) < len(original) and message == self._last_message(original)
             history = original
             if not retried:
                 textbox["value"] = message
-        return history, last, gr.Textbox(**textbox)
+        more = status.unfinished(last) and bool(_last_reply(history))
+        return history, last, gr.Textbox(**textbox), gr.Button(visible=more)
 
     def _last_message(self, history: History) -> str:
         return str(self._pop_last_user_message(history)[1])
 
     def _undo(self, history: History) -> tuple[Any, ...]:
         history, message = self._pop_last_user_message(history)
-        return history, message, ""
-
-
-def _entry(role: str, text: str) -> dict[str, Any]:
-    """Return a message as a part, since Gradio takes the indentation off a bare string."""
-    return {"role": role, "content": [{"type": "text", "text": text}]}
+        return history, message, "", HIDDEN
 
 
 def _last_reply(history: History) -> str:

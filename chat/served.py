@@ -10,6 +10,7 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from chat.callback import Chat, Update
+from chat.chatbot import History
 from chat.errors import ChatError, describe
 from chat.sampling import Sampling
 from prompts import PromptError
@@ -23,7 +24,6 @@ UNREAD = 250
 
 log = logging.getLogger(__name__)
 
-History = list[dict[str, Any]]
 #: Takes a message, a history, a system prompt and the values of the controls.
 Respond = Callable[..., AsyncGenerator[Update]]
 
@@ -32,12 +32,13 @@ def responder(chat: Chat) -> Respond:
     """Return what answers one message, and says all that can go wrong as a gr.Error."""
 
     async def respond(
-        message: str, history: History, system_prompt: str, *values: Any
+        message: str, history: History, system_prompt: str, *values: Any, begun: str = ""
     ) -> AsyncGenerator[Update]:
         """Answer one message: yields the reply so far, and a line on where it stands."""
         try:
             sampling = Sampling.checked(**dict(zip(Sampling.model_fields, values, strict=False)))
-            async with aclosing(chat.reply(message, history, system_prompt, sampling)) as updates:
+            updates = chat.reply(message, history, system_prompt, sampling, begun)
+            async with aclosing(updates):
                 async for update in updates:
                     yield update
         except (ChatError, PromptError) as error:
@@ -71,7 +72,9 @@ class Served(gr.Blocks):
 
     respond: Respond
 
-    async def heard(self, message: str, history: History, *values: Any) -> AsyncGenerator[Update]:
+    async def heard(
+        self, message: str, history: History, *values: Any, begun: str = ""
+    ) -> AsyncGenerator[Update]:
         """Run the callback for as long as its updates are fetched.
 
         Gradio notices a connection that breaks, but not one that was never made.
@@ -79,7 +82,7 @@ class Served(gr.Blocks):
         unread = self._queue.pending_messages_per_session
         request = LocalContext.request.get(None)
         session = getattr(request, "session_hash", None)
-        async with aclosing(self.respond(message, history, *values)) as updates:
+        async with aclosing(self.respond(message, history, *values, begun=begun)) as updates:
             async for update in updates:
                 yield update
                 if session in unread and unread[session].qsize() > UNREAD:

@@ -52,6 +52,11 @@ def unanswered(last: str) -> bool:
     return last.startswith(("Failed", "Stopped before"))
 
 
+def unfinished(last: str) -> bool:
+    """Whether the reply that left `last` behind has more to say."""
+    return last.startswith(("Cut off", "Stopped:"))
+
+
 def _figures(update: Update) -> str:
     tokens = _count(update.tokens, "token")
     if update.tokens < 2 or update.seconds <= 0:

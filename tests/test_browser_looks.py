@@ -34,13 +34,6 @@ def test_html_from_the_model_stays_in_its_bubble(serve: Serve, visit: Visit) -> 
     tab.messages.click()
 
 
-def test_angle_brackets_do_not_vanish(serve: Serve, visit: Visit) -> None:
-    text = "If a < b and <thing> or vector<int> & #include <map.h> then a > b."
-    tab = visit(serve(ScriptedEngine(lambda _: text)))
-    tab.ask(text)
-    tab.says(text, text)
-
-
 def test_code_keeps_its_indentation(serve: Serve, visit: Visit) -> None:
     code = "def f(x):\n    if x:\n        return x\n"
     engine = ScriptedEngine(lambda _: f"Here:\n\n```python\n{code}```")

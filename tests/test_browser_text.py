@@ -1,0 +1,109 @@
+"""What people and models write, as a browser shows it."""
+
+import random
+import re
+
+from playwright.sync_api import expect
+
+from chat import page, serve
+from chat.chatbot import entry
+from chat.settings import Settings
+from tests.conftest import Serve
+from tests.fakes import ScriptedEngine, chat_with
+from tests.tab import Visit, browser, visit  # noqa: F401
+
+HTML = "<b>bold</b> <div>block</div> <img src=x onerror=document.title='hacked'> <think>hm</think>"
+CODE = "```html\n<b>code</b> <!-- and a comment -->\n```"
+PARTS = ["```", "~~~", "````", "   ", " ", "- ", "1. ", "> ", "$$", "\\[", "\\]", "\n", "\n\n"]
+PARTS += ["<b>x</b>", "<b>x</b>", "<b>", "x", "`", "\t", "| a |", "# "]
+
+
+def test_html_is_text_and_code_is_code(serve: Serve, visit: Visit) -> None:
+    tab = visit(serve(ScriptedEngine(lambda prompt: f"{HTML} and 1 < 2\n\n{CODE}\n\n{HTML}")))
+    tab.ask(HTML)
+    for message in (tab.messages, tab.replies):
+        assert HTML in message.text_content().replace("\u2060", "")
+        assert message.locator("b, div.block, img, think").count() == 0
+    assert "1 < 2" in tab.replies.text_content()
+    code = tab.replies.locator("pre code")
+    expect(code).to_contain_text("<b>code</b> <!-- and a comment -->")
+    expect(code.locator(".token.tag").first).to_have_text("<b>")
+    assert tab.page.title() == "Fourbit Chat"
+
+
+def test_the_model_reads_what_was_written_and_so_does_who_copies_it(
+    serve: Serve,
+    visit: Visit,
+) -> None:
+    engine = ScriptedEngine(lambda prompt: HTML)
+    tab = visit(serve(engine))
+    tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tab.ask(HTML)
+    tab.ask("more")
+    tab.edit(0, HTML)
+    tab.settled("Finished:")
+    tab.button("Retry").click()
+    tab.settled("Finished:")
+    assert engine.prompts[1].count(HTML) == 2
+    assert not any("\u2060" in prompt for prompt in engine.prompts)
+    tab.page.get_by_role("button", name=re.compile("^Copy")).last.click()
+    read = "() => navigator.clipboard.readText()"
+    tab.page.wait_for_function(
+        f"{read}().then((text) => text.includes('bold'))".replace(read, f"({read})")
+    )
+    assert tab.page.evaluate(read) == HTML
+    tab.replies.click(click_count=3)
+    tab.page.keyboard.press("Control+C")
+    assert "<b>bold</b>" in tab.page.evaluate(read)
+
+
+def test_no_mixture_of_fences_lists_and_formulas_makes_a_tag_of_text(visit: Visit) -> None:
+    draw = random.Random(4)
+    texts = ["".join(draw.choices(PARTS, k=draw.randint(3, 16))) for _ in range(250)]
+    texts = [text for text in texts if "<b>" in text]
+    built = page.build(chat_with(ScriptedEngine()), Settings())
+    talk = [
+        entry(role, text) for text in texts for role, text in (("user", "?"), ("assistant", text))
+    ]
+    built.chatbot.value = built.chatbot.postprocess(talk).model_dump()
+    try:
+        tab = visit(serve.launch(built, Settings(), block=False))
+        expect(tab.replies).to_have_count(len(texts), timeout=60_000)
+        assert tab.replies.locator("b").count() == 0
+        for text, shown in zip(texts, tab.replies.all_text_contents(), strict=True):
+            # What stands behind the marks of a fence is the name of a language, and not shown.
+            named = sum(
+                line.count("<b>") for line in text.split("\n") if "```" in line or "~~~" in line
+            )
+            assert shown.replace("\u2060", "").count("<b>") >= text.count("<b>") - named
+    finally:
+        built.close()
+
+
+def test_formulas_are_set_and_prices_are_not(serve: Serve, visit: Visit) -> None:
+    says = r"\(a^2\), \[b<c\] and $$\sum_i i$$ cost $5 or $6."
+    tab = visit(serve(ScriptedEngine(lambda prompt: says)))
+    tab.ask("Formulas")
+    expect(tab.replies.locator(".katex")).to_have_count(3)
+    expect(tab.replies).to_contain_text("cost $5 or $6.")
+    assert tab.elsewhere == []
+
+
+def test_each_paragraph_runs_as_its_script_does(serve: Serve, visit: Visit) -> None:
+    tab = visit(
+        serve(
+            ScriptedEngine(
+                lambda prompt: "Hello, and a line that is longer\n\nمرحبا بالعالم\n\n你好，世界"
+            )
+        )
+    )
+    tab.ask("مرحبا")
+    sides = """(paragraphs) => paragraphs.map((one) => {
+        const words = document.createRange();
+        words.selectNodeContents(one);
+        const [text, box] = [words.getBoundingClientRect(), one.getBoundingClientRect()];
+        return box.right - text.right < text.left - box.left ? "right" : "left";
+    })"""
+    assert tab.replies.locator("p").evaluate_all(sides) == ["left", "right", "left"]
+    tab.box.fill("مرحبا")
+    assert tab.box.evaluate("(box) => getComputedStyle(box).unicodeBidi") == "plaintext"
