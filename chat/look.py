@@ -17,7 +17,9 @@ CSS = """
 #status p { opacity: 0.75; font-size: var(--text-sm); margin: 0 4px; }
 #state { flex-wrap: nowrap; align-items: center; }
 #state > button { flex: none; }
-.examples.examples.examples { grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); }
+.examples.examples.examples {
+    grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr));
+}
 .message-content { contain: paint; }
 /* Each paragraph runs as its own script does: right to left for Arabic, in the box too. */
 .message :is(p, li, h1, h2, h3, h4, h5, h6, td, th), textarea {
