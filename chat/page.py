@@ -19,6 +19,8 @@ from chat.settings import Settings
 from prompts import texts
 
 HIDDEN = gr.Button(visible=False)
+#: In words, since Gradio's pictures have none for who cannot see them.
+BUTTONS = {"submit_btn": "Send", "stop_btn": "Stop"}
 
 
 def build(chat: Chat, settings: Settings) -> Served:
@@ -64,8 +66,7 @@ class Page(Served, gr.ChatInterface):
                 label="Message",
                 elem_id="message",
                 max_lines=12,
-                submit_btn=True,
-                stop_btn=True,
+                **BUTTONS,
                 autofocus=True,
                 scale=7,
             ),
@@ -186,7 +187,7 @@ class Page(Served, gr.ChatInterface):
         self, message: str, before: History, original: History, begun: str = ""
     ) -> tuple[Any, ...]:
         """Show the message at once, and Stop in place of the send button."""
-        textbox = gr.Textbox("", interactive=False, submit_btn=False, stop_btn=True)
+        textbox = gr.Textbox("", interactive=False, submit_btn=False, stop_btn=BUTTONS["stop_btn"])
         message = clean(message)
         if not message.strip():
             return original, original, "", "", original, textbox, gr.skip(), HIDDEN
@@ -236,7 +237,7 @@ class Page(Served, gr.ChatInterface):
         self, history: History, last: str, message: str | None, original: History
     ) -> tuple[Any, ...]:
         """Unlock the text box; without any answer, all is as before and the message in the box."""
-        textbox: dict[str, Any] = {"interactive": True, "submit_btn": True, "stop_btn": False}
+        textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
         if message is None:  # cleared meanwhile
             return [], "", gr.Textbox(**textbox), HIDDEN
         last = status.stopped(last or "")

@@ -25,15 +25,6 @@ def test_html_from_the_model_is_never_executed(serve: Serve, visit: Visit) -> No
         expect(tab.replies.locator(danger)).to_have_count(0)
 
 
-def test_html_from_the_model_stays_in_its_bubble(serve: Serve, visit: Visit) -> None:
-    cover = "<div style='position: fixed; inset: 0; z-index: 9999; background: red'>Mine!</div>"
-    tab = visit(serve(ScriptedEngine(lambda _: cover)))
-    tab.ask("Cover the page")
-    expect(tab.replies).to_contain_text("Mine!")
-    tab.page.get_by_role("heading", name="Fourbit Chat").click()  # it is in reach
-    tab.messages.click()
-
-
 def test_code_keeps_its_indentation(serve: Serve, visit: Visit) -> None:
     code = "def f(x):\n    if x:\n        return x\n"
     engine = ScriptedEngine(lambda _: f"Here:\n\n```python\n{code}```")

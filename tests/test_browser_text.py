@@ -10,7 +10,7 @@ from chat.chatbot import entry
 from chat.settings import Settings
 from tests.conftest import Serve
 from tests.fakes import ScriptedEngine, chat_with
-from tests.tab import Visit, browser, visit  # noqa: F401
+from tests.tab import TALK, Visit, browser, visit  # noqa: F401
 
 HTML = "<b>bold</b> <div>block</div> <img src=x onerror=document.title='hacked'> <think>hm</think>"
 CODE = "```html\n<b>code</b> <!-- and a comment -->\n```"
@@ -31,6 +31,15 @@ def test_html_is_text_and_code_is_code(serve: Serve, visit: Visit) -> None:
     assert tab.page.title() == "Fourbit Chat"
 
 
+def test_html_is_text_while_it_is_written_too(serve: Serve, visit: Visit) -> None:
+    tab = visit(serve(ScriptedEngine(lambda prompt: f"{HTML} {TALK}", pace=0.01)))
+    tab.send("Hi")
+    expect(tab.replies).to_contain_text("word3")
+    assert tab.replies.locator("b").count() == 0
+    tab.stop_button.click()
+    tab.settled("Stopped:")
+
+
 def test_the_model_reads_what_was_written_and_so_does_who_copies_it(
     serve: Serve,
     visit: Visit,
@@ -40,8 +49,10 @@ def test_the_model_reads_what_was_written_and_so_does_who_copies_it(
     tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     tab.ask(HTML)
     tab.ask("more")
-    tab.edit(0, HTML)
+    tab.button("Edit").first.click()
+    tab.button("Submit").click()
     tab.settled("Finished:")
+    assert len(engine.prompts) == 3
     tab.button("Retry").click()
     tab.settled("Finished:")
     assert engine.prompts[1].count(HTML) == 2
@@ -59,7 +70,7 @@ def test_the_model_reads_what_was_written_and_so_does_who_copies_it(
 
 def test_no_mixture_of_fences_lists_and_formulas_makes_a_tag_of_text(visit: Visit) -> None:
     draw = random.Random(4)
-    texts = ["".join(draw.choices(PARTS, k=draw.randint(3, 16))) for _ in range(250)]
+    texts = ["".join(draw.choices(PARTS, k=draw.randint(3, 16))) for _ in range(120)]
     texts = [text for text in texts if "<b>" in text]
     built = page.build(chat_with(ScriptedEngine()), Settings())
     talk = [
@@ -68,7 +79,7 @@ def test_no_mixture_of_fences_lists_and_formulas_makes_a_tag_of_text(visit: Visi
     built.chatbot.value = built.chatbot.postprocess(talk).model_dump()
     try:
         tab = visit(serve.launch(built, Settings(), block=False))
-        expect(tab.replies).to_have_count(len(texts), timeout=60_000)
+        expect(tab.replies).to_have_count(len(texts), timeout=120_000)
         assert tab.replies.locator("b").count() == 0
         for text, shown in zip(texts, tab.replies.all_text_contents(), strict=True):
             # What stands behind the marks of a fence is the name of a language, and not shown.
