@@ -25,8 +25,10 @@ CSS = """
     outline: 2px solid var(--color-accent) !important;
     outline-offset: 1px;
 }
+.min_value, .max_value, input.subdued { color: var(--block-info-text-color) !important; }
 pre .token { filter: brightness(0.65); }
-.dark pre .token { filter: brightness(1.6); }
+.dark .min_value, .max_value, input.subdued { color: var(--block-info-text-color) !important; }
+pre .token { filter: brightness(1.6); }
 /* Each paragraph runs as its own script does: right to left for Arabic, in the box too. */
 .message :is(p, li, h1, h2, h3, h4, h5, h6, td, th), textarea {
     unicode-bidi: plaintext;

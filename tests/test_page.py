@@ -47,7 +47,7 @@ def ask(url: str, message: str, **settings: Any) -> tuple[str, str]:
     return connect(url).predict(message, **{**SETTINGS, **settings}, api_name="/chat")
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
