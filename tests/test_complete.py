@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
 from chat import __main__ as door
 from chat import complete as module
@@ -194,34 +192,15 @@ def test_help_shows_both_doors_and_every_setting(run: Run) -> None:
         assert f"--{name.replace('_', '-')}" in out
 
 
-def gpt2(vocabulary: int) -> PreTrainedModel:
-    config = GPT2Config(
-        vocab_size=vocabulary,
-        n_embd=32,
-        n_layer=2,
-        n_head=2,
-        n_positions=512,
-        initializer_range=0.3,
-        bos_token_id=None,
-        eos_token_id=None,
-    )
-    torch.manual_seed(0)
-    return GPT2LMHeadModel(config).eval()
-
-
-def llama(vocabulary: int) -> PreTrainedModel:
-    return tiny_models.llama(vocab_size=vocabulary)
-
-
-@pytest.mark.parametrize("make", [gpt2, llama])
+@pytest.mark.parametrize("make", [tiny_models.gpt2, tiny_models.llama])
 def test_the_loop_and_generate_give_the_same_text(
-    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make: Callable[[int], Any]
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make: Callable[..., Any]
 ) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").touch()
     tokenizer = chatml_tokenizer()
     # In float32, where two tokens are never equally likely.
-    monkeypatch.setattr(quantize, "load", lambda *_: (tokenizer, make(len(tokenizer))))
+    monkeypatch.setattr(quantize, "load", lambda *_: (tokenizer, make(vocab_size=len(tokenizer))))
     arguments = ["complete", STORY, "--model", str(tmp_path), "--max-new-tokens", "20"]
     greedy = ["--temperature", "0", "--repetition-penalty", "1", "--engine", "transformers"]
     code, text, _ = run(*arguments, *greedy)

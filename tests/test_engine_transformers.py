@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers import GenerationConfig, PreTrainedModel
 
 from chat.callback import Chat
 from chat.engines import transformers
@@ -17,34 +17,20 @@ from chat.engines.transformers import TransformersEngine
 from chat.errors import EngineError, OutOfMemory
 from chat.gate import Gate
 from chat.sampling import Sampling
+from tests import tiny_models
 from tests.fakes import CharTokens, LineFormat
 
 PROMPT = [5, 6, 7, 8]
 NEVER = 127  # as the only stop id: an untrained model hardly ever picks it greedily
 
 
-def tiny_llama() -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=128,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=256,
-        eos_token_id=None,
-        bos_token_id=None,
-    )
-    return LlamaForCausalLM(config).eval()
+@pytest.fixture
+def model() -> PreTrainedModel:
+    return tiny_models.llama()
 
 
 @pytest.fixture
-def model() -> LlamaForCausalLM:
-    return tiny_llama()
-
-
-@pytest.fixture
-def engine(model: LlamaForCausalLM) -> Iterator[TransformersEngine]:
+def engine(model: PreTrainedModel) -> Iterator[TransformersEngine]:
     engine = TransformersEngine(model, {NEVER}, window=4096)
     yield engine
     engine.close()
@@ -60,7 +46,7 @@ async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
 
 def reference(prompt: list[int], tokens: int) -> list[int]:
     config = GenerationConfig(max_new_tokens=tokens, do_sample=False, pad_token_id=0)
-    ids = tiny_llama().generate(torch.tensor([prompt]), generation_config=config)
+    ids = tiny_models.llama().generate(torch.tensor([prompt]), generation_config=config)
     return ids[0, len(prompt) :].tolist()
 
 
@@ -102,7 +88,7 @@ async def test_gives_what_generate_gives_without_the_prompt(engine: Transformers
     assert await collect(engine.generate(PROMPT, greedy(20))) == reference(PROMPT, 20)
 
 
-async def test_ends_with_the_stop_id(model: LlamaForCausalLM) -> None:
+async def test_ends_with_the_stop_id(model: PreTrainedModel) -> None:
     expected = reference(PROMPT, 20)
     stop = next(id for id in expected if id != expected[0])
     engine = TransformersEngine(model, {stop}, window=4096)
@@ -111,14 +97,14 @@ async def test_ends_with_the_stop_id(model: LlamaForCausalLM) -> None:
     assert ids == expected[: expected.index(stop) + 1]
 
 
-def test_the_models_own_end_ids_stop_it_too(model: LlamaForCausalLM) -> None:
+def test_the_models_own_end_ids_stop_it_too(model: PreTrainedModel) -> None:
     model.generation_config = GenerationConfig(eos_token_id=[3, 4])
     engine = TransformersEngine(model, {NEVER}, window=4096)
     engine.close()
     assert engine.stop_ids == {3, 4, NEVER}
 
 
-async def test_defaults_that_a_checkpoint_ships_do_not_mix_in(model: LlamaForCausalLM) -> None:
+async def test_defaults_that_a_checkpoint_ships_do_not_mix_in(model: PreTrainedModel) -> None:
     model.generation_config = GenerationConfig(
         no_repeat_ngram_size=1, do_sample=True, temperature=1.9, max_length=7
     )
@@ -150,7 +136,7 @@ async def test_a_repetition_penalty_is_obeyed(engine: TransformersEngine) -> Non
 
 @pytest.mark.parametrize("temperature", [0, 1])
 async def test_a_reply_does_not_end_before_its_shortest_length(
-    model: LlamaForCausalLM, temperature: float
+    model: PreTrainedModel, temperature: float
 ) -> None:
     engine = TransformersEngine(model, {*reference(PROMPT, 3)}, window=4096)
     sampling = Sampling(temperature=temperature, max_new_tokens=20, top_k=1 if temperature else 50)
@@ -163,15 +149,15 @@ async def test_a_reply_does_not_end_before_its_shortest_length(
     assert not engine.stop_ids & {*long[:8]}
 
 
-def test_the_window_is_at_most_what_the_model_was_trained_for(model: LlamaForCausalLM) -> None:
+def test_the_window_is_at_most_what_the_model_was_trained_for(model: PreTrainedModel) -> None:
     engines = [TransformersEngine(model, {NEVER}, window=window) for window in (100, 4096)]
     for engine in engines:
         engine.close()
-    assert [engine.window for engine in engines] == [100, 256]
+    assert [engine.window for engine in engines] == [100, 512]
 
 
 async def test_each_of_many_at_once_gets_its_own(engine: TransformersEngine) -> None:
-    prompts = [[first, 9, 10] for first in range(20, 28)]
+    prompts = [[first, 9, 10] for first in range(30, 38)]
     replies = await asyncio.gather(
         *(collect(engine.generate(prompt, greedy(12))) for prompt in prompts)
     )
@@ -179,7 +165,7 @@ async def test_each_of_many_at_once_gets_its_own(engine: TransformersEngine) -> 
 
 
 async def test_ids_come_one_by_one_and_not_at_the_end(
-    model: LlamaForCausalLM, engine: TransformersEngine
+    model: PreTrainedModel, engine: TransformersEngine
 ) -> None:
     brake = Brake(model)
     async with aclosing(engine.generate(PROMPT, greedy(50))) as batches:
@@ -197,7 +183,7 @@ async def _first(batches: AsyncGenerator[list[int]], brake: Brake) -> list[int]:
 
 
 async def test_closing_stops_the_model_within_one_token(
-    model: LlamaForCausalLM, engine: TransformersEngine
+    model: PreTrainedModel, engine: TransformersEngine
 ) -> None:
     brake = Brake(model)
     async with aclosing(engine.generate(PROMPT, greedy(200))) as batches:
@@ -209,7 +195,7 @@ async def test_closing_stops_the_model_within_one_token(
 
 
 async def test_closing_stops_the_reading_of_a_long_prompt_between_two_layers(
-    model: LlamaForCausalLM, engine: TransformersEngine
+    model: PreTrainedModel, engine: TransformersEngine
 ) -> None:
     first_layer, second_layer = model.model.layers
     brake, later = Brake(first_layer), Brake(second_layer)
@@ -225,7 +211,7 @@ async def test_closing_stops_the_reading_of_a_long_prompt_between_two_layers(
 
 
 async def test_a_request_closed_while_it_queues_never_runs(
-    model: LlamaForCausalLM, engine: TransformersEngine
+    model: PreTrainedModel, engine: TransformersEngine
 ) -> None:
     brake = Brake(model)
     running = asyncio.ensure_future(collect(engine.generate(PROMPT, greedy(3))))
@@ -250,7 +236,7 @@ async def test_a_request_closed_while_it_queues_never_runs(
     ],
 )
 async def test_an_error_in_the_worker_reaches_the_caller_and_the_next_request_works(
-    model: LlamaForCausalLM,
+    model: PreTrainedModel,
     engine: TransformersEngine,
     error: Exception,
     expected: type[EngineError],
@@ -269,7 +255,7 @@ async def test_an_error_in_the_worker_reaches_the_caller_and_the_next_request_wo
 
 
 def test_a_model_on_a_cpu_is_made_quick_once_it_has_packed_its_weights(
-    model: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     brake, passes = Brake(model), []
     brake.off()
@@ -279,7 +265,7 @@ def test_a_model_on_a_cpu_is_made_quick_once_it_has_packed_its_weights(
     assert passes == [2]
 
 
-def test_close_gives_the_thread_back(model: LlamaForCausalLM) -> None:
+def test_close_gives_the_thread_back(model: PreTrainedModel) -> None:
     before = threading.active_count()
     engine = TransformersEngine(model, {NEVER}, window=64)
     assert threading.active_count() == before + 1
@@ -332,7 +318,7 @@ async def test_100_aborts_at_every_stage_leave_nothing_behind(engine: Transforme
 
 
 async def test_a_negative_prompt_steers_as_guidance_in_transformers_does(
-    model: LlamaForCausalLM, engine: TransformersEngine
+    model: PreTrainedModel, engine: TransformersEngine
 ) -> None:
     negative = [9, 10, 11]
     sampling = greedy(15).model_copy(update={"negative_prompt": "x", "guidance_scale": 3.0})
@@ -354,7 +340,7 @@ async def test_a_negative_prompt_steers_as_guidance_in_transformers_does(
 class Counted:
     """Notes with how many threads each forward pass ran: (tokens read, threads)."""
 
-    def __init__(self, model: LlamaForCausalLM) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         self.passes: list[tuple[int, int]] = []
         model.register_forward_pre_hook(self._note, with_kwargs=True)
 
@@ -371,7 +357,7 @@ def three_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("three_threads")
-def test_decoding_is_tried_with_all_threads_and_with_one(model: LlamaForCausalLM) -> None:
+def test_decoding_is_tried_with_all_threads_and_with_one(model: PreTrainedModel) -> None:
     counted = Counted(model)
     TransformersEngine(model, {NEVER}, window=256).close()
     assert {threads for tokens, threads in counted.passes if tokens == 1} == {1, 3}
@@ -381,7 +367,7 @@ def test_decoding_is_tried_with_all_threads_and_with_one(model: LlamaForCausalLM
 @pytest.mark.usefixtures("three_threads")
 @pytest.mark.parametrize("few", [1, 3])
 async def test_all_threads_read_a_prompt_and_those_that_are_worth_it_decode(
-    model: LlamaForCausalLM, few: int, monkeypatch: pytest.MonkeyPatch
+    model: PreTrainedModel, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def chosen(every: int, decode: Any) -> int:
         return few

@@ -30,10 +30,10 @@ def llama(**changes: object) -> PreTrainedModel:
     return LlamaForCausalLM(LlamaConfig(**{**SHAPE, **changes})).eval()
 
 
-def gpt2() -> PreTrainedModel:
+def gpt2(vocab_size: int = 128) -> PreTrainedModel:
     torch.manual_seed(0)
     config = GPT2Config(
-        vocab_size=128,
+        vocab_size=vocab_size,
         n_embd=32,
         n_layer=2,
         n_head=2,
