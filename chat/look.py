@@ -20,15 +20,15 @@ CSS = """
 .examples.examples.examples {
     grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr));
 }
-/* Who comes by keyboard sees where they are, and code has the contrast of WCAG's AA. */
-:is(button, input, textarea, summary, a, [tabindex]):focus-visible {
+/* Who comes by keyboard sees where they are, and all text has the contrast of WCAG's AA. */
+*:focus-visible, #message:focus-within {
     outline: 2px solid var(--color-accent) !important;
-    outline-offset: 1px;
+    outline-offset: -2px;  /* inside, since boxes cut off what stands out */
 }
+#message textarea { outline: none !important; }
 .min_value, .max_value, input.subdued { color: var(--block-info-text-color) !important; }
 pre .token { filter: brightness(0.65); }
-.dark .min_value, .max_value, input.subdued { color: var(--block-info-text-color) !important; }
-pre .token { filter: brightness(1.6); }
+.dark pre .token { filter: brightness(1.6); }
 /* Each paragraph runs as its own script does: right to left for Arabic, in the box too. */
 .message :is(p, li, h1, h2, h3, h4, h5, h6, td, th), textarea {
     unicode-bidi: plaintext;

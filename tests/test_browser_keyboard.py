@@ -49,7 +49,11 @@ def test_tab_goes_through_the_page_in_its_order_and_can_be_seen(serve: Serve, vi
     tab = visit(serve(ScriptedEngine(echo)))
     tab.ask("Hi")
     tab.box.focus()
-    outline = "() => getComputedStyle(document.activeElement).outline"
+    # Around the whole of the text box, in which the button is.
+    outline = """() => {
+        const focused = document.activeElement;
+        return getComputedStyle(focused.closest("#message") || focused).outline;
+    }"""
     order = []
     for _ in range(4):
         order.append(focused(tab))

@@ -1,0 +1,158 @@
+"""Takes the pictures in the README, and of every state of the page.
+
+    python docs/screenshots.py            docs/*.png, with the embedded model
+    python docs/screenshots.py FOLDER     every state, with scripted replies, into FOLDER
+
+Needs requirements-dev.txt and Chromium. The states are there to be looked at after a
+change of the page: light on a desk and dark on a phone.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from chat import page, serve
+from chat.errors import FAILED, EngineError
+from chat.load import load
+from chat.settings import Settings
+from tests.conftest import serving
+from tests.fakes import ScriptedEngine, last_message
+from tests.tab import AGES, CHROMIUM, FLAGS
+
+DOCS = Path(__file__).parent
+SCREENS: dict[str, dict[str, Any]] = {
+    "desk": {"viewport": {"width": 1100, "height": 820}, "color_scheme": "light"},
+    "phone": {"viewport": {"width": 390, "height": 780}, "color_scheme": "dark"},
+}
+REPLY = """Of course. This is **how**:
+
+```python
+def greet(name: str) -> str:
+    return f"Hello, {name}!"  # as it is
+```
+
+1. It takes a name, <b>any</b> name.
+2. It gives back a greeting; \\(a^2 + b^2 = c^2\\) has nothing to do with it."""
+
+
+def script(prompt: str) -> str:
+    """Return the reply to a prompt of the scripted model, or fail if it is asked to."""
+    if last_message(prompt) == "Fail":
+        raise EngineError(FAILED)
+    return REPLY
+
+
+class Person:
+    """Somebody at the page."""
+
+    def __init__(self, tab: Page, url: str) -> None:
+        tab.goto(url)
+        self.tab = tab
+        self.box = tab.get_by_placeholder("Type a message")
+        expect(self.box).to_be_editable(timeout=60_000)
+
+    def send(self, text: str, until: str) -> None:
+        """Send a message, and wait until the status line says something."""
+        self.box.fill(text)
+        self.box.press("Enter")
+        self.sees(until)
+
+    def sees(self, status: str) -> None:
+        """Wait for the status line."""
+        line = self.tab.locator("#status")
+        expect(line).to_contain_text(re.compile(status), timeout=120_000)
+        self.tab.wait_for_timeout(600)  # what slides or fades is still then
+
+    def click(self, button: str) -> None:
+        """Click the first button of a name."""
+        self.tab.get_by_role("button", name=button).first.click()
+
+    def picture(self, file: Path) -> None:
+        """Take a picture of what is in the window."""
+        self.tab.screenshot(path=file)
+        print(file.name)
+
+
+def take_states(browser: Browser, folder: Path) -> None:
+    """Take a picture of every state of the page, on each screen."""
+    for screen, options in SCREENS.items():
+
+        @contextmanager
+        def at(engine: ScriptedEngine, **settings: Any) -> Iterator[Person]:
+            context = browser.new_context(**options)  # noqa: B023
+            with serving() as start:
+                yield Person(context.new_page(), start(engine, **settings))
+            context.close()
+
+        def name(state: str) -> Path:
+            return folder / f"{screen}-{state}.png"  # noqa: B023
+
+        with at(ScriptedEngine(script)) as person:
+            person.picture(name("empty"))
+            person.send("How do I greet someone in Python?", "Finished")
+            person.picture(name("reply"))
+            person.click("Settings")
+            person.tab.get_by_label("Presets").scroll_into_view_if_needed()
+            person.tab.wait_for_timeout(600)
+            person.picture(name("settings"))
+        with at(ScriptedEngine(script, pace=0.02)) as person:
+            person.send("How do I greet someone in Python?", "Writing")
+            person.picture(name("writing"))
+            person.click("Stop")
+            person.sees("Stopped")
+            person.picture(name("stopped"))
+            person.send("Fail", "Failed")
+            person.picture(name("failed"))
+            person.send("x" * 20_000, "characters")
+            person.picture(name("too-long"))
+        with at(ScriptedEngine(script, reading=AGES), max_waiting=1) as person:
+            person.send("Hello", "Reading")
+            person.picture(name("reading"))
+            second, third = (Person(person.tab.context.new_page(), person.tab.url) for _ in "23")
+            second.send("And me?", "Waiting")
+            second.picture(name("waiting"))
+            third.send("And me?", "full")
+            third.picture(name("full"))
+        with at(ScriptedEngine(script), max_new_tokens=40) as person:
+            for number in range(9):
+                person.send(f"{number} " + "and so on " * 20, "Cut off")
+            person.picture(name("trimmed"))
+
+
+def take_pictures(browser: Browser) -> None:
+    """Take the pictures in the README."""
+    settings = Settings(model="embedded", temperature=0)
+    chat = load(settings)
+    built = page.build(chat, settings)
+    url = serve.launch(built, settings, block=False)
+    for screen, options in SCREENS.items():
+        person = Person(browser.new_context(**options, device_scale_factor=1.5).new_page(), url)
+        person.send("What is the capital of France?", "Finished")
+        person.send("Write a Python function that reverses a string.", "Finished")
+        person.picture(DOCS / f"{screen}.png")
+    built.close()
+    chat.engine.close()
+
+
+def main(arguments: list[str]) -> None:
+    """Take what was asked for."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        if arguments:
+            folder = Path(arguments[0])
+            folder.mkdir(parents=True, exist_ok=True)
+            take_states(browser, folder)
+        else:
+            take_pictures(browser)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
