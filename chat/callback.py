@@ -109,7 +109,9 @@ class Chat:
 
     def _check_supported(self, sampling: Sampling, begun: str) -> None:
         if begun and (sampling.pattern or sampling.schema_to_fit):
-            raise BadRequest("A reply that has to fit a pattern or a schema cannot be continued.")
+            raise BadRequest(
+                "A reply that has to fit a pattern or a schema cannot be continued.", "message"
+            )
         for name in sampling.needs():
             if name not in self.engine.supports:
                 title = Sampling.model_fields[name].title

@@ -18,9 +18,11 @@ from chat.sampling import Sampling
 from chat.settings import Settings
 from prompts import PromptFormat
 from prompts.plain import Plain
-from tests.fakes import END, ScriptedEngine, chat_with, echo
+from tests.fakes import END as END_ID
+from tests.fakes import ScriptedEngine, chat_with, echo
 
 HI = [{"role": "user", "content": "hi"}]
+END = chr(END_ID)
 
 
 class Programs:
@@ -142,7 +144,7 @@ async def prompted(programs: Programs, *messages: tuple[str, Any]) -> str:
     """Return the prompt that a conversation becomes."""
     sent = [{"role": role, "content": content} for role, content in messages]
     assert (await programs.chats(messages=sent)).status_code == 200
-    return programs.engine.prompts[-1].replace(chr(END), "|")
+    return programs.engine.prompts[-1].replace(END, "|")
 
 
 async def test_the_conversation_reaches_the_model() -> None:
@@ -187,6 +189,38 @@ async def test_what_is_asked_for_reaches_the_engine_and_the_rest_is_the_hosts(
     await programs.chats(**{field: value})
     sampling = Sampling(top_p=0.75, seed=5).model_copy(update={control: value})
     assert programs.engine.samplings == [sampling]
+
+
+@pytest.mark.parametrize(
+    ("begun", "rest", "new"),
+    [
+        ("one", ", two", ", two"),
+        ("one ", "two", "two"),
+        ("one\n", "\ntwo", "\ntwo"),
+        ("\n one", " two", " two"),
+        ("one", "", ""),
+    ],
+)
+async def test_a_reply_that_the_assistant_began_is_continued(
+    begun: str, rest: str, new: str
+) -> None:
+    programs = Programs(ScriptedEngine(lambda prompt: rest), system_prompt="")
+    messages = [*HI, {"role": "assistant", "content": begun}]
+    whole = (await programs.chats(messages=messages)).json()
+    assert programs.engine.prompts == [f"user: hi{END}assistant: {begun}"]
+    assert whole["choices"][0]["message"]["content"] == new
+    assert whole["usage"]["completion_tokens"] == len(rest)
+    *chunks, _ = events(await programs.chats(messages=messages, stream=True))
+    assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == new
+
+
+@pytest.mark.parametrize("format", [Plain(), Plain(echo=True)])
+async def test_a_base_models_reply_that_was_begun_is_continued(format: PromptFormat) -> None:
+    programs = Programs(ScriptedEngine(lambda prompt: " c"), format=format)
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": " b "}]
+    whole = (await programs.chats(messages=messages)).json()
+    assert programs.engine.prompts == ["a b "]
+    assert whole["choices"][0]["message"]["content"] == " c"
 
 
 async def test_null_is_as_good_as_nothing() -> None:
@@ -326,6 +360,16 @@ LATE = [*HI, {"role": "assistant", "content": "a"}, {"role": "system", "content"
             "messages[0].content must be text alone, and part 2 is of the type image_url.",
         ),
         (
+            {"messages": [{"role": "assistant", "content": "Once"}]},
+            "messages",
+            "Please write a message first.",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "\ud800"}]}]},
+            "messages[0].content",
+            "messages[0].content must be text alone, and part 1 is of the type \ufffd.",
+        ),
+        (
             {"messages": [{"role": "user"}]},
             "messages[0].content",
             "messages[0].content is missing.",
@@ -338,7 +382,7 @@ LATE = [*HI, {"role": "assistant", "content": "a"}, {"role": "system", "content"
         (
             {"messages": LATE},
             "messages[2].role",
-            "messages[2].role must be user or assistant after these.",
+            "messages[2].role must not be system, which comes first.",
         ),
     ],
 )

@@ -4,8 +4,8 @@
     POST /v1/chat/completions     the next message of a conversation
     POST /v1/completions          what follows a text, as a base model continues it
 
-`request` reads what is asked, `door` has `Chat.reply` answer it, `reply` and
-`errors` write what comes of it.
+`request` reads what is asked, in the `shapes` that there are; `door` has
+`Chat.reply` answer it; `reply`, `events` and `errors` write what comes of it.
 """
 
 import time
@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from chat.api.door import Door
 from chat.api.errors import json_bytes, refusal
 from chat.api.reply import ChatReply, TextReply
-from chat.api.request import ChatAsked, TextAsked
+from chat.api.shapes import ChatAsked, TextAsked
 from chat.callback import Chat
 from chat.settings import Settings
 

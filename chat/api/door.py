@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -10,22 +11,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from chat import status
-from chat.api.errors import json_bytes, refusal
+from chat.api.errors import json_bytes
+from chat.api.events import HEADERS, answered, events
 from chat.api.reply import TextReply
-from chat.api.request import Asked, read
+from chat.api.request import read
+from chat.api.shapes import Asked
 from chat.callback import Chat, Update
 from chat.errors import RequestError
 from chat.sampling import Sampling
 
 #: Seconds that a client may take to read what is sent to it, before it counts as gone.
 PATIENCE = 10.0
-
-STREAM = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",  # else nginx would show it once it has ended
-}
 
 
 class Door:
@@ -71,20 +67,22 @@ class Door:
         reply = self._reply(self._chat.name, with_usage=asked.with_usage)
         try:
             sampling = Sampling.checked(**{**self._sampling, **controls.values})
-            conversation = asked.conversation(self._system_prompt)
-            async with aclosing(self._chat.reply(**conversation, sampling=sampling)) as updates:
+            message, history, system_prompt, begun = asked.conversation(self._system_prompt)
+            said = self._chat.reply(message, history, system_prompt, sampling, begun)
+            async with aclosing(said) as updates:
+                new = _new(updates, begun, asked.repeated)
                 if asked.stream:
-                    events = _events(asked, reply, updates)
-                    begun = _begun(await anext(events), events)
-                    await StreamingResponse(begun, headers=STREAM).stream_response(send)
+                    stream = events(reply, new)
+                    content = answered(await anext(stream), stream)
+                    await StreamingResponse(content, headers=HEADERS).stream_response(send)
                     return
-                async for update in updates:
+                async for update in new:
                     last = update
         except RequestError as error:
-            names = {"message": asked.written_in, "system_prompt": asked.written_in}
-            error.field = (names | controls.names).get(error.field, error.field)
+            names = {"message": asked.written_in, **controls.names}
+            error.field = names.get(error.field, error.field)
             raise
-        whole = json_bytes(reply.whole(asked.shown(last.text), last))
+        whole = json_bytes(reply.whole(last))
         await Response(whole, media_type="application/json")(scope, receive, send)
 
 
@@ -106,38 +104,16 @@ async def _while_connected(receive: Receive, work: Coroutine[Any, Any, None]) ->
         working.result()
 
 
-async def _events(
-    asked: Asked, reply: TextReply, updates: AsyncGenerator[Update]
-) -> AsyncGenerator[bytes]:
-    """Yield the events of a stream; what refuses a request is raised before the first."""
-    sent = ""
-    begun = False
+async def _new(
+    updates: AsyncGenerator[Update], begun: str, repeated: str
+) -> AsyncGenerator[Update]:
+    """Yield the updates without what the reply began with, and after what is to be repeated."""
+    there: str | None = None
+    space = begun[len(begun.rstrip()) :]
     async for update in updates:
-        if not begun:
-            yield _event(reply.chunk(reply.first))
-            begun = True
-        text = asked.shown(update.text)
-        if len(text) > len(sent):
-            yield _event(reply.chunk(reply.more(text[len(sent) :])))
-            sent = text
-        else:  # a comment, so that no proxy takes the connection for dead
-            yield f": {status.line(update)}\n\n".encode()
-    yield _event(reply.end(update))
-    if asked.with_usage:
-        yield _event(reply.usage(update))
-    yield b"data: [DONE]\n\n"
-
-
-async def _begun(first: bytes, events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """Yield the events of a stream whose status is sent, so that an error is an event too."""
-    yield first
-    try:
-        async for event in events:
-            yield event
-    except Exception as error:
-        yield b"data: " + bytes(refusal(error).body) + b"\n\n"
-
-
-def _event(value: dict[str, Any]) -> bytes:
-    """Return a server-sent event (HTML Living Standard, 9.2)."""
-    return b"data: " + json_bytes(value) + b"\n\n"
+        if there is None and update.state != "waiting":
+            there = update.text
+            # White space at an end is not shown, and comes with the next word.
+            space = "" if there.endswith(space) else space
+        new = update.text[len(there or "") :].removeprefix(space)
+        yield replace(update, text=repeated + new)

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 
 def json_bytes(value: Any) -> bytes:
-    """Write JSON in UTF-8, on one line, whatever a name in it was made of."""
-    return json.dumps(value, ensure_ascii=False).encode(errors="replace")
+    """Write JSON in UTF-8, on one line."""
+    return json.dumps(value, ensure_ascii=False).encode()
 
 
 def refusal(error: Exception) -> Response:

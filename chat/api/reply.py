@@ -23,18 +23,18 @@ class TextReply:
             "created": int(time.time()),
             "model": model,
         }
-        # Then the chunks before the one that has it say that they have none.
-        self._no_usage = {"usage": None} if with_usage else {}
+        self.with_usage = with_usage
 
-    def whole(self, text: str, update: Update) -> dict[str, Any]:
+    def whole(self, update: Update) -> dict[str, Any]:
         """Return the reply, of which `update` was the last."""
-        choices = [_choice(self.said(text), FINISHED[update.state])]
+        choices = [_choice(self.said(update.text), FINISHED[update.state])]
         return {**self._head, "object": self.kind, "choices": choices, "usage": _usage(update)}
 
     def chunk(self, said: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         """Return a chunk: with `first`, then parts of the text, then `last`."""
-        choices = [_choice(said, finish_reason)]
-        return {**self._head, "object": self.chunk_kind, "choices": choices, **self._no_usage}
+        chunk = {**self._head, "object": self.chunk_kind, "choices": [_choice(said, finish_reason)]}
+        # The last of a stream has it, and the others then say that they do not.
+        return {**chunk, "usage": None} if self.with_usage else chunk
 
     def end(self, update: Update) -> dict[str, Any]:
         """Return the chunk that says why the reply ended."""
