@@ -29,6 +29,7 @@ from chat.sampling import Sampling
 from chat.stops import Stops
 from chat.tokens import Decoder, Tokens
 from prompts import Message, PromptFormat
+from prompts.plain import Plain
 
 #: Seconds between two updates of one reply. A browser shows no more, and each
 #: costs the server 1 to 2 ms; what is written meanwhile comes with the next.
@@ -60,11 +61,23 @@ class Update:
 class Chat:
     """A model ready to chat: engine, tokenizer, prompt format and the gate to them."""
 
-    def __init__(self, engine: Engine, tokens: Tokens, format: PromptFormat, gate: Gate) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        tokens: Tokens,
+        format: PromptFormat,
+        gate: Gate,
+        plain: PromptFormat | None = None,
+        name: str = "model",
+    ) -> None:
         self.engine = engine
         self.gate = gate
         self.tokens = tokens
         self.format = format
+        #: How this model continues a text, as base models do.
+        self.plain = plain or Plain()
+        #: What the model may be called in public.
+        self.name = name
         self._composing = asyncio.Semaphore(2)
 
     async def reply(
@@ -96,11 +109,13 @@ class Chat:
 
     def _check_supported(self, sampling: Sampling, begun: str) -> None:
         if begun and (sampling.pattern or sampling.schema_to_fit):
-            raise BadRequest("A reply that has to fit a pattern or a schema cannot be continued.")
+            raise BadRequest(
+                "A reply that has to fit a pattern or a schema cannot be continued.", "message"
+            )
         for name in sampling.needs():
             if name not in self.engine.supports:
                 title = Sampling.model_fields[name].title
-                raise BadRequest(f"{title} cannot be used with the engine that runs here.")
+                raise BadRequest(f"{title} cannot be used with the engine that runs here.", name)
 
     def _compose(
         self, message: Any, history: Any, system_prompt: Any, sampling: Sampling, begun: str

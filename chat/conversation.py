@@ -37,7 +37,7 @@ def rebuild(history: Any, message: Any, system_prompt: Any) -> list[Message]:
     """
     message = clean(text_of(message))
     if not message.strip():
-        raise BadRequest("Please write a message first.")
+        raise BadRequest("Please write a message first.", "message")
     dialogue: list[Message] = []
     for role, content in [*_entries(history), ("user", message)]:
         if not content.strip():
@@ -98,7 +98,9 @@ def fit(
     """
     room = window - max_new_tokens
     if room <= 0:
-        raise BadRequest(f"Max new tokens must be less than the model's window of {window:,}.")
+        raise BadRequest(
+            f"Max new tokens must be less than the model's window of {window:,}.", "max_new_tokens"
+        )
     system = [message for message in messages[:1] if message.role == "system"]
     dialogue = list(messages[len(system) :])
     budget = window * CHARACTERS_PER_TOKEN

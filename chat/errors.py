@@ -33,7 +33,14 @@ class ModelError(ChatError):
 
 
 class RequestError(ChatError):
-    """One request cannot be answered; nothing was generated for it."""
+    """One request cannot be answered; nothing was generated for it.
+
+    `field` is what of it is to blame, if one thing is: a field of `Sampling`, or the message.
+    """
+
+    def __init__(self, sentence: str, field: str = "") -> None:
+        super().__init__(sentence)
+        self.field = field
 
 
 class BadRequest(RequestError):
@@ -42,6 +49,9 @@ class BadRequest(RequestError):
 
 class TooLong(RequestError):
     """A message is larger than the model can read."""
+
+    def __init__(self, sentence: str, field: str = "message") -> None:
+        super().__init__(sentence, field)
 
 
 class QueueFull(RequestError):

@@ -5,8 +5,11 @@ to disk, recordings, editing of the app's code. And it reads a request of any
 size into memory.
 """
 
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chat.api.errors import refusal
 
 #: Bytes of one request. A long conversation that a browser sends has some 100,000.
 MAX_BODY = 1_000_000
@@ -34,7 +37,10 @@ class Guard:
             message = await receive()
             body += message.get("body", b"")
             if len(body) > MAX_BODY:
-                answer = PlainTextResponse(f"The limit is {MAX_BODY:,} bytes.", 413)
+                sentence = f"The limit is {MAX_BODY:,} bytes."
+                programs = scope["path"].startswith("/v1/")
+                refused = refusal(HTTPException(413, sentence))
+                answer = refused if programs else PlainTextResponse(sentence, 413)
                 await answer(scope, receive, send)
                 return
             if message["type"] == "http.disconnect" or not message.get("more_body"):

@@ -30,7 +30,9 @@ def load(settings: Settings) -> Chat:
     format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
     tokens = FastTokens(tokenizer)
     engine = start(tokens.stop_ids(format.stop))
-    return Chat(engine, tokens, format, Gate(engine.parallel, settings.max_waiting))
+    gate = Gate(engine.parallel, settings.max_waiting)
+    plain = prompts.choose(tokenizer, "plain")
+    return Chat(engine, tokens, format, gate, plain, models.title(settings.model, cuda=cuda))
 
 
 def has_cuda() -> bool:

@@ -38,8 +38,7 @@ def locate(name: str, cache: Path, *, cuda: bool) -> Path:
     Raises:
         ModelError: there is no such model, or it cannot be had; says what to do.
     """
-    if name == "auto":
-        name = CUDA_DEFAULT if cuda else "embedded"
+    name = _chosen(name, cuda=cuda)
     if name == "embedded":
         return embedded.fetch(cache)
     if not name.strip() or "\n" in name:
@@ -60,6 +59,20 @@ def locate(name: str, cache: Path, *, cuda: bool) -> Path:
     ):
         raise ModelError(f"There is no folder or .gguf file {name}.")
     return _download(name)
+
+
+def title(name: str, *, cuda: bool) -> str:
+    """Return what the model called `name` may be called in public: never a path."""
+    name = _chosen(name, cuda=cuda)
+    if name == "embedded":
+        return Path(embedded.MEMBER).stem
+    path = Path(os.path.abspath(os.path.expanduser(name)))
+    return path.name.removesuffix(".gguf") if path.exists() else name
+
+
+def _chosen(name: str, *, cuda: bool) -> str:
+    """Return the name of the model that `auto` is."""
+    return (CUDA_DEFAULT if cuda else "embedded") if name == "auto" else name
 
 
 def _with_weights(folder: Path, name: str) -> Path:

@@ -25,8 +25,11 @@ BUTTONS = {"submit_btn": "Send", "stop_btn": "Stop"}
 
 def build(chat: Chat, settings: Settings) -> Served:
     """Return the page, by the model's kind; `chat.serve` serves it."""
-    page = CompletionPage if chat.format.name == "plain" else Page
-    return page(responder(chat), controls(settings, chat.engine), texts.examples(chat.format.name))
+    kind = CompletionPage if chat.format.name == "plain" else Page
+    examples = texts.examples(chat.format.name)
+    page = kind(responder(chat), controls(settings, chat.engine), examples)
+    page.chat = chat
+    return page
 
 
 class Page(Served, gr.ChatInterface):

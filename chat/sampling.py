@@ -15,8 +15,11 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
 from chat.constraints import closed, one_of, plain
@@ -26,6 +29,8 @@ MAX_NEW_TOKENS = 4096
 MAX_LINES = 64
 #: The fields that not every engine can obey.
 OPTIONAL = ("choices", "regex", "json_schema", "negative_prompt")
+#: What reads the fields that tie a reply down, or says why it cannot.
+READ: dict[str, Callable[[Any], str]] = {"choices": one_of, "regex": plain, "json_schema": closed}
 
 
 def _whole(value: Any) -> Any:
@@ -174,13 +179,17 @@ class Sampling(BaseModel):
             raise ValueError("Min new tokens must be at most Max new tokens.")
         if sum(map(bool, (self.choices, self.regex, self.json_schema))) > 1:
             raise ValueError("Of Choices, Regular expression and JSON schema only one can be set.")
-        for name, check in (("regex", plain), ("json_schema", closed)):
-            if value := getattr(self, name):
-                try:
-                    check(value)
-                except ValueError as error:
-                    raise ValueError(f"{self._title(name)} {error}.") from None
         return self
+
+    @field_validator("choices", "regex", "json_schema")
+    @classmethod
+    def _readable(cls, value: Any, info: ValidationInfo) -> Any:
+        try:
+            if value:
+                READ[str(info.field_name)](value)
+        except ValueError as error:
+            raise PydanticCustomError("unfit", "{problem}", {"problem": str(error)}) from None
+        return value
 
     @property
     def greedy(self) -> bool:
@@ -214,7 +223,9 @@ class Sampling(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise BadRequest(explain(error, cls._title)) from None
+            where = error.errors(include_url=False, include_input=False)[0]["loc"]
+            field = str(where[0]) if where else ""
+            raise BadRequest(explain(error, cls._title), field) from None
 
     @classmethod
     def _title(cls, name: str) -> str:
@@ -250,6 +261,12 @@ def explain(error: ValidationError, title: Callable[[str], str]) -> str:
             problem = "is missing"
         case "extra_forbidden":
             problem = "is not known here"
+        case "bool_type":
+            problem = "must be true or false"
+        case "list_type":
+            problem = "must be a list"
+        case "unfit":
+            problem = fault["msg"]
         case _:
             problem = f"is not usable: {fault['msg'].removeprefix('Value error, ')}"
     return f"{title(str(fault['loc'][0]))} {problem}."

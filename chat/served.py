@@ -70,6 +70,7 @@ def seen_prompt(update: Update) -> gr.Textbox:
 class Served(gr.Blocks):
     """A page whose events are heard by someone."""
 
+    chat: Chat
     respond: Respond
 
     async def heard(

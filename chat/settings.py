@@ -97,6 +97,11 @@ class Settings(BaseSettings):
         description="ask for a login: user:password, more of them after commas; better set as "
         "CHAT_AUTH, since other users of the machine can read flags",
     )
+    api_key: SecretStr | None = Field(
+        None,
+        description="ask programs for this key (a bearer token); better set as CHAT_API_KEY. With "
+        "a login and without a key, programs get no answer at /v1",
+    )
     server_name: str | None = Field(
         None,
         description="the address to listen on, 0.0.0.0 for all; unless set, GRADIO_SERVER_NAME "
@@ -146,6 +151,13 @@ class Settings(BaseSettings):
         if not all(name and colon and word for name, colon, word in map(_login, logins)):
             raise ValueError("write user:password, and more of them after commas")
         return auth
+
+    @field_validator("api_key")
+    @classmethod
+    def _some_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not key.get_secret_value().strip():
+            raise ValueError("write at least one character")
+        return key
 
     def logins(self) -> list[tuple[str, str]] | None:
         """Return the logins as Gradio takes them, or None if everyone may come in."""

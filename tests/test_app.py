@@ -1,5 +1,6 @@
 """`python app.py` as a user starts it; the last tests with the real embedded model."""
 
+import asyncio
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from gradio_client import Client
 
 from chat.settings import Settings
 from tests.conftest import Serve
+from tests.crowd import crowd
 from tests.fakes import ScriptedEngine
 
 ROOT = Path(__file__).parent.parent
@@ -196,6 +198,18 @@ def test_another_page_loads_at_once_while_the_embedded_model_writes(app: str) ->
     assert httpx.get(app).elapsed.total_seconds() < 2
     assert not job.done()
     job.cancel()
+
+
+async def test_16_people_by_every_way_each_get_what_they_asked_the_embedded_model_for(
+    app: str,
+) -> None:
+    async with crowd(f"{app}/") as people:
+        asking = [
+            say("Say it.", regex=f"(person {number}, ){{6}}end", max_new_tokens=60)
+            for number, say in enumerate(people)
+        ]
+        replies = await asyncio.gather(*asking)
+    assert replies == [f"person {number}, " * 6 + "end" for number in range(len(people))]
 
 
 def test_the_second_start_downloads_and_converts_nothing(app: str) -> None:

@@ -46,6 +46,7 @@ async def test_without_a_gpu_openvino_answers_as_many_at_once_as_was_set(
         last = [update async for update in updates][-1]
     assert last.state in ("finished", "length")
     assert "<|im_start|>user\nhello<|im_end|>" in last.prompt, "ChatML, as its template says"
+    assert (chat.name, chat.plain.name) == ("tiny", "plain")
     chat.engine.close()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chat.errors import ModelError
-from chat.models import locate
+from chat.models import locate, title
 from tests.hub import hub
 
 
@@ -137,3 +137,20 @@ def test_a_hub_out_of_reach_is_explained(
 def test_on_cuda_the_default_is_llama_2(tmp_path: Path) -> None:
     said = locate_in_a_process("auto", tmp_path / "home", HF_HUB_OFFLINE="1", cuda="yes")
     assert "NousResearch/Llama-2-7b-chat-hf is not on this machine" in said
+
+
+def test_a_model_has_a_public_name_without_a_path(folder: Path) -> None:
+    file = folder / "tiny.Q4_0.gguf"
+    file.touch()
+    here = os.path.relpath(folder)
+    for name, public in [
+        (str(folder), "model"),
+        (f"{here}/", "model"),
+        (str(file), "tiny.Q4_0"),
+        ("owner/name", "owner/name"),
+        ("owner/name-GGUF:name.Q4_K_M.gguf", "owner/name-GGUF:name.Q4_K_M.gguf"),
+        ("embedded", "SmolLM2-135M-Instruct.Q4_1"),
+        ("auto", "SmolLM2-135M-Instruct.Q4_1"),
+    ]:
+        assert title(name, cuda=False) == public
+    assert title("auto", cuda=True) == "NousResearch/Llama-2-7b-chat-hf"

@@ -72,6 +72,15 @@ def test_a_whole_number_may_come_as_a_float_as_sliders_send_it(name: str) -> Non
     assert type(value) is int
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("seed", 2.5), ("stop", [1]), ("regex", "("), ("choices", ["\0"])]
+)
+def test_a_refusal_bears_the_name_of_the_field(name: str, value: Any) -> None:
+    with pytest.raises(BadRequest) as caught:
+        Sampling.checked(**{name: value})
+    assert caught.value.field == name
+
+
 def test_a_control_that_does_not_exist_is_refused() -> None:
     with pytest.raises(BadRequest, match="penalty_alpha is not known here"):
         Sampling.checked(penalty_alpha=0.6)

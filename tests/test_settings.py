@@ -145,8 +145,15 @@ def test_a_login_without_a_name_or_a_password_is_refused_and_not_repeated(auth: 
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_password_does_not_show_when_the_settings_are_printed() -> None:
-    settings = read(["--auth", "ann:hunter2"])
+@pytest.mark.parametrize("key", ["", " ", "\n"])
+def test_a_key_of_nothing_is_refused(key: str) -> None:
+    with pytest.raises(SettingsError, match=r"^--api-key \(or CHAT_API_KEY\) "):
+        read(["--api-key", key])
+
+
+@pytest.mark.parametrize("name", ["auth", "api-key"])
+def test_a_password_does_not_show_when_the_settings_are_printed(name: str) -> None:
+    settings = read([f"--{name}", "ann:hunter2"])
     assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()}"
 
 
