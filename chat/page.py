@@ -20,8 +20,10 @@ PLACEHOLDER = "**Say something.** Shift + Enter starts a new line."
 
 def build(chat: Chat, settings: Settings) -> Served:
     """Return the page, by the model's kind; `chat.serve` serves it."""
-    page = CompletionPage if chat.format.name == "plain" else Page
-    return page(responder(chat), controls(settings, chat.engine))
+    kind = CompletionPage if chat.format.name == "plain" else Page
+    page = kind(responder(chat), controls(settings, chat.engine))
+    page.chat = chat
+    return page
 
 
 class Page(Served, gr.ChatInterface):

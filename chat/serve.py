@@ -5,6 +5,7 @@ import os
 import gradio as gr
 from starlette.middleware import Middleware
 
+from chat import health
 from chat.guard import Guard
 from chat.look import CSS, FONTS, HEAD
 from chat.served import Served
@@ -26,7 +27,10 @@ def launch(page: Served, settings: Settings, *, block: bool = True) -> str:
         server_port=settings.server_port,
         max_threads=settings.max_waiting + SPARE,
         state_session_capacity=500,
-        app_kwargs={"middleware": [Middleware(Guard)]},
+        app_kwargs={
+            "middleware": [Middleware(Guard)],
+            "routes": [health.route(page.chat.engine)],
+        },
         run_history=False,
         enable_monitoring=False,
         footer_links=[],

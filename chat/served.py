@@ -69,6 +69,7 @@ def seen_prompt(update: Update) -> gr.Textbox:
 class Served(gr.Blocks):
     """A page whose events are heard by someone."""
 
+    chat: Chat
     respond: Respond
 
     async def heard(self, message: str, history: History, *values: Any) -> AsyncGenerator[Update]:

@@ -19,6 +19,7 @@ from transformers import (
 )
 from transformers.generation.streamers import BaseStreamer
 
+from chat.engines import State
 from chat.engines.attention import pack_groups
 from chat.engines.guide import Guide
 from chat.engines.kept import KeptCaches
@@ -57,6 +58,7 @@ class TransformersEngine:
     """
 
     parallel = 1
+    state: State = "ready"
 
     def __init__(
         self,
@@ -149,6 +151,8 @@ class TransformersEngine:
             error = None
         except Exception as caught:
             error = _readable(caught)
+            if _lost(self._model.device):
+                self.state = "failed"
         finally:
             if isinstance(error, OutOfMemory):
                 self._make_room()
@@ -252,6 +256,16 @@ def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return int(psutil.virtual_memory().available)
+
+
+def _lost(device: torch.device) -> bool:
+    """Whether a GPU is lost to this process: after some errors each call to it fails."""
+    if device.type == "cuda":
+        try:
+            torch.cuda.synchronize(device)
+        except RuntimeError:
+            return True
+    return False
 
 
 def _eos_ids(config: GenerationConfig | None) -> set[int]:
