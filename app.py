@@ -14,6 +14,7 @@ import sys
 from importlib import import_module
 from threading import Thread
 
+from chat import space
 from chat.errors import ChatError
 from chat.settings import Settings, read
 from prompts.base import PromptError
@@ -23,6 +24,7 @@ def main(arguments: list[str]) -> None:
     """Read the settings, load the model, serve the page."""
     # What stops a container sends this, and the first process there would ignore it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    space.keep()
     try:
         run(read(arguments))
     except (ChatError, PromptError) as error:
@@ -42,6 +44,8 @@ def run(settings: Settings) -> None:
     from chat.lobby import lobby
 
     with lobby(listening):
+        if space.zero_gpu():
+            import spaces  # noqa: F401  # which changes Gradio and torch, so it comes first
         # Gradio looks for it at each update, and nothing here draws.
         sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]
         # Gradio takes as long to import as a small model to load, so both go on at once.

@@ -77,16 +77,21 @@ class TransformersEngine:
         self._model = model
         # What a checkpoint ships as its defaults must not mix with the user's settings.
         model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+        self._prompt_lookup = prompt_lookup
+        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
+        self._current: TokenStream | None = None
+        self._start(kept_bytes)
+
+    def _start(self, kept_bytes: int | None = None) -> None:
+        """Make the model quick, warm it up, and start the worker."""
+        model = self._model
         if kept_bytes is None:
             kept_bytes = int(_free_bytes(model.device) * KEPT_SHARE)
-        self._prompt_lookup = prompt_lookup
-        if prompt_lookup:
+        if self._prompt_lookup:
             read_only_what_is_new(model)
         pack_groups(model)
         layers = growing_layers(model)
         self._kept = KeptCaches(layers, kept_bytes) if layers else None
-        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
-        self._current: TokenStream | None = None
         for module in model.modules():
             if isinstance(module, nn.ModuleList):
                 for layer in module:
@@ -100,7 +105,7 @@ class TransformersEngine:
                 call_at_once(model)
                 self._few_threads = worth(self._threads, self._warm_up)
         except Exception as caught:
-            raise _readable(caught) from None
+            raise readable(caught) from None
         finally:
             torch.set_num_threads(self._threads)
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
@@ -150,7 +155,7 @@ class TransformersEngine:
         except StreamClosed:
             error = None
         except Exception as caught:
-            error = _readable(caught)
+            error = readable(caught)
             if _lost(self._model.device):
                 self.state = "failed"
         finally:
@@ -274,7 +279,8 @@ def _eos_ids(config: GenerationConfig | None) -> set[int]:
     return {id for id in ids if id is not None}
 
 
-def _readable(caught: Exception) -> EngineError:
+def readable(caught: Exception) -> EngineError:
+    """Return the error that people see instead of `caught`, which goes to the log."""
     if out_of_memory(caught):
         return OutOfMemory(
             "The model ran out of memory. A shorter conversation or fewer new tokens may fit."
