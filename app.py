@@ -40,12 +40,12 @@ def run(settings: Settings) -> None:
     from chat import address
 
     listening, url = address.take(settings)
+    settings = settings.model_copy(update={"server_port": listening.getsockname()[1]})
     print(f"Fourbit Chat is starting at {url} ...", flush=True)
     from chat.lobby import lobby
 
     with lobby(listening):
-        if space.zero_gpu():
-            import spaces  # noqa: F401  # which changes Gradio and torch, so it comes first
+        space.play_gpu()
         # Gradio looks for it at each update, and nothing here draws.
         sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]
         # Gradio takes as long to import as a small model to load, so both go on at once.
@@ -56,7 +56,7 @@ def run(settings: Settings) -> None:
         from chat import page, serve
 
         built = page.build(chat, settings)
-    serve.launch(built, settings.model_copy(update={"server_port": int(url.rpartition(":")[2])}))
+    serve.launch(built, settings)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 #: Where a Space has storage that outlasts it, if it was given some.
@@ -16,6 +17,14 @@ def here() -> bool:
 def zero_gpu() -> bool:
     """Whether this is a Space on ZeroGPU, which has a GPU only in forked processes."""
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
+def play_gpu() -> None:
+    """On ZeroGPU, have `spaces` change Gradio and torch; to be called before they are imported."""
+    if zero_gpu():
+        # It plays a GPU on this thread alone, so here transformers has to load the model.
+        os.environ["HF_DEACTIVATE_ASYNC_LOAD"] = "1"
+        import_module("spaces")
 
 
 def keep() -> None:

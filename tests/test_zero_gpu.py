@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from importlib import import_module
 from multiprocessing import Value
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,7 +21,10 @@ from gradio_client.exceptions import AppError
 
 from chat.engines.transformers import TransformersEngine
 from chat.errors import EngineError, OutOfMemory
+from chat.load import load
 from chat.sampling import Sampling
+from chat.settings import Settings
+from tests import gguf_file
 from tests.conftest import Serve
 from tests.tiny_models import llama
 from tests.zero_gpu import Spaces
@@ -217,3 +221,13 @@ def test_what_zerogpu_says_of_a_quota_reaches_the_page(
     client = Client(serve(engine), verbose=False, analytics_enabled=False)
     with pytest.raises(AppError, match=r"You have exceeded your quota\."):
         client.predict("Hi", api_name="/chat")
+
+
+def test_a_zerogpu_space_loads_its_model_for_this_engine(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    file = gguf_file.write(tmp_path / "tiny.gguf")
+    engine = load(Settings(model=str(file), cache_dir=tmp_path, context_window=256)).engine
+    assert isinstance(engine, module.ZeroGPUEngine)
+    assert "regex" in engine.supports
