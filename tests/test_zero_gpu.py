@@ -56,30 +56,30 @@ def module(spaces: Spaces) -> ModuleType:
 
 
 @pytest.fixture
-def passes() -> Any:
-    """Counts the model's forward passes in forked processes."""
+def read() -> Any:
+    """Counts the tokens that the model reads in forked processes."""
     return Value("i", 0)
 
 
 @pytest.fixture
-def engine(module: ModuleType, passes: Any) -> Any:
+def engine(module: ModuleType, read: Any) -> Any:
     model = llama()
 
     this = os.getpid()
 
     def count(*_: Any) -> None:
         assert os.getpid() != this
-        passes.value += 1
+        read.value += 1
 
     model.lm_head.register_forward_pre_hook(count)
     return module.ZeroGPUEngine(model, {NEVER}, window=512)
 
 
 async def test_gives_what_transformers_gives_and_computes_in_the_forked_process_alone(
-    engine: Any, passes: Any, spaces: Spaces
+    engine: Any, read: Any, spaces: Spaces
 ) -> None:
     given = await collect(engine.generate(PROMPT, greedy(30)))
-    assert passes.value >= 30
+    assert read.value >= 30
     here = TransformersEngine(llama(), {NEVER}, window=512)
     assert given == await collect(here.generate(PROMPT, greedy(30)))
     here.close()
@@ -97,29 +97,30 @@ async def test_ids_come_while_the_reply_is_written(engine: Any) -> None:
 
 
 async def test_a_process_that_is_used_again_keeps_its_kv_caches(
-    engine: Any, spaces: Spaces
+    engine: Any, spaces: Spaces, read: Any
 ) -> None:
-    first = await collect(engine.generate(PROMPT, greedy(20)))
-    process = spaces.workers[0].process.pid
+    first = await collect(engine.generate(PROMPT, greedy(200)))
+    process, before = spaces.workers[0].process.pid, read.value
     again = await collect(engine.generate(PROMPT + first, greedy(5)))
     assert spaces.workers[0].process.pid == process
+    assert read.value - before < 10
     here = TransformersEngine(llama(), {NEVER}, window=512)
     assert again == await collect(here.generate(PROMPT + first, greedy(5)))
     here.close()
 
 
-async def test_stop_ends_the_work_in_the_forked_process(engine: Any, passes: Any) -> None:
+async def test_stop_ends_the_work_in_the_forked_process(engine: Any, read: Any) -> None:
     async with aclosing(engine.generate(PROMPT, greedy(400))) as batches:
         async for ids in batches:
             if ids:
                 break
-    stopped = await settled(passes)
+    stopped = await settled(read)
     assert stopped < 390
     assert len(await collect(engine.generate(PROMPT, greedy(5)))) == 5
 
 
 async def test_stop_while_it_reads_ends_the_work_too(
-    engine: Any, passes: Any, module: ModuleType
+    engine: Any, read: Any, module: ModuleType
 ) -> None:
     slow = Value("i", 1)
 
@@ -131,17 +132,17 @@ async def test_stop_while_it_reads_ends_the_work_too(
         layer.register_forward_pre_hook(brake)
     async with aclosing(engine.generate(PROMPT, greedy(400))) as batches:
         assert await anext(batches) == []
-    await settled(passes)
+    await settled(read)
     slow.value = 0
     assert len(await collect(engine.generate(PROMPT, greedy(5)))) == 5
 
 
-async def settled(passes: Any) -> int:
-    """Wait until no forward pass was made for a second, and return how many there were."""
+async def settled(read: Any) -> int:
+    """Wait until nothing was read for a second, and return how much there was."""
     seen = -1
     async with asyncio.timeout(20):
-        while seen != passes.value:
-            seen = passes.value
+        while seen != read.value:
+            seen = read.value
             await asyncio.sleep(1)
     return seen
 
