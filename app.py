@@ -8,10 +8,13 @@ the prompt (`prompts`), waits its turn (`chat.gate`), and turns the token ids of
 the engine (`chat.engines`) into the reply so far, again and again.
 """
 
+import os
+import signal
 import sys
 from importlib import import_module
 from threading import Thread
 
+from chat import space
 from chat.errors import ChatError
 from chat.settings import Settings, read
 from prompts.base import PromptError
@@ -19,30 +22,41 @@ from prompts.base import PromptError
 
 def main(arguments: list[str]) -> None:
     """Read the settings, load the model, serve the page."""
+    # What stops a container sends this, and the first process there would ignore it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    space.keep()
     try:
         run(read(arguments))
     except (ChatError, PromptError) as error:
         sys.exit(f"Fourbit Chat: {error}")
     except KeyboardInterrupt:
-        sys.exit(130)
+        # At once: to take down what was imported can take Python longer than people wait.
+        os._exit(130)
 
 
 def run(settings: Settings) -> None:
     """Load the model in 4 bits and chat with it until interrupted."""
-    print("Fourbit Chat is starting ...", flush=True)
     # Here and not above, so that --help and a wrong flag answer at once.
     from chat import address
-    from chat.load import load
 
-    address.check(settings)
-    # Gradio looks for it at each update, and nothing here draws.
-    sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]
-    # Gradio takes as long to import as a small model to load, so both go on at once.
-    Thread(target=import_module, args=["gradio"], daemon=True).start()
-    chat = load(settings)
-    from chat import page, serve
+    listening, url = address.take(settings)
+    settings = settings.model_copy(update={"server_port": listening.getsockname()[1]})
+    print(f"Fourbit Chat is starting at {url} ...", flush=True)
+    from chat.lobby import lobby
 
-    serve.launch(page.build(chat, settings), settings)
+    with lobby(listening):
+        space.play_gpu()
+        # Gradio looks for it at each update, and nothing here draws.
+        sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]
+        # Gradio takes as long to import as a small model to load, so both go on at once.
+        Thread(target=import_module, args=["gradio"], daemon=True).start()
+        from chat.load import load
+
+        chat = load(settings)
+        from chat import page, serve
+
+        built = page.build(chat, settings)
+    serve.launch(built, settings)
 
 
 if __name__ == "__main__":

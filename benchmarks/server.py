@@ -68,12 +68,12 @@ def free_port() -> int:
 
 
 def _address(process: subprocess.Popen[str]) -> str:
-    """Wait until the program prints where its page is; what it prints later is dropped."""
+    """Wait until the program prints that its page is there; what it prints later is dropped."""
     assert process.stdout
     printed: deque[str] = deque(maxlen=20)
     for line in process.stdout:
         printed.append(line)
-        if found := re.search(r"http://[\w.]+:\d+", line):
+        if found := re.search(r"Running on local URL: +(http://[\w.]+:\d+)", line):
             threading.Thread(target=deque, args=(process.stdout, 0), daemon=True).start()
-            return found[0]
+            return found[1]
     raise RuntimeError("The server did not start:\n" + "".join(printed))

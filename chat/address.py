@@ -6,23 +6,40 @@ import socket
 from chat.errors import SettingsError
 from chat.settings import Settings
 
+#: Where no port was asked for, the first free one of these is taken, as Gradio does.
+PORTS = range(7860, 7960)
 
-def check(settings: Settings) -> None:
-    """Find out before a model is loaded whether the page can be served.
+
+def take(settings: Settings) -> tuple[socket.socket, str]:
+    """Take the page's port before a model is loaded; return it, listening, and its address.
 
     Raises:
         SettingsError: the address is not this machine's, or the port is in use.
     """
     host = settings.server_name or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     port = settings.server_port or int(os.environ.get("GRADIO_SERVER_PORT") or 0)
+    for one in [port] if port else PORTS:
+        try:
+            taken = _listen(host, one)
+        except OSError as error:
+            reason = error.strerror
+        else:
+            return taken, f"http://{host}:{one}"
+    where = f"{host}:{port}" if port else f"{host}, ports {PORTS[0]} to {PORTS[-1]}"
+    raise SettingsError(
+        f"The page cannot be served at {where} ({reason}); "
+        "choose another --server-port or --server-name."
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host.strip("[]"), port))
-    except OSError as error:
-        where = f"{host}:{port}" if port else host
-        raise SettingsError(
-            f"The page cannot be served at {where} ({error.strerror}); "
-            "choose another --server-port or --server-name."
-        ) from None
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host.strip("[]"), port))
+        listening.listen()
+    except OSError:
+        listening.close()
+        raise
+    return listening

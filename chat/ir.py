@@ -75,7 +75,10 @@ def _convert(gguf: Path, folder: Path) -> None:
     print(f"Converting {gguf.name} for OpenVINO, once", flush=True)
     # In a process of its own, whose memory is free again afterwards.
     process = child.start("chat.ir", gguf, folder, stderr=subprocess.PIPE)
-    errors = process.communicate()[1]
+    try:
+        errors = process.communicate()[1]
+    finally:
+        process.kill()  # if it is not done, someone has interrupted this
     if process.returncode:
         reason = errors.strip().rpartition("\n")[2]
         raise ModelError(f"{gguf.name} could not be converted ({reason}).")

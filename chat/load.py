@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import prompts
-from chat import ir, models
+from chat import ir, models, space
 from chat.callback import Chat
 from chat.engines import Engine
 from chat.errors import ModelError
@@ -37,6 +37,8 @@ def load(settings: Settings) -> Chat:
 
 def has_cuda() -> bool:
     """Whether there is a CUDA GPU; without a driver torch, which takes a second, is not asked."""
+    if space.zero_gpu():
+        return True
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -91,10 +93,14 @@ def _transformers(settings: Settings, source: Path) -> Loaded:
     from chat.engines.guide import Guide
     from chat.engines.transformers import TransformersEngine
 
+    kind = TransformersEngine
+    if space.zero_gpu():
+        from chat.engines.zero_gpu import ZeroGPUEngine as kind
+
     tokenizer, model = quantize.load(source, settings.cache_dir)
 
     def start(stop_ids: Iterable[int]) -> Engine:
-        return TransformersEngine(
+        return kind(
             model,
             stop_ids,
             settings.context_window,

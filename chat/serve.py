@@ -5,7 +5,7 @@ import os
 import gradio as gr
 from starlette.middleware import Middleware
 
-from chat import api
+from chat import api, health, space
 from chat.guard import Guard
 from chat.look import CSS, FONTS, HEAD
 from chat.served import Served
@@ -21,7 +21,7 @@ def launch(page: Served, settings: Settings, *, block: bool = True) -> str:
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
     page.queue(api_open=False, max_size=settings.max_waiting + SPARE)
     _, url, _ = page.launch(
-        share=settings.share,
+        share=space.share(settings.share),
         auth=settings.logins(),
         server_name=settings.server_name,
         server_port=settings.server_port,
@@ -29,7 +29,7 @@ def launch(page: Served, settings: Settings, *, block: bool = True) -> str:
         state_session_capacity=500,
         app_kwargs={
             "middleware": [Middleware(Guard)],
-            "routes": api.routes(page.chat, settings),
+            "routes": [health.route(page.chat.engine), *api.routes(page.chat, settings)],
         },
         run_history=False,
         enable_monitoring=False,

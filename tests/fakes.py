@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 from chat.callback import Chat
+from chat.engines import State
 from chat.engines.stream import TICK
 from chat.gate import Gate
 from chat.sampling import Sampling
@@ -75,6 +76,7 @@ class ScriptedEngine:
     window = 2000
     supports: frozenset[str] = frozenset()
     stop_ids = frozenset({END})
+    state: State = "ready"
 
     def __init__(
         self,

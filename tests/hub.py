@@ -9,13 +9,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 COMMIT = "a" * 40
+TOKEN = "hf_of_someone_with_access"
 
 
 @contextmanager
 def hub(**repositories: Path) -> Iterator[tuple[str, list[str]]]:
     """Serve folders as `owner/<name>`; give the address and, as they come, the paths asked for.
 
-    `owner/gated` needs a token and any other repository does not exist.
+    `owner/gated` is `tiny` for those with `TOKEN`; any other repository does not exist.
     """
     asked: list[str] = []
 
@@ -33,7 +34,10 @@ def hub(**repositories: Path) -> Iterator[tuple[str, list[str]]]:
             folder = repositories.get(name)
             headers: dict[str, str] = {"X-Repo-Commit": COMMIT}
             content = b"{}"
-            if name == "gated":
+            trusted = self.headers.get("Authorization") == f"Bearer {TOKEN}"
+            if name == "gated" and trusted:
+                folder = repositories["tiny"]
+            if name == "gated" and not trusted:
                 status, headers["X-Error-Code"] = 403, "GatedRepo"
             elif not folder:
                 status, headers["X-Error-Code"] = 401, "RepoNotFound"

@@ -7,11 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from gradio_client import Client
 
@@ -76,7 +78,11 @@ def test_a_port_in_use_and_an_address_of_elsewhere_are_named_before_a_model_is_l
         assert "cannot be served at" in ended.stderr
 
 
-def test_ctrl_c_while_the_app_starts_shows_no_traceback() -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("loading", [False, True], ids=["imports", "loads the model"])
+def test_ctrl_c_or_a_container_that_stops_ends_the_start_soon_without_a_traceback(
+    stop: signal.Signals, loading: bool
+) -> None:
     process = subprocess.Popen(
         [sys.executable, "-u", "app.py", "--model", "embedded"],
         cwd=ROOT,
@@ -86,10 +92,21 @@ def test_ctrl_c_while_the_app_starts_shows_no_traceback() -> None:
     )
     assert process.stdout
     assert "starting" in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    children = children_of(process) if loading else []
+    process.send_signal(stop)
+    _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in errors
+    assert psutil.wait_procs(children, timeout=5)[1] == []
+
+
+def children_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Wait until it has some."""
+    while process.poll() is None:
+        if children := psutil.Process(process.pid).children(recursive=True):
+            return children
+        time.sleep(0.05)
+    raise AssertionError("it ended")
 
 
 def test_an_unknown_flag_is_named() -> None:
@@ -139,8 +156,8 @@ def started(*arguments: str, **environment: str) -> Iterator[tuple[str, list[str
         assert process.stdout
         for line in process.stdout:
             printed.append(line)
-            if address := re.search(r"http://127\.0\.0\.1:\d+", line):
-                yield address[0], printed
+            if address := re.search(r"Running on local URL: +(http://127\.0\.0\.1:\d+)", line):
+                yield address[1], printed
                 break
         else:
             pytest.fail("it did not start:\n" + "".join(printed))
@@ -217,3 +234,31 @@ def test_the_second_start_downloads_and_converts_nothing(app: str) -> None:
     with started("--model", "embedded", **nothing) as (address, printed):
         assert not re.search("Fetching|Converting", "".join(printed))
         assert address != app  # the first free port from 7860 on
+
+
+def test_the_port_answers_from_the_first_line_on_and_all_ends_when_a_container_stops_it() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-u", "app.py", "--model", "embedded"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    first = process.stdout.readline()
+    url = re.search(r"http://127\.0\.0\.1:\d+", first)[0]
+    health = httpx.get(f"{url}/health")
+    assert (health.status_code, health.json()) == (503, {"status": "loading"})
+    assert "Loading the model" in httpx.get(url).text
+    statuses = ["loading"]
+    while statuses[-1] == "loading":
+        time.sleep(0.05)
+        with suppress(httpx.TransportError):  # between the two servers
+            statuses.append(httpx.get(f"{url}/health").json().get("status"))
+    assert statuses[-1] == "ready"
+    long = {"min_new_tokens": 2000, "max_new_tokens": 2000}
+    next(iter(connect(url).submit("Tell a long story.", **long, api_name="/chat")))
+    children = children_of(process)
+    process.terminate()
+    assert process.wait(timeout=20) == 0
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+    process.stdout.close()

@@ -336,6 +336,7 @@ async def test_if_the_process_dies_everyone_hears_of_it_and_the_next_request_wor
     engine: OpenVINOEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     expected = await collect(engine.generate(PROMPT, greedy(5)))
+    assert engine.state == "ready"
 
     async def ask() -> list[int]:
         given: list[int] = []
@@ -352,6 +353,7 @@ async def test_if_the_process_dies_everyone_hears_of_it_and_the_next_request_wor
     for task in running:
         with pytest.raises(EngineError, match="Please try again"):
             await task
+    assert engine.state == "loading"
     for _ in range(100):  # until the new one is there, people are told so
         try:
             assert await collect(engine.generate(PROMPT, greedy(5))) == expected
@@ -360,7 +362,22 @@ async def test_if_the_process_dies_everyone_hears_of_it_and_the_next_request_wor
             await asyncio.sleep(0.05)
     else:
         raise AssertionError("the engine did not come back")
+    assert engine.state == "ready"
     assert "process ended" in caplog.text
+
+
+async def test_if_the_process_cannot_come_back_the_engine_has_failed(
+    start: Start, folder: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    engine = start(copy)
+    (copy / "openvino_model.xml").write_text("<net/>")
+    the_process().kill()
+    async with asyncio.timeout(30):
+        while engine.state != "failed":
+            await asyncio.sleep(0.05)
+    with pytest.raises(EngineError, match="Please try again"):
+        await collect(engine.generate(PROMPT, greedy(5)))
 
 
 async def test_close_gives_process_and_thread_back(start: Start) -> None:

@@ -251,7 +251,27 @@ async def test_an_error_in_the_worker_reaches_the_caller_and_the_next_request_wo
     failing.remove()
     assert type(caught.value) is expected
     assert "somebody" not in str(caught.value) + caplog.text
+    assert engine.state == "ready"
     assert len(await collect(engine.generate(PROMPT, greedy(5)))) == 5
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_an_error_after_which_the_gpu_answers_no_more_means_that_the_engine_has_failed(
+    model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    """With a stand-in for the GPU: a real one that is lost would be lost to all other tests too."""
+    engine = TransformersEngine(model, {NEVER}, window=64)
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(type(model), "device", torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "synchronize", fail if lost else lambda _: None)
+    with pytest.raises(EngineError):
+        await collect(engine.generate(PROMPT, greedy(5)))
+    assert engine.state == ("failed" if lost else "ready")
+    monkeypatch.undo()
+    engine.close()
 
 
 def test_a_model_on_a_cpu_is_made_quick_once_it_has_packed_its_weights(

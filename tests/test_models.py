@@ -10,7 +10,7 @@ import pytest
 
 from chat.errors import ModelError
 from chat.models import locate, title
-from tests.hub import hub
+from tests.hub import TOKEN, hub
 
 
 def locate_in_a_process(name: str, home: Path, **environment: str) -> str:
@@ -117,6 +117,13 @@ def test_what_the_hub_refuses_is_explained(
 ) -> None:
     said = locate_in_a_process(name, tmp_path / "home", HF_ENDPOINT=address)
     assert said.startswith(f"ModelError: {sentence}")
+
+
+def test_a_gated_model_comes_with_the_token_of_the_variable(address: str, tmp_path: Path) -> None:
+    said = locate_in_a_process(
+        "owner/gated", tmp_path / "home", HF_ENDPOINT=address, HF_TOKEN=TOKEN
+    )
+    assert Path(said, "model.safetensors").read_bytes() == b"weights"
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Engines: what runs a model. They take token ids and give token ids, and know no text."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from chat.sampling import Sampling
+
+#: Whether an engine can answer: now, in a while, or not any more.
+State = Literal["ready", "loading", "failed"]
 
 
 class Engine(Protocol):
@@ -17,6 +20,11 @@ class Engine(Protocol):
     supports: frozenset[str]
     #: The ids that end a reply.
     stop_ids: frozenset[int]
+
+    @property
+    def state(self) -> State:
+        """Whether it can answer."""
+        ...
 
     def generate(
         self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import psutil
 
 from chat import child
+from chat.engines import State
 from chat.engines.stream import StreamClosed, TokenStream
 from chat.errors import FAILED, EngineError, ModelError
 from chat.sampling import Sampling
@@ -123,6 +124,7 @@ class OpenVINOEngine:
         self._streams: dict[int, TokenStream] = {}
         self._sending = threading.Lock()
         self._closed = False
+        self.state: State = "loading"
         self._start()
         self._thread = threading.Thread(target=self._listen, name="engine", daemon=True)
         self._thread.start()
@@ -160,11 +162,15 @@ class OpenVINOEngine:
             answer = ours.recv()
         except (EOFError, OSError):
             answer = "its process ended while it was loading the model."
+        except KeyboardInterrupt:
+            self._process.kill()  # it would load to the end before it looked
+            raise
         if isinstance(answer, str):
             self._process.wait()
             reason = answer.strip().rpartition("\n")[2]
             raise ModelError(f"OpenVINO cannot run this model: {reason}")
         self.kv_cache_bytes = answer
+        self.state = "ready"
 
     def _send(self, message: Request | int) -> None:
         try:
@@ -180,6 +186,7 @@ class OpenVINOEngine:
                 for part in self._connection.recv():
                     self._hand_on(*part)
             except (EOFError, OSError):
+                self.state = "loading"
                 self._connection.close()
                 self._fail_all()
                 if not self._closed:
@@ -188,6 +195,7 @@ class OpenVINOEngine:
                         self._start()
                     except ModelError as error:
                         log.error("%s", error)
+                        self.state = "failed"
                         self._closed = True
                         self._connection.close()
                         self._fail_all()

@@ -19,6 +19,7 @@ from transformers import (
 )
 from transformers.generation.streamers import BaseStreamer
 
+from chat.engines import State
 from chat.engines.attention import pack_groups
 from chat.engines.guide import Guide
 from chat.engines.kept import KeptCaches
@@ -57,6 +58,7 @@ class TransformersEngine:
     """
 
     parallel = 1
+    state: State = "ready"
 
     def __init__(
         self,
@@ -75,16 +77,21 @@ class TransformersEngine:
         self._model = model
         # What a checkpoint ships as its defaults must not mix with the user's settings.
         model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+        self._prompt_lookup = prompt_lookup
+        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
+        self._current: TokenStream | None = None
+        self._start(kept_bytes)
+
+    def _start(self, kept_bytes: int | None = None) -> None:
+        """Make the model quick, warm it up, and start the worker."""
+        model = self._model
         if kept_bytes is None:
             kept_bytes = int(_free_bytes(model.device) * KEPT_SHARE)
-        self._prompt_lookup = prompt_lookup
-        if prompt_lookup:
+        if self._prompt_lookup:
             read_only_what_is_new(model)
         pack_groups(model)
         layers = growing_layers(model)
         self._kept = KeptCaches(layers, kept_bytes) if layers else None
-        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
-        self._current: TokenStream | None = None
         for module in model.modules():
             if isinstance(module, nn.ModuleList):
                 for layer in module:
@@ -98,7 +105,7 @@ class TransformersEngine:
                 call_at_once(model)
                 self._few_threads = worth(self._threads, self._warm_up)
         except Exception as caught:
-            raise _readable(caught) from None
+            raise readable(caught) from None
         finally:
             torch.set_num_threads(self._threads)
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
@@ -148,7 +155,9 @@ class TransformersEngine:
         except StreamClosed:
             error = None
         except Exception as caught:
-            error = _readable(caught)
+            error = readable(caught)
+            if _lost(self._model.device):
+                self.state = "failed"
         finally:
             if isinstance(error, OutOfMemory):
                 self._make_room()
@@ -254,13 +263,24 @@ def _free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
+def _lost(device: torch.device) -> bool:
+    """Whether a GPU is lost to this process: after some errors each call to it fails."""
+    if device.type == "cuda":
+        try:
+            torch.cuda.synchronize(device)
+        except RuntimeError:
+            return True
+    return False
+
+
 def _eos_ids(config: GenerationConfig | None) -> set[int]:
     eos = config.eos_token_id if config else None
     ids: list[int | None] = eos if isinstance(eos, list) else [eos]
     return {id for id in ids if id is not None}
 
 
-def _readable(caught: Exception) -> EngineError:
+def readable(caught: Exception) -> EngineError:
+    """Return the error that people see instead of `caught`, which goes to the log."""
     if out_of_memory(caught):
         return OutOfMemory(
             "The model ran out of memory. A shorter conversation or fewer new tokens may fit."

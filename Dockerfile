@@ -1,0 +1,34 @@
+# The app in a container: for CPUs, or with --build-arg TORCH_BACKEND=cu130 for NVIDIA GPUs.
+ARG PYTHON=python:3.12-slim
+FROM ${PYTHON}
+
+# Which build of torch uv takes; cpu is spared the gigabytes of CUDA libraries.
+ARG TORCH_BACKEND=cpu
+COPY requirements.txt /app/
+RUN pip install --no-cache-dir uv==0.13.9 \
+    && uv pip install --system --no-cache --torch-backend ${TORCH_BACKEND} -r /app/requirements.txt
+
+# New volumes take their owner from these folders.
+RUN useradd --create-home --uid 1000 chat && install --directory --owner chat /models /data
+USER chat
+WORKDIR /app
+COPY app.py ./
+COPY chat chat/
+COPY prompts prompts/
+
+ENV PYTHONUNBUFFERED=1 \
+    GRADIO_SERVER_NAME=0.0.0.0 \
+    GRADIO_SERVER_PORT=7860 \
+    HF_HOME=/models/huggingface \
+    CHAT_CACHE_DIR=/models/fourbit-chat \
+    CHAT_DATA_DIR=/data
+VOLUME ["/models", "/data"]
+EXPOSE 7860
+
+# A first start may take half an hour to download its model before a check that fails counts.
+HEALTHCHECK --start-period=30m --timeout=5s CMD ["python", "-c", "import http.client, os, sys; \
+    app = http.client.HTTPConnection('127.0.0.1', int(os.environ['GRADIO_SERVER_PORT']), timeout=4); \
+    app.request('GET', '/health'); \
+    sys.exit(app.getresponse().status != 200)"]
+
+CMD ["python", "app.py"]

@@ -1,0 +1,105 @@
+"""A stand-in for the `spaces` package on ZeroGPU, with the manners of its version 0.51.3.
+
+A decorated generator runs in a forked process, in a thread that has never used
+torch before; a fork cannot take the threads along that torch has in its parent.
+What goes in and out is pickled. After each thing that it yields the process
+looks whether it was closed meanwhile. It is used again if it lives.
+"""
+
+import inspect
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty
+from types import ModuleType
+from typing import Any
+
+import gradio as gr
+
+fork = multiprocessing.get_context("fork")
+
+
+class Worker:
+    """One forked process."""
+
+    def __init__(self, task: Callable[..., Any]) -> None:
+        self.asked, self.given = fork.SimpleQueue(), fork.Queue()
+        self.stop = fork.Event()
+        self.process = fork.Process(target=self._work, args=[task], daemon=True)
+        self.process.start()
+
+    def _work(self, task: Callable[..., Any]) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        while True:
+            arguments = self.asked.get()
+            self.stop.clear()
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(self._iterate, task, arguments).result()
+
+    def _iterate(self, task: Callable[..., Any], arguments: Any) -> None:
+        generator = task(*arguments)
+        try:
+            for item in generator:
+                if self.stop.is_set():
+                    generator.close()
+                    break
+                self.given.put(("item", item))
+        except Exception as error:
+            self.given.put(("error", type(error).__name__))
+        else:
+            self.given.put(("end", None))
+
+    def get(self) -> tuple[str, Any]:
+        while self.process.is_alive():
+            try:
+                return self.given.get(timeout=0.2)
+            except Empty:
+                continue
+        return "error", "GPU task aborted"
+
+
+class Spaces(ModuleType):
+    """The module; keeps what was asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__("spaces")
+        self.workers: list[Worker] = []
+        #: Called where Hugging Face is asked for a GPU; may raise gr.Error.
+        self.schedule: Callable[[], None] = lambda: None
+        self.seconds: list[int] = []
+
+    def GPU(self, task: Any = None, *, duration: Any = None) -> Any:
+        if task is None:
+            return lambda task: self.GPU(task, duration=duration)
+        assert inspect.isgeneratorfunction(task)
+
+        def decorated(*arguments: Any) -> Generator[Any]:
+            self.seconds.append(duration(*arguments))
+            self.schedule()
+            idle = [worker for worker in self.workers if worker.process.is_alive()]
+            worker = idle[0] if idle else Worker(task)
+            self.workers = [worker]
+            worker.asked.put(arguments)
+            while True:
+                what, item = worker.get()
+                if what == "error":
+                    raise gr.Error(item, title="ZeroGPU worker error", print_exception=False)
+                if what == "end":
+                    return
+                try:
+                    yield item
+                except GeneratorExit:
+                    worker.stop.set()
+                    while worker.get()[0] == "item":
+                        pass
+                    raise
+
+        return decorated
+
+    def kill(self) -> None:
+        for worker in self.workers:
+            if worker.process.is_alive():
+                os.kill(worker.process.pid, signal.SIGKILL)
+            worker.process.join()
