@@ -247,7 +247,7 @@ async def test_an_error_in_the_worker_reaches_the_caller_and_the_next_request_wo
 
     failing = model.lm_head.register_forward_pre_hook(fail)
     with pytest.raises(expected) as caught:
-        await asyncio.wait_for(collect(engine.generate(PROMPT, greedy(5))), 2)
+        await asyncio.wait_for(collect(engine.generate(PROMPT, greedy(5))), 30)
     failing.remove()
     assert type(caught.value) is expected
     assert "somebody" not in str(caught.value) + caplog.text
