@@ -32,6 +32,7 @@ def launch(page: Served, settings: Settings, *, block: bool = True) -> str:
             "routes": [health.route(page.chat.engine), *api.routes(page.chat, settings)],
         },
         run_history=False,
+        ssr_mode=False,  # a Space may switch it on, and Node would stand between
         enable_monitoring=False,
         footer_links=[],
         theme=gr.themes.Default(**FONTS),

@@ -108,6 +108,19 @@ def test_a_space_makes_no_share_link_and_says_why(
     assert "A Space has an address of its own" in capsys.readouterr().out
 
 
+def test_a_space_that_switches_server_side_rendering_on_gets_none(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[object] = []
+    monkeypatch.setenv("GRADIO_SSR_MODE", "True")
+    monkeypatch.setenv("GRADIO_NODE_PATH", "/usr/bin/node")
+    monkeypatch.setattr(
+        "gradio.blocks.start_node_server", lambda **_: started.append(1) or (None, None, None)
+    )
+    serve(ScriptedEngine())
+    assert started == []
+
+
 def test_on_zerogpu_spaces_is_imported_before_what_it_changes(tmp_path: Path) -> None:
     (tmp_path / "spaces.py").write_text(
         "import os, sys\n"
