@@ -12,6 +12,9 @@ from chat.completion_page import CompletionPage
 from chat.controls import SHOWN, controls
 from chat.conversation import clean, text_of
 from chat.look import FOCUS
+from chat.panel import Panel, before
+from chat.saved import Saved
+from chat.seal import Seal
 from chat.served import NO_PROMPT, TITLE, History, Served, responder, seen_prompt
 from chat.settings import Settings
 
@@ -20,8 +23,10 @@ PLACEHOLDER = "**Say something.** Shift + Enter starts a new line."
 
 def build(chat: Chat, settings: Settings) -> Served:
     """Return the page, by the model's kind; `chat.serve` serves it."""
-    page = CompletionPage if chat.format.name == "plain" else Page
-    return page(responder(chat), controls(settings, chat.engine))
+    respond, shown = responder(chat), controls(settings, chat.engine)
+    if chat.format.name == "plain":
+        return CompletionPage(respond, shown)
+    return Page(respond, shown, Saved(Seal(settings.data_dir)))
 
 
 class Page(Served, gr.ChatInterface):
@@ -32,13 +37,16 @@ class Page(Served, gr.ChatInterface):
     retrying and editing are one chain: prepare, run, settle.
     """
 
-    def __init__(self, respond: Any, controls: dict[str, gr.components.Component]) -> None:
+    def __init__(
+        self, respond: Any, controls: dict[str, gr.components.Component], saved: Saved
+    ) -> None:
         with gr.Blocks():  # components need a parent, until the page renders them
             self.status = gr.Markdown(render=False, elem_id="status", container=False)
             self.prompt = gr.Textbox(
                 label=NO_PROMPT, lines=4, max_lines=24, render=False, elem_id="prompt"
             )
         self._controls = controls
+        self._saved = saved
         self.respond = respond
         super().__init__(
             respond,
@@ -69,6 +77,12 @@ class Page(Served, gr.ChatInterface):
             flagging_mode="never",
         )
 
+    def _render_header(self) -> None:
+        super()._render_header()
+        # Gradio's own is not used, and ends the page where a browser allows no storage.
+        self.saved_conversations.unrender()
+        self.panel = Panel()
+
     def _render_footer(self) -> None:
         self.status.render()
         with gr.Accordion("Settings", open=False):
@@ -86,13 +100,12 @@ class Page(Served, gr.ChatInterface):
         prepared = [self.chatbot, self.chatbot_state, self.saved_input, original]
         prepared += [self.textbox, self.status]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        begins = {"js": before("begin"), "queue": False, **quiet}
         runs = []
         for event in (
-            self.textbox.submit(
-                self._send, [self.textbox, self.chatbot], prepared, queue=False, **quiet
-            ),
-            self.chatbot.retry(self._retry, [self.chatbot], prepared, queue=False, **quiet),
-            self.chatbot.edit(self._edit, [self.chatbot], prepared, queue=False, **quiet),
+            self.textbox.submit(self._send, [self.textbox, self.chatbot], prepared, **begins),
+            self.chatbot.retry(self._retry, [self.chatbot], prepared, **begins),
+            self.chatbot.edit(self._edit, [self.chatbot], prepared, **begins),
         ):
             running = event.then(
                 self._run,
@@ -102,32 +115,42 @@ class Page(Served, gr.ChatInterface):
                 postprocess=False,  # `_run` gives what the browser takes, 25 times a second
                 **quiet,
             )
-            # Gradio runs `then` after a success and after Stop, but not after a failure.
-            for after in (running.then, running.failure):
-                after(
+            self.panel.after(event, "begun", self.chatbot)
+            # After Stop Gradio runs `failure`, and `success` too if the server was quick.
+            for after in (running.success, running.failure):
+                settled = after(
                     self._settle,
                     [self.chatbot, self.status, self.saved_input, original],
                     [self.chatbot, self.status, self.textbox],
+                    js=before("settle"),
                     queue=False,
                     **quiet,
-                ).then(None, js=FOCUS, api_visibility="private")
+                )
+                self.panel.after(settled, "changed", self.chatbot)
+                settled.then(None, js=FOCUS, api_visibility="private")
             runs.append(running)
         self.textbox.stop(None, None, None, cancels=runs, api_visibility="private")
-        self.chatbot.undo(
+        undone = self.chatbot.undo(
             self._undo,
             [self.chatbot],
             [self.chatbot, self.textbox, self.status],
+            js=before("change"),
             queue=False,
             **quiet,
         )
-        self.chatbot.clear(
+        cleared = self.chatbot.clear(
             lambda: ([], None, "", gr.Textbox("", label=NO_PROMPT)),
             None,
             [self.chatbot, self.saved_input, self.status, self.prompt],
+            js=before("clear"),
             queue=False,
             cancels=runs,
             **quiet,
         )
+        self.panel.after(undone, "changed", self.chatbot)
+        self.panel.after(cleared, "changed", self.chatbot)
+        unread = f"{{__type__: 'update', value: '', label: '{NO_PROMPT}'}}"
+        self.panel.connect(self._saved, self.chatbot, {self.status: "''", self.prompt: unread})
         self.fake_api_btn.click(
             self._api_wrapper(self.fn, self._call),
             [self.textbox, self.chatbot_state, *self.additional_inputs],
