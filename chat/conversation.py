@@ -3,6 +3,8 @@
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from chat.errors import BadRequest, TooLong
@@ -38,16 +40,21 @@ def rebuild(history: Any, message: Any, system_prompt: Any) -> list[Message]:
     message = clean(text_of(message))
     if not message.strip():
         raise BadRequest("Please write a message first.", "message")
-    dialogue: list[Message] = []
-    for role, content in [*_entries(history), ("user", message)]:
-        if not content.strip():
-            continue
-        if dialogue and dialogue[-1].role == role:
-            content = f"{dialogue.pop().content}\n\n{content}"
-        if dialogue or role == "user":
-            dialogue.append(Message("user" if role == "user" else "assistant", content))
     system_prompt = clean(text_of(system_prompt)).strip()
-    return [Message("system", system_prompt), *dialogue] if system_prompt else dialogue
+    said = [*(history if isinstance(history, list) else []), {"role": "user", "content": message}]
+    system = [Message("system", system_prompt)] if system_prompt else []
+    return [*system, *dialogue(said)]
+
+
+def dialogue(history: Any) -> list[Message]:
+    """Return what of `history` is a user's or an assistant's text: (user, assistant)*, user?."""
+    found: list[Message] = []
+    entries = ((role, content) for role, content in _entries(history) if content.strip())
+    for role, group in groupby(entries, key=itemgetter(0)):
+        if found or role == "user":
+            content = "\n\n".join(content for _, content in group)
+            found.append(Message("user" if role == "user" else "assistant", content))
+    return found
 
 
 def _entries(history: Any) -> Iterable[tuple[str, str]]:

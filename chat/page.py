@@ -14,6 +14,9 @@ from chat.controls import SHOWN, controls
 from chat.conversation import clean, text_of
 from chat.literal import shown, written
 from chat.look import FOCUS
+from chat.panel import Panel, before
+from chat.saved import Saved
+from chat.seal import Seal
 from chat.served import NO_PROMPT, TITLE, Respond, Served, responder, seen_prompt
 from chat.settings import Settings
 from prompts import texts
@@ -25,9 +28,12 @@ BUTTONS = {"submit_btn": "Send", "stop_btn": "Stop"}
 
 def build(chat: Chat, settings: Settings) -> Served:
     """Return the page, by the model's kind; `chat.serve` serves it."""
-    kind = CompletionPage if chat.format.name == "plain" else Page
-    examples = texts.examples(chat.format.name)
-    page = kind(responder(chat), controls(settings, chat.engine), examples)
+    parts = responder(chat), controls(settings, chat.engine), texts.examples(chat.format.name)
+    page: Served
+    if chat.format.name == "plain":
+        page = CompletionPage(*parts)
+    else:
+        page = Page(*parts, Saved(Seal(settings.data_dir)))
     page.chat = chat
     return page
 
@@ -41,7 +47,11 @@ class Page(Served, gr.ChatInterface):
     """
 
     def __init__(
-        self, respond: Respond, controls: dict[str, gr.components.Component], examples: list[str]
+        self,
+        respond: Respond,
+        controls: dict[str, gr.components.Component],
+        examples: list[str],
+        saved: Saved,
     ) -> None:
         with gr.Blocks():  # components need a parent, until the page renders them
             self.status = gr.Markdown(render=False, elem_id="status", container=False)
@@ -59,6 +69,7 @@ class Page(Served, gr.ChatInterface):
                 label=NO_PROMPT, lines=4, max_lines=24, render=False, elem_id="prompt"
             )
         self._controls = controls
+        self._saved = saved
         self.respond = respond
         super().__init__(
             respond,
@@ -83,6 +94,12 @@ class Page(Served, gr.ChatInterface):
         # Given to Gradio's own chain of events, they would be run by that.
         self.chatbot.examples = [{"text": example} for example in examples]
 
+    def _render_header(self) -> None:
+        super()._render_header()
+        # Gradio's own is not used, and ends the page where a browser allows no storage.
+        self.saved_conversations.unrender()
+        self.panel = Panel()
+
     def _render_footer(self) -> None:
         with gr.Row(elem_id="state", equal_height=True):
             self.status.render()
@@ -104,17 +121,14 @@ class Page(Served, gr.ChatInterface):
         prepared = [self.chatbot, self.chatbot_state, self.saved_input, begun, original]
         prepared += [self.textbox, self.status, self.go_on]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        begins = {"js": before("begin"), "queue": False, **quiet}
         runs = []
         for event in (
-            self.textbox.submit(
-                self._send, [self.textbox, self.chatbot], prepared, queue=False, **quiet
-            ),
-            self.chatbot.retry(self._retry, [self.chatbot], prepared, queue=False, **quiet),
-            self.chatbot.edit(self._edit, [self.chatbot], prepared, queue=False, **quiet),
-            self.chatbot.example_select(
-                self._example, [self.chatbot], prepared, queue=False, **quiet
-            ),
-            self.go_on.click(self._continue, [self.chatbot], prepared, queue=False, **quiet),
+            self.textbox.submit(self._send, [self.textbox, self.chatbot], prepared, **begins),
+            self.chatbot.retry(self._retry, [self.chatbot], prepared, **begins),
+            self.chatbot.edit(self._edit, [self.chatbot], prepared, **begins),
+            self.chatbot.example_select(self._example, [self.chatbot], prepared, **begins),
+            self.go_on.click(self._continue, [self.chatbot], prepared, **begins),
         ):
             running = event.then(
                 self._run,
@@ -124,15 +138,19 @@ class Page(Served, gr.ChatInterface):
                 postprocess=False,  # `_run` gives what the browser takes, 25 times a second
                 **quiet,
             )
-            # Gradio runs `then` after a success and after Stop, but not after a failure.
-            for after in (running.then, running.failure):
-                after(
+            self.panel.after(event, "begun", self.chatbot)
+            # After Stop Gradio runs `failure`, and `success` too if the server was quick.
+            for after in (running.success, running.failure):
+                settled = after(
                     self._settle,
                     [self.chatbot, self.status, self.saved_input, original],
                     [self.chatbot, self.status, self.textbox, self.go_on],
+                    js=before("settle"),
                     queue=False,
                     **quiet,
-                ).then(None, js=FOCUS, api_visibility="private")
+                )
+                self.panel.after(settled, "changed", self.chatbot)
+                settled.then(None, js=FOCUS, api_visibility="private")
             runs.append(running)
         self.preset.input(
             None,
@@ -142,21 +160,31 @@ class Page(Served, gr.ChatInterface):
             api_visibility="private",
         )
         self.textbox.stop(None, None, None, cancels=runs, api_visibility="private")
-        self.chatbot.undo(
+        undone = self.chatbot.undo(
             self._undo,
             [self.chatbot],
             [self.chatbot, self.textbox, self.status, self.go_on],
+            js=before("change"),
             queue=False,
             **quiet,
         )
-        self.chatbot.clear(
+        cleared = self.chatbot.clear(
             lambda: ([], None, "", gr.Textbox("", label=NO_PROMPT), HIDDEN),
             None,
             [self.chatbot, self.saved_input, self.status, self.prompt, self.go_on],
+            js=before("clear"),
             queue=False,
             cancels=runs,
             **quiet,
         )
+        self.panel.after(undone, "changed", self.chatbot)
+        self.panel.after(cleared, "changed", self.chatbot)
+        opened = {
+            self.status: "''",
+            self.prompt: f"{{__type__: 'update', value: '', label: '{NO_PROMPT}'}}",
+            self.go_on: "{__type__: 'update', visible: false}",
+        }
+        self.panel.connect(self._saved, self.chatbot, opened)
         self.fake_api_btn.click(
             self._api_wrapper(self.fn, self._call),
             [self.textbox, self.chatbot_state, *self.additional_inputs],

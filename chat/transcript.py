@@ -1,14 +1,67 @@
-"""A conversation as a file: a JSON list of {role, content}, a system prompt first."""
+"""Conversations as files: what the page exports and imports, and the terminal saves and loads.
+
+    {"format": "fourbit-chat", "version": 1, "conversations": [
+        {"title": "Rain", "saved": "2026-01-31T12:00:00Z", "messages": [
+            {"role": "user", "content": "A poem?"},
+            {"role": "assistant", "content": "Drops on the window."}]}]}
+
+The list of messages alone, a system prompt first, is a conversation too. That is
+what the terminal saves and what other programs read; page and terminal load both.
+"""
 
 import json
 from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, StrictStr, ValidationError
 
 from chat.conversation import clean
 from chat.errors import BadRequest
-from prompts.base import Message, PromptError, check
+from prompts.base import Message, PromptError, Role, check
 
 #: More bytes than this are no conversation that a model could read.
 LARGEST = 50_000_000
+
+
+class Entry(BaseModel):
+    """One message."""
+
+    role: Role
+    content: StrictStr
+
+
+class Conversation(BaseModel):
+    """A conversation with a name, and when it was saved last."""
+
+    title: StrictStr = ""
+    saved: AwareDatetime | None = None
+    messages: list[Entry]
+
+
+class File(BaseModel):
+    """What the page exports."""
+
+    format: Literal["fourbit-chat"]
+    version: Literal[1]
+    conversations: list[Conversation]
+
+
+def parse(content: Any, file: str) -> list[Conversation]:
+    """Return the conversations in `content`, which was JSON.
+
+    Raises:
+        BadRequest: there are none; calls it `file`, and says where it is at fault.
+    """
+    try:
+        if isinstance(content, list):
+            return [Conversation(messages=content)]
+        return File.model_validate(content).conversations
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise BadRequest(
+            f"{file} is no conversation and no export of some"
+            f"{f' ({where} is at fault)' if where else ''}."
+        ) from None
 
 
 def save(file: str, messages: list[Message]) -> None:
@@ -39,16 +92,15 @@ def load(file: str) -> list[Message]:
             raise BadRequest(f"There is no file {file}.")
         if path.stat().st_size > LARGEST:
             raise BadRequest(f"{file} is too large for a conversation.")
-        entries = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise BadRequest(f"{file} cannot be read{_reason(error)}.") from None
     except (ValueError, RecursionError):
         raise BadRequest(f"{file} is not JSON in UTF-8.") from None
-    if not isinstance(entries, list) or not all(
-        isinstance(entry, dict) and {"role", "content"} <= entry.keys() for entry in entries
-    ):
-        raise BadRequest(f"{file} is not a list of objects with a role and a content each.")
-    messages = [Message(entry["role"], entry["content"]) for entry in entries]
+    found = parse(content, file)
+    if len(found) != 1:
+        raise BadRequest(f"{file} holds {len(found)} conversations; export the one you want alone.")
+    messages = [Message(entry.role, entry.content) for entry in found[0].messages]
     if messages and messages[-1].role == "user":
         raise BadRequest(f"{file} ends with a message that has no reply.")
     try:

@@ -1,6 +1,7 @@
 """Fixtures that more than one test module needs."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,9 @@ import pytest
 # Before anything imports them: no test may reach for a hub or report home.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# Nor write into the folder that belongs to the person who runs them.
+DATA = tempfile.TemporaryDirectory()
+os.environ["XDG_DATA_HOME"] = DATA.name
 for name in [name for name in os.environ if name.startswith(("CHAT_", "GRADIO_SERVER"))]:
     del os.environ[name]
 

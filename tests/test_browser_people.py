@@ -111,15 +111,16 @@ def test_a_closed_tab_frees_the_model(serve: Serve, visit: Visit, reading: float
     assert idle_within(5, engine)
 
 
-def test_a_reload_frees_the_model_and_gives_a_new_page(serve: Serve, visit: Visit) -> None:
+def test_a_reload_frees_the_model_and_keeps_what_was_asked(serve: Serve, visit: Visit) -> None:
     engine = ScriptedEngine(slow_talk, PACE)
     tab = visit(serve(engine))
     tab.send("Talk")
     expect(tab.replies).to_contain_text("word0")
     tab.page.reload()
-    expect(tab.chat.get_by_text("Say something.")).to_be_visible()
+    tab.says("Talk")
     assert idle_within(5, engine)
     expect(tab.status).to_have_text("")
+    tab.button("New chat").click()
     tab.ask("Hi")
     tab.says("Hi", "Yes.")
     assert "Talk" not in engine.prompts[-1]

@@ -50,6 +50,27 @@ def test_what_is_no_conversation_is_refused_and_not_written_over(
     assert file.read_bytes() == content
 
 
+def exported(*conversations: list[dict[str, Any]]) -> str:
+    content = [{"title": "One", "messages": messages} for messages in conversations]
+    return json.dumps({"format": "fourbit-chat", "version": 1, "conversations": content})
+
+
+def test_what_the_page_exported_is_loaded(tmp_path: Path) -> None:
+    file = tmp_path / "exported.json"
+    file.write_text(exported([entry("user", "a"), entry("assistant", "b")]))
+    assert transcript.load(str(file)) == [Message("user", "a"), Message("assistant", "b")]
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_only_one_conversation_can_be_gone_on_with(tmp_path: Path, number: int) -> None:
+    file = tmp_path / "exported.json"
+    file.write_text(exported(*[[entry("user", "a"), entry("assistant", "b")]] * number))
+    with pytest.raises(BadRequest, match=f"holds {number} conversations; export the one"):
+        transcript.load(str(file))
+    with pytest.raises(BadRequest, match="is there already"):
+        transcript.save(str(file), [])
+
+
 def test_a_conversation_ends_with_a_reply(tmp_path: Path) -> None:
     file = tmp_path / "asked.json"
     file.write_text(json.dumps([entry("user", "a")]))

@@ -1,0 +1,90 @@
+"""Text that others keep for the server, and that it alone can read.
+
+What a page saves lies in its visitor's browser, where every other page of the same
+address can read it: the next app on this port, or the next owner of a share link.
+So it lies there encrypted and authenticated (Fernet), with a key that no browser ever
+gets. `gr.BrowserState` encrypts too, but gives its key to whoever loads the page.
+"""
+
+import base64
+import hmac
+import os
+import tempfile
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from chat.errors import BadRequest, SettingsError
+
+#: The file of the key, in the data folder; only its owner may read it.
+NAME = "conversations.key"
+
+#: More characters than this would not come back through the limit on requests.
+LONGEST = 900_000
+
+
+class Seal:
+    """The key in `folder`, made with the first start.
+
+    Raises:
+        SettingsError: what is there is no key, or cannot be read or written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / NAME
+        try:
+            if not path.exists():
+                _make(path)
+            key = path.read_bytes().strip()
+            Fernet(key)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not one"
+            raise SettingsError(
+                f"The key {NAME} in the data folder (--data-dir) cannot be used ({reason}); put "
+                "the right one back, or delete it and lose the conversations that it protects."
+            ) from None
+        self._key = key
+
+    def close(self, text: str, owner: str | None) -> str:
+        """Return `text` sealed for the login `owner`, or for everyone without one.
+
+        Raises:
+            BadRequest: it is too long.
+        """
+        sealed = self._for(owner).encrypt(zlib.compress(text.encode())).decode()
+        if len(sealed) > LONGEST:
+            raise BadRequest("This conversation is too long to be saved.")
+        return sealed
+
+    def open(self, sealed: Any, owner: str | None) -> str:
+        """Return the text.
+
+        Raises:
+            BadRequest: it was sealed with another key or for another login, or never.
+        """
+        try:
+            return zlib.decompress(self._for(owner).decrypt(str(sealed).encode())).decode()
+        except (InvalidToken, UnicodeEncodeError):
+            raise BadRequest(
+                "This conversation was saved with another key or another login."
+            ) from None
+
+    def _for(self, owner: str | None) -> Fernet:
+        """Return what seals for one login: two people may share a browser."""
+        digest = hmac.digest(self._key, (owner or "").encode(), "sha256")
+        return Fernet(base64.urlsafe_b64encode(digest))
+
+
+def _make(path: Path) -> None:
+    """Make a key, whole or not at all."""
+    handle, made = tempfile.mkstemp(dir=path.parent)  # which its owner alone may read
+    try:
+        with open(handle, "wb") as file:
+            file.write(Fernet.generate_key())
+        with suppress(FileExistsError):  # another start was quicker, and uses its own
+            os.link(made, path)
+    finally:
+        os.unlink(made)
