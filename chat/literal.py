@@ -1,7 +1,8 @@
 """HTML that people and models write is shown as they wrote it, never as what it would do.
 
 A browser shows a reply as Markdown, in which `<b>` would be bold print and `<div>`
-nothing at all. An invisible U+2060 after `<` keeps Markdown from seeing a tag.
+nothing at all. An invisible U+2060 after `<` keeps Markdown from seeing a tag, and one
+before `mermaid` keeps Gradio from drawing a diagram, which has HTML in it or is in error.
 
 Code between fences needs none, and stays as it is for its highlighting. But where
 fences begin and end depends on lists, quotes and formulas around them. So only plain
@@ -12,43 +13,45 @@ import re
 
 MARK = "\u2060"
 
-_TAG = re.compile("<(?=[A-Za-z/!?])")
+_SEEN = re.compile("<(?=[A-Za-z/!?])|(?:```|~~~)(?=[ \t]*mermaid)", re.IGNORECASE)
 _FENCE = re.compile("( {0,3})(`{3,}(?!.*`)|~{3,})")
 
 
 def shown(text: str) -> str:
     """Return what a Markdown renderer shows as `text`."""
-    if "<" not in text:
+    if not _SEEN.search(text):
         return text
-    lines = text.split("\n")
+    # A renderer does the same first, so that lines end there.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    prose: list[str] = []
     fence, indent = "", 0
     for number, line in enumerate(lines):
-        bare = line.strip()
         spaces = len(line) - len(line.lstrip(" "))
         if fence:
-            closes = bare.startswith(fence) and not bare.strip("`~")
-            if (bare and spaces < indent) or (closes and spaces > 3):
+            closes = re.fullmatch(f" {{0,3}}{fence}[`~]* *", line)
+            if (line.strip() and spaces < indent) or (fence in line and not closes):
                 return _marked_from(number, lines)
             fence = "" if closes else fence
         elif begins := _FENCE.match(line):
-            if _in_formula("\n".join(lines[:number])):
+            if _in_formula("\n".join(prose)):
                 return _marked_from(number, lines)
             fence, indent = begins[2], spaces
             lines[number] = _marked(line)
         elif "```" in line or "~~~" in line:
             return _marked_from(number, lines)
         else:
+            prose.append(line)
             lines[number] = _marked(line)
     return "\n".join(lines)
 
 
 def written(text: str) -> str:
     """Return the text of which `shown` made this."""
-    return text.replace(f"<{MARK}", "<")
+    return re.sub(f"(?<=[<`~]){MARK}", "", text)
 
 
 def _marked(line: str) -> str:
-    return _TAG.sub(f"<{MARK}", line)
+    return _SEEN.sub(f"\\g<0>{MARK}", line)
 
 
 def _marked_from(number: int, lines: list[str]) -> str:

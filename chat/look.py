@@ -41,7 +41,7 @@ HEAD = """
 <meta http-equiv="Content-Security-Policy" content="img-src 'self' data: blob:; media-src 'self'">
 <script>
     // What keeps HTML from being seen as such (chat/literal.py) is not copied with it.
-    const written = (text) => String(text).replaceAll("<\u2060", "<");
+    const written = (text) => String(text).replace(/([<`~])\u2060/g, "$1");
     const clipboard = navigator.clipboard;  // missing where the page comes over plain HTTP
     if (clipboard) {
         const write = clipboard.writeText.bind(clipboard);
@@ -49,7 +49,7 @@ HEAD = """
     }
     document.addEventListener("copy", (event) => {
         const selected = String(getSelection());
-        if (!selected.includes("<\u2060")) return;
+        if (written(selected) === selected) return;
         event.clipboardData.setData("text/plain", written(selected));
         event.preventDefault();
     });

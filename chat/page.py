@@ -292,4 +292,5 @@ def _last_reply(history: History) -> str:
     """Return the text of the last message if it is an assistant's."""
     if not history or history[-1]["role"] != "assistant":
         return ""
-    return text_of(history[-1]["content"]).strip()
+    text = text_of(history[-1]["content"])
+    return text if text.strip() else ""  # the indentation at its beginning is a part of it

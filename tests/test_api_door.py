@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,10 +18,13 @@ from starlette.types import Message
 
 from chat import api
 from chat.api import door
+from chat.api.request import read
+from chat.api.shapes import Asked
 from chat.guard import MAX_BODY
 from chat.settings import Settings
 from tests.conftest import serving
 from tests.fakes import ScriptedEngine, chat_with
+from tests.programs import Programs
 
 AGES = 600.0
 HI = [{"role": "user", "content": "hi"}]
@@ -178,3 +182,18 @@ def test_a_request_that_weighs_too_much_is_refused_in_openais_shape(server: Serv
     answer = httpx.post(url, json={"messages": [{"role": "user", "content": "x" * MAX_BODY}]})
     assert answer.status_code == 413
     assert answer.json()["error"]["message"] == f"The limit is {MAX_BODY:,} bytes."
+
+
+async def test_while_a_request_is_read_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = threading.Event()
+
+    def read_slowly(shape: type[Asked], body: bytes) -> Any:
+        assert others.wait(5), "nobody else was answered"
+        return read(shape, body)
+
+    monkeypatch.setattr(door, "read", read_slowly)
+    programs = Programs(ScriptedEngine())
+    asking = asyncio.create_task(programs.chats())
+    assert (await programs.client.get("/models")).status_code == 200
+    others.set()
+    assert (await asking).status_code == 200

@@ -107,3 +107,13 @@ def test_a_continuation_that_is_refused_leaves_the_reply_as_it_was(
     tab.settled("Failed: Top-k must be a whole number.")
     tab.says("Count", "One t")
     expect(tab.box).to_have_value("")
+
+
+def test_a_reply_that_is_continued_keeps_its_indentation(serve: Serve, visit: Visit) -> None:
+    engine = ScriptedEngine(lambda prompt: "    indented words")
+    tab = visit(serve(engine, max_new_tokens=12))
+    tab.send("Code")
+    tab.settled("Cut off at the length limit:")
+    tab.button("Continue").click()
+    expect(tab.replies).to_contain_text("indented indented")
+    assert engine.prompts[-1].endswith("assistant:     indented")

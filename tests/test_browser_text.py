@@ -16,6 +16,10 @@ HTML = "<b>bold</b> <div>block</div> <img src=x onerror=document.title='hacked'>
 CODE = "```html\n<b>code</b> <!-- and a comment -->\n```"
 PARTS = ["```", "~~~", "````", "   ", " ", "- ", "1. ", "> ", "$$", "\\[", "\\]", "\n", "\n\n"]
 PARTS += ["<b>x</b>", "<b>x</b>", "<b>", "x", "`", "\t", "| a |", "# "]
+#: With fences that look closed, or open, and are not.
+TRAPS = ["\t\n", "\u00a0\n", "\x0b\n", "\n\t", "\n$$\n```\n\n$$\n```\n$$"]
+TRAPS = [f"```\na\n```{trap}```\n<b>x</b>\n```\n<b>x</b>" for trap in TRAPS]
+TRAPS += ["```\na\r```\r<b>x</b>", "```\na\n```\t\nb\n```\n<b>x</b>"]
 
 
 def test_html_is_text_and_code_is_code(serve: Serve, visit: Visit) -> None:
@@ -68,9 +72,17 @@ def test_the_model_reads_what_was_written_and_so_does_who_copies_it(
     assert "<b>bold</b>" in tab.page.evaluate(read)
 
 
+def test_a_diagram_is_shown_as_its_code(serve: Serve, visit: Visit) -> None:
+    diagram = "graph TD; A[<b>x</b>]-->B"
+    tab = visit(serve(ScriptedEngine(lambda prompt: f"```mermaid\n{diagram}\n```")))
+    tab.ask("Draw")
+    expect(tab.replies.locator("pre code")).to_contain_text(diagram)
+    assert tab.replies.locator(".mermaid, b").count() == 0
+
+
 def test_no_mixture_of_fences_lists_and_formulas_makes_a_tag_of_text(visit: Visit) -> None:
     draw = random.Random(4)
-    texts = ["".join(draw.choices(PARTS, k=draw.randint(3, 16))) for _ in range(120)]
+    texts = ["".join(draw.choices(PARTS, k=draw.randint(3, 16))) for _ in range(120)] + TRAPS
     texts = [text for text in texts if "<b>" in text]
     built = page.build(chat_with(ScriptedEngine()), Settings())
     talk = [

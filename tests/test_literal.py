@@ -16,7 +16,17 @@ def test_a_tag_is_marked_and_comes_back(tag: str) -> None:
     assert written(shown(text)) == text
 
 
-@pytest.mark.parametrize("text", ["a < b", "1<2", "<", "a <= b", "x <- y", "<3", "&lt;b>"])
+@pytest.mark.parametrize("before", ["```", "~~~~ ", "> ```", "- ```\t"])
+@pytest.mark.parametrize("name", ["mermaid", "Mermaid x"])
+def test_a_diagram_is_marked_and_comes_back(before: str, name: str) -> None:
+    text = f"{before}{name}\ngraph TD; A-->B\n"
+    assert shown(text) == text.replace(before.rstrip(), f"{before.rstrip()}{MARK}")
+    assert written(shown(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["a < b", "1<2", "<", "a <= b", "x <- y", "<3", "&lt;b>", "`mermaid`"]
+)
 def test_what_is_no_tag_stays(text: str) -> None:
     assert shown(text) == text
 
@@ -51,10 +61,18 @@ def test_code_between_fences_keeps_its_tags(text: str) -> None:
         "$$\n```\n$$",
         "\\[\n```\n\\]",
         "so ```\nx",
+        "```\nx\n```\t\nx\n```",
+        "```\nx\n```\u00a0\nx\n```",
+        "```\nx\n\t```\nx\n```",
+        "```\n$$\n```\n$$\n```\n$$",
     ],
 )
 def test_where_it_may_be_no_code_a_tag_is_marked(before: str) -> None:
     assert shown(f"{before}\n<b>") == f"{before}\n<{MARK}b>"
+
+
+def test_lines_end_where_a_renderer_ends_them() -> None:
+    assert shown("```\r<b>\r\n```\r<b>") == f"```\n<b>\n```\n<{MARK}b>"
 
 
 LINES = st.lists(

@@ -80,8 +80,8 @@ class Entrance:
                 )
             return
         scheme, _, key = authorization.partition(" ")
-        # Header values come as Latin-1, whatever was sent.
-        right = compare_digest(key.strip().encode("latin-1"), self._key.encode())
+        # Header values come as Latin-1, whatever was sent; some bytes of a letter are blank in it.
+        right = compare_digest(key.strip(" \t").encode("latin-1"), self._key.encode())
         if scheme.lower() != "bearer" or not right:
             raise _unauthorized(
                 "This API asks for a key, and yours is not the one; send it as "

@@ -63,7 +63,8 @@ class Door:
         await _while_connected(receive, self._answer(body, patient, scope, receive))
 
     async def _answer(self, body: bytes, send: Send, scope: Scope, receive: Receive) -> None:
-        asked, controls = read(self._shape, body)
+        # In a thread, since a long conversation would hold up everyone else's replies.
+        asked, controls = await asyncio.to_thread(read, self._shape, body)
         reply = self._reply(self._chat.name, with_usage=asked.with_usage)
         try:
             sampling = Sampling.checked(**{**self._sampling, **controls.values})

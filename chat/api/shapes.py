@@ -8,7 +8,7 @@ import json
 from itertools import takewhile
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from chat.conversation import clean, text_of
@@ -134,7 +134,8 @@ class ChatAsked(Asked):
 
     written_in = "messages"
 
-    messages: list[Spoken]
+    #: Only the first that is at fault is named, and to describe thousands takes seconds.
+    messages: Annotated[list[Spoken], FailFast()]
 
     def conversation(self, system_prompt: str) -> Conversation:
         """See `Asked.conversation`."""
