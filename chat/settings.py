@@ -189,9 +189,11 @@ def read(arguments: list[str]) -> Settings:
     command_line = CliSettingsSource[Any](Settings, cli_prog_name="app.py")
     command_line.env_ignore_empty = False  # an empty flag is meant, unlike an empty variable
     try:
-        return Settings(_cli_settings_source=command_line(args=arguments))
+        settings = Settings(_cli_settings_source=command_line(args=arguments))
+        settings.sampling()  # what a pattern or a schema holds is checked there
     except ValidationError as error:
         raise SettingsError(explain(error, _title)) from None
+    return settings
 
 
 def _title(name: str) -> str:

@@ -132,11 +132,17 @@ def take_pictures(browser: Browser) -> None:
     chat = load(settings)
     built = page.build(chat, settings)
     url = serve.launch(built, settings, block=False)
-    for screen, options in SCREENS.items():
-        person = Person(browser.new_context(**options, device_scale_factor=1.5).new_page(), url)
+    for screen, file in (("desk", "chat.png"), ("phone", "phone.png")):
+        context = browser.new_context(**SCREENS[screen], device_scale_factor=1.5)
+        person = Person(context.new_page(), url)
+        if screen == "desk":  # where there is room to see the conversations before
+            for said in ("Give me three ideas for a rainy Sunday.", "Why is the sky blue?"):
+                person.send(said, "Finished")
+                person.click("New chat")
+                expect(person.box).to_be_editable()
         person.send("What is the capital of France?", "Finished")
         person.send("Write a Python function that reverses a string.", "Finished")
-        person.picture(DOCS / f"{screen}.png")
+        person.picture(DOCS / file)
     built.close()
     chat.engine.close()
 

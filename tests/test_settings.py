@@ -183,6 +183,13 @@ def test_a_folder_that_cannot_be_written_is_refused(name: str, folder: str, prob
         read([f"--{name}-dir", folder])
 
 
+def test_a_pattern_that_cannot_be_used_is_refused_at_the_start() -> None:
+    with pytest.raises(SettingsError, match=r"^--regex \(or CHAT_REGEX\) "):
+        read(["--regex", "("])
+    with pytest.raises(SettingsError, match="only one can be set"):
+        read(["--regex", "a", "--choices", "b"])
+
+
 def test_an_engine_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(SettingsError, match=r"--engine .* must be 'auto', 'openvino' or 'transf"):
         read(["--engine", "vllm"])
