@@ -98,13 +98,10 @@ class ZeroGPUEngine(TransformersEngine):
                 super()._start()
                 self._started = True
             batches = super().generate(prompt, sampling, negative)
-            with asyncio.Runner() as runner:
+            with asyncio.Runner() as runner:  # which closes `batches` if this is closed
                 loop = runner.get_loop()
-                try:
-                    while (ids := loop.run_until_complete(anext(batches, None))) is not None:
-                        yield ids
-                finally:
-                    loop.run_until_complete(batches.aclose())
+                while (ids := loop.run_until_complete(anext(batches, None))) is not None:
+                    yield ids
         except EngineError as error:
             yield error
         except Exception as error:
