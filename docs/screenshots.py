@@ -141,7 +141,7 @@ def take_pictures(browser: Browser) -> None:
                 person.click("New chat")
                 expect(person.box).to_be_editable()
         person.send("What is the capital of France?", "Finished")
-        person.send("Write a Python function that reverses a string.", "Finished")
+        person.send("Write a Python function that adds two numbers. Be brief.", "Finished")
         person.picture(DOCS / file)
     built.close()
     chat.engine.close()
