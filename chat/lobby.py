@@ -5,6 +5,7 @@ model, and a large one takes minutes to download.
 """
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -78,7 +79,9 @@ def lobby(listening: socket.socket) -> Iterator[None]:
         yield
     finally:
         server.should_exit = True
-        thread.join()
+        # No longer than the port is taken: replies that are under way end meanwhile.
+        while listening.fileno() >= 0 and thread.is_alive():
+            time.sleep(0.005)
 
 
 async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
