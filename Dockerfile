@@ -27,7 +27,8 @@ EXPOSE 7860
 
 # A first start may take half an hour to download its model before a check that fails counts.
 HEALTHCHECK --start-period=30m --timeout=5s CMD ["python", "-c", "import http.client, os, sys; \
-    app = http.client.HTTPConnection('127.0.0.1', int(os.environ['GRADIO_SERVER_PORT']), timeout=4); \
+    port = os.environ.get('CHAT_SERVER_PORT') or os.environ['GRADIO_SERVER_PORT']; \
+    app = http.client.HTTPConnection('127.0.0.1', int(port), timeout=4); \
     app.request('GET', '/health'); \
     sys.exit(app.getresponse().status != 200)"]
 

@@ -39,9 +39,9 @@ def run(settings: Settings) -> None:
     # Here and not above, so that --help and a wrong flag answer at once.
     from chat import address
 
-    listening, url = address.take(settings)
-    settings = settings.model_copy(update={"server_port": listening.getsockname()[1]})
-    print(f"Fourbit Chat is starting at {url} ...", flush=True)
+    listening, settings = address.take(settings)
+    where = f"http://{settings.server_name}:{settings.server_port}"
+    print(f"Fourbit Chat is starting at {where} ...", flush=True)
     from chat.lobby import lobby
 
     with lobby(listening):

@@ -41,8 +41,13 @@ class Saved:
         return self._sealed(owner, _first_words(messages), messages) if messages else None
 
     def rename(self, owner: str | None, name: str) -> Sealed:
-        """Seal a title."""
-        name = _line(name)
+        """Seal a title.
+
+        Raises:
+            BadRequest: nothing of it can be seen.
+        """
+        if not (name := _line(name)):
+            raise BadRequest("A title needs at least one character.")
         return {"name": name, "title": self._seal.close(name, owner)}
 
     def names(self, owner: str | None, titles: list[str]) -> list[str | None]:

@@ -11,7 +11,6 @@ import hmac
 import os
 import tempfile
 import zlib
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,11 @@ def _make(path: Path) -> None:
     try:
         with open(handle, "wb") as file:
             file.write(Fernet.generate_key())
-        with suppress(FileExistsError):  # another start was quicker, and uses its own
+        try:
             os.link(made, path)
+        except FileExistsError:  # another start was quicker, and its key is used
+            pass
+        except OSError:  # many drives that are mounted have no links
+            os.rename(made, path)
     finally:
-        os.unlink(made)
+        Path(made).unlink(missing_ok=True)

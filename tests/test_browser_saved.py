@@ -234,6 +234,26 @@ def test_a_bad_file_gets_a_sentence_and_changes_nothing(
     refusing.button("Close").click()
 
 
+def test_what_a_file_was_dated_can_be_exported_again(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    early = {"saved": "0001-01-01T00:00:00+23:59", "messages": [{"role": "user", "content": "Old"}]}
+    choose(tab, json.dumps({**EXPORTED, "conversations": [early]}).encode())
+    listed(tab, "Old")
+    (again,) = exported(tab, "Export all")["conversations"]
+    assert again["messages"] == early["messages"]
+
+
+def test_enter_that_chooses_a_character_does_not_end_the_title(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    tab.ask("Hi")
+    tab.button("Rename").click()
+    field = tab.page.get_by_label("Title")
+    field.dispatch_event("keydown", {"key": "Enter", "isComposing": True})
+    expect(field).to_be_focused()
+    field.dispatch_event("keydown", {"key": "Enter"})
+    expect(field).to_be_hidden()
+
+
 @pytest.fixture(scope="module")
 def refusing(browser: Browser, url: str) -> Iterator[Tab]:
     """One page for many refusals."""

@@ -112,3 +112,15 @@ def test_the_health_check_passes_only_if_the_model_is_ready(state: str, serve: S
             check=False,
         )
     assert checked.returncode == (0 if state == "ready" else 1)
+
+
+def test_the_health_check_asks_the_port_that_the_app_was_given(serve: Serve) -> None:
+    port = serve(ScriptedEngine()).strip("/").rpartition(":")[2]
+    checked = subprocess.run(
+        [sys.executable, *health_check()[1:]],
+        env={**environment(), "GRADIO_SERVER_PORT": "1", "CHAT_SERVER_PORT": port},
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert checked.returncode == 0

@@ -75,6 +75,12 @@ def test_a_title_is_one_line_of_some_length(saved: Saved) -> None:
     assert saved.names(None, [renamed["title"]]) == [renamed["name"]]
 
 
+@pytest.mark.parametrize("title", ["", " \n", "\x00\x1b"])
+def test_a_title_that_nobody_could_see_is_refused(saved: Saved, title: str) -> None:
+    with pytest.raises(BadRequest, match=r"^A title needs at least one character\.$"):
+        saved.rename(None, title)
+
+
 def test_titles_of_others_are_not_told(saved: Saved) -> None:
     titles = [saved.rename(owner, "Mine")["title"] for owner in (None, "ann", "bob")]
     assert saved.names("ann", [*titles, "junk"]) == [None, "Mine", None, None]

@@ -1,5 +1,7 @@
 """chat.seal: the key, and what it protects."""
 
+import errno
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -43,6 +45,18 @@ def test_starts_at_once_agree_on_a_key(tmp_path: Path) -> None:
     sealed = seals[0].close("My diary", None)
     assert {one.open(sealed, None) for one in seals} == {"My diary"}
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_drive_without_links_can_hold_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    sealed = Seal(tmp_path).close("My diary", None)
+    assert Seal(tmp_path).open(sealed, None) == "My diary"
+    assert [file.name for file in tmp_path.iterdir()] == [seal.NAME]
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 44, b"A" * 43, None])

@@ -25,7 +25,8 @@ async function upload(file) {
     const made = [];
     try {
         found.forEach(({title, text, name, saved}, index) => {
-            const time = Math.min(Math.round(saved ?? Infinity), Date.now());
+            // No time that an export could not name again, as a year before the first.
+            const time = Math.max(0, Math.min(Math.round(saved ?? Infinity), Date.now()));
             const id = first + String(index).padStart(6, "0");  // in the order of the file
             names.set(title, name);
             write({id, title, text: `${time} ${text}`});

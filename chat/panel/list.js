@@ -86,7 +86,8 @@ function rename({id, name}, title) {
         draw();
         if (document.activeElement === document.body) list.querySelector("[aria-current]")?.focus();
     });
-    field.onkeydown = ({key}) => {
+    field.onkeydown = ({key, isComposing}) => {
+        if (isComposing) return;  // Enter chooses a character, as in Chinese and Japanese
         if (key === "Escape") field.value = name;
         if (key === "Escape" || key === "Enter") field.blur();
     };
