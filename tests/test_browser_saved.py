@@ -1,7 +1,9 @@
 """Saved conversations, as a person sees them."""
 
 import json
+import random
 import re
+import string
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from chat.errors import EngineError
 from chat.page import Page
+from chat.saved import Saved
 from tests.conftest import Serve, serving
 from tests.fakes import ScriptedEngine
 from tests.tab import (  # noqa: F401
@@ -347,21 +350,88 @@ def test_what_is_late_does_not_land_in_another_conversation(
     assert len(first) == (4 if event == "_settle" else 2)
 
 
+def test_a_reply_that_did_not_stop_does_not_either(serve: Serve, visit: Visit) -> None:
+    """Gradio cannot stop what the server has not confirmed yet, and lets it go on unseen."""
+    reply = " ".join(f"word{number}" for number in range(30))
+    engine = ScriptedEngine(lambda _: reply, 0.001)
+    tab = visit(serve(engine))
+    tab.ask("Hi")
+    tab.button("New chat").click()
+    tab.page.evaluate(LATE_CONFIRMATION)
+    engine.pace = 0.05
+    tab.send("Talk")
+    tab.stop_button.click()
+    open_one(tab, "Hi")
+    engine.pace = 0.001
+    tab.settled("Finished:")
+    contents = {
+        one["title"]: [entry["content"] for entry in one["messages"]]
+        for one in exported(tab, "Export all")["conversations"]
+    }
+    assert contents == {"Hi": ["Hi", reply], "Talk": ["Talk", reply]}
+
+
+LATE_CONFIRMATION = """() => {
+    const fetched = window.fetch;
+    window.fetch = async (url, ...options) => {
+        const response = await fetched(url, ...options);
+        if (String(url).includes("queue/join")) await new Promise((go) => setTimeout(go, 1500));
+        return response;
+    };
+}"""
+
+
+def test_what_is_deleted_while_it_is_saved_stays_deleted(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt, delay = Saved.seal, 0.0
+
+    def seal(*values: Any) -> Any:
+        time.sleep(delay)
+        return prompt(*values)
+
+    monkeypatch.setattr(Saved, "seal", seal)
+    tab = visit(serve(ScriptedEngine(echo)))
+    tab.ask("One")
+    listed(tab, "One")
+    delay = 0.5
+    with tab.page.expect_response("**/saved_seal"), tab.page.expect_response("**/saved_seal"):
+        tab.ask("Two")
+        tab.button("Clear").click()
+    tab.ask("Three")
+    listed(tab, "Three")
+
+
 def test_a_full_storage_loses_nothing_on_the_screen(url: str, visit: Visit) -> None:
     tab = visit(url)
     tab.ask("One")
-    fill = """for (let size = 2 ** 22; size >= 1; size /= 2)
-        try { for (;;) localStorage['x' + Math.random()] = 'x'.repeat(size) } catch { }"""
-    tab.page.evaluate(fill)
+    tab.page.evaluate(FILL)
+    before = kept(tab)
     tab.ask("Two")
     expect(tab.page.locator("#saying")).to_contain_text("storage for this page is full")
     tab.says("One", "Re: One", "Two", "Re: Two")
     listed(tab, "One")
-    empty = "for (const k of Object.keys(localStorage)) if (k[0] == 'x') delete localStorage[k]"
-    tab.page.evaluate(empty)
+    tab.page.evaluate("() => { delete localStorage.spare }")
+    noise = "".join(random.Random(0).choices(string.ascii_letters, k=9000))
+    messages = [{"messages": [{"role": "user", "content": text}]} for text in ("Short", noise)]
+    tab.button("Close").click()
+    choose(tab, json.dumps({**EXPORTED, "conversations": messages}).encode())
+    expect(tab.page.locator("#saying")).to_contain_text("storage for this page is full")
+    assert kept(tab) == {key: before[key] for key in before if key != "spare"}
+    tab.page.evaluate("() => { delete localStorage.filled }")
     tab.ask("Three")
     tab.page.reload()
     tab.says("One", "Re: One", "Two", "Re: Two", "Three", "Re: Three")
+
+
+#: Room for a short conversation is left when the spare is deleted.
+FILL = """() => {
+    localStorage.spare = "x".repeat(5000);
+    let filled = "";
+    for (let size = 2 ** 23; size >= 1; size /= 2)
+        try { localStorage.filled = filled + "x".repeat(size); filled = localStorage.filled }
+        catch { }
+}"""
 
 
 @pytest.fixture

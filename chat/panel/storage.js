@@ -37,15 +37,13 @@ function saved() {
         .sort((one, other) => other.time - one.time || (one.id < other.id ? -1 : 1));
 }
 
-/** Save a sealed title, and a time and sealed messages as `text`: both or neither. */
+/** Save a sealed title, and a time and sealed messages as `text`. */
 function write({id, title, text}) {
-    const before = storage[key(id, "text")];
     try {
-        storage[key(id, "text")] = text;
         storage[key(id, "title")] = title;
+        storage[key(id, "text")] = text;
     } catch {
-        if (before === undefined) remove(id);
-        else storage[key(id, "text")] = before;
+        if (storage[key(id, "text")] === undefined) remove(id);  // what was there before stays
         throw new Problem(
             "This is not saved, since the browser's storage for this page is full. " +
             "Delete some conversations to make room; export them first if you want to keep them."
