@@ -96,6 +96,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     tab = visit(serve(ScriptedEngine(lambda prompt: f"{CODE}\n\n{long}")))
     tab.page.set_viewport_size({"width": 390, "height": 800})
     tab.page.emulate_media(color_scheme=scheme)
+    tab.page.reload()
     tab.ask(long)
     tab.page.get_by_role("button", name="Settings").click()
     expect(tab.page.get_by_label("System prompt", exact=True)).to_be_visible()
