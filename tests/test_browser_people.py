@@ -116,6 +116,7 @@ def test_a_reload_frees_the_model_and_keeps_what_was_asked(serve: Serve, visit: 
     tab = visit(serve(engine))
     tab.send("Talk")
     expect(tab.replies).to_contain_text("word0")
+    expect(tab.page.locator("#panel li")).to_have_count(1)
     tab.page.reload()
     tab.says("Talk")
     assert idle_within(5, engine)

@@ -3,7 +3,7 @@
 
 /** Offer the conversations that are wanted as a file. */
 async function download(wanted, name) {
-    await saving;
+    await calm();
     const files = [];
     for (const {title, sealed, time} of saved().filter(wanted))
         files.push(await ask("export", title, sealed, new Date(time).toISOString()));

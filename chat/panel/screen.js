@@ -17,10 +17,15 @@ function said(history) {
     return JSON.stringify(history.map(({role, content}) => [role, text(content)]));
 }
 
-/** Wait until nothing that is under way can change the screen any more, and all is saved. */
-async function quiet() {
+/** Wait until what is under way has changed the screen and is saved, unless it is a reply. */
+async function calm() {
     for (await saving; writing && !running; await saving)
         await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+/** Wait until nothing changes the screen any more. */
+async function quiet() {
+    await calm();
     if (running) throw new Problem("A reply is being written. Stop it first, or wait for it.");
 }
 
