@@ -137,11 +137,16 @@ def take_pictures(browser: Browser) -> None:
         person = Person(context.new_page(), url)
         if screen == "desk":  # where there is room to see the conversations before
             for said in ("Give me three ideas for a rainy Sunday.", "Why is the sky blue?"):
-                person.send(said, "Finished")
+                person.send(said, "Writing")
+                person.sees("Finished")
                 person.click("New chat")
                 expect(person.box).to_be_editable()
-        person.send("What is the capital of France?", "Finished")
-        person.send("Write a Python function that adds two numbers. Be brief.", "Finished")
+        for said in (
+            "What is the capital of France?",
+            "Write a Python function that adds two numbers. Be brief.",
+        ):
+            person.send(said, "Writing")
+            person.sees("Finished")
         person.picture(DOCS / file)
     built.close()
     chat.engine.close()
