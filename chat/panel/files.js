@@ -21,12 +21,12 @@ const fileName = (name) => name.replace(/[^\p{L}\p{N}\p{M} _-]/gu, "").trim() ||
 async function upload(file) {
     const found = await loaded(file);
     if (!found.length) throw new Problem("This file holds no conversations.");
-    const first = newId();
+    const first = newId(), now = Date.now();  // the same for all, whose order is that of the file
     const made = [];
     try {
         found.forEach(({title, text, name, saved}, index) => {
             // No time that an export could not name again, as a year before the first.
-            const time = Math.max(0, Math.min(Math.round(saved ?? Infinity), Date.now()));
+            const time = Math.max(0, Math.min(Math.round(saved ?? Infinity), now));
             const id = first + String(index).padStart(6, "0");  // in the order of the file
             names.set(title, name);
             write({id, title, text: `${time} ${text}`});
