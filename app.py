@@ -2,9 +2,9 @@
 
     python app.py            then open http://127.0.0.1:7860
 
-The way of one message: `chat.page` takes it from the browser and calls
-`chat.callback`, which rebuilds the conversation (`chat.conversation`), composes
-the prompt (`prompts`), waits its turn (`chat.gate`), and turns the token ids of
+The way of one message: `chat.web.page.page` takes it from the browser and calls
+`chat.core.chat`, which rebuilds the conversation (`chat.core.conversation`), composes
+the prompt (`prompts`), waits its turn (`chat.core.gate`), and turns the token ids of
 the engine (`chat.engines`) into the reply so far, again and again.
 """
 
@@ -37,12 +37,12 @@ def main(arguments: list[str]) -> None:
 def run(settings: Settings) -> None:
     """Load the model in 4 bits and chat with it until interrupted."""
     # Here and not above, so that --help and a wrong flag answer at once.
-    from chat import address
+    from chat.web import address
 
     listening, settings = address.take(settings)
     where = f"http://{settings.server_name}:{settings.server_port}"
     print(f"Fourbit Chat is starting at {where} ...", flush=True)
-    from chat.lobby import lobby
+    from chat.web.lobby import lobby
 
     with lobby(listening):
         space.play_gpu()
@@ -53,7 +53,8 @@ def run(settings: Settings) -> None:
         from chat.load import load
 
         chat = load(settings)
-        from chat import page, serve
+        from chat.web import serve
+        from chat.web.page import page
 
         built = page.build(chat, settings)
     serve.launch(built, settings)

@@ -20,8 +20,8 @@ from benchmarks import figures, jobs, processes, scenarios
 from benchmarks.figures import Figures, Reply
 
 if TYPE_CHECKING:
-    from chat.callback import Chat
-    from chat.sampling import Sampling
+    from chat.core.chat import Chat
+    from chat.core.sampling import Sampling
 
 
 def start(users: tuple[int, ...], tokens: int, tokenizer: Path, flags: list[str]) -> Figures:
@@ -41,8 +41,8 @@ def main(job: dict[str, Any], flags: list[str]) -> Figures:
 
     began = job.get("began") or time.monotonic()
     settings = read(flags)
-    from chat import page, serve  # noqa: F401 - what the app imports
     from chat.load import load
+    from chat.web import serve  # noqa: F401 - what the app imports
 
     imported, imported_mb = time.monotonic() - began, processes.pss(os.getpid())
     chat = load(settings)
@@ -94,10 +94,10 @@ async def together(chat: "Chat", users: int, tokens: int, sampling: "Sampling") 
 
 def weights(model: str, cache: Path) -> int:
     """Return the size of the model's weights as they came."""
-    from chat import models
     from chat.load import has_cuda
+    from chat.models import locate
 
-    source = models.locate(model, cache, cuda=has_cuda())
+    source = locate.locate(model, cache, cuda=has_cuda())
     if source.is_file():
         return source.stat().st_size
     files = [*source.glob("*.safetensors")] or [*source.glob("*.bin")]

@@ -14,16 +14,16 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from chat import models
 from chat.load import has_cuda
+from chat.models import locate
 from chat.settings import Settings, read
 
 
 def load(settings: Settings) -> tuple[Any, Any]:
     """Return the tokenizer and the 4-bit model."""
-    from chat import quantize
+    from chat.models import quantize
 
-    source = models.locate(settings.model, settings.cache_dir, cuda=has_cuda())
+    source = locate.locate(settings.model, settings.cache_dir, cuda=has_cuda())
     return quantize.load(source, settings.cache_dir)
 
 

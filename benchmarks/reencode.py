@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from itertools import islice, product
 from pathlib import Path
 
-from chat import quantize
-from chat.callback import Chat
-from chat.engines.transformers import TransformersEngine
-from chat.gate import Gate
-from chat.sampling import Sampling
-from chat.tokens import FastTokens
+from chat.core.chat import Chat
+from chat.core.gate import Gate
+from chat.core.sampling import Sampling
+from chat.core.tokens import FastTokens
+from chat.engines.transformers.engine import TransformersEngine
+from chat.models import quantize
 from prompts import Message, choose
 from prompts.encoder import Encoder
 

@@ -99,10 +99,10 @@ def _flags(chosen: Mapping[str, Any]) -> Iterator[str]:
 
 def _chat(chosen: Namespace, settings: Settings) -> int:
     # Here and not above, so that --help and a wrong flag answer at once.
-    from chat import ask
-    from chat.console import Console
     from chat.load import load
-    from chat.terminal import Terminal
+    from chat.terminal import line_editor
+    from chat.terminal.console import Console
+    from chat.terminal.terminal import Terminal
 
     live = sys.stdin.isatty() and sys.stdout.isatty()
     console = Console(live=live, quiet=chosen.quiet)
@@ -111,7 +111,7 @@ def _chat(chosen: Namespace, settings: Settings) -> int:
         chat = load(settings.model_copy(update={"parallel": 1}))
     if live:
         console.note("Say something. help shows the commands, stop leaves.")
-    asking = ask.from_terminal() if live else ask.from_pipe
+    asking = line_editor.from_terminal() if live else line_editor.from_pipe
     terminal = Terminal(chat, console, asking, settings.system_prompt, settings.sampling())
     try:
         terminal.run()
@@ -121,8 +121,8 @@ def _chat(chosen: Namespace, settings: Settings) -> int:
 
 
 def _complete(chosen: Namespace, settings: Settings) -> int:
-    from chat.complete import complete
-    from chat.console import Console
+    from chat.terminal.complete import complete
+    from chat.terminal.console import Console
 
     console = Console(live=sys.stdout.isatty() and not chosen.loop, quiet=chosen.quiet)
     text = chosen.text

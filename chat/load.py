@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import prompts
-from chat import ir, models, space
-from chat.callback import Chat
-from chat.engines import Engine
+from chat import space
+from chat.core.chat import Chat
+from chat.core.engine import Engine
+from chat.core.gate import Gate
+from chat.core.tokens import FastTokens
 from chat.errors import ModelError
-from chat.gate import Gate
+from chat.models import ir, locate
 from chat.settings import Settings
-from chat.tokens import FastTokens
 
 #: A tokenizer, and what starts the engine, given the ids that end a reply.
 Loaded = tuple[Any, Callable[[Iterable[int]], Engine]]
@@ -25,14 +26,14 @@ def load(settings: Settings) -> Chat:
         ModelError, PromptError: the model cannot be had, or not be used.
     """
     cuda = has_cuda()
-    source = models.locate(settings.model, settings.cache_dir, cuda=cuda)
+    source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
     tokenizer, start = _loader(settings, source, cuda=cuda)(settings, source)
     format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
     tokens = FastTokens(tokenizer)
     engine = start(tokens.stop_ids(format.stop))
     gate = Gate(engine.parallel, settings.max_waiting)
     plain = prompts.choose(tokenizer, "plain")
-    return Chat(engine, tokens, format, gate, plain, models.title(settings.model, cuda=cuda))
+    return Chat(engine, tokens, format, gate, plain, locate.title(settings.model, cuda=cuda))
 
 
 def has_cuda() -> bool:
@@ -71,7 +72,7 @@ def _loader(settings: Settings, source: Path, *, cuda: bool) -> Callable[[Settin
 
 
 def _openvino(settings: Settings, source: Path) -> Loaded:
-    from chat.engines.openvino import OpenVINOEngine
+    from chat.engines.openvino.engine import OpenVINOEngine
 
     tokenizer, folder = ir.load(source, settings.cache_dir)
 
@@ -89,13 +90,13 @@ def _openvino(settings: Settings, source: Path) -> Loaded:
 
 
 def _transformers(settings: Settings, source: Path) -> Loaded:
-    from chat import quantize
-    from chat.engines.guide import Guide
-    from chat.engines.transformers import TransformersEngine
+    from chat.engines.transformers.engine import TransformersEngine
+    from chat.engines.transformers.guide import Guide
+    from chat.models import quantize
 
     kind = TransformersEngine
     if space.zero_gpu():
-        from chat.engines.zero_gpu import ZeroGPUEngine as kind
+        from chat.engines.transformers.zero_gpu import ZeroGPUEngine as kind
 
     tokenizer, model = quantize.load(source, settings.cache_dir)
 

@@ -14,8 +14,8 @@ from platformdirs import user_cache_path, user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
+from chat.core.sampling import Lines, Sampling, Whole, explain
 from chat.errors import SettingsError
-from chat.sampling import Lines, Sampling, Whole, explain
 from prompts import FORMATS
 
 _SAMPLING = Sampling.model_fields

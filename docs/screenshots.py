@@ -18,13 +18,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from chat import page, serve
 from chat.errors import FAILED, EngineError
 from chat.load import load
 from chat.settings import Settings
+from chat.web import serve
+from chat.web.page import page
 from tests.conftest import serving
-from tests.fakes import ScriptedEngine, last_message
-from tests.tab import AGES, CHROMIUM, FLAGS
+from tests.support.fakes import ScriptedEngine, last_message
+from tests.support.tab import AGES, CHROMIUM, FLAGS
 
 DOCS = Path(__file__).parent
 SCREENS: dict[str, dict[str, Any]] = {

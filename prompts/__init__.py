@@ -10,7 +10,6 @@ it in `FORMATS`. Nothing here imports anything from `chat`.
 from collections.abc import Callable
 from typing import Any
 
-from prompts.alpaca import Alpaca
 from prompts.base import (
     PROBE,
     Control,
@@ -25,13 +24,14 @@ from prompts.base import (
     rendered,
     visible,
 )
-from prompts.chatglm import ChatGLM
-from prompts.chatglm3 import ChatGLM3
-from prompts.chatml import ChatML
-from prompts.llama2 import Llama2
-from prompts.llama3 import Llama3
-from prompts.plain import Plain
-from prompts.template import Template
+from prompts.formats.alpaca import Alpaca
+from prompts.formats.chatglm import ChatGLM
+from prompts.formats.chatglm3 import ChatGLM3
+from prompts.formats.chatml import ChatML
+from prompts.formats.llama2 import Llama2
+from prompts.formats.llama3 import Llama3
+from prompts.formats.plain import Plain
+from prompts.formats.template import Template
 
 #: Each takes the model's tokenizer (None if only text is wanted) and whether a
 #: base model's reply begins with the text it continues.

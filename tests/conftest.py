@@ -16,10 +16,11 @@ os.environ["XDG_DATA_HOME"] = DATA.name
 for name in [name for name in os.environ if name.startswith(("CHAT_", "GRADIO_SERVER"))]:
     del os.environ[name]
 
-from chat import page, serve
 from chat.settings import Settings
+from chat.web import serve
+from chat.web.page import page
 from prompts import PromptFormat
-from tests.fakes import ScriptedEngine, chat_with
+from tests.support.fakes import ScriptedEngine, chat_with
 
 Serve = Callable[..., str]
 

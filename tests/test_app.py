@@ -19,8 +19,8 @@ from gradio_client import Client
 
 from chat.settings import Settings
 from tests.conftest import Serve
-from tests.crowd import crowd
-from tests.fakes import ScriptedEngine
+from tests.support.crowd import crowd
+from tests.support.fakes import ScriptedEngine
 
 ROOT = Path(__file__).parent.parent
 SENTENCE = re.compile(r"Fourbit Chat: [^\n]+\.\n?")

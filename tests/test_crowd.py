@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from chat import page, serve
-from chat.callback import Chat
-from chat.sampling import Sampling
+from chat.core.chat import Chat
+from chat.core.sampling import Sampling
 from chat.settings import Settings
-from tests.crowd import SIZE, Say, crowd
-from tests.fakes import ScriptedEngine, chat_with, last_message
+from chat.web import serve
+from chat.web.page import page
+from tests.support.crowd import SIZE, Say, crowd
+from tests.support.fakes import ScriptedEngine, chat_with, last_message
 
 
 class HeldEngine(ScriptedEngine):

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from chat.lobby import lobby
+from chat.web.lobby import lobby
 from tests.conftest import Serve
-from tests.fakes import ScriptedEngine
-from tests.test_lobby import listen
+from tests.support.fakes import ScriptedEngine
+from tests.web.test_lobby import listen
 
 ROOT = Path(__file__).parent.parent
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from chat import load as module
-from chat.engines.openvino import OpenVINOEngine
-from chat.engines.transformers import TransformersEngine
+from chat.core.sampling import Sampling
+from chat.engines.openvino.engine import OpenVINOEngine
+from chat.engines.transformers.engine import TransformersEngine
 from chat.errors import ModelError
 from chat.load import load
-from chat.sampling import Sampling
 from chat.settings import Settings
-from tests import gguf_file
+from tests.support import gguf_file
 
 
 @pytest.fixture(scope="module")

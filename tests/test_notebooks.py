@@ -16,9 +16,9 @@ import pytest
 from gradio_client import Client
 from nbclient import NotebookClient
 
-from chat import embedded
+from chat.models import embedded
 from chat.settings import Settings
-from tests.fakes import ScriptedEngine, chat_with
+from tests.support.fakes import ScriptedEngine, chat_with
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ("chat.ipynb", "how_generation_works.ipynb")
@@ -152,7 +152,8 @@ def test_a_public_link_is_asked_for_on_colab_alone(
 ) -> None:
     asked = []
     monkeypatch.setattr(
-        "chat.serve.launch", lambda demo, settings, *, block: asked.append((settings.share, block))
+        "chat.web.serve.launch",
+        lambda demo, settings, *, block: asked.append((settings.share, block)),
     )
     monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)
     if colab:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from chat.core.sampling import Sampling
 from chat.errors import SettingsError
-from chat.sampling import Sampling
 from chat.settings import Settings, read
 
 

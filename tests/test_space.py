@@ -11,7 +11,7 @@ import yaml
 from chat import space
 from chat.settings import read
 from tests.conftest import Serve
-from tests.fakes import ScriptedEngine
+from tests.support.fakes import ScriptedEngine
 
 ROOT = Path(__file__).parent.parent
 

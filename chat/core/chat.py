@@ -1,0 +1,233 @@
+"""The heart: one message in, the reply so far out, again and again.
+
+    message, history, system prompt
+      -> conversation.rebuild     clean messages
+      -> conversation.fit         prompt ids that fit the window
+      -> gate                     a place in line
+      -> engine.generate          ids, from a worker thread
+      -> tokens.decoder           text, a piece at a time
+      -> Update                   the reply so far
+
+It is an async generator, so whoever consumes it cancels by closing it: Stop, a
+closed tab, Ctrl-C and an error all run the same `finally` blocks down to the
+engine. It knows no page; see `chat.web.page.page` for how Gradio uses it.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+from chat.core.conversation import Prompt, clean, fit, rebuild, text_of
+from chat.core.engine import Engine
+from chat.core.gate import Gate
+from chat.core.sampling import Sampling
+from chat.core.stops import Stops
+from chat.core.tokens import Decoder, Tokens
+from chat.errors import BadRequest
+from prompts import Message, PromptFormat
+from prompts.formats.plain import Plain
+
+#: Seconds between two updates of one reply. A browser shows no more, and each
+#: costs the server 1 to 2 ms; what is written meanwhile comes with the next.
+INTERVAL = 0.04
+
+BLANK_LINES = re.compile(r"\s*\n")
+
+
+@dataclass(frozen=True)
+class Update:
+    """Where one reply stands."""
+
+    state: Literal["waiting", "reading", "writing", "finished", "length"]
+    #: The whole reply so far.
+    text: str = ""
+    #: How many people come first, while waiting.
+    place: int = 0
+    #: The prompt as the model reads it, control tokens visible.
+    prompt: str = ""
+    prompt_tokens: int = 0
+    #: How many of the oldest turns did not fit the window.
+    dropped_turns: int = 0
+    #: How many tokens were written, without the one that ends the reply.
+    tokens: int = 0
+    #: Seconds from the first of them to the last.
+    seconds: float = 0.0
+
+
+class Chat:
+    """A model ready to chat: engine, tokenizer, prompt format and the gate to them."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokens: Tokens,
+        format: PromptFormat,
+        gate: Gate,
+        plain: PromptFormat | None = None,
+        name: str = "model",
+    ) -> None:
+        self.engine = engine
+        self.gate = gate
+        self.tokens = tokens
+        self.format = format
+        #: How this model continues a text, as base models do.
+        self.plain = plain or Plain()
+        #: What the model may be called in public.
+        self.name = name
+        self._composing = asyncio.Semaphore(2)
+
+    async def reply(
+        self, message: Any, history: Any, system_prompt: Any, sampling: Sampling, begun: Any = ""
+    ) -> AsyncGenerator[Update]:
+        """Answer `message`; see `conversation.rebuild` for what may be passed.
+
+        `begun` is the part of the reply that is there already: all texts begin with it.
+
+        Raises:
+            RequestError: it cannot be answered, and cost nothing.
+            EngineError: the model failed on the way; the text so far stands.
+        """
+        begun = clean(text_of(begun))
+        self._check_supported(sampling, begun)
+        self.gate.check()
+        # In a thread, since a long history would hold up everyone else's replies.
+        async with self._composing:
+            composed = await asyncio.to_thread(
+                self._compose, message, history, system_prompt, sampling, begun
+            )
+        with self.gate.enter() as ticket:
+            while ticket.place:
+                yield Update("waiting", place=ticket.place)
+                await ticket.wait()
+            async with aclosing(self._answer(composed, sampling)) as updates:
+                async for update in updates:
+                    yield update
+
+    def _check_supported(self, sampling: Sampling, begun: str) -> None:
+        if begun and (sampling.pattern or sampling.schema_to_fit):
+            raise BadRequest(
+                "A reply that has to fit a pattern or a schema cannot be continued.", "message"
+            )
+        for name in sampling.needs():
+            if name not in self.engine.supports:
+                title = Sampling.model_fields[name].title
+                raise BadRequest(f"{title} cannot be used with the engine that runs here.", name)
+
+    def _compose(
+        self, message: Any, history: Any, system_prompt: Any, sampling: Sampling, begun: str
+    ) -> "_Composed":
+        messages = rebuild(history, message, system_prompt)
+        opening = self.format.opening(messages)
+        begun = begun.removeprefix(opening or "")
+
+        def ids_of(messages: list[Message]) -> Prompt:
+            return fit(
+                messages,
+                self.format,
+                self.tokens,
+                window=self.engine.window,
+                max_new_tokens=sampling.max_new_tokens,
+                begun=begun,
+            )
+
+        ids, dropped_turns = ids_of(messages)
+        other = sampling.negative_prompt
+        begun_ids = self.tokens.encode([self.format.beginning(begun)]) if begun else []
+        decoder = self.tokens.decoder()
+        # The white space at its end was left out of what was shown.
+        decoded = decoder.push(begun_ids)
+        return _Composed(
+            prompt=ids,
+            negative=ids_of(rebuild(history, message, other)).ids if other else [],
+            shown_prompt=self.tokens.show(ids),
+            dropped_turns=dropped_turns,
+            opening=opening,
+            begun=decoded if decoded.strip() == begun.strip() else begun,
+            begun_ids=begun_ids,
+            decoder=decoder,
+        )
+
+    async def _answer(self, composed: "_Composed", sampling: Sampling) -> AsyncGenerator[Update]:
+        update = Update(
+            "reading",
+            text=composed.reply("") if composed.begun else "",
+            prompt=composed.shown_prompt,
+            prompt_tokens=len(composed.prompt),
+            dropped_turns=composed.dropped_turns,
+        )
+        yield update
+        stops = Stops(sampling.stop)
+        text, shown, ended, first = "", "", False, 0.0
+        written: list[int] = []
+        try:
+            generated = self.engine.generate(composed.prompt, sampling, composed.negative)
+            async with aclosing(generated) as batches:
+                async for ids in batches:
+                    now = time.monotonic()
+                    first = first or (now if ids else 0.0)
+                    new = [id for id in ids if id not in self.engine.stop_ids]
+                    ended = ended or len(new) < len(ids)
+                    written += new
+                    text += composed.decoder.push(new)
+                    shown = stops.cut(text)
+                    update = replace(
+                        update,
+                        state="writing" if first else "reading",
+                        text=composed.reply(shown),
+                        tokens=len(written),
+                        seconds=now - first if first else 0.0,
+                    )
+                    if stops.found:
+                        break
+                    yield update
+                    if ids:
+                        await asyncio.sleep(INTERVAL)
+            if not stops.found:
+                shown = text
+        finally:
+            if shown == text:
+                self.tokens.remember(
+                    composed.reply(text).removeprefix(composed.opening or ""),
+                    [*composed.begun_ids, *written],
+                )
+        cut = not (ended or stops.found) and update.tokens >= sampling.max_new_tokens
+        yield replace(update, text=composed.reply(shown), state="length" if cut else "finished")
+
+
+class _Composed(NamedTuple):
+    """A request as the model gets it, and what of its reply is there already."""
+
+    prompt: list[int]
+    negative: list[int]
+    #: The prompt as text, control tokens visible.
+    shown_prompt: str
+    dropped_turns: int
+    #: See `PromptFormat.opening`.
+    opening: str | None
+    begun: str
+    begun_ids: list[int]
+    #: Has read `begun_ids`, since the next token's text can depend on them.
+    decoder: Decoder
+
+    def reply(self, text: str) -> str:
+        """Return the whole reply, of which `text` was written now."""
+        whole = self.begun + text
+        return tidy(whole) if self.opening is None else self.opening + whole
+
+
+def tidy(text: str) -> str:
+    """Strip what is stray around a reply, and nothing inside it.
+
+    Stray are blank lines and the one space that the prompt's last mark leaves
+    before a reply, and white space after it. The indentation of code and lists
+    is not, nor is that of the first line if it is more than that one space.
+    """
+    blank = BLANK_LINES.match(text)
+    text = text[blank.end() :] if blank else text
+    if text[:1] == " " and text[1:2] != " ":
+        text = text[1:]
+    return text.rstrip()

@@ -1,0 +1,272 @@
+"""The controls of one generation, checked in one place, whoever sends them.
+
+They come from a page, but anyone can call the API, where NaN, True and "5"
+arrive as they are: `generate(max_new_tokens=nan)` never ends. So each value is
+checked strictly, and refused with the name that the page shows.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from pydantic_settings import NoDecode
+
+from chat.core.constraints import closed, one_of, plain
+from chat.errors import BadRequest
+
+MAX_NEW_TOKENS = 4096
+MAX_LINES = 64
+#: The fields that not every engine can obey.
+OPTIONAL = ("choices", "regex", "json_schema", "negative_prompt")
+#: What reads the fields that tie a reply down, or says why it cannot.
+READ: dict[str, Callable[[Any], str]] = {"choices": one_of, "regex": plain, "json_schema": closed}
+
+
+def _whole(value: Any) -> Any:
+    """Take 256.0 for 256: JSON from a slider does not tell the two apart."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _drawn(seed: Any) -> Any:
+    """Take -1 for no seed, since a control for numbers always sends one."""
+    return None if seed == -1 else seed
+
+
+def _lines(value: Any) -> Any:
+    """Take a text for its lines, as a page sends them, and a list as an API does."""
+    if isinstance(value, str):
+        return tuple(line for line in value.split("\n") if line)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _few(lines: tuple[str, ...]) -> tuple[str, ...]:
+    if len(lines) > MAX_LINES or any(not line or len(line) > 200 for line in lines):
+        raise ValueError(f"at most {MAX_LINES} lines of 1 to 200 characters")
+    return lines
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Lines = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lines), AfterValidator(_few)]
+
+
+class Sampling(BaseModel):
+    """How the next token is chosen, and how many may be.
+
+    Each field is named and means what it does in transformers' GenerationConfig,
+    except that temperature 0 chooses the likeliest token (greedy decoding).
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    max_new_tokens: Whole = Field(
+        512,
+        ge=1,
+        le=MAX_NEW_TOKENS,
+        title="Max new tokens",
+        description="The longest reply, in tokens.",
+    )
+    temperature: float = Field(
+        0.6,
+        ge=0,
+        le=2,
+        title="Temperature",
+        description="0 always takes the likeliest token; higher is freer.",
+    )
+    top_p: float = Field(
+        0.9,
+        ge=0.01,
+        le=1,
+        title="Top-p",
+        description="Choose among the likeliest tokens that make up this share.",
+    )
+    top_k: Whole = Field(
+        50,
+        ge=0,
+        le=1000,
+        title="Top-k",
+        description="Choose among this many of the likeliest tokens; 0 is all.",
+    )
+    min_p: float = Field(
+        0.0,
+        ge=0,
+        le=0.99,
+        title="Min-p",
+        description="Leave out what is less than this share as likely as the likeliest token.",
+    )
+    repetition_penalty: float = Field(
+        1.05,
+        ge=1,
+        le=2,
+        title="Repetition penalty",
+        description="Above 1, words that are there already become less likely.",
+    )
+    seed: Annotated[Whole | None, BeforeValidator(_drawn)] = Field(
+        None,
+        ge=0,
+        le=2**32 - 1,
+        title="Seed",
+        description="The same seed gives the same reply; with -1 each is drawn anew.",
+    )
+
+    min_new_tokens: Whole = Field(
+        0,
+        ge=0,
+        le=MAX_NEW_TOKENS,
+        title="Min new tokens",
+        description="The shortest reply, in tokens: it does not end before.",
+    )
+    stop: Lines = Field(
+        (),
+        title="Stop strings",
+        description="The reply ends before the first of these, one a line.",
+    )
+    choices: Lines = Field(
+        (),
+        title="Choices",
+        description="The reply is one of these, one a line.",
+    )
+    regex: str = Field(
+        "",
+        max_length=2_000,
+        title="Regular expression",
+        description="The whole reply matches this; \\w and the like are of ASCII.",
+    )
+    json_schema: str = Field(
+        "",
+        max_length=10_000,
+        title="JSON schema",
+        description="The reply is JSON of this schema.",
+    )
+    negative_prompt: str = Field(
+        "",
+        max_length=2_000,
+        title="Negative prompt",
+        description="A system prompt to keep away from, at twice the cost.",
+    )
+    guidance_scale: float = Field(
+        1.5,
+        ge=1,
+        le=10,
+        title="Guidance scale",
+        description="How far away from the negative prompt; 1 is not at all.",
+    )
+    num_beams: Whole = Field(
+        1,
+        ge=1,
+        title="Beams",
+        description="Only 1: beam search chooses among whole replies, so it cannot stream.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Sampling":
+        if self.num_beams > 1:
+            raise ValueError(
+                "Beam search (Beams above 1) is not offered: it chooses among whole replies at "
+                "the end, so that nothing could be shown while it is written."
+            )
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ValueError("Min new tokens must be at most Max new tokens.")
+        if sum(map(bool, (self.choices, self.regex, self.json_schema))) > 1:
+            raise ValueError("Of Choices, Regular expression and JSON schema only one can be set.")
+        return self
+
+    @field_validator("choices", "regex", "json_schema")
+    @classmethod
+    def _readable(cls, value: Any, info: ValidationInfo) -> Any:
+        try:
+            if value:
+                READ[str(info.field_name)](value)
+        except ValueError as error:
+            raise PydanticCustomError("unfit", "{problem}", {"problem": str(error)}) from None
+        return value
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token is always taken.
+
+        So it is next to 0 too, where dividing by the temperature would overflow.
+        """
+        return self.temperature < 0.01
+
+    @property
+    def pattern(self) -> str:
+        """What the reply has to match by `choices` or `regex`, or nothing."""
+        return one_of(self.choices) if self.choices else self.regex and plain(self.regex)
+
+    @property
+    def schema_to_fit(self) -> str:
+        """The JSON schema that the reply has to fit, or nothing."""
+        return self.json_schema and closed(self.json_schema)
+
+    def needs(self) -> list[str]:
+        """Return which of `OPTIONAL` are set here."""
+        return [name for name in OPTIONAL if getattr(self, name)]
+
+    @classmethod
+    def checked(cls, **values: Any) -> "Sampling":
+        """Build one from values of any origin.
+
+        Raises:
+            BadRequest: a value is not of its kind or out of range.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            where = error.errors(include_url=False, include_input=False)[0]["loc"]
+            field = str(where[0]) if where else ""
+            raise BadRequest(explain(error, cls._title), field) from None
+
+    @classmethod
+    def _title(cls, name: str) -> str:
+        field = cls.model_fields.get(name)
+        return (field and field.title) or name
+
+
+def explain(error: ValidationError, title: Callable[[str], str]) -> str:
+    """Say the first fault of `error` in one sentence, without the value.
+
+    `title` gives the name that the user knows a field by.
+    """
+    fault = error.errors(include_url=False, include_input=False)[0]
+    if not fault["loc"]:
+        return fault["msg"].removeprefix("Value error, ")
+    limits = fault.get("ctx", {})
+    match fault["type"]:
+        case "greater_than_equal":
+            problem = f"must be at least {limits['ge']:.10g}"
+        case "less_than_equal":
+            problem = f"must be at most {limits['le']:.10g}"
+        case "int_type" | "int_from_float" | "int_parsing":
+            problem = "must be a whole number"
+        case "float_type" | "finite_number" | "float_parsing":
+            problem = "must be a number"
+        case "string_type" | "tuple_type":
+            problem = "must be text"
+        case "string_too_long":
+            problem = f"must have at most {limits['max_length']:,} characters"
+        case "literal_error":
+            problem = f"must be {limits['expected']}"
+        case "missing":
+            problem = "is missing"
+        case "extra_forbidden":
+            problem = "is not known here"
+        case "bool_type":
+            problem = "must be true or false"
+        case "list_type":
+            problem = "must be a list"
+        case "unfit":
+            problem = fault["msg"]
+        case _:
+            problem = f"is not usable: {fault['msg'].removeprefix('Value error, ')}"
+    return f"{title(str(fault['loc'][0]))} {problem}."

@@ -1,0 +1,139 @@
+"""The process that runs an OpenVINO model: it steps while there is work.
+
+One step of `openvino_genai.ContinuousBatchingPipeline` reads a part of the new
+prompts and writes one token of every running reply, all in one batch, so that
+requests join and leave while others run (Yu et al., Orca, 2022). A step keeps
+Python's interpreter lock from its first to its last instruction, so that in
+the server's own process everyone would wait for it; hence a process.
+
+It speaks over one pipe (see `chat.engines.openvino.engine`): in come a `Request`, or
+the number of one to cancel; out come lists of `Part`, one list a step.
+"""
+
+import sys
+from collections import deque
+from multiprocessing.connection import Connection
+from typing import Any, Literal
+
+import numpy as np
+import openvino as ov
+import openvino_genai as genai
+
+from chat.engines.openvino.engine import STEP_TOKENS, Part, Plan, Request
+from chat.errors import describe
+
+STATES: dict[Any, Literal["running", "done", "failed"]] = {
+    genai.GenerationStatus.RUNNING: "running",
+    genai.GenerationStatus.FINISHED: "done",
+    genai.GenerationStatus.CANCEL: "done",
+}
+
+
+class Batcher:
+    """Runs requests in one pipeline.
+
+    A request enters when the KV cache has room for the whole of it, prompt and
+    longest reply; until then it waits, first come, first served. So no reply is
+    ever cut, or read a second time, for want of room.
+
+    Raises:
+        RuntimeError: OpenVINO cannot load the model, or failed in a step.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        scheduling = genai.SchedulerConfig()
+        scheduling.num_kv_blocks = plan.blocks
+        scheduling.max_num_batched_tokens = STEP_TOKENS
+        scheduling.enable_prefix_caching = True
+        self._pipeline = genai.ContinuousBatchingPipeline(
+            plan.folder, scheduling, "CPU", plan.properties
+        )
+        self._free = plan.blocks
+        self._waiting: deque[Request] = deque()
+        self._running: dict[int, tuple[Request, Any]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to step for."""
+        return bool(self._running or self._waiting)
+
+    @property
+    def cache_bytes(self) -> int:
+        """The size of the KV cache, known from the first step on."""
+        return int(self._pipeline.get_metrics().cache_size_in_bytes)
+
+    def take(self, message: Request | int) -> None:
+        """Take up a request, or cancel the one with this number."""
+        if isinstance(message, Request):
+            self._waiting.append(message)
+        elif message in self._running:
+            self._running[message][1].cancel()  # the next step takes it out
+        else:
+            self._waiting = deque(one for one in self._waiting if one.number != message)
+
+    def step(self) -> list[Part]:
+        """Let in who fits, run one step, and return what it brought."""
+        parts = []
+        while self._waiting and self._waiting[0].blocks <= self._free:
+            request = self._waiting.popleft()
+            try:
+                handle = self._pipeline.add_request(
+                    request.number,
+                    ov.Tensor(np.array([request.prompt], dtype=np.int64)),
+                    _config(**request.options),
+                )
+            except RuntimeError:  # options that OpenVINO refuses; the others go on
+                parts.append(Part(request.number, [], "failed"))
+                continue
+            self._free -= request.blocks
+            self._running[request.number] = request, handle
+        self._pipeline.step()
+        for number, (request, handle) in list(self._running.items()):
+            ids: list[int] = []
+            while handle.can_read():
+                for output in handle.read().values():
+                    ids += output.generated_ids
+            state = STATES.get(handle.get_status(), "failed")
+            if state != "running":
+                del self._running[number]
+                self._free += request.blocks
+            if ids or state != "running":
+                parts.append(Part(number, ids, state))
+        return parts
+
+
+def _config(
+    structured_output_config: dict[str, str] | None = None, **options: Any
+) -> genai.GenerationConfig:
+    config = genai.GenerationConfig(**options)
+    if structured_output_config:
+        config.structured_output_config = genai.StructuredOutputConfig(**structured_output_config)
+    return config
+
+
+def main(connection: Connection) -> None:
+    """Load what the first message plans, say so, and work until the pipe is closed."""
+    plan = connection.recv()
+    try:
+        batcher = Batcher(plan)
+        batcher.take(plan.warm_up)
+        while batcher.busy:
+            batcher.step()
+    except RuntimeError as error:
+        connection.send(str(error))
+        return
+    connection.send(batcher.cache_bytes)
+    while True:
+        while connection.poll() or not batcher.busy:
+            batcher.take(connection.recv())
+        if parts := batcher.step():
+            connection.send(parts)
+
+
+if __name__ == "__main__":
+    try:
+        main(Connection(int(sys.argv[1])))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        sys.exit()  # the server is gone
+    except Exception as error:
+        sys.exit(describe(error))  # without what it says, which may quote what someone wrote

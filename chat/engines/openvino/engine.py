@@ -1,0 +1,263 @@
+"""OpenVINO on the CPU: many replies at once, in a process of its own (see `batcher`)."""
+
+import json
+import logging
+import secrets
+import threading
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import count
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import psutil
+
+from chat import child
+from chat.core.engine import State
+from chat.core.sampling import Sampling
+from chat.engines.stream import StreamClosed, TokenStream
+from chat.errors import FAILED, EngineError, ModelError
+
+#: Tokens in a block of the KV cache; OpenVINO's own number for CPUs.
+BLOCK = 32
+#: Most tokens in one step. A long prompt is read in parts of it, between which
+#: the others get their next token.
+STEP_TOKENS = 256
+#: Fewer tokens than this in the KV cache are no use.
+FEWEST_TOKENS = 1024
+#: The KV cache takes at most this share of the memory that is free at start.
+SHARE_OF_MEMORY = 0.25
+
+#: All in 32 bits. Neither the others in a batch nor the cache change a token then.
+EXACT = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "KV_CACHE_PRECISION": "f32",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Request(NamedTuple):
+    """A prompt to continue."""
+
+    number: int
+    prompt: list[int]
+    #: Arguments of openvino_genai.GenerationConfig, and those of a StructuredOutputConfig in it.
+    options: dict[str, Any]
+
+    @property
+    def blocks(self) -> int:
+        """The most blocks of the KV cache that it can come to need."""
+        tokens: int = len(self.prompt) + self.options["max_new_tokens"]
+        return -(-tokens // BLOCK) + 1
+
+
+class Part(NamedTuple):
+    """What one step brought one request."""
+
+    number: int
+    ids: list[int]
+    state: Literal["running", "done", "failed"]
+
+
+class Plan(NamedTuple):
+    """What to load, and how."""
+
+    #: A folder with openvino_model.xml.
+    folder: str
+    #: Blocks in the KV cache.
+    blocks: int
+    #: OpenVINO's properties of a compiled model.
+    properties: dict[str, Any]
+    #: What to run once before anyone comes, since a first step takes 20 times as long.
+    warm_up: Request
+
+
+class OpenVINOEngine:
+    """One OpenVINO model, up to `parallel` replies at once (see `Engine`).
+
+    `folder` holds the model (openvino_model.xml) and its config.json. `stop_ids`
+    are joined by the model's own; `window` is at most what the model was
+    trained for, and what the memory has room for. `properties` are OpenVINO's.
+
+    OpenVINO rounds to 8 and 16 bits, and in a batch, or with another part of the
+    prompt in the cache, it rounds elsewhere. So where two tokens are almost
+    equally likely, a greedy reply may go on with the other one: with the
+    embedded model half of the replies do so within 150 tokens. With `EXACT`
+    properties nothing changes a reply, at two thirds of the speed.
+
+    Raises:
+        ModelError: the model cannot be loaded, or there is no memory for it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        stop_ids: Iterable[int],
+        window: int,
+        parallel: int,
+        properties: Mapping[str, Any] | None = None,
+    ) -> None:
+        config = _json(folder / "config.json")
+        generation = _json(folder / "generation_config.json")
+        self.stop_ids = frozenset(stop_ids) | _eos_ids(config) | _eos_ids(generation)
+        self.parallel = parallel
+        # It ties a reply down by the texts of its own copy of the tokenizer's vocabulary.
+        constrained = (folder / "openvino_detokenizer.xml").exists()
+        self.supports = frozenset({"choices", "regex", "json_schema"} if constrained else ())
+        window = min(window, config.get("max_position_embeddings", window))
+        tokens = _tokens_that_fit(config, wanted=parallel * window)
+        self.window = min(window, tokens)
+        #: How many tokens the KV cache has room for, and the bytes that it takes.
+        self.kv_cache_tokens = tokens
+        self.kv_cache_bytes = 0
+        self._plan = Plan(
+            str(folder),
+            # A request's last block, and the one it is ahead, may be all but empty.
+            tokens // BLOCK + 2 * parallel,
+            {"KV_CACHE_PRECISION": "f16", **(properties or {})},
+            Request(0, [min(self.stop_ids)] * 8, self._options(Sampling(max_new_tokens=2))),
+        )
+        self._numbers = count(1)
+        self._streams: dict[int, TokenStream] = {}
+        self._sending = threading.Lock()
+        self._closed = False
+        self.state: State = "loading"
+        self._start()
+        self._thread = threading.Thread(target=self._listen, name="engine", daemon=True)
+        self._thread.start()
+
+    async def generate(
+        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+    ) -> AsyncGenerator[list[int]]:
+        """See `Engine.generate`."""
+        number, stream = next(self._numbers), TokenStream()
+        self._streams[number] = stream
+        try:
+            self._send(Request(number, list(prompt), self._options(sampling)))
+            async for ids in stream.batches():
+                yield ids
+        finally:
+            if self._streams.pop(number, None):
+                self._send(number)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._closed = True
+        self._process.terminate()
+        self._process.wait()
+        self._thread.join()
+
+    def _start(self) -> None:
+        """Start the process, and wait until the model is loaded."""
+        ours, theirs = Pipe()
+        with theirs:
+            fd = theirs.fileno()
+            self._process = child.start("chat.engines.openvino.batcher", fd, pass_fds=[fd])
+        ours.send(self._plan)
+        self._connection = ours
+        try:
+            answer = ours.recv()
+        except (EOFError, OSError):
+            answer = "its process ended while it was loading the model."
+        except KeyboardInterrupt:
+            self._process.kill()  # it would load to the end before it looked
+            raise
+        if isinstance(answer, str):
+            self._process.wait()
+            reason = answer.strip().rpartition("\n")[2]
+            raise ModelError(f"OpenVINO cannot run this model: {reason}")
+        self.kv_cache_bytes = answer
+        self.state = "ready"
+
+    def _send(self, message: Request | int) -> None:
+        try:
+            with self._sending:
+                self._connection.send(message)
+        except OSError:
+            raise EngineError(FAILED) from None
+
+    def _listen(self) -> None:
+        """Hand on what the process sends; if it ends, tell everyone and start another."""
+        while not self._closed:
+            try:
+                for part in self._connection.recv():
+                    self._hand_on(*part)
+            except (EOFError, OSError):
+                self.state = "loading"
+                self._connection.close()
+                self._fail_all()
+                if not self._closed:
+                    log.error("The engine's process ended (%s).", self._process.wait())
+                    try:
+                        self._start()
+                    except ModelError as error:
+                        log.error("%s", error)
+                        self.state = "failed"
+                        self._closed = True
+                        self._connection.close()
+                        self._fail_all()
+
+    def _hand_on(self, number: int, ids: list[int], state: str) -> None:
+        if stream := self._streams.get(number):
+            with suppress(StreamClosed):
+                stream.put(*ids)
+            if state != "running":
+                del self._streams[number]
+                stream.end(EngineError(FAILED) if state == "failed" else None)
+
+    def _fail_all(self) -> None:
+        while self._streams:
+            _, stream = self._streams.popitem()
+            stream.end(EngineError(FAILED))
+
+    def _options(self, sampling: Sampling) -> dict[str, Any]:
+        """Return the arguments of openvino_genai.GenerationConfig."""
+        options: dict[str, Any] = {
+            "max_new_tokens": sampling.max_new_tokens,
+            "min_new_tokens": sampling.min_new_tokens,
+            "repetition_penalty": sampling.repetition_penalty,
+            "eos_token_id": min(self.stop_ids),
+            "stop_token_ids": set(self.stop_ids),
+        }
+        if not sampling.greedy:
+            options |= {
+                "do_sample": True,
+                "temperature": sampling.temperature,
+                "top_p": sampling.top_p,
+                "top_k": sampling.top_k,
+                "min_p": sampling.min_p,
+                "rng_seed": secrets.randbits(32) if sampling.seed is None else sampling.seed,
+            }
+        if sampling.pattern:
+            options["structured_output_config"] = {"regex": sampling.pattern}
+        elif sampling.json_schema:
+            options["structured_output_config"] = {"json_schema": sampling.schema_to_fit}
+        return options
+
+
+def _tokens_that_fit(config: dict[str, Any], wanted: int) -> int:
+    """Return for how many tokens, `wanted` at most, there is memory for keys and values."""
+    heads = config.get("num_key_value_heads") or config["num_attention_heads"]
+    size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    bytes_per_token = 2 * config["num_hidden_layers"] * heads * size * 2
+    memory = psutil.virtual_memory().available * SHARE_OF_MEMORY
+    tokens = int(min(wanted, memory // bytes_per_token))
+    if tokens < min(wanted, FEWEST_TOKENS):
+        raise ModelError(
+            f"There is not enough memory for this model's KV cache: {FEWEST_TOKENS:,} tokens take "
+            f"{FEWEST_TOKENS * bytes_per_token / SHARE_OF_MEMORY / 1e9:.1f} GB of free memory. "
+            "Choose a smaller model with --model."
+        )
+    return tokens
+
+
+def _eos_ids(config: dict[str, Any]) -> set[int]:
+    eos = config.get("eos_token_id")
+    return set(eos if isinstance(eos, list) else [] if eos is None else [eos])
+
+
+def _json(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text()) if file.exists() else {}

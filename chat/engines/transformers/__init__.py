@@ -1,0 +1,1 @@
+"""`model.generate` of transformers, and what makes it quick."""

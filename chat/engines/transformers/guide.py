@@ -1,0 +1,63 @@
+"""Replies that must match a pattern or a JSON schema, for the transformers engine.
+
+llguidance (Microsoft, 2024) says at each token which ids can still lead to a
+match; all others lose.
+"""
+
+from functools import cached_property
+from typing import Any
+
+from llguidance import LLMatcher
+from llguidance.hf import from_tokenizer
+from llguidance.torch import (
+    allocate_token_bitmask,
+    apply_token_bitmask_inplace,
+    fill_next_token_bitmask,
+)
+from torch import Tensor
+from transformers import LogitsProcessor
+
+from chat.core.sampling import Sampling
+
+
+class Guide:
+    """Makes the processors; for one tokenizer, since reading its vocabulary takes a while."""
+
+    def __init__(self, tokenizer: Any, vocabulary: int) -> None:
+        """Take `vocabulary` from the model: how many scores it gives for the next token."""
+        self._tokenizer = tokenizer
+        self._vocabulary = vocabulary
+
+    @cached_property
+    def _texts(self) -> Any:
+        """The texts of the vocabulary, read when the first reply is tied down."""
+        return from_tokenizer(self._tokenizer, n_vocab=self._vocabulary)
+
+    def processor(self, sampling: Sampling) -> LogitsProcessor:
+        """Return what holds one reply to `sampling.pattern` or `sampling.schema_to_fit`."""
+        if sampling.pattern:
+            grammar = LLMatcher.grammar_from_regex(sampling.pattern)
+        else:
+            # Without free white space, of which a small model may never stop writing more.
+            grammar = LLMatcher.grammar_from_json_schema(
+                sampling.schema_to_fit, overrides={"whitespace_flexible": False}
+            )
+        return _Held(LLMatcher(self._texts, grammar), self._vocabulary)
+
+
+class _Held(LogitsProcessor):
+    def __init__(self, matcher: LLMatcher, vocabulary: int) -> None:
+        self._matcher = matcher
+        self._mask = allocate_token_bitmask(1, vocabulary)
+        self._read: int | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return `scores` ([1, vocabulary]), minus infinity where no match could follow."""
+        length = input_ids.shape[1]
+        if self._read is not None:
+            for id in input_ids[0, self._read :].tolist():
+                self._matcher.consume_token(id)
+        self._read = length
+        fill_next_token_bitmask(self._matcher, self._mask)
+        apply_token_bitmask_inplace(scores, self._mask.to(scores.device))
+        return scores

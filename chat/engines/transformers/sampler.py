@@ -1,0 +1,84 @@
+"""Drawing the next token among the few likeliest, instead of sorting the whole vocabulary.
+
+The distribution is that of transformers: the repetition penalty (Keskar et al.,
+CTRL, 2019), then the temperature, then top-k, then top-p (Holtzman et al., The
+Curious Case of Neural Text Degeneration, 2020), then min-p (Nguyen et al., Turning
+Up the Heat, 2024).
+"""
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor
+
+from chat.core.sampling import Sampling
+
+#: Where top-p alone limits them: how many of the likeliest tokens are looked at
+#: first, and by what factor more while they do not make up its share.
+FIRST, FACTOR = 64, 8
+
+
+class Sampler(LogitsProcessor):
+    """Draws one token at each call, and makes it the likeliest, for a greedy `generate`.
+
+    The random generator is its own, so a seed gives the same reply whatever else
+    is drawn in this process.
+    """
+
+    def __init__(self, sampling: Sampling, device: torch.device) -> None:
+        self._sampling = sampling
+        self._generator = torch.Generator(device)
+        if sampling.seed is None:
+            self._generator.seed()
+        else:
+            self._generator.manual_seed(sampling.seed)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return `scores` ([1, vocabulary], changed in place), in which one token has won.
+
+        `input_ids` ([1, tokens]) is the text so far.
+        """
+        penalise(input_ids, scores, self._sampling.repetition_penalty)
+        shares, ids = self._candidates(scores[0])
+        shares = shares.where(shares >= self._sampling.min_p * shares.max(), 0)
+        drawn = torch.multinomial(shares, 1, generator=self._generator)
+        scores[0, ids[drawn]] = torch.inf
+        return scores
+
+    def _candidates(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the shares of those that may be drawn (not always 1 in sum), and their ids."""
+        top_k, top_p = self._sampling.top_k, self._sampling.top_p
+        if not top_k and top_p == 1:
+            shares = self._heated(scores).softmax(-1)
+            return shares, torch.arange(len(shares), device=shares.device)
+        if top_k:
+            # 16-bit scores are equal quite often, and transformers keeps all that are as
+            # likely as the last of the k.
+            last = scores.topk(min(top_k, len(scores))).values[-1]
+            ids = (scores >= last).nonzero()[:, 0]
+            kept, order = scores[ids].sort(descending=True)
+            shares, ids = self._heated(kept).softmax(-1), ids[order]
+        else:
+            shares, ids = self._likeliest(self._heated(scores), top_p)
+        before = shares.cumsum(-1) - shares
+        return shares.where(before < top_p, 0), ids
+
+    def _heated(self, scores: Tensor) -> Tensor:
+        return scores / self._sampling.temperature
+
+    @staticmethod
+    def _likeliest(scores: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        """Return the likeliest tokens that make up `share` or more, the likeliest first."""
+        whole = scores.logsumexp(-1)
+        count = min(FIRST, len(scores))
+        while True:
+            found, ids = scores.topk(count)
+            shares = (found - whole).exp()
+            if count == len(scores) or shares.sum() >= share:
+                return shares, ids
+            count = min(count * FACTOR, len(scores))
+
+
+def penalise(input_ids: Tensor, scores: Tensor, penalty: float) -> None:
+    """Make the tokens of `input_ids` less likely, in place: scores below 0 move away from it."""
+    seen = scores.gather(1, input_ids)
+    scores.scatter_(1, input_ids, torch.where(seen < 0, seen * penalty, seen / penalty))

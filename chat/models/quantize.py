@@ -1,0 +1,134 @@
+"""From files to a model in 4 bits: bitsandbytes NF4 (Dettmers et al., QLoRA, 2023).
+
+A folder is quantized while it loads. A GGUF file is unpacked and quantized
+once; the 4-bit result is kept in the cache, so that the next start converts
+nothing.
+"""
+
+import json
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+import transformers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GgufConfig,
+    PreTrainedModel,
+)
+
+from chat.errors import ModelError, out_of_memory
+from chat.models import convert
+from chat.models.memory import require
+
+#: Bytes of memory for each byte of 16-bit weights, once they are 4-bit: a
+#: quarter, the 16-bit embeddings, and room to work in.
+SHARE_IN_4_BIT = 0.4
+#: Bytes of 16-bit weights for each byte of a GGUF file, at its usual 4.5 bits.
+UNPACKED = 3.6
+
+
+def load(source: Path, cache: Path) -> tuple[Any, PreTrainedModel]:
+    """Return the tokenizer and the 4-bit model of a folder or GGUF file.
+
+    Raises:
+        ModelError: the files cannot be used, or the memory does not suffice.
+    """
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        gguf = source.suffix.lower() == ".gguf"
+        folder = convert.once(source, cache, _kind(), _convert) if gguf else source
+        _check_memory(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        return tokenizer, _load_4_bit(folder)
+    except ModelError:
+        raise
+    except Exception as error:  # of a dozen libraries, for as many reasons
+        if out_of_memory(error):
+            raise ModelError(
+                "There is not enough memory to load this model. Choose a smaller one with --model."
+            ) from None
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(
+            "The model could not be loaded: it is damaged, incomplete or of a kind that "
+            f"transformers does not know. Its reason: {type(error).__name__}, {reason}"
+        ) from error
+
+
+def compute_dtype() -> torch.dtype:
+    """Return the type that this machine computes 4-bit layers in.
+
+    bfloat16 where the hardware has it (CUDA from capability 8.0 on, a CPU with
+    bfloat16 instructions), else float16 on CUDA and float32 on the CPU.
+    """
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
+    has_bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if has_bfloat16 else torch.float32
+
+
+def nf4() -> BitsAndBytesConfig:
+    """Return the quantization: NF4, with its scales quantized once more."""
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute_dtype(),
+    )
+
+
+def _load_4_bit(folder: Path) -> PreTrainedModel:
+    quantization = {} if _is_quantized(folder) else {"quantization_config": nf4()}
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=compute_dtype(),
+        device_map={"": 0} if torch.cuda.is_available() else "cpu",
+        use_safetensors=True,
+        trust_remote_code=False,
+        **quantization,
+    )
+    return model.eval()  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _is_quantized(folder: Path) -> bool:
+    return "quantization_config" in json.loads((folder / "config.json").read_text())
+
+
+def _kind() -> str:
+    return f"nf4-{str(compute_dtype()).removeprefix('torch.')}"
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    """Write the 4-bit copy of `gguf` into `folder`."""
+    size = gguf.stat().st_size
+    require(size * UNPACKED, psutil.virtual_memory().available, "memory")
+    require(size * UNPACKED * 1.3, shutil.disk_usage(folder).free, "disk space")
+    print(f"Converting {gguf.name} to 4-bit NF4, once", flush=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as unpacked:
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent,
+            gguf_file=gguf.name,
+            dtype=compute_dtype(),
+            quantization_config=GgufConfig(dequantize=True),
+        )
+        model.save_pretrained(unpacked)
+        del model
+        _load_4_bit(Path(unpacked)).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def _check_memory(folder: Path) -> None:
+    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    share = 1.1 if _is_quantized(folder) else SHARE_IN_4_BIT
+    if torch.cuda.is_available():
+        require(weights * share, torch.cuda.mem_get_info()[0], "GPU memory")
+    else:
+        require(weights * share, psutil.virtual_memory().available, "memory")

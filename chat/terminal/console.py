@@ -1,0 +1,110 @@
+"""Where replies are written in a terminal: a printer of `Update`s.
+
+Replies go to standard output and everything else to standard error, so that a
+pipe carries replies alone.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager, redirect_stdout
+
+from chat.core import status
+from chat.core.chat import Update
+from chat.core.conversation import clean
+from chat.errors import ChatError
+from prompts import PromptError
+
+ERASE_LINE = "\r\x1b[K"
+#: With what was scrolled out of sight.
+ERASE_SCREEN = "\x1b[2J\x1b[3J\x1b[H"
+
+UNEXPECTED = "Something went wrong. Please try again."
+
+
+class Console:
+    """Writes one reply after another.
+
+    If `live`, someone watches: until a reply begins, a line says what is being
+    waited for. If `quiet`, replies and errors are all there is.
+    """
+
+    def __init__(self, *, live: bool, quiet: bool) -> None:
+        self.live = live
+        self.quiet = quiet
+        #: The reply so far, and where it stands.
+        self.text = ""
+        self.line = ""
+        self._screen = live and os.environ.get("TERM") != "dumb"
+        self._dim = self._screen and sys.stderr.isatty() and "NO_COLOR" not in os.environ
+
+    async def stream(self, updates: AsyncGenerator[Update]) -> None:
+        """Write a reply while it arrives, and what it took once it is there.
+
+        Raises:
+            ChatError, PromptError: as `Chat.reply` does; `text` is what came before.
+        """
+        self.text, self.line = "", status.SENDING
+        try:
+            async with aclosing(updates):
+                async for update in updates:
+                    self._show(update)
+        except (ChatError, PromptError, OSError):
+            raise
+        except Exception:  # its text may quote what someone wrote
+            raise ChatError(UNEXPECTED) from None
+        finally:
+            self._write("\n" if self.text else self._erased)
+        self.note(self.line)
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence."""
+        print(sentence, file=sys.stderr, flush=True)
+
+    def note(self, line: str) -> None:
+        """Show a line that can be spared."""
+        if not self.quiet:
+            self.say(f"\x1b[2m{line}\x1b[22m" if self._dim else line)
+
+    def clear(self) -> None:
+        """Empty the screen, if this is one."""
+        if self._screen:
+            self._write(ERASE_SCREEN)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Keep off standard output what is printed meanwhile, by other processes too."""
+        sys.stdout.flush()
+        kept = os.dup(1)
+        where = os.devnull if self.quiet else os.dup(2)
+        with open(where, "w", errors="replace") as other, redirect_stdout(other):
+            os.dup2(other.fileno(), 1)
+            try:
+                yield
+            finally:
+                os.dup2(kept, 1)
+                os.close(kept)
+
+    def _show(self, update: Update) -> None:
+        # A model can write any character, and some would command the terminal.
+        text = clean(update.text)
+        self.line = status.line(update)
+        if text:
+            self._write(self._erased * (not self.text) + text[len(self.text) :])
+        elif self._watched:
+            room = shutil.get_terminal_size().columns - 1
+            self._write(ERASE_LINE + self.line[:room])
+        self.text = text
+
+    @property
+    def _watched(self) -> bool:
+        return self._screen and not self.quiet
+
+    @property
+    def _erased(self) -> str:
+        return ERASE_LINE if self._watched else ""
+
+    def _write(self, text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()

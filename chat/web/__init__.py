@@ -1,0 +1,1 @@
+"""What answers at the port: the page, the API, and what guards them."""

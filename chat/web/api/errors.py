@@ -1,0 +1,61 @@
+"""What can go wrong, in OpenAI's shape: {"error": {"message", "type", "param", "code"}}."""
+
+import json
+import logging
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from chat.errors import ChatError, QueueFull, RequestError, TooLong, describe
+from chat.web.page.served import UNEXPECTED
+from prompts import PromptError
+
+#: Seconds after which someone who met a full queue may ask again.
+RETRY_AFTER = 5
+
+#: For what Starlette says in two words.
+SENTENCES = {404: "There is nothing here.", 405: "This address takes another method."}
+
+log = logging.getLogger(__name__)
+
+
+def json_bytes(value: Any) -> bytes:
+    """Write JSON in UTF-8, on one line."""
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def refusal(error: Exception) -> Response:
+    """Return the answer to a request that ended in `error`."""
+    match error:
+        case HTTPException(status_code=status):
+            code = "invalid_api_key" if status == 401 else None
+            sentence = SENTENCES.get(status, error.detail)
+            return _answer(status, sentence, code=code, headers=error.headers)
+        case QueueFull():
+            headers = {"Retry-After": str(RETRY_AFTER)}
+            return _answer(429, str(error), "requests", code="rate_limit_exceeded", headers=headers)
+        case TooLong():
+            return _answer(400, str(error), param=error.field, code="context_length_exceeded")
+        case RequestError():
+            return _answer(400, str(error), param=error.field)
+        case PromptError():
+            return _answer(400, str(error), param="messages")
+        case ChatError():
+            return _answer(500, str(error), "server_error")
+        case _:
+            log.error("%s", describe(error))
+            return _answer(500, UNEXPECTED, "server_error")
+
+
+def _answer(
+    status: int,
+    message: str,
+    type: str = "invalid_request_error",
+    *,
+    param: str = "",
+    code: str | None = None,
+    headers: Any = None,
+) -> Response:
+    body = {"message": message, "type": type, "param": param or None, "code": code}
+    return Response(json_bytes({"error": body}), status, headers, "application/json")

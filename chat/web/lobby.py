@@ -1,0 +1,99 @@
+"""What answers on the page's port while the model loads: a page that waits, and `/health`.
+
+Gradio is still being imported then, which takes longer than to load a small
+model, and a large one takes minutes to download.
+"""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+import uvicorn
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from chat.web import health
+
+LOADING = "The model is still loading. Please try again in a moment."
+
+#: It does not call the server stopped at once: a poll may fall between this one and Gradio's.
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy"
+    content="default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; img-src data:;
+        script-src 'unsafe-inline'">
+<title>Fourbit Chat</title>
+<link rel="icon" href="data:,">
+<noscript><meta http-equiv="refresh" content="3"></noscript>
+<style>
+    body {
+        align-content: center; text-align: center; min-height: 100svh; margin: 0;
+        padding: 0 16px; box-sizing: border-box; font: 16px/1.5 system-ui, sans-serif;
+        color: light-dark(#27272a, #f4f4f5); background: light-dark(#fff, #0b0f19);
+    }
+    h1 { font-size: 24px; margin: 0; }
+    p { color: light-dark(#52525b, #a1a1aa); margin: 8px 0 24px; }
+    progress { width: 200px; max-width: 100%; accent-color: light-dark(#ea580c, #f97316); }
+</style>
+<h1>Fourbit Chat</h1>
+<p role="status">Loading the model …</p>
+<progress aria-label="Loading the model"></progress>
+<script>
+    const line = document.querySelector("p"), bar = document.querySelector("progress");
+    let failures = 0;
+    async function look() {
+        try {
+            const answer = await fetch("health", {cache: "no-store"});
+            if ((await answer.json()).status != "loading") return location.reload();
+            failures = 0;
+        } catch {
+            failures += 1;
+        }
+        const stopped = failures > 2;
+        const text = stopped ? "The server has stopped." : "Loading the model …";
+        if (line.textContent != text) line.textContent = text;
+        bar.hidden = stopped;
+        setTimeout(look, 1000);
+    }
+    setTimeout(look, 1000);
+</script>
+</html>
+"""
+
+
+@contextmanager
+def lobby(listening: socket.socket) -> Iterator[None]:
+    """Answer on a socket that listens, in a thread, until the block ends; then the port is free."""
+    config = uvicorn.Config(
+        _answer, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run, args=[[listening]], daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        # No longer than the port is taken: replies that are under way end meanwhile.
+        while listening.fileno() >= 0 and thread.is_alive():
+            time.sleep(0.005)
+
+
+async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
+    await _response(scope["path"])(scope, receive, send)
+
+
+def _response(path: str) -> Response:
+    if path == "/health":
+        return health.answer("loading")
+    if path == "/":
+        return HTMLResponse(PAGE, 503, headers=health.RETRY)
+    if path.startswith("/v1/"):
+        error = {"message": LOADING, "type": "server_error", "param": None, "code": "loading"}
+        return JSONResponse({"error": error}, 503, headers=health.RETRY)
+    return PlainTextResponse(LOADING, 503, headers=health.RETRY)

@@ -1,0 +1,54 @@
+"""The controls of the page, with the fields and the words of `Sampling`."""
+
+from typing import Any
+
+import gradio as gr
+
+from chat.core.engine import Engine
+from chat.core.sampling import MAX_NEW_TOKENS, OPTIONAL, Sampling
+from chat.settings import Settings
+
+SLIDERS = {
+    "max_new_tokens": (1, MAX_NEW_TOKENS, 1),
+    "temperature": (0, 2, 0.05),
+    "top_p": (0.01, 1, 0.01),
+    "top_k": (0, 1000, 1),
+    "min_p": (0, 0.99, 0.01),
+    "repetition_penalty": (1, 2, 0.01),
+}
+"""The lowest and the highest value, and the step."""
+
+GOES_WITH = {"guidance_scale": "negative_prompt"}
+SHOWN = ("system_prompt", *SLIDERS)
+"""The controls that most people look for; the others are one step further away."""
+
+
+def controls(settings: Settings, engine: Engine) -> dict[str, gr.components.Component]:
+    """Return a control for the system prompt and for each field of `Sampling`, by its name."""
+    longest = min(MAX_NEW_TOKENS, engine.window // 2)
+    found: dict[str, gr.components.Component] = {
+        "system_prompt": gr.Textbox(
+            settings.system_prompt, label="System prompt", lines=2, max_lines=8
+        )
+    }
+    for name, value in settings.sampling().model_dump().items():
+        field = Sampling.model_fields[name]
+        words: dict[str, Any] = {"label": field.title, "info": field.description}
+        # What is of no use here the API has all the same, and says why it is refused.
+        needed = GOES_WITH.get(name, name)
+        words["visible"] = name != "num_beams" and (
+            needed in engine.supports or needed not in OPTIONAL
+        )
+        if name in SLIDERS:
+            lowest, highest, step = SLIDERS[name]
+            highest = longest if name == "max_new_tokens" else highest
+            control = gr.Slider(lowest, highest, min(value, highest), step=step, **words)
+        elif isinstance(value, str | tuple):
+            text = value if isinstance(value, str) else "\n".join(value)
+            control = gr.Textbox(text, lines=1 + isinstance(value, tuple), max_lines=6, **words)
+        else:
+            control = gr.Number(-1 if value is None else value, precision=None, **words)
+        # Leave the checking to Sampling, which has a sentence for everything that can be wrong.
+        control.preprocess = lambda value: value
+        found[name] = control
+    return found

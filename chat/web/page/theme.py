@@ -1,0 +1,63 @@
+"""How the page looks, and what it does in the browser beyond Gradio's own."""
+
+import gradio as gr
+
+#: As in Gradio's own theme, but that has 600 for bold, and its file of that lacks the letters.
+FONTS = {
+    "font": [gr.themes.LocalFont("Source Sans Pro", weights=(400, 700)), "system-ui", "sans-serif"],
+    "font_mono": [gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "monospace"],
+}
+CSS = """
+:root {
+    --block-info-text-color: var(--neutral-500);
+    --input-placeholder-color: var(--neutral-500);
+}
+#prompt textarea { font-family: var(--font-mono); font-size: var(--text-sm); }
+#status { min-height: 1.6em; }
+#status p { opacity: 0.75; font-size: var(--text-sm); margin: 0 4px; }
+#state { flex-wrap: nowrap; align-items: center; }
+#state > button { flex: none; }
+.examples.examples.examples {
+    grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr));
+}
+/* Who comes by keyboard sees where they are, and all text has the contrast of WCAG's AA. */
+*:focus-visible, #message:focus-within {
+    outline: 2px solid var(--color-accent) !important;
+    outline-offset: -2px;  /* inside, since boxes cut off what stands out */
+}
+#message textarea { outline: none !important; }
+.min_value, .max_value, input.subdued { color: var(--block-info-text-color) !important; }
+pre .token { filter: brightness(0.65); }
+.dark pre .token { filter: brightness(1.6); }
+/* Each paragraph runs as its own script does: right to left for Arabic, in the box too. */
+.message :is(p, li, h1, h2, h3, h4, h5, h6, td, th), textarea {
+    unicode-bidi: plaintext;
+    text-align: start;
+}
+footer { display: none !important; }
+"""
+#: A picture that the model asks for must not tell another host who reads it.
+HEAD = """
+<meta http-equiv="Content-Security-Policy" content="img-src 'self' data: blob:; media-src 'self'">
+<script>
+    // What keeps HTML from being seen as such (chat/web/page/escape.py) is not copied with it.
+    const written = (text) => String(text).replace(/([<`~])\u2060/g, "$1");
+    const clipboard = navigator.clipboard;  // missing where the page comes over plain HTTP
+    if (clipboard) {
+        const write = clipboard.writeText.bind(clipboard);
+        clipboard.writeText = (text) => write(written(text));
+    }
+    document.addEventListener("copy", (event) => {
+        const selected = String(getSelection());
+        if (written(selected) === selected) return;
+        event.clipboardData.setData("text/plain", written(selected));
+        event.preventDefault();
+    });
+</script>
+"""
+
+#: The text box loses the cursor when it is locked; not on phones, where it calls the keyboard.
+FOCUS = """() => {
+    if (document.activeElement === document.body && matchMedia("(pointer: fine)").matches)
+        document.querySelector("#message textarea").focus({preventScroll: true});
+}"""

@@ -1,0 +1,58 @@
+"""Serving the page: by whom it can be reached, and for how many."""
+
+import os
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from chat import space
+from chat.errors import SettingsError
+from chat.settings import Settings
+from chat.web import api, health
+from chat.web.guard import Guard
+from chat.web.page.served import Served
+from chat.web.page.theme import CSS, FONTS, HEAD
+
+#: Events that Gradio may run beside those of the people who are answered or waiting.
+SPARE = 64
+
+
+def launch(page: Served, settings: Settings, *, block: bool = True) -> str:
+    """Serve the page and return its address; nothing is public unless `share` is set.
+
+    Raises:
+        SettingsError: the address was free when it was chosen, and is no more.
+    """
+    # Else Gradio makes a pandas frame of all past events whenever one ends.
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
+    page.queue(api_open=False, max_size=settings.max_waiting + SPARE)
+    try:
+        _, url, _ = page.launch(
+            share=space.share(settings.share),
+            auth=settings.logins(),
+            server_name=settings.server_name,
+            server_port=settings.server_port,
+            max_threads=settings.max_waiting + SPARE,
+            state_session_capacity=500,
+            app_kwargs={
+                "middleware": [Middleware(Guard)],
+                "routes": [health.route(page.chat.engine), *api.routes(page.chat, settings)],
+            },
+            run_history=False,
+            ssr_mode=False,  # a Space may switch it on, and Node would stand between
+            enable_monitoring=False,
+            footer_links=[],
+            theme=gr.themes.Default(**FONTS),
+            css=CSS,
+            head=HEAD,
+            prevent_thread_lock=True,
+        )
+    except OSError:
+        where = settings.server_port or "this address"
+        raise SettingsError(
+            f"The page cannot be served at {where}, which something else has taken by now; "
+            "choose another --server-port."
+        ) from None
+    if block:
+        page.block_thread()
+    return str(url)

@@ -1,0 +1,1 @@
+"""The prompt formats, one file each."""

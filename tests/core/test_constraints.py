@@ -1,0 +1,119 @@
+"""chat.core.constraints: patterns in the plainest words, and what is offered of JSON Schema."""
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.core.constraints import closed, one_of, plain
+
+SAME = [
+    ("yes|no", ["yes", "no"], ["maybe", "", "yesno"]),
+    (r"\d{3}-[a-z]+", ["123-ab"], ["12-ab", "123-"]),
+    (r"^(Paris|London)\.$", ["Paris."], ["Paris"]),
+    (r"\w+\s\S+", ["a b-c"], ["a b c", " b"]),
+    (r"a*b?c+", ["abc", "c", "aac"], ["ab"]),
+    (r"[\]\-\\^a]{3}", ["]-a", "\\^a"], ["bbb"]),
+    (r"[^a-z\n]{2}", ["AB"], ["ab", "A\n"]),
+    (r"\$\(\)\{\}\|\/\.", ["$(){}|/."], ["$"]),
+    ("日本|🙂", ["日本", "🙂"], ["日"]),
+    (r"(?:ab){2,3}?", ["abab", "ababab"], ["ab"]),
+    ("(a|a|a|a)*b", ["b", "aab"], ["a"]),
+    ("(|a)b(|)()(c|)", ["ab", "b", "bc"], ["a"]),
+    (r"(?P<name>x)\t\Wy", ["x\t-y"], ["x\tay"]),
+]
+
+
+@pytest.mark.parametrize(("pattern", "fits", "others"), SAME)
+def test_the_plain_form_matches_what_the_pattern_matches(
+    pattern: str, fits: list[str], others: list[str]
+) -> None:
+    for text in fits:
+        assert re.fullmatch(pattern, text)
+        assert re.fullmatch(plain(pattern), text), plain(pattern)
+    for text in others:
+        assert not re.fullmatch(pattern, text)
+        assert not re.fullmatch(plain(pattern), text), plain(pattern)
+
+
+@given(st.lists(st.text(min_size=1).filter(str.isprintable), min_size=1, max_size=4), st.text())
+def test_choices_match_themselves_and_nothing_else(choices: list[str], other: str) -> None:
+    pattern = one_of(tuple(choices))
+    assert all(re.fullmatch(pattern, choice) for choice in choices)
+    assert bool(re.fullmatch(pattern, other)) == (other in choices)
+
+
+@pytest.mark.parametrize("pattern", ["(", "[a", "*", "a{3,2}", "(?P<x", "a{99999999999999999999}"])
+def test_what_is_no_pattern_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"^is not a regular expression$"):
+        plain(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"(?=a)b", r"(?<!a)b", r"(a)\1", r"a\bb", r"(?i:a)", "a^b", r"(?>a)b", r"a++"]
+)
+def test_what_engines_do_not_agree_on_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"which is not offered$"):
+        plain(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["(a{20}){20}", "((a{18}){18})*", "(a|b{301})", "a?" * 301])
+def test_what_grows_too_large_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"^repeats too much$"):
+        plain(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["", "^$"])
+def test_what_leaves_nothing_to_say_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"^matches only an empty reply$"):
+        plain(pattern)
+
+
+def test_a_control_character_is_refused() -> None:
+    with pytest.raises(ValueError, match="control character"):
+        plain("\x00")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+        {"type": "array", "items": {"anyOf": [{"enum": ["a", 1, None]}, {"type": "null"}]}},
+    ],
+)
+def test_usual_schemas_are_offered(schema: object) -> None:
+    assert isinstance(json.loads(closed(json.dumps(schema))), dict)
+
+
+def test_a_schema_leaves_no_room_for_properties_that_it_does_not_name() -> None:
+    inner = {"properties": {"a": {"type": "null"}}}
+    for schema, found in (
+        (inner, lambda closed: closed),
+        ({"items": inner}, lambda closed: closed["items"]),
+        ({"anyOf": [inner]}, lambda closed: closed["anyOf"][0]),
+        ({"properties": {"b": inner}}, lambda closed: closed["properties"]["b"]),
+    ):
+        assert found(json.loads(closed(json.dumps(schema)))) == {
+            "properties": {"a": {"type": "null"}},
+            "additionalProperties": False,
+        }
+    asked = {"type": "object", "additionalProperties": True}
+    assert json.loads(closed(json.dumps(asked)))["additionalProperties"] is True
+
+
+@pytest.mark.parametrize(
+    ("schema", "where"),
+    [
+        ({"$ref": "#"}, r"\$ref"),
+        ({"type": "strange"}, "type"),
+        ({"properties": {"a": {"pattern": "x"}}}, "properties.a.pattern"),
+        ({"properties": {'a"b': {}}}, "properties"),
+        ({"anyOf": []}, "anyOf"),
+    ],
+)
+def test_other_schemas_are_refused_with_the_place(schema: object, where: str) -> None:
+    with pytest.raises(ValueError, match=f"^asks for what is not offered, at {where}"):
+        closed(json.dumps(schema))

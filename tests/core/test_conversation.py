@@ -1,0 +1,274 @@
+"""chat.core.conversation: any history becomes clean messages, and those a prompt that fits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chat.core.conversation import clean, fit, rebuild, text_of
+from chat.errors import BadRequest, TooLong
+from prompts import Message, Piece
+from prompts.base import check
+from tests.support.fakes import CharTokens, LineFormat
+
+
+def user(content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
+def assistant(content: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": content}
+
+
+def script(messages: Sequence[Message]) -> str:
+    return " | ".join(f"{role[0]}: {content}" for role, content in messages)
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        ([], "u: now"),
+        ([user("a"), assistant("b")], "u: a | a: b | u: now"),
+        ([user("a"), user("b")], "u: a\n\nb\n\nnow"),
+        ([user("a"), assistant(""), user("b"), assistant("c")], "u: a\n\nb | a: c | u: now"),
+        ([user("a"), assistant("b"), assistant("c")], "u: a | a: b\n\nc | u: now"),
+        ([user(" \n"), assistant("b"), user("c"), assistant("d")], "u: c | a: d | u: now"),
+        ([assistant("welcome"), user("a"), assistant("b")], "u: a | a: b | u: now"),
+        (
+            [user("a"), {"role": "system", "content": "forged"}, assistant("b")],
+            "u: a | a: b | u: now",
+        ),
+        ([user("a"), {"role": "tool", "content": "x"}, {"content": "y"}], "u: a\n\nnow"),
+        (["user: forged", None, 7, [user("a")], user("b"), assistant("c")], "u: b | a: c | u: now"),
+        ({"role": "user", "content": "a"}, "u: now"),
+        (None, "u: now"),
+        (7, "u: now"),
+    ],
+)
+def test_turns_are_rebuilt_from_any_history(history: Any, expected: str) -> None:
+    assert script(rebuild(history, "now", "")) == expected
+
+
+def test_the_parts_of_a_message_are_joined_and_files_left_out() -> None:
+    parts = [
+        {"type": "text", "text": "one "},
+        {"type": "file", "file": {"path": "/etc/passwd"}},
+        "two",
+        {"text": 3},
+        None,
+    ]
+    assert text_of(parts) == "one two"
+    assert script(rebuild([user(parts), assistant({"text": "b"})], parts, "")) == (
+        "u: one two | a: b | u: one two"
+    )
+
+
+def test_parts_nested_without_end_are_no_text() -> None:
+    nested: Any = "deep"
+    for _ in range(10_000):
+        nested = [nested]
+    assert script(rebuild([user(nested)], ["now", nested], nested)) == "u: now"
+
+
+@pytest.mark.parametrize("message", ["", " \n\t ", "\x00\x07", None, 7, [], [{"type": "file"}]])
+def test_an_empty_message_is_refused_whatever_came_before(message: Any) -> None:
+    with pytest.raises(BadRequest, match="write a message"):
+        rebuild([user("a"), assistant("b"), user("c")], message, "Be brief.")
+
+
+@pytest.mark.parametrize("system_prompt", ["", "  \n", None, 7])
+def test_without_a_system_prompt_there_is_no_system_message(system_prompt: Any) -> None:
+    assert rebuild([], "hi", system_prompt) == [Message("user", "hi")]
+
+
+def test_the_system_prompt_comes_first() -> None:
+    messages = rebuild([user("a"), assistant("b")], "c", " Be brief.\n")
+    assert script(messages) == "s: Be brief. | u: a | a: b | u: c"
+
+
+@pytest.mark.parametrize(
+    ("dirty", "expected"),
+    [
+        ("a\x00b\x1bc\x7fd\x85e", "abcde"),
+        ("tab\there\nnew line", "tab\there\nnew line"),
+        ("Windows\r\nold Mac\rend", "Windows\nold Mac\nend"),
+        ("half \ud83d of a pair", "half \ufffd of a pair"),
+        ("whole 🙂 e\u0301 \u200d", "whole 🙂 e\u0301 \u200d"),
+    ],
+)
+def test_what_is_not_a_letter_is_cleaned_away_wherever_it_comes_from(
+    dirty: str, expected: str
+) -> None:
+    assert clean(dirty) == expected
+    messages = rebuild([user(dirty), assistant([{"text": dirty}])], dirty, dirty)
+    assert [content for _, content in messages] == [expected] * 4
+
+
+LETTERS = st.text(st.characters(), max_size=8)  # all there are, lone surrogates too
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.floats() | LETTERS,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["role", "content", "text"]) | LETTERS, inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+ROLES = st.sampled_from(["user", "assistant", "system", "User", ""]) | JUNK
+ENTRIES = st.fixed_dictionaries({}, optional={"role": ROLES, "content": JUNK}) | JUNK
+HISTORIES = st.lists(ENTRIES, max_size=8) | JUNK
+
+
+@settings(deadline=None)
+@given(HISTORIES, LETTERS | JUNK, JUNK)
+def test_any_junk_gives_messages_in_turn_or_a_bad_request(
+    history: Any, message: Any, system_prompt: Any
+) -> None:
+    try:
+        messages = rebuild(history, message, system_prompt)
+    except BadRequest:
+        assert not clean(text_of(message)).strip()
+        return
+    _, dialogue = check(messages)  # raises unless they are system?, user, (assistant, user)*
+    assert dialogue[-1].content.endswith(clean(text_of(message)))
+    for _, content in messages:
+        assert content.strip()
+        assert clean(content) == content
+        content.encode()  # raises for a lone surrogate
+
+
+def prompt_of(messages: Sequence[Message], window: int, max_new_tokens: int) -> tuple[str, int]:
+    ids, dropped = fit(
+        messages, LineFormat(), CharTokens(), window=window, max_new_tokens=max_new_tokens
+    )
+    return "".join(map(chr, ids)), dropped
+
+
+DIALOGUE = [
+    Message("system", "Be brief."),
+    *rebuild([user("one"), assistant("1"), user("two"), assistant("2")], "three", ""),
+]
+WHOLE = (
+    "system: Be brief.\0user: one\0assistant: 1\0user: two\0assistant: 2\0user: three\0assistant: "
+)
+
+
+def test_what_fits_to_the_token_is_kept_whole() -> None:
+    assert prompt_of(DIALOGUE, len(WHOLE) + 5, 5) == (WHOLE, 0)
+
+
+@pytest.mark.parametrize(
+    ("too_many", "dropped", "left"),
+    [
+        (1, 1, "system: Be brief.\0user: two\0assistant: 2\0user: three\0assistant: "),
+        (23, 1, "system: Be brief.\0user: two\0assistant: 2\0user: three\0assistant: "),
+        (24, 2, "system: Be brief.\0user: three\0assistant: "),
+        (46, 2, "system: Be brief.\0user: three\0assistant: "),
+    ],
+)
+def test_whole_oldest_turns_are_dropped_and_never_the_system_prompt(
+    too_many: int, dropped: int, left: str
+) -> None:
+    assert prompt_of(DIALOGUE, len(WHOLE) + 5 - too_many, 5) == (left, dropped)
+
+
+def test_a_message_of_too_many_tokens_is_refused_with_its_size_and_the_limit() -> None:
+    with pytest.raises(TooLong) as caught:
+        prompt_of(DIALOGUE, len(WHOLE) + 5 - 47, 5)
+    assert str(caught.value) == (
+        "Your message takes 41 tokens with the system prompt; the limit is 40, "
+        "which is the model's window of 45 less 5 for the reply."
+    )
+
+
+@pytest.mark.parametrize("max_new_tokens", [100, 101, 4096])
+def test_a_reply_that_would_fill_the_window_alone_is_refused(max_new_tokens: int) -> None:
+    with pytest.raises(BadRequest, match="must be less than the model's window of 100"):
+        prompt_of([Message("user", "hi")], 100, max_new_tokens)
+
+
+class CountingTokens(CharTokens):
+    """Remembers how many characters it was given in one go, at most."""
+
+    most = 0
+
+    def encode(self, pieces: Sequence[Piece]) -> list[int]:
+        self.most = max(self.most, sum(len(piece) for piece in pieces if isinstance(piece, str)))
+        return super().encode(pieces)
+
+
+@pytest.mark.parametrize(
+    ("messages", "what"),
+    [
+        ([Message("user", "x" * 200_000)], "message"),
+        ([Message("system", "x" * 200_000), Message("user", "hi")], "system prompt"),
+    ],
+)
+def test_a_message_of_200000_characters_is_refused_before_it_is_tokenized(
+    messages: list[Message], what: str
+) -> None:
+    tokens = CountingTokens()
+    with pytest.raises(TooLong) as caught:
+        fit(messages, LineFormat(), tokens, window=2000, max_new_tokens=10)
+    assert str(caught.value) == f"Your {what} has 200,000 characters; the limit is 16,000."
+    assert tokens.most == 0
+
+
+def test_a_history_far_beyond_the_window_is_never_tokenized() -> None:
+    history = [message for _ in range(500) for message in (user("a" * 90), assistant("b" * 90))]
+    tokens = CountingTokens()
+    prompt = fit(rebuild(history, "now", ""), LineFormat(), tokens, window=400, max_new_tokens=10)
+    assert prompt.dropped_turns == 499
+    assert tokens.most < 2 * 400 * 8
+
+
+class WideTokens(CharTokens):
+    """A hundred characters to a token, so that only the count of characters limits a history."""
+
+    def encode(self, pieces: Sequence[Piece]) -> list[int]:
+        return super().encode(pieces)[::100]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "dropped"),
+    [(63, 63, 1), (64, 63, 2), (1, 252, 2), (1, 512, 3), (1, 1, 0)],
+)
+def test_a_turn_is_left_out_untokenized_once_it_lies_beyond_the_limit_of_characters(
+    question: int, answer: int, dropped: int
+) -> None:
+    history = [
+        message for _ in range(3) for message in (user("a" * question), assistant("b" * answer))
+    ]
+    messages = rebuild(history, "now", "")
+    prompt = fit(messages, LineFormat(), WideTokens(), window=32, max_new_tokens=1)
+    assert prompt.dropped_turns == dropped
+
+
+TURNS = st.lists(st.tuples(st.text(max_size=40), st.text(max_size=40)), max_size=12)
+
+
+@settings(deadline=None)
+@given(TURNS, st.text(max_size=40), st.text(max_size=20), st.integers(64, 300), st.integers(1, 80))
+def test_a_prompt_never_exceeds_the_window_and_lacks_only_the_oldest_turns(
+    turns: list[tuple[str, str]], message: str, system_prompt: str, window: int, room: int
+) -> None:
+    history = [entry for a, b in turns for entry in (user(f"u{a}"), assistant(f"a{b}"))]
+    messages = rebuild(history, f"u{message}", system_prompt)
+    system = [message for message in messages if message.role == "system"]
+    dialogue = messages[len(system) :]
+
+    def encoded(dropped: int) -> list[int]:
+        return CharTokens().encode(LineFormat().pieces([*system, *dialogue[2 * dropped :]]))
+
+    limit = window - room
+    try:
+        ids, dropped = fit(messages, LineFormat(), CharTokens(), window=window, max_new_tokens=room)
+    except TooLong:
+        assert len(encoded(len(turns))) > limit
+    except BadRequest:
+        assert limit <= 0
+    else:
+        assert len(ids) <= limit
+        assert ids == encoded(dropped)
+        assert dropped == 0 or len(encoded(dropped - 1)) > limit

@@ -1,0 +1,151 @@
+"""chat.core.sampling: every value is checked, whoever sends it."""
+
+import math
+from typing import Any
+
+import pytest
+
+from chat.core.sampling import Sampling
+from chat.errors import BadRequest
+
+WHOLE = ["max_new_tokens", "top_k", "seed", "min_new_tokens"]
+
+EDGES = {
+    "max_new_tokens": (1, 4096),
+    "temperature": (0, 2),
+    "top_p": (0.01, 1),
+    "top_k": (0, 1000),
+    "repetition_penalty": (1, 2),
+    "seed": (0, 2**32 - 1),
+    "min_p": (0, 0.99),
+    "min_new_tokens": (0, 4096),
+    "guidance_scale": (1, 10),
+}
+FIELDS = list(EDGES)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize(
+    "value",
+    [math.nan, math.inf, -math.inf, True, False, "1", "1.0", b"1", None, [1], {"value": 1}, 1j],
+)
+def test_what_is_not_a_number_is_refused_by_the_name_that_the_page_shows(
+    name: str, value: Any
+) -> None:
+    if name == "seed" and value is None:
+        pytest.skip("no seed is a seed drawn anew")
+    with pytest.raises(BadRequest) as caught:
+        Sampling.checked(**{name: value})
+    kind = "a whole number" if name in WHOLE else "a number"
+    assert str(caught.value) == f"{Sampling.model_fields[name].title} must be {kind}."
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_ends_of_each_range_are_accepted(name: str) -> None:
+    for end in EDGES[name]:
+        room = {} if name == "max_new_tokens" else {"max_new_tokens": 4096}
+        assert getattr(Sampling.checked(**{name: end}, **room), name) == end
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_what_is_out_of_range_is_refused_with_the_limit(name: str) -> None:
+    lowest, highest = EDGES[name]
+    step = 1 if name in WHOLE else 0.001
+    title = Sampling.model_fields[name].title
+    with pytest.raises(BadRequest, match=f"^{title} must be at least {lowest}\\.$"):
+        Sampling.checked(**{name: lowest - 2 * step})
+    for too_much in (highest + step, 2**70, 1e300):
+        with pytest.raises(BadRequest, match=f"^{title} must be at most {highest}\\.$"):
+            Sampling.checked(**{name: too_much})
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_fraction_is_refused_where_a_whole_number_is_due(name: str) -> None:
+    with pytest.raises(BadRequest, match=r"must be a whole number\.$"):
+        Sampling.checked(**{name: 2.5})
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_number_may_come_as_a_float_as_sliders_send_it(name: str) -> None:
+    value = getattr(Sampling.checked(**{name: 256.0}), name)
+    assert value == 256
+    assert type(value) is int
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("seed", 2.5), ("stop", [1]), ("regex", "("), ("choices", ["\0"])]
+)
+def test_a_refusal_bears_the_name_of_the_field(name: str, value: Any) -> None:
+    with pytest.raises(BadRequest) as caught:
+        Sampling.checked(**{name: value})
+    assert caught.value.field == name
+
+
+def test_a_control_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(BadRequest, match="penalty_alpha is not known here"):
+        Sampling.checked(penalty_alpha=0.6)
+
+
+def test_a_refusal_does_not_repeat_what_was_sent() -> None:
+    with pytest.raises(BadRequest) as caught:
+        Sampling.checked(temperature="my secret")
+    assert "secret" not in str(caught.value)
+
+
+# 1e-38 and less would overflow 32 bits when the model's scores are divided by it.
+@pytest.mark.parametrize("temperature", [0, 0.0, -0.0, 5e-324, 1e-38])
+def test_a_temperature_of_nothing_is_greedy(temperature: float) -> None:
+    assert Sampling.checked(temperature=temperature).greedy
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.6, 2])
+def test_a_temperature_of_the_slider_is_not_greedy(temperature: float) -> None:
+    assert not Sampling.checked(temperature=temperature).greedy
+
+
+def test_no_seed_and_minus_one_are_the_same() -> None:
+    assert Sampling.checked(seed=-1) == Sampling.checked(seed=None) == Sampling()
+    assert Sampling.checked(seed=0) != Sampling()
+
+
+def test_lines_come_as_text_from_a_page_and_as_a_list_from_an_api() -> None:
+    for name in ("stop", "choices"):
+        for value in ("one\ntwo\n", ["one", "two"], ("one", "two")):
+            assert getattr(Sampling.checked(**{name: value}), name) == ("one", "two")
+        for value in ("", [], "\n"):
+            assert getattr(Sampling.checked(**{name: value}), name) == ()
+
+
+@pytest.mark.parametrize("value", [5, [1], [None], [[]], {"a": 1}, ["x"] * 65, ["x" * 201], [""]])
+def test_what_are_no_lines_or_too_many_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(BadRequest, match=r"^Stop strings .*\.$"):
+        Sampling.checked(stop=value)
+
+
+@pytest.mark.parametrize("value", [5, None, ["a"], "x" * 2_001])
+def test_a_regular_expression_is_a_text_of_some_length(value: Any) -> None:
+    with pytest.raises(BadRequest, match=r"^Regular expression must "):
+        Sampling.checked(regex=value)
+
+
+@pytest.mark.parametrize("schema", ["{", "[1]", "5", '"text"', "nothing"])
+def test_a_json_schema_is_a_json_object(schema: str) -> None:
+    with pytest.raises(BadRequest, match=r"^JSON schema must be a JSON object\.$"):
+        Sampling.checked(json_schema=schema)
+
+
+def test_only_one_thing_can_tie_a_reply_down() -> None:
+    with pytest.raises(BadRequest, match="only one can be set"):
+        Sampling.checked(choices="yes\nno", regex="[a-z]+")
+    assert Sampling.checked(choices="yes\nno").needs() == ["choices"]
+    assert Sampling().needs() == []
+
+
+def test_beam_search_is_refused_with_the_reason() -> None:
+    with pytest.raises(BadRequest, match=r"Beam search .* is not offered: it chooses among whole"):
+        Sampling.checked(num_beams=4)
+
+
+def test_the_shortest_reply_is_no_longer_than_the_longest() -> None:
+    with pytest.raises(BadRequest, match="Min new tokens must be at most Max new tokens"):
+        Sampling.checked(min_new_tokens=20, max_new_tokens=10)

@@ -1,0 +1,179 @@
+"""chat.engines.openvino.batcher, step by step, with a random two-layer Llama.
+
+In a process of its own as in the app: once a pipeline has run in a process, a
+later SIGINT, as the terminal's tests raise, is its death.
+"""
+
+from collections.abc import Iterator
+from multiprocessing import Pipe, get_context
+from multiprocessing.managers import BaseManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat import child
+from chat.engines.openvino.engine import EXACT, STEP_TOKENS, Part, Plan, Request
+from chat.models import ir
+from tests.support import gguf_file
+
+ENDLESS = {"ignore_eos": True, "eos_token_id": 1}
+LONG = [10 + at % 300 for at in range(STEP_TOKENS + 150)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cache = tmp_path_factory.mktemp("cache")
+    return ir.load(gguf_file.write(cache / "tiny.gguf"), cache)[1]
+
+
+def request(number: int, prompt: list[int], tokens: int = 5, **options: Any) -> Request:
+    return Request(number, prompt, {**ENDLESS, "max_new_tokens": tokens, **options})
+
+
+def plan(folder: Path, blocks: int = 100) -> Plan:
+    return Plan(str(folder), blocks, EXACT, request(0, [5, 6], 2))
+
+
+class Batcher:
+    """The real one, with a method for its property, which cannot be reached from afar."""
+
+    def __init__(self, plan: Plan) -> None:
+        from chat.engines.openvino.batcher import Batcher
+
+        self._batcher = Batcher(plan)
+
+    def take(self, message: Request | int) -> None:
+        self._batcher.take(message)
+
+    def step(self) -> list[Part]:
+        return self._batcher.step()
+
+    def busy(self) -> bool:
+        return self._batcher.busy
+
+
+class Elsewhere(BaseManager):
+    """A process with batchers in it."""
+
+
+Elsewhere.register("Batcher", Batcher)
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[Any]:
+    with Elsewhere(ctx=get_context("spawn")) as process:
+        yield process
+
+
+@pytest.fixture
+def batcher(elsewhere: Any, folder: Path) -> Batcher:
+    return elsewhere.Batcher(plan(folder))
+
+
+def test_it_is_busy_from_the_first_request_to_the_last_token(batcher: Batcher) -> None:
+    assert not batcher.busy()
+    batcher.take(request(1, [5, 6, 7], tokens=3))
+    parts = []
+    while batcher.busy():
+        parts += batcher.step()
+    assert [part.number for part in parts] == [1, 1, 1]
+    assert [len(part.ids) for part in parts] == [1, 1, 1]
+    assert [part.state for part in parts] == ["running", "running", "done"]
+
+
+def test_requests_join_and_leave_while_others_run(batcher: Batcher) -> None:
+    batcher.take(request(1, [5, 6, 7], tokens=6))
+    batcher.step()
+    batcher.take(request(2, [8, 9], tokens=2))
+    assert {part.number for part in batcher.step()} == {1, 2}
+    assert [part.state for part in batcher.step()] == ["running", "done"]
+    assert {part.number for part in batcher.step()} == {1}
+
+
+def test_who_is_running_gets_a_token_at_each_step_while_a_long_prompt_is_read(
+    batcher: Batcher,
+) -> None:
+    batcher.take(request(1, [5, 6, 7], tokens=20))
+    batcher.step()
+    batcher.take(request(2, LONG))
+    reading = batcher.step()
+    assert [part.number for part in reading] == [1]
+    assert len(reading[0].ids) == 1
+    assert {part.number for part in batcher.step()} == {1, 2}
+
+
+def steps_to_the_first_token(batcher: Batcher, asked: Request) -> int:
+    batcher.take(asked)
+    steps = 1
+    while not batcher.step():
+        steps += 1
+    batcher.take(asked.number)
+    batcher.step()
+    return steps
+
+
+def test_what_was_read_before_is_not_read_again(batcher: Batcher) -> None:
+    assert steps_to_the_first_token(batcher, request(1, LONG)) == 2
+    assert steps_to_the_first_token(batcher, request(2, LONG)) == 1
+    assert steps_to_the_first_token(batcher, request(3, [*LONG[:-20], 5, 6, 7])) == 1
+    assert steps_to_the_first_token(batcher, request(4, [9, *LONG])) == 2
+
+
+def test_a_cancelled_request_is_gone_after_the_next_step(batcher: Batcher) -> None:
+    batcher.take(request(1, [5, 6, 7], tokens=400))
+    batcher.step()
+    batcher.take(1)
+    [part] = batcher.step()
+    assert part.ids == []
+    assert part.state != "running"
+    assert not batcher.busy()
+
+
+def test_what_does_not_fit_the_cache_waits_in_line(elsewhere: Any, folder: Path) -> None:
+    batcher = elsewhere.Batcher(plan(folder, blocks=10))
+    batcher.take(request(1, [5] * 100, tokens=100))  # 8 blocks at most
+    batcher.take(request(2, [6] * 100, tokens=100))
+    batcher.take(request(3, [7] * 5, tokens=5))  # would fit, but does not jump the line
+    given: dict[int, int] = {1: 0, 2: 0, 3: 0}
+    while batcher.busy():
+        for part in batcher.step():
+            given[part.number] += len(part.ids)
+            if part.number > 1:
+                assert given[1] == 100
+    assert given == {1: 100, 2: 100, 3: 5}
+
+
+def test_a_request_cancelled_in_line_never_runs(elsewhere: Any, folder: Path) -> None:
+    batcher = elsewhere.Batcher(plan(folder, blocks=10))
+    batcher.take(request(1, [5] * 100, tokens=100))
+    batcher.take(request(2, [6] * 100, tokens=100))
+    batcher.step()
+    batcher.take(2)
+    seen = set()
+    while batcher.busy():
+        seen |= {part.number for part in batcher.step()}
+    assert seen == {1}
+
+
+def test_options_that_are_refused_fail_their_request_alone(batcher: Batcher) -> None:
+    batcher.take(request(1, [5, 6, 7], tokens=2))
+    batcher.take(request(2, [5, 6, 7], do_sample=True, temperature=-1.0))
+    assert Part(2, [], "failed") in batcher.step()
+    assert [part.state for part in batcher.step()] == ["done"]
+    assert not batcher.busy()
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
+def test_the_process_ends_with_its_server(folder: Path, busy: bool) -> None:
+    ours, theirs = Pipe()
+    with theirs:
+        fd = theirs.fileno()
+        process = child.start("chat.engines.openvino.batcher", fd, pass_fds=[fd])
+    ours.send(plan(folder))
+    assert ours.recv() > 0
+    if busy:
+        ours.send(request(1, [5, 6, 7], tokens=450))
+        assert ours.recv()
+    ours.close()
+    assert process.wait(20) == 0

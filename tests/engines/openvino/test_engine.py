@@ -1,0 +1,420 @@
+"""The OpenVINO engine and its process, with a random two-layer Llama; transformers to compare."""
+
+import asyncio
+import json
+import random
+import re
+import shutil
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    GgufConfig,
+    PreTrainedTokenizerFast,
+    RepetitionPenaltyLogitsProcessor,
+)
+
+from chat.core.sampling import Sampling
+from chat.engines.openvino import engine as openvino
+from chat.engines.openvino.engine import EXACT, OpenVINOEngine
+from chat.errors import EngineError, ModelError
+from chat.models import ir
+from tests.support import gguf_file
+
+PROMPT = [5, 6, 7, 8]
+CLOSE = 0.1  # of logits that spread over tens; OpenVINO computes exp and the like its own way
+NEVER = 1  # as the only stop id: this model never picks it greedily here
+
+Start = Callable[..., OpenVINOEngine]
+
+
+@pytest.fixture(scope="module")
+def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return gguf_file.write(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
+
+
+@pytest.fixture(scope="module")
+def folder(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The converted model, with no end of its own."""
+    _, converted = ir.load(gguf, tmp_path_factory.mktemp("cache"))
+    config = json.loads((converted / "config.json").read_text())
+    (converted / "config.json").write_text(json.dumps({**config, "eos_token_id": None}))
+    return converted
+
+
+@pytest.fixture(scope="module")
+def model(gguf: Path) -> Any:
+    """The same weights in transformers."""
+    return AutoModelForCausalLM.from_pretrained(
+        gguf.parent,
+        gguf_file=gguf.name,
+        dtype=torch.float32,
+        quantization_config=GgufConfig(dequantize=True),
+    )
+
+
+@pytest.fixture(name="start")
+def _start(folder: Path) -> Iterator[Start]:
+    engines = []
+
+    def start(folder: Path = folder, **options: Any) -> OpenVINOEngine:
+        chosen = {
+            "stop_ids": {NEVER},
+            "window": 4096,
+            "parallel": 8,
+            "properties": EXACT,
+            **options,
+        }
+        engines.append(OpenVINOEngine(folder, **chosen))
+        return engines[-1]
+
+    yield start
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def engine(start: Start) -> OpenVINOEngine:
+    return start()
+
+
+def greedy(tokens: int, **changes: Any) -> Sampling:
+    values = {"temperature": 0, "max_new_tokens": tokens, "repetition_penalty": 1, **changes}
+    return Sampling(**values)
+
+
+async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
+    return [id async for ids in batches for id in ids]
+
+
+def gaps(model: Any, prompt: list[int], reply: list[int], penalty: float = 1.0) -> list[float]:
+    """Return by how much transformers likes its own next token more, at each token of a reply."""
+    ids = torch.tensor([prompt + reply])
+    logits = model(ids).logits[0].detach()
+    penalize = RepetitionPenaltyLogitsProcessor(penalty)
+    found = []
+    for at, chosen in enumerate(reply, start=len(prompt)):
+        scores = penalize(ids[:, :at], logits[at - 1][None].clone())[0]
+        found.append(float(scores.max() - scores[chosen]))
+    return found
+
+
+def some_ids(count: int, seed: int = 0) -> list[int]:
+    return random.Random(seed).choices(range(10, 400), k=count)
+
+
+def text(folder: Path, reply: list[int]) -> str:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    return str(tokenizer.decode(reply, skip_special_tokens=True))
+
+
+def the_process() -> psutil.Process:
+    [process] = [
+        child
+        for child in psutil.Process().children()
+        if "chat.engines.openvino.batcher" in " ".join(child.cmdline())
+    ]
+    return process
+
+
+async def test_takes_the_token_that_transformers_likes_best(
+    engine: OpenVINOEngine, model: Any
+) -> None:
+    reply = await collect(engine.generate(PROMPT, greedy(100)))
+    assert len(reply) == 100
+    assert max(gaps(model, PROMPT, reply)) < CLOSE
+
+
+async def test_ends_with_the_stop_id_which_is_given_too(start: Start) -> None:
+    expected = await collect(start().generate(PROMPT, greedy(20)))
+    given = await collect(start(stop_ids={expected[7], NEVER}).generate(PROMPT, greedy(20)))
+    assert given == expected[: expected.index(expected[7]) + 1]
+
+
+def test_the_models_own_end_ids_stop_it_too(start: Start, folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "eos_token_id": 3}))
+    (copy / "generation_config.json").write_text(json.dumps({"eos_token_id": [4, 5]}))
+    assert start(copy).stop_ids == {NEVER, 3, 4, 5}
+
+
+async def test_sampling_from_one_token_is_greedy(engine: OpenVINOEngine) -> None:
+    sampled = await collect(engine.generate(PROMPT, greedy(12, temperature=1.5, top_k=1)))
+    assert sampled == await collect(engine.generate(PROMPT, greedy(12)))
+
+
+async def test_a_repetition_penalty_counts_prompt_and_reply_as_transformers_does(
+    engine: OpenVINOEngine, model: Any
+) -> None:
+    reply = await collect(engine.generate(PROMPT, greedy(200, repetition_penalty=2)))
+    assert max(gaps(model, PROMPT, reply, penalty=2.0)) < CLOSE
+    assert max(gaps(model, PROMPT, reply)) > CLOSE
+
+
+async def test_a_seed_repeats_a_reply_and_without_one_each_is_drawn_anew(
+    engine: OpenVINOEngine,
+) -> None:
+    async def draw(seed: int | None) -> list[int]:
+        sampling = greedy(20, temperature=1.0, top_k=0, top_p=1.0, seed=seed)
+        return await collect(engine.generate(PROMPT, sampling))
+
+    assert await draw(3) == await draw(3)
+    assert await draw(3) != await draw(4)
+    assert await draw(None) != await draw(None)
+
+
+async def test_min_p_leaves_only_what_is_almost_as_likely_as_the_likeliest(
+    engine: OpenVINOEngine, model: Any
+) -> None:
+    async def drawn(min_p: float) -> float:
+        sampling = greedy(50, temperature=1.5, top_k=0, top_p=1.0, min_p=min_p)
+        return max(gaps(model, PROMPT, await collect(engine.generate(PROMPT, sampling))))
+
+    assert await drawn(0.99) < CLOSE
+    assert await drawn(0) > CLOSE
+
+
+async def test_a_reply_does_not_end_before_its_shortest_length(start: Start) -> None:
+    first = (await collect(start().generate(PROMPT, greedy(1))))[0]
+    engine = start(stop_ids={first, NEVER})
+    assert await collect(engine.generate(PROMPT, greedy(20))) == [first]
+    assert len(await collect(engine.generate(PROMPT, greedy(20, min_new_tokens=15)))) >= 15
+
+
+@pytest.mark.parametrize("temperature", [0, 1.5])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "yes|no",
+        r"^\d{3}-[a-z]{2}\.$",
+        r"(a|b|)\sx",
+        r"[\]\-\\^\[]{3}",
+        r"\$\(\)\{\}\|\/\.\*\+\?'\"<>&%#",
+        "日本|é[à-ü]|🙂",
+        r"\S\D\W",
+        "(|a)b(|)()(c|)(a|a)*d",
+    ],
+)
+async def test_a_reply_matches_its_pattern(
+    start: Start, folder: Path, pattern: str, temperature: float
+) -> None:
+    end = 2
+    engine = start(stop_ids={end})
+    sampling = greedy(60, temperature=temperature, regex=pattern, seed=1)
+    reply = await collect(engine.generate(PROMPT, sampling))
+    assert reply[-1] == end
+    assert re.fullmatch(pattern, text(folder, reply), re.ASCII)
+
+
+async def test_a_reply_is_one_of_the_choices(start: Start, folder: Path) -> None:
+    choices = ("yes", "no (really)", "[x] a|b.*")
+    engine = start(stop_ids={2})
+    for allowed in [choices, *((choice,) for choice in choices)]:
+        reply = await collect(engine.generate(PROMPT, greedy(60, choices=allowed)))
+        assert text(folder, reply) in allowed
+
+
+async def test_a_reply_is_json_of_its_schema(start: Start, folder: Path) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"on": {"type": "boolean"}, "mood": {"enum": ['a "b\\', 7, None]}},
+        "required": ["on", "mood"],
+    }
+    engine = start(stop_ids={2})
+    for seed in range(4):
+        sampling = greedy(400, temperature=1.0, json_schema=json.dumps(schema), seed=seed)
+        reply = await collect(engine.generate(PROMPT, sampling))
+        if reply[-1] == 2:  # else it wrote white space until it was cut
+            found = json.loads(text(folder, reply))
+            assert isinstance(found["on"], bool)
+            assert found["mood"] in ('a "b\\', 7, None)
+
+
+def test_without_the_tokenizer_a_reply_cannot_be_tied_down(
+    start: Start, folder: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert start(copy).supports == {"choices", "regex", "json_schema"}
+    (copy / "openvino_detokenizer.xml").unlink()
+    assert start(copy).supports == frozenset()
+
+
+def test_the_window_is_at_most_what_the_model_was_trained_for(start: Start) -> None:
+    assert start(window=100).window == 100
+    assert start(window=4096).window == gguf_file.TRAINED_FOR
+
+
+def test_the_cache_takes_its_share_of_the_memory_and_the_window_no_more_than_that(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roomy = start(parallel=3)
+    assert roomy.kv_cache_tokens == 3 * gguf_file.TRAINED_FOR
+    monkeypatch.setattr(openvino, "FEWEST_TOKENS", 100)
+    bytes_per_token = 2 * gguf_file.LAYERS * gguf_file.HIDDEN * 2
+    free = int(200 * bytes_per_token / openvino.SHARE_OF_MEMORY)
+    memory = psutil.virtual_memory()._replace(available=free)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    tight = start()
+    assert tight.kv_cache_tokens == tight.window == 200
+    assert 0 < tight.kv_cache_bytes < roomy.kv_cache_bytes
+    monkeypatch.setattr(openvino, "FEWEST_TOKENS", 300)
+    with pytest.raises(ModelError, match="not enough memory for this model's KV cache"):
+        start()
+
+
+async def test_each_of_many_at_once_gets_what_it_gets_alone(start: Start) -> None:
+    prompts = [some_ids(seed * 13 + 3, seed) for seed in range(16)]
+    one = start()
+    alone = [await collect(one.generate(prompt, greedy(100))) for prompt in prompts]
+    many = start()
+    given = await asyncio.gather(*(collect(many.generate(p, greedy(100))) for p in prompts))
+    assert given == alone
+
+
+async def test_who_does_not_fit_the_cache_waits_and_no_reply_is_cut(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [some_ids(200, seed) for seed in range(6)]
+    roomy = start()
+    alone = [await collect(roomy.generate(prompt, greedy(200))) for prompt in prompts]
+    monkeypatch.setattr(openvino, "FEWEST_TOKENS", 100)
+    free = int(gguf_file.TRAINED_FOR * 512 / openvino.SHARE_OF_MEMORY)
+    memory = psutil.virtual_memory()._replace(available=free)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    tight = start(parallel=1)  # room for one full window
+    given = await asyncio.gather(*(collect(tight.generate(p, greedy(200))) for p in prompts))
+    assert given == alone
+
+
+async def test_ids_come_one_by_one_and_not_at_the_end(engine: OpenVINOEngine) -> None:
+    batches = [ids async for ids in engine.generate(PROMPT, greedy(300)) if ids]
+    assert sum(map(len, batches)) == 300
+    assert len(batches) > 10
+
+
+async def test_closing_makes_room_for_the_next(start: Start) -> None:
+    engine = start(parallel=1)
+    expected = await collect(engine.generate(PROMPT, greedy(5)))
+    for _ in range(5):  # each would fill the cache, were the one before it still running
+        async with aclosing(engine.generate(some_ids(100), greedy(400))) as batches:
+            async for ids in batches:
+                if ids:
+                    break
+        assert await collect(engine.generate(PROMPT, greedy(5))) == expected
+
+
+async def test_a_warm_cache_gives_what_a_cold_one_gives(start: Start) -> None:
+    """Growing turns, a retry, an edit, an undo and a stop in mid-reply, token by token."""
+    warm = start()
+
+    async def check(prompt: list[int], what: str) -> list[int]:
+        cold = start()
+        given = await collect(warm.generate(prompt, greedy(30)))
+        assert given == await collect(cold.generate(prompt, greedy(30))), what
+        cold.close()
+        return given
+
+    conversation = some_ids(150)
+    for turn in range(3):
+        reply = await check(conversation, f"turn {turn}")
+        await check(conversation, f"retry {turn}")
+        await check(conversation[:-7] + some_ids(9, turn), f"edit {turn}")
+        async with aclosing(warm.generate(conversation, greedy(100))) as batches:
+            async for ids in batches:
+                if ids:
+                    break
+        conversation = conversation + reply[:20] + some_ids(15, turn + 100)
+    await check(conversation, "after a stop")
+    await check(conversation[:160], "undo")
+
+
+async def test_if_the_process_dies_everyone_hears_of_it_and_the_next_request_works(
+    engine: OpenVINOEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = await collect(engine.generate(PROMPT, greedy(5)))
+    assert engine.state == "ready"
+
+    async def ask() -> list[int]:
+        given: list[int] = []
+        async for ids in engine.generate(PROMPT, greedy(500)):
+            given += ids
+            begun.release()
+        return given
+
+    begun = asyncio.Semaphore(0)
+    running = [asyncio.create_task(ask()) for _ in range(3)]
+    for _ in running:
+        await begun.acquire()
+    the_process().kill()
+    for task in running:
+        with pytest.raises(EngineError, match="Please try again"):
+            await task
+    assert engine.state == "loading"
+    for _ in range(100):  # until the new one is there, people are told so
+        try:
+            assert await collect(engine.generate(PROMPT, greedy(5))) == expected
+            break
+        except EngineError:
+            await asyncio.sleep(0.05)
+    else:
+        raise AssertionError("the engine did not come back")
+    assert engine.state == "ready"
+    assert "process ended" in caplog.text
+
+
+async def test_if_the_process_cannot_come_back_the_engine_has_failed(
+    start: Start, folder: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    engine = start(copy)
+    (copy / "openvino_model.xml").write_text("<net/>")
+    the_process().kill()
+    async with asyncio.timeout(30):
+        while engine.state != "failed":
+            await asyncio.sleep(0.05)
+    with pytest.raises(EngineError, match="Please try again"):
+        await collect(engine.generate(PROMPT, greedy(5)))
+
+
+async def test_close_gives_process_and_thread_back(start: Start) -> None:
+    threads = threading.active_count()
+    engine = start()
+    process = the_process()
+    engine.close()
+    assert threading.active_count() == threads
+    process.wait(10)
+    with pytest.raises(EngineError):
+        await collect(engine.generate(PROMPT, greedy(5)))
+
+
+def test_a_model_that_cannot_be_loaded_is_one_sentence(
+    start: Start, folder: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "openvino_model.xml").write_text("<net/>")
+    with pytest.raises(ModelError, match="OpenVINO cannot run this model") as caught:
+        start(copy)
+    assert "\n" not in str(caught.value)
+
+
+async def test_100_aborts_at_every_stage_leave_nothing_behind(engine: OpenVINOEngine) -> None:
+    expected = await collect(engine.generate(PROMPT, greedy(20)))
+    random_ = random.Random(1)
+
+    async def abort(seed: int) -> None:
+        await asyncio.sleep(random_.random() / 10)
+        batches = engine.generate(some_ids(random_.randrange(1, 300), seed), greedy(200))
+        async with aclosing(batches):
+            for _ in range(random_.randrange(4)):
+                await anext(batches, None)
+
+    await asyncio.gather(*(abort(seed) for seed in range(100)))
+    assert await collect(engine.generate(PROMPT, greedy(20))) == expected

@@ -1,0 +1,59 @@
+"""chat.engines.transformers.guide: only ids that can lead to a match stay likely."""
+
+import json
+import re
+
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from chat.core.sampling import Sampling
+from chat.engines.transformers.guide import Guide
+from tests.support.tiny import chatml_tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return chatml_tokenizer()
+
+
+def write(tokenizer: PreTrainedTokenizerFast, sampling: Sampling, seed: int) -> str:
+    """Draw tokens by chance, as far as the guide lets them, until the reply ends."""
+    vocabulary = len(tokenizer) + 5  # as models do that are padded
+    process = Guide(tokenizer, vocabulary).processor(sampling)
+    random = torch.Generator().manual_seed(seed)
+    ids = [5, 6, 7]
+    for _ in range(300):
+        scores = process(torch.tensor([ids]), torch.rand(1, vocabulary, generator=random))
+        ids.append(int(scores.argmax()))
+        if ids[-1] == tokenizer.eos_token_id:
+            return str(tokenizer.decode(ids[3:-1]))
+    raise AssertionError("the reply did not end")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["yes|no", r"\d{3}-[a-z]{2}\.", r"[\]\-\\^\[]{3}", "日本|é[à-ü]|🙂", r"\S\D\W", r"a\/b"],
+)
+def test_a_reply_matches_its_pattern(tokenizer: PreTrainedTokenizerFast, pattern: str) -> None:
+    for seed in range(5):
+        reply = write(tokenizer, Sampling(regex=pattern), seed)
+        assert re.fullmatch(pattern, reply, re.ASCII), reply
+
+
+def test_a_reply_is_one_of_the_choices(tokenizer: PreTrainedTokenizerFast) -> None:
+    choices = ("yes", "no (really)", "[x] a|b.*")
+    replies = {write(tokenizer, Sampling(choices=choices), seed) for seed in range(20)}
+    assert replies == set(choices)
+
+
+def test_a_reply_is_json_of_its_schema(tokenizer: PreTrainedTokenizerFast) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"on": {"type": "boolean"}, "mood": {"enum": ['a "b\\', 7, None]}},
+        "required": ["on", "mood"],
+    }
+    for seed in range(5):
+        found = json.loads(write(tokenizer, Sampling(json_schema=json.dumps(schema)), seed))
+        assert isinstance(found["on"], bool)
+        assert found["mood"] in ('a "b\\', 7, None)

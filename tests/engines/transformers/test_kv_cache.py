@@ -1,0 +1,104 @@
+"""The growing cache beside transformers' own."""
+
+import pytest
+import torch
+from transformers import DynamicCache
+
+from chat.engines.transformers.kv_cache import CHUNK, GrowingCache, growing_layers
+from tests.support import tiny_models
+
+
+def states(tokens: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    # Heads last but one, as models have them before they transpose.
+    keys = torch.randn(1, tokens, 2, 4, generator=generator).transpose(1, 2)
+    return keys, -keys
+
+
+def fill(cache: GrowingCache, *lengths: int, layers: tuple[int, ...] = (0, 1)) -> None:
+    for seed, tokens in enumerate(lengths):
+        for layer in layers:
+            cache.update(*states(tokens, seed), layer)
+
+
+def test_it_returns_what_a_dynamic_cache_returns_while_both_grow_and_are_cropped() -> None:
+    ours, theirs = GrowingCache.empty(2), DynamicCache()
+    for seed, (tokens, removed) in enumerate(
+        [(3, 0), (1, 0), (CHUNK, 5), (1, 0), (2 * CHUNK, CHUNK), (7, 7), (1, 0)]
+    ):
+        for layer in range(2):
+            pairs = zip(
+                ours.update(*states(tokens, seed), layer),
+                theirs.update(*states(tokens, seed), layer),
+                strict=True,
+            )
+            assert all(torch.equal(our, their) for our, their in pairs)
+        ours.crop(-removed)
+        theirs.crop(-removed)
+        assert ours.get_seq_length() == theirs.get_seq_length() == ours.length
+
+
+def test_a_token_is_written_without_moving_the_others() -> None:
+    cache = GrowingCache.empty(1)
+    fill(cache, 5, layers=(0,))
+    before = cache.layers[0].keys.data_ptr()
+    fill(cache, *[1] * (CHUNK - 5), layers=(0,))
+    assert cache.layers[0].keys.data_ptr() == before
+    fill(cache, 1, layers=(0,))
+    assert cache.layers[0].keys.data_ptr() != before
+
+
+def test_type_and_device_are_those_of_the_states() -> None:
+    cache = GrowingCache.empty(1)
+    keys, values = (part.bfloat16() for part in states(3, 0))
+    cache.update(keys, values, 0)
+    assert cache.layers[0].keys.dtype == torch.bfloat16
+    assert cache.nbytes == 2 * 2 * CHUNK * 4 * 2  # keys and values, heads, tokens, size, bytes
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_on_a_gpu_it_stays_there() -> None:
+    cache = GrowingCache.empty(1)
+    cache.update(*(part.cuda() for part in states(3, 0)), 0)
+    assert cache.layers[0].keys.device.type == cache.copy(2).layers[0].keys.device.type == "cuda"
+
+
+def test_its_length_is_what_every_layer_holds() -> None:
+    cache = GrowingCache.empty(2)
+    fill(cache, 5, layers=(0,))
+    assert cache.length == 0
+    fill(cache, 3, layers=(1,))
+    assert cache.length == 3
+
+
+def test_a_cut_brings_all_layers_to_one_length() -> None:
+    cache = GrowingCache.empty(2)
+    fill(cache, 5)
+    fill(cache, 2, layers=(0,))
+    cache.cut(4)
+    assert [layer.get_seq_length() for layer in cache.layers] == [4, 4]
+    cache.cut(9)
+    assert cache.length == 4
+
+
+def test_a_copy_and_its_original_do_not_write_into_each_other() -> None:
+    cache = GrowingCache.empty(2)
+    fill(cache, 5)
+    copy = cache.copy(3)
+    assert torch.equal(copy.layers[1].values, cache.layers[1].values[..., :3, :])
+    kept = cache.layers[0].keys.clone()
+    fill(copy, 2, 2)
+    assert torch.equal(cache.layers[0].keys, kept)
+
+
+@pytest.mark.parametrize(
+    ("make", "layers"),
+    [
+        (tiny_models.llama, 2),
+        (tiny_models.gpt2, 2),
+        (tiny_models.sliding, 0),
+        (tiny_models.growing_rope, 0),
+    ],
+)
+def test_only_models_that_see_all_tokens_in_the_same_way_can_have_one(make, layers) -> None:
+    assert growing_layers(make()) == layers

@@ -1,0 +1,114 @@
+"""Which cache a prompt gets, and which ones are kept."""
+
+import torch
+
+from chat.engines.transformers.kv_cache import CHUNK, GrowingCache
+from chat.engines.transformers.prefix_cache import KeptCaches
+
+#: Bytes of one chunk of one layer: keys and values, one head, size 2, four bytes each.
+UNIT = 2 * CHUNK * 2 * 4
+
+
+def read(cache: GrowingCache, ids: list[int]) -> None:
+    """Have `cache` hold `ids`, as if a model had read those that it lacks."""
+    new = torch.tensor(ids[cache.length :], dtype=torch.float32)[None, None, :, None]
+    cache.update(new.expand(-1, -1, -1, 2), new.expand(-1, -1, -1, 2), 0)
+
+
+def remember(kept: KeptCaches, ids: list[int]) -> None:
+    cache = kept.take(ids)
+    read(cache, ids)
+    kept.keep([*ids, -1], cache)
+
+
+def held(cache: GrowingCache) -> list[int]:
+    return cache.layers[0].keys[0, 0, :, 0].tolist() if cache.length else []
+
+
+def test_a_prompt_gets_what_it_shares_with_the_nearest() -> None:
+    kept = KeptCaches(1, 9 * UNIT)
+    for ids in ([1, 2, 9, 9], [1, 2, 3, 4], [5, 5, 5]):
+        remember(kept, ids)
+    assert held(kept.take([1, 2, 3, 4, 6])) == [1, 2, 3, 4]
+
+
+def test_a_prompt_that_shares_nothing_gets_an_empty_one() -> None:
+    kept = KeptCaches(1, 9 * UNIT)
+    remember(kept, [1, 2, 3])
+    assert held(kept.take([2, 2, 3])) == []
+
+
+def test_the_last_id_of_a_prompt_is_never_in_its_cache() -> None:
+    kept = KeptCaches(1, 9 * UNIT)
+    remember(kept, [1, 2, 3, 4])
+    assert held(kept.take([1, 2, 3, 4])) == [1, 2, 3]
+
+
+def test_a_cache_has_one_owner() -> None:
+    kept = KeptCaches(1, 9 * UNIT)
+    remember(kept, [1, 2, 3, 4])
+    kept.take([1, 2, 3, 4, 5])
+    assert held(kept.take([1, 2, 3, 4, 5])) == []
+
+
+def test_who_shares_little_gets_a_copy_and_the_owner_keeps_all() -> None:
+    kept = KeptCaches(1, 9 * UNIT)
+    remember(kept, [1, 2, 3, 4, 5, 6, 7, 8])
+    copied = kept.take([1, 2, 3, 9])
+    read(copied, [1, 2, 3, 9, 9])
+    assert held(copied) == [1, 2, 3, 9, 9]
+    assert held(kept.take([1, 2, 3, 4, 5, 6, 7, 8, 9])) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_only_what_every_layer_has_read_is_kept() -> None:
+    kept = KeptCaches(2, 9 * UNIT)
+    cache = kept.take([1, 2, 3, 4, 5])
+    states = torch.ones(1, 1, 5, 2)
+    cache.update(states, states, 0)
+    cache.update(states[..., :3, :], states[..., :3, :], 1)
+    kept.keep([1, 2, 3, 4, 5], cache)
+    taken = kept.take([1, 2, 3, 4, 5])
+    assert [layer.get_seq_length() for layer in taken.layers] == [3, 3]
+
+
+def test_what_follows_the_known_ids_is_cut_off() -> None:
+    kept = KeptCaches(1, 9 * UNIT)
+    cache = kept.take([1, 2, 3])
+    read(cache, [1, 2, 3, 7, 7])
+    kept.keep([1, 2, 3, 4], cache)
+    assert held(kept.take([1, 2, 3, 4, 7, 7])) == [1, 2, 3]
+
+
+def test_the_one_used_longest_ago_goes_first() -> None:
+    kept = KeptCaches(1, 2 * UNIT)
+    remember(kept, [1, 1, 1, 1])
+    remember(kept, [2, 2, 2, 2])
+    remember(kept, [1, 1, 1, 1, 1])
+    remember(kept, [3, 3, 3, 3])
+    assert kept.nbytes == 2 * UNIT
+    assert held(kept.take([2, 2, 2, 2, 2])) == []
+    assert held(kept.take([1, 1, 1, 1, 1, 1])) == [1, 1, 1, 1, 1]
+
+
+def test_lending_a_prefix_counts_as_use() -> None:
+    kept = KeptCaches(1, 2 * UNIT)
+    remember(kept, [1, 1, 1, 1, 1, 1, 1, 1])
+    remember(kept, [2, 2, 2, 2])
+    kept.take([1, 1, 3])
+    remember(kept, [4, 4, 4])
+    assert held(kept.take([2, 2, 2, 2, 2])) == []
+
+
+def test_one_that_is_too_large_is_not_kept_and_displaces_nobody() -> None:
+    kept = KeptCaches(1, 2 * UNIT)
+    remember(kept, [1, 1, 1, 1])
+    remember(kept, [2] * (3 * CHUNK))
+    assert kept.nbytes == UNIT
+    assert held(kept.take([1, 1, 1, 1, 1])) == [1, 1, 1, 1]
+
+
+def test_clearing_lets_all_memory_go() -> None:
+    kept = KeptCaches(1, 2 * UNIT)
+    remember(kept, [1, 1, 1, 1])
+    kept.clear()
+    assert kept.nbytes == 0

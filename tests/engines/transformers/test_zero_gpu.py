@@ -1,0 +1,234 @@
+"""The ZeroGPU engine, with a tiny model and a stand-in for the `spaces` package."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from importlib import import_module
+from multiprocessing import Value
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import gradio as gr
+import pytest
+import torch
+from gradio.context import LocalContext
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from chat.core.sampling import Sampling
+from chat.engines.transformers.engine import TransformersEngine
+from chat.errors import EngineError, OutOfMemory
+from chat.load import load
+from chat.settings import Settings
+from tests.conftest import Serve
+from tests.support import gguf_file
+from tests.support.tiny_models import llama
+from tests.support.zero_gpu import Spaces
+
+PROMPT = [5, 6, 7, 8]
+NEVER = 1
+
+
+def greedy(tokens: int) -> Sampling:
+    return Sampling(max_new_tokens=tokens, temperature=0, repetition_penalty=1)
+
+
+async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
+    return [id async for ids in batches for id in ids]
+
+
+@pytest.fixture
+def spaces(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spaces]:
+    stand_in = Spaces()
+    monkeypatch.setitem(sys.modules, "spaces", stand_in)
+    monkeypatch.delitem(sys.modules, "chat.engines.transformers.zero_gpu", raising=False)
+    yield stand_in
+    stand_in.kill()
+
+
+@pytest.fixture
+def module(spaces: Spaces) -> ModuleType:
+    return import_module("chat.engines.transformers.zero_gpu")
+
+
+@pytest.fixture
+def read() -> Any:
+    """Counts the tokens that the model reads in forked processes."""
+    return Value("i", 0)
+
+
+@pytest.fixture
+def engine(module: ModuleType, read: Any) -> Any:
+    model = llama()
+
+    this = os.getpid()
+
+    def count(*_: Any) -> None:
+        assert os.getpid() != this
+        read.value += 1
+
+    model.lm_head.register_forward_pre_hook(count)
+    return module.ZeroGPUEngine(model, {NEVER}, window=512)
+
+
+async def test_gives_what_transformers_gives_and_computes_in_the_forked_process_alone(
+    engine: Any, read: Any, spaces: Spaces
+) -> None:
+    given = await collect(engine.generate(PROMPT, greedy(30)))
+    assert read.value >= 30
+    here = TransformersEngine(llama(), {NEVER}, window=512)
+    assert given == await collect(here.generate(PROMPT, greedy(30)))
+    here.close()
+    assert (engine.stop_ids, engine.window, engine.supports) == (
+        here.stop_ids,
+        here.window,
+        here.supports,
+    )
+
+
+async def test_ids_come_while_the_reply_is_written(engine: Any) -> None:
+    batches = [ids async for ids in engine.generate(PROMPT, greedy(200)) if ids]
+    assert sum(map(len, batches)) == 200
+    assert len(batches) > 3
+
+
+async def test_a_process_that_is_used_again_keeps_its_kv_caches(
+    engine: Any, spaces: Spaces, read: Any
+) -> None:
+    first = await collect(engine.generate(PROMPT, greedy(200)))
+    process, before = spaces.workers[0].process.pid, read.value
+    again = await collect(engine.generate(PROMPT + first, greedy(5)))
+    assert spaces.workers[0].process.pid == process
+    assert read.value - before < 10
+    here = TransformersEngine(llama(), {NEVER}, window=512)
+    assert again == await collect(here.generate(PROMPT + first, greedy(5)))
+    here.close()
+
+
+async def test_stop_ends_the_work_in_the_forked_process(engine: Any, read: Any) -> None:
+    async with aclosing(engine.generate(PROMPT, greedy(400))) as batches:
+        async for ids in batches:
+            if ids:
+                break
+    stopped = await settled(read)
+    assert stopped < 390
+    assert len(await collect(engine.generate(PROMPT, greedy(5)))) == 5
+
+
+async def test_stop_while_it_reads_ends_the_work_too(
+    engine: Any, read: Any, module: ModuleType
+) -> None:
+    slow = Value("i", 1)
+
+    def brake(*_: Any) -> None:
+        if slow.value:
+            time.sleep(0.2)
+
+    for layer in engine._model.model.layers:
+        layer.register_forward_pre_hook(brake)
+    async with aclosing(engine.generate(PROMPT, greedy(400))) as batches:
+        assert await anext(batches) == []
+    await settled(read)
+    slow.value = 0
+    assert len(await collect(engine.generate(PROMPT, greedy(5)))) == 5
+
+
+async def settled(read: Any) -> int:
+    """Wait until nothing was read for a second, and return how much there was."""
+    seen = -1
+    async with asyncio.timeout(20):
+        while seen != read.value:
+            seen = read.value
+            await asyncio.sleep(1)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("what somebody wrote"), EngineError),
+        (torch.OutOfMemoryError("CUDA out of memory"), OutOfMemory),
+    ],
+)
+async def test_an_error_in_the_forked_process_is_one_sentence_and_the_next_request_works(
+    module: ModuleType, error: Exception, expected: type, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model, failing = llama(), Value("b", 1)
+
+    def fail(*_: Any) -> None:
+        if failing.value and engine._started:
+            raise error
+
+    model.lm_head.register_forward_pre_hook(fail)
+    engine = module.ZeroGPUEngine(model, {NEVER}, window=512)
+    with pytest.raises(expected) as caught:
+        await collect(engine.generate(PROMPT, greedy(5)))
+    assert type(caught.value) is expected
+    assert "somebody" not in str(caught.value) + "".join(capfd.readouterr())
+    failing.value = 0
+    assert len(await collect(engine.generate(PROMPT, greedy(5)))) == 5
+
+
+async def test_a_gpu_that_is_taken_away_or_not_to_be_had_is_one_sentence(
+    engine: Any, spaces: Spaces, module: ModuleType
+) -> None:
+    batches = engine.generate(PROMPT, greedy(400))
+    while not await anext(batches):
+        pass
+    spaces.kill()
+    with pytest.raises(EngineError, match="ZeroGPU ended this reply"):
+        await collect(batches)
+
+    def refuse() -> None:
+        raise gr.Error("You have exceeded your quota. Try again in 0:10:00. ", title="ZeroGPU")
+
+    spaces.schedule = refuse
+    with pytest.raises(EngineError, match=r"^You have exceeded your quota\. .* 0:10:00\.$"):
+        await collect(engine.generate(PROMPT, greedy(5)))
+
+
+def test_the_seconds_asked_for_follow_the_length_of_the_reply_up_to_a_limit(
+    module: ModuleType,
+) -> None:
+    short, long, longest = (module.seconds([5], greedy(n), []) for n in (20, 1000, 4096))
+    assert 10 < short < long < longest <= 120
+    assert short < module.seconds([5], greedy(200), [6]) > module.seconds([5], greedy(200), [])
+
+
+def test_the_gpu_is_asked_for_in_the_name_of_whoever_sent_the_message(
+    serve: Serve, engine: Any, spaces: Spaces
+) -> None:
+    tokens: list[str] = []
+    spaces.schedule = lambda: tokens.append(LocalContext.request.get().headers["x-ip-token"])
+    url = serve(engine)
+    for name in ("ann", "bob"):
+        client = Client(url, headers={"X-IP-Token": name}, verbose=False, analytics_enabled=False)
+        given = client.predict("Hi", temperature=0, max_new_tokens=5, api_name="/chat")
+        assert given[1].startswith("Cut off at the length limit: 5 tokens")
+    assert tokens == ["ann", "bob"]
+
+
+def test_what_zerogpu_says_of_a_quota_reaches_the_page(
+    serve: Serve, engine: Any, spaces: Spaces
+) -> None:
+    def refuse() -> None:
+        raise gr.Error("You have exceeded your quota.", title="ZeroGPU quota exceeded")
+
+    spaces.schedule = refuse
+    client = Client(serve(engine), verbose=False, analytics_enabled=False)
+    with pytest.raises(AppError, match=r"You have exceeded your quota\."):
+        client.predict("Hi", api_name="/chat")
+
+
+def test_a_zerogpu_space_loads_its_model_for_this_engine(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    file = gguf_file.write(tmp_path / "tiny.gguf")
+    engine = load(Settings(model=str(file), cache_dir=tmp_path, context_window=256)).engine
+    assert isinstance(engine, module.ZeroGPUEngine)
+    assert "regex" in engine.supports

@@ -1,0 +1,97 @@
+"""chat.models.ir: what OpenVINO can read, and the one conversion of a GGUF file."""
+
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from gguf import GGUFWriter
+
+from chat.errors import ModelError
+from chat.models import ir
+from tests.support import gguf_file
+from tests.support.tiny import chatml_tokenizer
+
+
+@pytest.mark.parametrize("kind", ["F16", "Q4_0", "Q4_1", "Q8_0"])
+def test_the_usual_weights_are_read(tmp_path: Path, kind: str) -> None:
+    assert ir.refusal(gguf_file.write(tmp_path / "tiny.gguf", kind), tmp_path) is None
+
+
+def test_what_openvino_would_get_wrong_is_refused_with_the_reason(tmp_path: Path) -> None:
+    other = gguf_file.write(tmp_path / "other.gguf", architecture="gemma3")
+    assert ir.refusal(other, tmp_path) == "its architecture is gemma3"
+    kind = gguf_file.write(tmp_path / "kind.gguf", "Q5_0")
+    assert ir.refusal(kind, tmp_path) == "it has weights in Q5_0"
+    scaled = gguf_file.write(tmp_path / "scaled.gguf", llama__rope__scaling__type="yarn")
+    assert ir.refusal(scaled, tmp_path) == "it scales its positions"
+    experts = gguf_file.write(tmp_path / "experts.gguf", llama__expert_count="8")
+    assert ir.refusal(experts, tmp_path) == "it is a mixture of experts"
+
+
+def test_positions_scaled_by_factors_in_a_tensor_are_refused_too(tmp_path: Path) -> None:
+    writer = GGUFWriter(tmp_path / "llama31.gguf", "llama")
+    writer.add_tensor("rope_freqs.weight", np.ones(16, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert ir.refusal(tmp_path / "llama31.gguf", tmp_path) == "it scales its positions"
+
+
+def test_a_folder_is_read_if_it_is_an_openvino_model(tmp_path: Path) -> None:
+    assert ir.refusal(tmp_path, tmp_path) == "it is not an OpenVINO model"
+    (tmp_path / "openvino_model.xml").touch()
+    assert ir.refusal(tmp_path, tmp_path) is None
+
+
+def test_a_file_that_is_no_gguf_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF but not really" * 10)
+    with pytest.raises(ModelError, match=r"model\.gguf is not a GGUF file, or it is damaged"):
+        ir.refusal(tmp_path / "model.gguf", tmp_path)
+
+
+def test_a_gguf_file_is_converted_once_with_the_tokenizer_that_it_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf", "Q4_0")
+    tokenizer, folder = ir.load(file, tmp_path)
+    assert "Converting tiny.gguf for OpenVINO, once" in capsys.readouterr().out
+    text = "The quick <|im_start|>fox"
+    assert tokenizer(text).input_ids == chatml_tokenizer()(text).input_ids
+    assert tokenizer.chat_template == chatml_tokenizer().chat_template
+    again, same = ir.load(file, tmp_path)
+    assert same == folder
+    assert capsys.readouterr().out == ""
+    assert again(text).input_ids == tokenizer(text).input_ids
+    assert sorted(tmp_path.iterdir()) == sorted([file, folder]), "nothing else is left behind"
+
+
+def test_a_file_that_openvino_cannot_convert_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf")
+    file.write_bytes(file.read_bytes()[:30_000])
+    with pytest.raises(ModelError, match=r"tiny\.gguf could not be converted") as caught:
+        ir.load(file, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_without_the_memory_nothing_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf")
+    memory = psutil.virtual_memory()._replace(available=1000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    with pytest.raises(ModelError, match="GB of memory"):
+        ir.load(file, tmp_path)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_folder_without_a_tokenizer_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "openvino_model.xml").touch()
+    (tmp_path / "openvino_model.bin").touch()
+    with pytest.raises(ModelError, match="tokenizer could not be loaded") as caught:
+        ir.load(tmp_path, tmp_path)
+    assert "\n" not in str(caught.value)

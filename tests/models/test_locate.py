@@ -1,0 +1,163 @@
+"""From a model's name to its files."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chat.errors import ModelError
+from chat.models.locate import locate, title
+from tests.support.hub import TOKEN, hub
+
+
+def locate_in_a_process(name: str, home: Path, **environment: str) -> str:
+    """Return what `locate` gives, or its error, in a process with its own hub settings."""
+    program = (
+        "import sys; from pathlib import Path; from chat.models.locate import locate\n"
+        "from chat.errors import ModelError\n"
+        "try: print(locate(sys.argv[1], Path(sys.argv[2]), cuda=len(sys.argv) > 3))\n"
+        "except ModelError as error: print('ModelError:', error)\n"
+    )
+    cuda = [environment.pop("cuda")] if "cuda" in environment else []
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    run = subprocess.run(
+        [sys.executable, "-c", program, name, str(home), *cuda],
+        env={**kept, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return run.stdout.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "pytorch_model.bin").write_bytes(b"pickle")
+    (folder / "tiny.gguf").write_bytes(b"GGUF")
+    return folder
+
+
+@pytest.fixture
+def address(folder: Path) -> Iterator[str]:
+    with hub(tiny=folder, empty=folder.parent) as (address, _):
+        yield address
+
+
+def test_a_local_folder_is_taken_as_it_is(folder: Path, tmp_path: Path) -> None:
+    assert locate(str(folder), tmp_path, cuda=False) == folder
+
+
+def test_a_local_gguf_file_is_taken_as_it_is(folder: Path, tmp_path: Path) -> None:
+    assert locate(str(folder / "tiny.gguf"), tmp_path, cuda=False) == folder / "tiny.gguf"
+
+
+def test_a_folder_without_weights_says_so(folder: Path, tmp_path: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"no \.safetensors weights, only pickled ones"):
+        locate(str(folder), tmp_path, cuda=False)
+    (folder / "pytorch_model.bin").unlink()
+    with pytest.raises(ModelError, match=r"no \.safetensors weights\.$"):
+        locate(str(folder), tmp_path, cuda=False)
+
+
+def test_a_folder_that_holds_no_model_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"not a model folder"):
+        locate(str(tmp_path), tmp_path, cuda=False)
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "nowhere.gguf", "~/nowhere"])
+def test_a_path_that_is_not_there_says_so(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"There is no folder or .gguf file {name}"):
+        locate(name, tmp_path, cuda=False)
+
+
+def test_a_file_of_another_kind_says_so(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"not a \.gguf file"):
+        locate(str(folder / "config.json"), tmp_path, cuda=False)
+
+
+def test_a_hub_model_is_downloaded_without_its_pickles(address: str, tmp_path: Path) -> None:
+    found = Path(locate_in_a_process("owner/tiny", tmp_path / "home", HF_ENDPOINT=address))
+    assert sorted(file.name for file in found.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_one_gguf_file_of_a_hub_repository_is_downloaded(address: str, tmp_path: Path) -> None:
+    name = "owner/tiny:tiny.gguf"
+    found = Path(locate_in_a_process(name, tmp_path / "home", HF_ENDPOINT=address))
+    assert found.read_bytes() == b"GGUF"
+
+
+def test_a_downloaded_model_needs_no_hub_any_more(address: str, tmp_path: Path) -> None:
+    first = locate_in_a_process("owner/tiny", tmp_path / "home", HF_ENDPOINT=address)
+    gone = "http://127.0.0.1:9"
+    assert locate_in_a_process("owner/tiny", tmp_path / "home", HF_ENDPOINT=gone) == first
+    assert locate_in_a_process("owner/tiny", tmp_path / "home", HF_HUB_OFFLINE="1") == first
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("owner/unknown", "There is no model owner/unknown on the Hugging Face Hub"),
+        ("owner/gated", "owner/gated is a gated model: ask for access"),
+        ("owner/tiny:other.gguf", "owner/tiny has no file other.gguf."),
+        ("owner/tiny:model.safetensors", "model.safetensors is not a .gguf file"),
+        ("not a name", "not a name is neither a local folder, nor a .gguf file, nor a hub id"),
+    ],
+)
+def test_what_the_hub_refuses_is_explained(
+    name: str, sentence: str, address: str, tmp_path: Path
+) -> None:
+    said = locate_in_a_process(name, tmp_path / "home", HF_ENDPOINT=address)
+    assert said.startswith(f"ModelError: {sentence}")
+
+
+def test_a_gated_model_comes_with_the_token_of_the_variable(address: str, tmp_path: Path) -> None:
+    said = locate_in_a_process(
+        "owner/gated", tmp_path / "home", HF_ENDPOINT=address, HF_TOKEN=TOKEN
+    )
+    assert Path(said, "model.safetensors").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("owner/tiny", {"HF_ENDPOINT": "http://127.0.0.1:9"}),
+        ("owner/tiny", {"HF_HUB_OFFLINE": "1"}),
+        ("owner/tiny:tiny.gguf", {"HF_HUB_OFFLINE": "1"}),
+    ],
+)
+def test_a_hub_out_of_reach_is_explained(
+    name: str, settings: dict[str, str], tmp_path: Path
+) -> None:
+    said = locate_in_a_process(name, tmp_path / "home", **settings)
+    assert "the Hugging Face Hub cannot be reached" in said
+
+
+def test_on_cuda_the_default_is_llama_2(tmp_path: Path) -> None:
+    said = locate_in_a_process("auto", tmp_path / "home", HF_HUB_OFFLINE="1", cuda="yes")
+    assert "NousResearch/Llama-2-7b-chat-hf is not on this machine" in said
+
+
+def test_a_model_has_a_public_name_without_a_path(folder: Path) -> None:
+    file = folder / "tiny.Q4_0.gguf"
+    file.touch()
+    here = os.path.relpath(folder)
+    for name, public in [
+        (str(folder), "model"),
+        (f"{here}/", "model"),
+        (str(file), "tiny.Q4_0"),
+        ("owner/name", "owner/name"),
+        ("owner/name-GGUF:name.Q4_K_M.gguf", "owner/name-GGUF:name.Q4_K_M.gguf"),
+        ("embedded", "SmolLM2-135M-Instruct.Q4_1"),
+        ("auto", "SmolLM2-135M-Instruct.Q4_1"),
+    ]:
+        assert title(name, cuda=False) == public
+    assert title("auto", cuda=True) == "NousResearch/Llama-2-7b-chat-hf"

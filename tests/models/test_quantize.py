@@ -1,0 +1,137 @@
+"""Loading in 4 bits, with a random Llama in a folder."""
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from bitsandbytes.nn import Linear4bit
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from chat.errors import ModelError
+from chat.models import quantize
+from tests.support.tiny import chatml_tokenizer
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tokenizer = chatml_tokenizer()
+    tokenizer.save_pretrained(folder)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(saved: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved, tmp_path / "tiny"))
+
+
+def test_a_folder_is_loaded_in_4_bits(folder: Path, tmp_path: Path) -> None:
+    tokenizer, model = quantize.load(folder, tmp_path)
+    layer = model.model.layers[0].mlp.up_proj
+    assert isinstance(layer, Linear4bit)
+    assert (layer.weight.quant_type, layer.weight.compress_statistics) == ("nf4", True)
+    assert layer.compute_dtype == quantize.compute_dtype()
+    assert tokenizer.decode(tokenizer("Paris")["input_ids"]) == "Paris"
+
+
+def test_it_says_something_in_4_bits(folder: Path, tmp_path: Path) -> None:
+    _, model = quantize.load(folder, tmp_path)
+    ids = torch.tensor([[5, 6, 7]], device=model.device)
+    assert model.generate(ids, max_new_tokens=3, min_new_tokens=3).shape == (1, 6)
+
+
+def test_a_folder_that_is_4_bit_already_is_loaded_as_it_is(folder: Path, tmp_path: Path) -> None:
+    tokenizer, model = quantize.load(folder, tmp_path)
+    again = tmp_path / "again"
+    model.save_pretrained(again)
+    tokenizer.save_pretrained(again)
+    _, model = quantize.load(again, tmp_path)
+    assert isinstance(model.model.layers[0].mlp.up_proj, Linear4bit)
+
+
+class Memory(NamedTuple):
+    available: int
+
+
+def test_a_model_that_does_not_fit_is_refused_with_both_sizes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: Memory(1000))
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (1000, 1000))
+    with pytest.raises(ModelError, match=r"needs about 0\.0 GB of .*memory, and 0\.0 GB are free"):
+        quantize.load(folder, tmp_path)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory: 9 bytes")])
+def test_running_out_of_memory_while_loading_is_explained(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", fail)
+    with pytest.raises(ModelError, match="not enough memory to load this model"):
+        quantize.load(folder, tmp_path)
+
+
+def test_damaged_weights_are_explained(folder: Path, tmp_path: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(ModelError, match="could not be loaded"):
+        quantize.load(folder, tmp_path)
+
+
+def test_a_damaged_gguf_file_is_explained_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    gguf, cache = tmp_path / "broken.gguf", tmp_path / "cache"
+    cache.mkdir()
+    gguf.write_bytes(b"GGUF but not really")
+    with pytest.raises(ModelError, match="could not be loaded"):
+        quantize.load(gguf, cache)
+    assert list(cache.iterdir()) == []
+
+
+def test_a_model_that_brings_its_own_code_is_not_run(folder: Path, tmp_path: Path) -> None:
+    config = (folder / "config.json").read_text()
+    foreign = config.replace('"llama"', '"foreign"', 1)
+    foreign = foreign.replace("{", '{"auto_map": {"AutoConfig": "evil.Config"},', 1)
+    (folder / "config.json").write_text(foreign)
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(ModelError, match="could not be loaded"):
+        quantize.load(folder, tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+@needs_cuda
+def test_on_cuda_the_weights_lie_on_the_gpu(folder: Path, tmp_path: Path) -> None:
+    _, model = quantize.load(folder, tmp_path)
+    assert {parameter.device.type for parameter in model.parameters()} == {"cuda"}
+
+
+@needs_cuda
+def test_on_cuda_the_compute_type_follows_the_card() -> None:
+    modern = torch.cuda.get_device_capability() >= (8, 0)
+    assert quantize.compute_dtype() == (torch.bfloat16 if modern else torch.float16)
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtype"),
+    [((7, 5), torch.float16), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)],
+)
+def test_cards_from_capability_8_on_compute_in_bfloat16(
+    capability: tuple[int, int], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda: capability)
+    assert quantize.nf4().bnb_4bit_compute_dtype == dtype

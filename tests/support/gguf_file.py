@@ -1,0 +1,78 @@
+"""A GGUF file made on the spot: a random two-layer Llama with a ChatML tokenizer."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from gguf import GGMLQuantizationType, GGUFWriter, TokenType
+from gguf.quants import quantize
+
+from tests.support.tiny import chatml_tokenizer
+
+HIDDEN, LAYERS, HEADS, FEED_FORWARD = 64, 2, 2, 128
+TRAINED_FOR = 512
+
+
+def write(file: Path, kind: str = "F16", architecture: str = "llama", **extra: str) -> Path:
+    """Write the model into `file`, its matrices as `kind`, and return it."""
+    writer = GGUFWriter(file, architecture)
+    writer.add_file_type(1 if kind == "F16" else 2)
+    writer.add_context_length(TRAINED_FOR)
+    writer.add_embedding_length(HIDDEN)
+    writer.add_block_count(LAYERS)
+    writer.add_feed_forward_length(FEED_FORWARD)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_rope_dimension_count(HIDDEN // HEADS)
+    vocabulary = _add_tokenizer(writer)
+    for name, value in extra.items():
+        writer.add_string(name.replace("__", "."), value)
+
+    random = np.random.default_rng(0)
+
+    def matrix(name: str, rows: int, columns: int, scale: float = 0.2) -> None:
+        values = random.normal(0, scale, (rows, columns)).astype(np.float32)
+        if kind == "F16":
+            writer.add_tensor(f"{name}.weight", values.astype(np.float16))
+        else:
+            type = GGMLQuantizationType[kind]
+            writer.add_tensor(f"{name}.weight", quantize(values, type), raw_dtype=type)
+
+    matrix("token_embd", vocabulary, HIDDEN, scale=1)
+    matrix("output", vocabulary, HIDDEN)
+    writer.add_tensor("output_norm.weight", np.ones(HIDDEN, np.float32))
+    for layer in range(LAYERS):
+        for norm in ("attn_norm", "ffn_norm"):
+            writer.add_tensor(f"blk.{layer}.{norm}.weight", np.ones(HIDDEN, np.float32))
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            matrix(f"blk.{layer}.{name}", HIDDEN, HIDDEN)
+        matrix(f"blk.{layer}.ffn_gate", FEED_FORWARD, HIDDEN)
+        matrix(f"blk.{layer}.ffn_up", FEED_FORWARD, HIDDEN)
+        matrix(f"blk.{layer}.ffn_down", HIDDEN, FEED_FORWARD)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file
+
+
+def _add_tokenizer(writer: GGUFWriter) -> int:
+    tokenizer = chatml_tokenizer()
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    kinds = [
+        TokenType.CONTROL if token in tokenizer.all_special_tokens else TokenType.NORMAL
+        for token in tokens
+    ]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges([" ".join(pair) for pair in state["model"]["merges"]])
+    writer.add_bos_token_id(tokenizer.bos_token_id)
+    writer.add_eos_token_id(tokenizer.eos_token_id)
+    writer.add_unk_token_id(tokenizer.unk_token_id)
+    writer.add_chat_template(tokenizer.chat_template)
+    return len(tokens)

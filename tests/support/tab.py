@@ -1,0 +1,146 @@
+"""A person at the page: in Chromium, around a scripted engine.
+
+Where there is no Chromium, importing this skips the tests with that reason.
+"""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.conftest import Serve
+from tests.support.fakes import ScriptedEngine, last_message
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+Browser, BrowserContext, expect = playwright.Browser, playwright.BrowserContext, playwright.expect
+Locator, Route = playwright.Locator, playwright.Route
+
+expect.set_options(timeout=10_000)
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+if not CHROMIUM:
+    pytest.skip(
+        f"no Chromium: none of {', '.join(NAMES)} is on the PATH, and CHROMIUM is not set",
+        allow_module_level=True,
+    )
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+TALK = " ".join(f"word{number}" for number in range(80))
+"""A reply that takes 25 seconds and more at `PACE`."""
+PACE = 0.05
+AGES = 600.0
+"""Seconds of reading that no test waits for."""
+
+
+class Tab:
+    """The page in a tab of a person's browser; keeps what it sends to other hosts from leaving."""
+
+    def __init__(self, context: BrowserContext, url: str) -> None:
+        self.elsewhere: list[str] = []
+        context.route(lambda address: not address.startswith(url), self._keep)
+        self.page = context.new_page()
+        self.page.set_default_timeout(10_000)
+        self.page.goto(url)
+        chatting = self.page.get_by_placeholder("Type a message")
+        self.box = chatting.or_(self.page.get_by_placeholder("Write the beginning"))
+        self.chat = self.page.get_by_role("log")
+        self.replies = self.chat.get_by_test_id("bot")
+        self.messages = self.chat.get_by_test_id("user")
+        self.status = self.page.locator("#status .prose .md")
+        self.toasts = self.page.get_by_test_id("toast-body")
+        self.send_button = self.page.locator("button.submit-button")
+        self.stop_button = self.page.locator("button.stop-button")
+        expect(self.box).to_be_editable()
+
+    def _keep(self, route: Route) -> None:
+        self.elsewhere.append(route.request.url)
+        route.abort()
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def send(self, text: str) -> None:
+        self.box.fill(text)
+        self.box.press("Enter")
+
+    def ask(self, text: str) -> None:
+        """Send a message and wait until the reply is finished and the next can be written."""
+        answered = self.replies.count()
+        self.send(text)
+        expect(self.replies).to_have_count(answered + 1)
+        self.settled("Finished:")
+
+    def settled(self, status: str) -> None:
+        """Wait until nothing is on its way, and the status line begins like this."""
+        expect(self.status).to_have_text(re.compile(rf"^{re.escape(status)}"))
+        expect(self.send_button).to_be_visible()
+        expect(self.stop_button).to_be_hidden()
+        expect(self.box).to_be_editable()
+
+    def edit(self, message: int, text: str) -> None:
+        self.button("Edit").nth(message).click()
+        self.chat.get_by_role("textbox").fill(text)
+        self.button("Submit").click()
+
+    def setting(self, label: str, value: str) -> None:
+        """Type a value into the number field of a control."""
+        slider = self.page.get_by_label(f"number input for {label}")
+        field = slider.or_(self.page.get_by_role("spinbutton", name=label, exact=False))
+        field.fill(value)
+        field.press("Tab")
+
+    def says(self, *conversation: str) -> None:
+        """Wait until the conversation is exactly this: message, reply, message, reply."""
+        expect(self.chat.locator("[data-testid=user], [data-testid=bot]")).to_have_text(
+            list(conversation)
+        )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with playwright.sync_playwright() as driver:
+        yield driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+
+
+@pytest.fixture
+def visit(browser: Browser, serve: Serve) -> Iterator[Callable[[str], Tab]]:
+    """Open the page as someone who was never here before."""
+    contexts = []
+
+    def open_tab(url: str) -> Tab:
+        contexts.append(browser.new_context())
+        return Tab(contexts[-1], url)
+
+    yield open_tab
+    for context in contexts:
+        context.close()
+
+
+Visit = Callable[[str], Tab]
+
+
+def slow_talk(prompt: str) -> str:
+    return TALK if last_message(prompt) == "Talk" else "Yes."
+
+
+def echo(prompt: str) -> str:
+    return f"Re: {last_message(prompt)}"
+
+
+def idle_within(seconds: float, engine: ScriptedEngine) -> bool:
+    deadline = time.monotonic() + seconds
+    while engine.active and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not engine.active

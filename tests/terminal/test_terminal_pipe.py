@@ -1,0 +1,87 @@
+"""`python -m chat` as a user starts it, through a pipe, with a tiny model in OpenVINO."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import gguf_file
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The flags for a tiny model."""
+    folder = tmp_path_factory.mktemp("model")
+    file = gguf_file.write(folder / "tiny.gguf")
+    return ["--model", str(file), "--cache-dir", str(folder), "--context-window", "256"]
+
+
+def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "chat", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+        **options,
+    )
+
+
+def test_through_a_pipe_each_line_is_answered_and_replies_alone_come_out(model: list[str]) -> None:
+    short = ["--temperature", "0", "--max-new-tokens", "12"]
+    piped = run(*model, *short, input="hello\nclear\nhello\nstop\nnever\n")
+    assert piped.returncode == 0
+    half = len(piped.stdout) // 2
+    assert piped.stdout[:half] == piped.stdout[half:] != "", "after clear all is as it was"
+    assert "Converting" in piped.stderr
+    assert piped.stderr.count("12 tokens, ") == 2
+    quiet = run(*model, *short, "--quiet", input="/nonsense\nhello\n")
+    assert quiet.stdout == piped.stdout[:half]
+    assert re.fullmatch(r"[^\n]+\.\n", quiet.stderr)
+    assert quiet.returncode == 1, "for the line that was refused"
+
+
+def test_a_reader_that_goes_away_ends_it_without_a_word(model: list[str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chat", *model, "--quiet", "--max-new-tokens", "8"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    process.stdout.close()
+    _, errors = process.communicate(b"hello\n", timeout=60)
+    assert (process.returncode, errors) == (1, b"")
+
+
+def test_an_error_at_the_start_is_one_sentence_and_code_1() -> None:
+    for arguments in (["--model", "./nowhere"], ["--temperature", "9"]):
+        for door in ([], ["complete", "x"]):
+            ended = run(*door, *arguments, "--quiet", input="")
+            assert ended.returncode == 1
+            assert re.fullmatch(r"Fourbit Chat: [^\n]+\.\n", ended.stderr)
+            assert not ended.stdout
+
+
+def test_ctrl_c_at_the_start_shows_no_traceback(model: list[str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chat", *model],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr
+    assert b"starting" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors

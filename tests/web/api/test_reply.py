@@ -1,0 +1,90 @@
+"""chat.web.api.reply and events: replies in OpenAI's shapes, whole and as they grow."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.fakes import ScriptedEngine, echo
+from tests.support.programs import Programs, events
+
+
+async def test_a_reply_has_openais_shape() -> None:
+    answer = (await Programs(ScriptedEngine()).chats(model="any")).json()
+    assert answer.pop("id").startswith("chatcmpl-")
+    assert answer.pop("created") > 1_700_000_000
+    said = {"role": "assistant", "content": "You said: hi", "refusal": None}
+    prompt = len("system: You are a helpful assistant.|user: hi|assistant: ")
+    assert answer == {
+        "object": "chat.completion",
+        "model": "model",
+        "choices": [{"index": 0, "message": said, "logprobs": None, "finish_reason": "stop"}],
+        "usage": {
+            "prompt_tokens": prompt,
+            "completion_tokens": 12,
+            "total_tokens": prompt + 12,
+        },
+    }
+
+
+async def test_a_streamed_reply_comes_in_chunks_that_make_it_up() -> None:
+    engine = ScriptedEngine(lambda prompt: "llo", partly="He")
+    *chunks, done = events(await Programs(engine).chats(stream=True))
+    assert done == "[DONE]"
+    assert len({chunk["id"] for chunk in chunks}) == 1
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+    first, *between, last = [chunk["choices"][0] for chunk in chunks]
+    assert (first["delta"], first["finish_reason"]) == ({"role": "assistant", "content": ""}, None)
+    assert [one["delta"] for one in between] == [{"content": text} for text in ("H", "e", "llo")]
+    assert {one["finish_reason"] for one in between} == {None}
+    assert (last["delta"], last["finish_reason"]) == ({}, "stop")
+    assert not any("usage" in chunk for chunk in chunks)
+
+
+@pytest.mark.parametrize("ask", [Programs.chats, Programs.completes])
+async def test_a_stream_ends_with_the_usage_if_it_is_asked_for(ask: Callable[..., Any]) -> None:
+    programs = Programs(ScriptedEngine(lambda prompt: "five!"))
+    whole = (await ask(programs)).json()
+    *chunks, last, done = events(
+        await ask(programs, stream=True, stream_options={"include_usage": True})
+    )
+    assert (last["choices"], last["usage"]) == ([], whole["usage"])
+    assert whole["usage"]["completion_tokens"] == 5
+    assert all(chunk["usage"] is None for chunk in chunks)
+    assert done == "[DONE]"
+
+
+async def test_a_reply_that_is_cut_off_says_so() -> None:
+    programs = Programs(ScriptedEngine())
+    cut = {"max_tokens": 3}
+    whole = (await programs.chats(**cut)).json()
+    assert whole["choices"][0]["message"]["content"] == "You"
+    assert whole["choices"][0]["finish_reason"] == "length"
+    assert events(await programs.chats(stream=True, **cut))[-2]["choices"][0] == {
+        "index": 0,
+        "delta": {},
+        "logprobs": None,
+        "finish_reason": "length",
+    }
+
+
+@pytest.mark.parametrize(
+    ("stop", "text"), [("said", "You"), ("\n", "You said: a"), (["b", "\n"], "You said: a")]
+)
+async def test_stop_strings_end_a_reply_and_are_not_in_it(stop: Any, text: str) -> None:
+    programs = Programs(ScriptedEngine(echo))
+    messages = [{"role": "user", "content": "a\nb"}]
+    choice = (await programs.chats(messages=messages, stop=stop)).json()["choices"][0]
+    assert (choice["message"]["content"], choice["finish_reason"]) == (text, "stop")
+
+
+async def test_who_waits_in_a_stream_gets_comments_meanwhile() -> None:
+    programs = Programs(ScriptedEngine())
+    with programs.chat.gate.enter():
+        asking = asyncio.create_task(programs.chats(stream=True))
+        while programs.chat.gate.size < 2:
+            await asyncio.sleep(0.01)
+    answer = await asking
+    assert "\n\n: Waiting: 1 person is ahead of you…\n\n" in answer.text
+    assert events(answer)[-1] == "[DONE]"

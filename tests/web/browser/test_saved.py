@@ -1,0 +1,532 @@
+"""Saved conversations, as a person sees them."""
+
+import json
+import random
+import re
+import string
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat.errors import EngineError
+from chat.web.page.page import Page
+from chat.web.page.panel.saved import Saved
+from tests.conftest import Serve, serving
+from tests.support.fakes import ScriptedEngine
+from tests.support.tab import (  # noqa: F401
+    PACE,
+    Browser,
+    BrowserContext,
+    Tab,
+    Visit,
+    browser,
+    echo,
+    expect,
+    slow_talk,
+    visit,
+)
+
+AsWith = Callable[..., BrowserContext]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """One server for all that need no other."""
+    with serving() as serve:
+        yield serve(ScriptedEngine(echo))
+
+
+EXPORTED = {"format": "fourbit-chat", "version": 1}
+
+
+def listed(tab: Tab, *titles: str) -> None:
+    """Wait until the panel lists exactly these."""
+    expect(tab.page.locator("#panel li > button")).to_have_text(list(titles))
+
+
+def open_one(tab: Tab, title: str) -> None:
+    tab.page.locator("#panel li").get_by_role("button", name=title, exact=True).click()
+    expect(tab.page.locator("#panel [aria-current]")).to_have_text(title)
+
+
+def told(tab: Tab, sentence: str) -> None:
+    expect(tab.page.locator("#saying span")).to_have_text(sentence)
+
+
+def choose(tab: Tab, content: bytes) -> None:
+    file = {"name": "talk.json", "mimeType": "application/json", "buffer": content}
+    tab.page.locator("#panel input[type=file]").set_input_files(file)
+
+
+def exported(tab: Tab, button: str) -> Any:
+    with tab.page.expect_download() as download:
+        tab.button(button).click()
+    return json.loads(Path(download.value.path()).read_text("utf-8"))
+
+
+def wait_for_saving(tab: Tab) -> None:
+    """Wait until the last word on the screen is saved, as an export does."""
+    exported(tab, "Export all")
+
+
+def kept(tab: Tab) -> dict[str, str]:
+    return tab.page.evaluate("Object.fromEntries(Object.entries(localStorage))")
+
+
+# They last
+
+
+def test_a_conversation_survives_a_reload_and_a_restart_of_the_server(
+    visit: Visit, tmp_path: Path
+) -> None:
+    with serving() as serve:
+        url = serve(ScriptedEngine(echo), data_dir=tmp_path)
+        tab = visit(url)
+        tab.ask("Is < less?")
+        wait_for_saving(tab)
+        assert kept(tab)
+        assert "less" not in str(kept(tab))  # nobody else can read it
+        tab.button("New chat").click()
+        tab.says()
+        tab.ask("Another")
+        wait_for_saving(tab)
+    engine = ScriptedEngine(echo)
+    port = int(url.strip("/").rpartition(":")[2])
+    with serving() as serve:
+        serve(engine, data_dir=tmp_path, server_port=port)
+        tab.page.goto(url)
+        tab.says("Another", "Re: Another")
+        listed(tab, "Another", "Is < less?")
+        open_one(tab, "Is < less?")
+        tab.says("Is < less?", "Re: Is < less?")
+        tab.ask("More")
+        assert "user: Is < less?\0assistant: Re: Is < less?\0user: More" in engine.prompts[-1]
+        listed(tab, "Is < less?", "Another")
+    with serving() as serve:  # as after a folder was lost
+        serve(ScriptedEngine(echo), data_dir=tmp_path / "other", server_port=port)
+        tab.page.goto(url)
+        tab.ask("Afresh")
+        listed(tab, "Afresh")
+        expect(tab.page.locator("#saying")).to_be_empty()
+    with serving() as serve:  # and when it was found
+        serve(ScriptedEngine(echo), data_dir=tmp_path, server_port=port)
+        tab.page.goto(url)
+        listed(tab, "Is < less?", "Another")
+
+
+def test_what_is_saved_is_what_is_on_the_screen(serve: Serve, visit: Visit) -> None:
+    engine = ScriptedEngine(slow_talk, 0.02)
+    tab = visit(serve(engine))
+
+    def saved(*conversation: str) -> None:
+        file = exported(tab, "Export all")["conversations"]
+        assert [[entry["content"] for entry in one["messages"]] for one in file] == [
+            list(conversation)
+        ]
+
+    tab.ask("One")
+    saved("One", "Yes.")
+    tab.send("Talk")
+    expect(tab.replies.last).to_contain_text("word1")
+    saved("One", "Yes.", "Talk")
+    tab.stop_button.click()
+    tab.settled("Stopped: ")
+    said = tab.replies.last.inner_text().strip()
+    saved("One", "Yes.", "Talk", said)
+    tab.edit(1, "Two")
+    tab.settled("Finished:")
+    saved("One", "Yes.", "Two", "Yes.")
+    engine.script = lambda _: "No."
+    tab.button("Retry").last.click()
+    expect(tab.replies.last).to_have_text("No.")
+    tab.settled("Finished:")
+    saved("One", "Yes.", "Two", "No.")
+    tab.button("Undo").last.click()
+    expect(tab.box).to_have_value("Two")
+    saved("One", "Yes.")
+    engine.script = fails
+    tab.box.press("Enter")
+    tab.settled("Failed")
+    saved("One", "Yes.")
+    tab.button("Undo").last.click()
+    listed(tab)
+
+
+def fails(prompt: str) -> str:
+    raise EngineError("The model failed.")
+
+
+# What can be done with them
+
+
+def test_a_conversation_is_renamed_deleted_and_brought_back(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    tab.ask("One")
+    tab.button("New chat").click()
+    tab.ask("Two")
+    tab.button("Rename").click()
+    tab.page.get_by_label("Title").fill("Zwei <b>2</b>")
+    tab.page.keyboard.press("Enter")
+    listed(tab, "Zwei <b>2</b>", "One")
+    tab.button("Delete").click()
+    listed(tab, "One")
+    tab.says()
+    told(tab, "Deleted “Zwei <b>2</b>”.")
+    tab.button("Restore").click()
+    tab.says("Two", "Re: Two")
+    listed(tab, "Zwei <b>2</b>", "One")
+    tab.button("Clear").click()
+    listed(tab, "One")
+    open_one(tab, "One")
+    tab.button("Restore").click()
+    tab.says("Two", "Re: Two")
+    open_one(tab, "One")
+    tab.page.reload()
+    tab.says("One", "Re: One")
+    listed(tab, "Zwei <b>2</b>", "One")
+
+
+def test_what_is_exported_can_be_imported_elsewhere(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    for message in ("Rain\nor snow?", "Is a < b?"):
+        tab.button("New chat").click()
+        tab.ask(message)
+    one = exported(tab, "Export")
+    assert [entry["content"] for entry in one["conversations"][0]["messages"]] == [
+        "Is a < b?",
+        "Re: Is a < b?",
+    ]
+    everything = exported(tab, "Export all")
+    assert EXPORTED.items() <= everything.items()
+    other = visit(url)
+    choose(other, json.dumps(everything).encode())
+    listed(other, "Is a < b?", "Rain or snow?")
+    told(other, "Imported 2 conversations.")
+    assert exported(other, "Export all") == everything
+    open_one(other, "Is a < b?")
+    other.says("Is a < b?", "Re: Is a < b?")
+    others = [{"messages": [{"role": "user", "content": letter}]} for letter in "abcde"]
+    choose(other, json.dumps({**EXPORTED, "conversations": others}).encode())
+    listed(other, *"abcde", "Is a < b?", "Rain or snow?")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"\xff<script>", "This file is not JSON, so it holds no conversations."),
+        (b"[]", "This file holds a conversation in which nobody says anything."),
+        (b'{"conversations": [], "format": "fourbit-chat"}', "This file holds no conversations."),
+        (
+            json.dumps(
+                {
+                    **EXPORTED,
+                    "conversations": [
+                        {"messages": [{"role": "user", "content": "Good"}]},
+                        {"messages": [{"role": "root", "content": "Evil"}]},
+                    ],
+                }
+            ).encode(),
+            "This file is no conversation and no export of some "
+            "(conversations.0.messages.0.role is at fault).",
+        ),
+        (
+            json.dumps([{"role": "user", "content": "a" * 1_000_000}]).encode(),
+            "This conversation is too long.",
+        ),
+    ],
+    ids=["no JSON", "nothing said", "nothing", "half of it", "too long"],
+)
+def test_a_bad_file_gets_a_sentence_and_changes_nothing(
+    refusing: Tab, content: bytes, problem: str
+) -> None:
+    before = kept(refusing)
+    choose(refusing, content)
+    told(refusing, problem)
+    assert kept(refusing) == before
+    listed(refusing, "Hi")
+    refusing.button("Close").click()
+
+
+def test_what_a_file_was_dated_can_be_exported_again(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    early = {"saved": "0001-01-01T00:00:00+23:59", "messages": [{"role": "user", "content": "Old"}]}
+    choose(tab, json.dumps({**EXPORTED, "conversations": [early]}).encode())
+    listed(tab, "Old")
+    (again,) = exported(tab, "Export all")["conversations"]
+    assert again["messages"] == early["messages"]
+
+
+def test_enter_that_chooses_a_character_does_not_end_the_title(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    tab.ask("Hi")
+    tab.button("Rename").click()
+    field = tab.page.get_by_label("Title")
+    field.dispatch_event("keydown", {"key": "Enter", "isComposing": True})
+    expect(field).to_be_focused()
+    field.dispatch_event("keydown", {"key": "Enter"})
+    expect(field).to_be_hidden()
+
+
+@pytest.fixture(scope="module")
+def refusing(browser: Browser, url: str) -> Iterator[Tab]:
+    """One page for many refusals."""
+    context = browser.new_context()
+    tab = Tab(context, url)
+    tab.ask("Hi")
+    wait_for_saving(tab)
+    yield tab
+    context.close()
+
+
+# Nothing gets lost or mixed up
+
+
+def test_two_tabs_do_not_overwrite_each_others(url: str, visit: Visit) -> None:
+    first = visit(url)
+    second = Tab(first.page.context, url)
+    first.ask("From the first")
+    second.ask("From the second")
+    listed(first, "From the second", "From the first")
+    open_one(second, "From the first")
+    first.button("Rename").click()
+    first.page.get_by_label("Title").fill("Shared")
+    first.page.keyboard.press("Enter")
+    listed(second, "From the second", "Shared")
+    second.button("Rename").click()
+    second.page.get_by_label("Title").fill("Half a ti")
+    first.ask("First goes on")
+    expect(second.page.get_by_label("Title")).to_have_value("Half a ti")
+    second.page.keyboard.press("Escape")
+    wait_for_saving(first)
+    second.ask("Second goes on")
+    second.says("From the first", "Re: From the first", "Second goes on", "Re: Second goes on")
+    listed(first, "Shared", "Shared", "From the second")
+    contents = [
+        [entry["content"] for entry in one["messages"]][2:]
+        for one in exported(second, "Export all")["conversations"]
+    ]
+    assert contents == [
+        ["Second goes on", "Re: Second goes on"],
+        ["First goes on", "Re: First goes on"],
+        [],
+    ]
+
+
+def test_a_reply_never_lands_in_another_conversation(serve: Serve, visit: Visit) -> None:
+    tab = visit(serve(ScriptedEngine(slow_talk, PACE)))
+    tab.ask("Hi")
+    tab.button("New chat").click()
+    tab.send("Talk")
+    for leave in ("Hi", "New chat", "Delete"):
+        tab.button(leave).click()
+        told(tab, "A reply is being written. Stop it first, or wait for it.")
+    expect(tab.replies).to_contain_text("word1")
+    tab.stop_button.click()
+    expect(tab.send_button).to_be_visible()
+    open_one(tab, "Hi")  # at once
+    tab.says("Hi", "Yes.")
+    expect(tab.status).to_have_text("")
+    tab.ask("Next")
+    tab.says("Hi", "Yes.", "Next", "Yes.")
+    open_one(tab, "Talk")
+    tab.says("Talk", re.compile("word0 word1"))  # type: ignore[arg-type]
+    listed(tab, "Hi", "Talk")
+
+
+@pytest.mark.parametrize("event", ["_settle", "_undo"])
+def test_what_is_late_does_not_land_in_another_conversation(
+    event: str, serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt, delay = getattr(Page, event), 0.0
+
+    def late(*values: Any) -> Any:
+        time.sleep(delay)
+        return prompt(*values)
+
+    monkeypatch.setattr(Page, event, late)
+    tab = visit(serve(ScriptedEngine(slow_talk, PACE)))
+    tab.ask("Hi")
+    tab.button("New chat").click()
+    tab.ask("First")
+    tab.send("Talk")
+    expect(tab.replies.last).to_contain_text("word1")
+    if event == "_undo":
+        tab.stop_button.click()
+        tab.settled("Stopped: ")
+    delay = 0.5
+    with tab.page.expect_request("**/run/predict"):
+        (tab.stop_button if event == "_settle" else tab.button("Undo").last).click()
+    open_one(tab, "Hi")
+    tab.says("Hi", "Yes.")
+    listed(tab, "First", "Hi")
+    saved = exported(tab, "Export all")["conversations"]
+    first, hi = [[entry["content"] for entry in one["messages"]] for one in saved]
+    assert hi == ["Hi", "Yes."]
+    assert first[:2] == ["First", "Yes."]
+    assert len(first) == (4 if event == "_settle" else 2)
+
+
+def test_a_reply_that_did_not_stop_does_not_either(serve: Serve, visit: Visit) -> None:
+    """Gradio cannot stop what the server has not confirmed yet, and lets it go on unseen."""
+    reply = " ".join(f"word{number}" for number in range(30))
+    engine = ScriptedEngine(lambda _: reply, 0.001)
+    tab = visit(serve(engine))
+    tab.ask("Hi")
+    tab.button("New chat").click()
+    tab.page.evaluate(LATE_CONFIRMATION)
+    engine.pace = 0.05
+    tab.send("Talk")
+    tab.stop_button.click()
+    open_one(tab, "Hi")
+    engine.pace = 0.001
+    tab.settled("Finished:")
+    contents = {
+        one["title"]: [entry["content"] for entry in one["messages"]]
+        for one in exported(tab, "Export all")["conversations"]
+    }
+    assert contents == {"Hi": ["Hi", reply], "Talk": ["Talk", reply]}
+
+
+LATE_CONFIRMATION = """() => {
+    const fetched = window.fetch;
+    window.fetch = async (url, ...options) => {
+        const response = await fetched(url, ...options);
+        if (String(url).includes("queue/join")) await new Promise((go) => setTimeout(go, 1500));
+        return response;
+    };
+}"""
+
+
+def test_what_is_exported_or_deleted_while_it_is_saved_is_so_to_the_last_word(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt, delay = Saved.seal, 0.0
+
+    def seal(*values: Any) -> Any:
+        time.sleep(delay)
+        return prompt(*values)
+
+    monkeypatch.setattr(Saved, "seal", seal)
+    tab = visit(serve(ScriptedEngine(echo)))
+    tab.ask("One")
+    listed(tab, "One")
+    delay = 0.5
+    tab.ask("Two")
+    (saved,) = exported(tab, "Export all")["conversations"]
+    assert saved["messages"][-1]["content"] == "Re: Two"
+    tab.ask("Three")
+    tab.button("Clear").click()
+    tab.ask("Four")
+    listed(tab, "Four")
+
+
+def test_a_full_storage_loses_nothing_on_the_screen(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    tab.ask("One")
+    wait_for_saving(tab)
+    tab.page.evaluate(FILL)
+    before = kept(tab)
+    tab.ask("Two")
+    expect(tab.page.locator("#saying")).to_contain_text("storage for this page is full")
+    tab.says("One", "Re: One", "Two", "Re: Two")
+    listed(tab, "One")
+    tab.page.evaluate("() => { delete localStorage.spare }")
+    noise = "".join(random.Random(0).choices(string.ascii_letters, k=9000))
+    messages = [{"messages": [{"role": "user", "content": text}]} for text in ("Short", noise)]
+    tab.button("Close").click()
+    choose(tab, json.dumps({**EXPORTED, "conversations": messages}).encode())
+    expect(tab.page.locator("#saying")).to_contain_text("storage for this page is full")
+    assert kept(tab) == {key: before[key] for key in before if key != "spare"}
+    tab.page.evaluate("() => { delete localStorage.filled }")
+    tab.ask("Three")
+    wait_for_saving(tab)
+    tab.page.reload()
+    tab.says("One", "Re: One", "Two", "Re: Two", "Three", "Re: Three")
+
+
+#: Room for a short conversation is left when the spare is deleted.
+FILL = """() => {
+    localStorage.spare = "x".repeat(5000);
+    let filled = "";
+    for (let size = 2 ** 23; size >= 1; size /= 2)
+        try { localStorage.filled = filled + "x".repeat(size); filled = localStorage.filled }
+        catch { }
+}"""
+
+
+@pytest.fixture
+def as_with(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """Make browsers that differ from the others."""
+    made = []
+
+    def make(**options: Any) -> BrowserContext:
+        made.append(browser.new_context(**options))
+        return made[-1]
+
+    yield make
+    for context in made:
+        context.close()
+
+
+def test_a_browser_that_keeps_nothing_chats_all_the_same(url: str, as_with: AsWith) -> None:
+    context, errors = as_with(), []
+    context.on("weberror", lambda error: errors.append(error))
+    for kind in ("localStorage", "sessionStorage"):
+        context.add_init_script(
+            f"Object.defineProperty(window, '{kind}', {{get() {{ throw new Error('denied') }}}})"
+        )
+    tab = Tab(context, url)
+    tab.ask("One")
+    listed(tab, "One")
+    expect(tab.page.locator("#panel .hint")).to_contain_text("lets the page save nothing")
+    tab.button("New chat").click()
+    tab.ask("Two")
+    open_one(tab, "One")
+    tab.says("One", "Re: One")
+    assert errors == []
+
+
+# On a phone, and by keyboard
+
+
+def test_on_a_phone_the_panel_is_out_of_the_way(url: str, as_with: AsWith) -> None:
+    phone = as_with(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    tab = Tab(phone, url)
+    tab.ask("Hi")
+    expect(tab.button("New chat")).to_be_hidden()
+    tab.button("Toggle Sidebar").click()
+    tab.button("New chat").click()
+    expect(tab.button("New chat")).to_be_hidden()
+    tab.says()
+    tab.ask("Next")
+    assert tab.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_all_of_it_can_be_done_from_the_keyboard(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    for message in ("One", "Two"):
+        tab.ask(message)
+        tab.button("New chat").press("Enter")
+        tab.says()
+    expect(tab.box).to_be_focused()
+    tab.button("New chat").focus()
+    keyboard = tab.page.keyboard
+    keyboard.press("Tab")
+    keyboard.press("Tab")
+    keyboard.press("Enter")
+    tab.says("One", "Re: One")
+    expect(tab.page.locator(":focus")).to_have_text("One")
+    keyboard.press("Tab")
+    keyboard.press("Enter")
+    keyboard.type("Uno")
+    keyboard.press("Enter")
+    listed(tab, "Two", "Uno")
+    expect(tab.page.locator(":focus")).to_have_text("Uno")
+    keyboard.press("Tab")
+    keyboard.press("Enter")
+    keyboard.type("Eins")
+    keyboard.press("Escape")
+    listed(tab, "Two", "Uno")

@@ -1,0 +1,91 @@
+"""chat.web.page.panel: what the browser asks, over HTTP."""
+
+import random
+import string
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import Serve, serving
+from tests.support.fakes import ScriptedEngine
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with serving() as serve:
+        yield serve(ScriptedEngine())
+
+
+SAID = [{"role": "user", "content": "My diary"}]
+
+
+def ask(url: str, question: str, *data: Any, client: httpx.Client | None = None) -> httpx.Response:
+    address = f"{url}gradio_api/run/saved_{question}"
+    return (client or httpx).post(address, json={"data": [data]})
+
+
+def test_what_is_sealed_opens_as_the_page_shows_it(url: str) -> None:
+    sealed = ask(url, "seal", SAID).json()["data"][0]
+    assert sealed["name"] == "My diary"
+    assert ask(url, "names", [sealed["title"]]).json()["data"] == [["My diary"]]
+    (shown,) = ask(url, "opened", sealed["text"]).json()["data"][0]
+    assert (shown["role"], shown["content"][0]["text"]) == ("user", "My diary")
+
+
+@pytest.mark.parametrize(
+    ("question", "data", "sentence"),
+    [
+        ("opened", ["my diary"], "This conversation was saved with another key or another login."),
+        ("load", [{"my diary": 1}], "This file is no conversation and no export of some"),
+        ("load", [], "The request could not be read."),
+        ("names", [{"my diary": 1}], None),
+        ("names", [7], "The request could not be read."),
+        ("export", ["my diary", "my diary", {"my diary": 1}], "This conversation was saved"),
+    ],
+)
+def test_a_refusal_is_one_sentence_and_stays_out_of_the_log(
+    url: str,
+    question: str,
+    data: list[Any],
+    sentence: str | None,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = ask(url, question, *data)
+    printed = capfd.readouterr()
+    assert "diary" not in caplog.text + printed.out + printed.err + answer.text
+    if sentence:
+        assert answer.status_code == 500
+        assert answer.json()["error"].startswith(sentence)
+
+
+def test_who_shares_a_browser_cannot_open_anothers(serve: Serve) -> None:
+    url = serve(ScriptedEngine(), auth="ann:one,bob:two")
+    assert ask(url, "seal", SAID).status_code == 401
+    with httpx.Client() as ann, httpx.Client() as bob:
+        ann.post(f"{url}login", data={"username": "ann", "password": "one"}).raise_for_status()
+        bob.post(f"{url}login", data={"username": "bob", "password": "two"}).raise_for_status()
+        sealed = ask(url, "seal", SAID, client=ann).json()["data"][0]
+        assert ask(url, "names", [sealed["title"]], client=ann).json()["data"] == [["My diary"]]
+        assert ask(url, "names", [sealed["title"]], client=bob).json()["data"] == [[None]]
+        assert ask(url, "opened", sealed["text"], client=bob).status_code == 500
+
+
+def test_the_key_never_leaves_the_server(serve: Serve, tmp_path: Path) -> None:
+    url = serve(ScriptedEngine(), data_dir=tmp_path)
+    (file,) = tmp_path.iterdir()
+    for page in ("", "config"):
+        assert file.read_text() not in httpx.get(f"{url}{page}").text
+
+
+@pytest.mark.parametrize("size", [850_000, 950_000])
+def test_what_is_saved_can_come_back(url: str, size: int) -> None:
+    noise = "".join(random.Random(0).choices(string.ascii_letters + string.digits, k=size))
+    answer = ask(url, "seal", [{"role": "user", "content": noise}]).json()
+    if size > 900_000:
+        assert answer["error"] == "This conversation is too long to be saved."
+    else:
+        assert ask(url, "opened", answer["data"][0]["text"]).status_code == 200

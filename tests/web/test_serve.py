@@ -1,0 +1,18 @@
+"""chat.web.serve: by whom the page can be reached."""
+
+import socket
+
+import pytest
+
+from chat.errors import SettingsError
+from tests.conftest import Serve
+from tests.support.fakes import ScriptedEngine
+
+
+def test_a_port_that_was_taken_meanwhile_is_one_sentence(serve: Serve) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=rf"^The page cannot be served at {port}, "):
+            serve(ScriptedEngine(), server_port=port)
