@@ -17,6 +17,7 @@ never holds a path that the person did not name, a secret, or their message.
 
 import traceback
 
+UNEXPECTED = "Something went wrong on the server. Please try again."
 FAILED = "The model failed while it was working on this reply. Please try again."
 
 

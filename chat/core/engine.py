@@ -5,6 +5,10 @@ from typing import Literal, Protocol
 
 from chat.core.sampling import Sampling
 
+#: Seconds after which a consumer hears that there is nothing yet. A closed tab
+#: is only noticed when something is sent to it.
+TICK = 0.5
+
 #: Whether an engine can answer: now, in a while, or not any more.
 State = Literal["ready", "loading", "failed"]
 

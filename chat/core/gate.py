@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from chat.engines.stream import TICK
+from chat.core.engine import TICK
 from chat.errors import QueueFull
 
 

@@ -5,9 +5,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
-#: Seconds after which a consumer hears that there is nothing yet. A closed tab
-#: is only noticed when something is sent to it.
-TICK = 0.5
+from chat.core.engine import TICK
 
 
 class StreamClosed(Exception):

@@ -11,13 +11,12 @@ from gradio.context import LocalContext
 
 from chat.core.chat import Chat, Update
 from chat.core.sampling import Sampling
-from chat.errors import ChatError, describe
+from chat.errors import UNEXPECTED, ChatError, describe
 from chat.web.page.chatbot import History
 from prompts import PromptError
 
 TITLE = "Fourbit Chat"
 NO_PROMPT = "Nothing yet"
-UNEXPECTED = "Something went wrong on the server. Please try again."
 
 #: Updates that a client may leave unread, 10 seconds' worth, before it counts as gone.
 UNREAD = 250
