@@ -11,14 +11,10 @@ import logging
 import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Iterator, Mapping
 from io import TextIOWrapper
-from typing import Any
-
-from pydantic_settings import CliSettingsSource
 
 from chat.errors import ChatError
-from chat.settings import Settings, read
+from chat.settings import Settings, add_flags, checked
 from prompts import PromptError
 
 USAGE = """python -m chat [settings]
@@ -40,10 +36,9 @@ def main(arguments: list[str]) -> None:
     # The engine's log is for a server, where nobody watches; here errors are shown.
     logging.getLogger("chat").setLevel(logging.CRITICAL)
     try:
-        chosen = _parse(arguments)
+        chosen, settings = _parse(arguments)
         if chosen.quiet:
             os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars of transformers
-        settings = read(list(_flags(vars(chosen))))
         sys.exit(_complete(chosen, settings) if chosen.door else _chat(chosen, settings))
     except (ChatError, PromptError) as error:
         sys.exit(f"Fourbit Chat: {error}")
@@ -54,7 +49,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(1)
 
 
-def _parse(arguments: list[str]) -> Namespace:
+def _parse(arguments: list[str]) -> tuple[Namespace, Settings]:
     """Take flags of ours and the settings' flags, in any order."""
     parser = ArgumentParser(
         "python -m chat",
@@ -79,22 +74,11 @@ def _parse(arguments: list[str]) -> Namespace:
         "step; always takes the likeliest token",
     )
     parser.add_argument("--quiet", action="store_true", help="show replies and errors alone")
-    CliSettingsSource[Any](Settings, root_parser=parser)
+    source = add_flags(parser)
     chosen = parser.parse_intermixed_args(arguments)
     if chosen.loop and not chosen.door:
         parser.error("--loop goes with complete")
-    return chosen
-
-
-def _flags(chosen: Mapping[str, Any]) -> Iterator[str]:
-    """Write the settings among what was parsed as flags again, which `read` takes."""
-    for name in chosen.keys() & Settings.model_fields.keys():
-        flag, value = name.replace("_", "-"), chosen[name]
-        if isinstance(value, bool):
-            yield f"--{flag}" if value else f"--no-{flag}"
-        else:
-            for one in value if isinstance(value, list) else [value]:
-                yield f"--{flag}={one}"
+    return chosen, checked(source, chosen)
 
 
 def _chat(chosen: Namespace, settings: Settings) -> int:

@@ -4,35 +4,27 @@ One typed object, read and checked at start; a flag wins over its variable.
 """
 
 import os
+import platform
 import tempfile
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Mapping
 from difflib import get_close_matches
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
-from chat.core.sampling import Lines, Sampling, Whole, explain
+from chat import __version__
+from chat.core.sampling import Sampling, SamplingFields, Whole, explain
 from chat.errors import SettingsError
 from prompts import FORMATS
 
-_SAMPLING = Sampling.model_fields
 
-
-class Settings(BaseSettings):
-    """Chat with a 4-bit language model in the browser."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="CHAT_",
-        env_ignore_empty=True,
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_hide_none_type=True,
-        extra="forbid",
-        allow_inf_nan=False,
-    )
+class ModelSettings(BaseModel):
+    """Which model answers, what runs it, and how it is prompted."""
 
     model: str = Field(
         "auto",
@@ -69,20 +61,28 @@ class Settings(BaseSettings):
         max_length=10_000,
         description="the system prompt that the page starts with",
     )
-    max_new_tokens: Whole = _SAMPLING["max_new_tokens"]  # type: ignore[assignment]
-    temperature: float = _SAMPLING["temperature"]  # type: ignore[assignment]
-    top_p: float = _SAMPLING["top_p"]  # type: ignore[assignment]
-    top_k: Whole = _SAMPLING["top_k"]  # type: ignore[assignment]
-    min_p: float = _SAMPLING["min_p"]  # type: ignore[assignment]
-    repetition_penalty: float = _SAMPLING["repetition_penalty"]  # type: ignore[assignment]
-    seed: Whole | None = _SAMPLING["seed"]  # type: ignore[assignment]
-    min_new_tokens: Whole = _SAMPLING["min_new_tokens"]  # type: ignore[assignment]
-    stop: Lines = _SAMPLING["stop"]  # type: ignore[assignment]
-    choices: Lines = _SAMPLING["choices"]  # type: ignore[assignment]
-    regex: str = _SAMPLING["regex"]  # type: ignore[assignment]
-    json_schema: str = _SAMPLING["json_schema"]  # type: ignore[assignment]
-    negative_prompt: str = _SAMPLING["negative_prompt"]  # type: ignore[assignment]
-    guidance_scale: float = _SAMPLING["guidance_scale"]  # type: ignore[assignment]
+
+    @field_validator("prompt_format")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ("auto", *FORMATS):
+            raise ValueError(f"there are auto, {', '.join(FORMATS)}")
+        return name
+
+
+class Settings(SamplingFields, ModelSettings, BaseSettings):
+    """Chat with a 4-bit language model in the browser."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHAT_",
+        env_ignore_empty=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        extra="forbid",
+        allow_inf_nan=False,
+    )
+
     context_window: int = Field(
         8192,
         ge=64,
@@ -137,13 +137,6 @@ class Settings(BaseSettings):
             raise ValueError(f"nothing can be written there ({error.strerror})") from None
         return folder
 
-    @field_validator("prompt_format")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in ("auto", *FORMATS):
-            raise ValueError(f"there are auto, {', '.join(FORMATS)}")
-        return name
-
     @field_validator("auth")
     @classmethod
     def _logins(cls, auth: SecretStr | None) -> SecretStr | None:
@@ -169,8 +162,7 @@ class Settings(BaseSettings):
 
     def sampling(self) -> Sampling:
         """Return the values that the page's controls start with."""
-        shared = _SAMPLING.keys() & type(self).model_fields
-        return Sampling(**{name: getattr(self, name) for name in shared})
+        return Sampling(**{name: getattr(self, name) for name in SamplingFields.model_fields})
 
 
 def _login(text: str) -> tuple[str, str, str]:
@@ -182,18 +174,46 @@ def read(arguments: list[str]) -> Settings:
 
     Raises:
         SettingsError: a value is unusable; names its flag and variable.
-        SystemExit: for `--help`, and for a flag that does not exist.
+        SystemExit: for `--help` and `--version`, and for a flag that does not exist.
+    """
+    parser = ArgumentParser(
+        "app.py",
+        description=Settings.__doc__,
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    source = add_flags(parser)
+    return checked(source, parser.parse_args(arguments))
+
+
+def add_flags(parser: ArgumentParser) -> CliSettingsSource[Any]:
+    """Give `parser` a flag for each setting, and return what `checked` reads them with."""
+    parser.add_argument("--version", action="version", version=version())
+    source = CliSettingsSource[Any](Settings, root_parser=parser)
+    source.env_ignore_empty = False  # an empty flag is meant, unlike an empty variable
+    return source
+
+
+def checked(source: CliSettingsSource[Any], flags: Namespace) -> Settings:
+    """Return the settings that parsed flags and the environment say.
+
+    Raises:
+        SettingsError: a value is unusable; names its flag and variable.
     """
     _check_names(os.environ)
     _check_gradio_port(os.environ.get("GRADIO_SERVER_PORT", ""))
-    command_line = CliSettingsSource[Any](Settings, cli_prog_name="app.py")
-    command_line.env_ignore_empty = False  # an empty flag is meant, unlike an empty variable
     try:
-        settings = Settings(_cli_settings_source=command_line(args=arguments))
+        settings = Settings(_cli_settings_source=source(parsed_args=flags))
         settings.sampling()  # what a pattern or a schema holds is checked there
     except ValidationError as error:
         raise SettingsError(explain(error, _title)) from None
     return settings
+
+
+def version() -> str:
+    """Return the version, with those that a report of a fault needs."""
+    others = [f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "gradio")]
+    return f"Fourbit Chat {__version__} (Python {platform.python_version()}, {', '.join(others)})"
 
 
 def _title(name: str) -> str:

@@ -60,14 +60,12 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Lines = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lines), AfterValidator(_few)]
 
 
-class Sampling(BaseModel):
-    """How the next token is chosen, and how many may be.
+class SamplingFields(BaseModel):
+    """How the next token is chosen, and how many may be: what a request and the host may set.
 
     Each field is named and means what it does in transformers' GenerationConfig,
     except that temperature 0 chooses the likeliest token (greedy decoding).
     """
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
     max_new_tokens: Whole = Field(
         512,
@@ -161,6 +159,13 @@ class Sampling(BaseModel):
         title="Guidance scale",
         description="How far away from the negative prompt; 1 is not at all.",
     )
+
+
+class Sampling(SamplingFields):
+    """The values for one reply, all of them checked."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
     num_beams: Whole = Field(
         1,
         ge=1,

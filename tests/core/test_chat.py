@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.core.chat import INTERVAL, Chat, Update, tidy
+from chat.core.engine import TICK
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from chat.core.tokens import FastTokens
-from chat.engines.stream import TICK
 from chat.errors import BadRequest, EngineError, QueueFull, TooLong
 from prompts import Piece, PromptFormat
 from prompts.formats.plain import Plain

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from chat.core.engine import TICK
 from chat.core.gate import Gate
-from chat.engines.stream import TICK
 from chat.errors import QueueFull
 
 

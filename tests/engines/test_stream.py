@@ -5,7 +5,8 @@ from contextlib import aclosing
 
 import pytest
 
-from chat.engines.stream import TICK, StreamClosed, TokenStream
+from chat.core.engine import TICK
+from chat.engines.stream import StreamClosed, TokenStream
 from chat.errors import EngineError
 
 

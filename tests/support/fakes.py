@@ -5,10 +5,9 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 from chat.core.chat import Chat
-from chat.core.engine import State
+from chat.core.engine import TICK, State
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
-from chat.engines.stream import TICK
 from prompts import Control, Message, Piece, PromptFormat, visible
 from prompts.base import check
 
