@@ -6,8 +6,9 @@ checked strictly, and refused with the name that the page shows.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
+from annotated_types import Ge, Le
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -236,6 +237,14 @@ class Sampling(SamplingFields):
     def _title(cls, name: str) -> str:
         field = cls.model_fields.get(name)
         return (field and field.title) or name
+
+
+def bounds(name: str) -> tuple[float, float]:
+    """Return the lowest and the highest value of a field that has both."""
+    limits = SamplingFields.model_fields[name].metadata
+    lowest = next(limit.ge for limit in limits if isinstance(limit, Ge))
+    highest = next(limit.le for limit in limits if isinstance(limit, Le))
+    return cast(float, lowest), cast(float, highest)
 
 
 def explain(error: ValidationError, title: Callable[[str], str]) -> str:

@@ -5,27 +5,26 @@ from typing import Any
 import gradio as gr
 
 from chat.core.engine import Engine
-from chat.core.sampling import MAX_NEW_TOKENS, OPTIONAL, Sampling
+from chat.core.sampling import OPTIONAL, Sampling, bounds
 from chat.settings import Settings
 
-SLIDERS = {
-    "max_new_tokens": (1, MAX_NEW_TOKENS, 1),
-    "temperature": (0, 2, 0.05),
-    "top_p": (0.01, 1, 0.01),
-    "top_k": (0, 1000, 1),
-    "min_p": (0, 0.99, 0.01),
-    "repetition_penalty": (1, 2, 0.01),
+#: The step of each slider, whose bounds are those of its field.
+STEPS = {
+    "max_new_tokens": 1,
+    "temperature": 0.05,
+    "top_p": 0.01,
+    "top_k": 1,
+    "min_p": 0.01,
+    "repetition_penalty": 0.01,
 }
-"""The lowest and the highest value, and the step."""
-
 GOES_WITH = {"guidance_scale": "negative_prompt"}
-SHOWN = ("system_prompt", *SLIDERS)
+SHOWN = ("system_prompt", *STEPS)
 """The controls that most people look for; the others are one step further away."""
 
 
 def controls(settings: Settings, engine: Engine) -> dict[str, gr.components.Component]:
     """Return a control for the system prompt and for each field of `Sampling`, by its name."""
-    longest = min(MAX_NEW_TOKENS, engine.window // 2)
+    longest = engine.window // 2
     found: dict[str, gr.components.Component] = {
         "system_prompt": gr.Textbox(
             settings.system_prompt, label="System prompt", lines=2, max_lines=8
@@ -39,10 +38,11 @@ def controls(settings: Settings, engine: Engine) -> dict[str, gr.components.Comp
         words["visible"] = name != "num_beams" and (
             needed in engine.supports or needed not in OPTIONAL
         )
-        if name in SLIDERS:
-            lowest, highest, step = SLIDERS[name]
-            highest = longest if name == "max_new_tokens" else highest
-            control = gr.Slider(lowest, highest, min(value, highest), step=step, **words)
+        if name in STEPS:
+            lowest, highest = bounds(name)
+            highest = min(highest, longest) if name == "max_new_tokens" else highest
+            value = min(value, highest)
+            control = gr.Slider(lowest, highest, value, step=STEPS[name], **words)
         elif isinstance(value, str | tuple):
             text = value if isinstance(value, str) else "\n".join(value)
             control = gr.Textbox(text, lines=1 + isinstance(value, tuple), max_lines=6, **words)
