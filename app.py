@@ -17,7 +17,6 @@ from threading import Thread
 from chat import space
 from chat.errors import ChatError
 from chat.settings import Settings, read
-from prompts.base import PromptError
 
 
 def main(arguments: list[str]) -> None:
@@ -27,7 +26,7 @@ def main(arguments: list[str]) -> None:
     space.keep()
     try:
         run(read(arguments))
-    except (ChatError, PromptError) as error:
+    except ChatError as error:
         sys.exit(f"Fourbit Chat: {error}")
     except KeyboardInterrupt:
         # At once: to take down what was imported can take Python longer than people wait.

@@ -73,12 +73,17 @@ def main(job: dict[str, Any], flags: list[str]) -> Figures:
 
 async def together(chat: "Chat", users: int, tokens: int, sampling: "Sampling") -> Figures:
     """Measure so many people at once; the engine writes `parallel` replies, the others wait."""
+    from chat.core.conversation import fit, rebuild
+
     free = asyncio.Semaphore(chat.engine.parallel)
 
     async def answer(user: int) -> Reply:
         chosen = sampling.model_copy(update={"max_new_tokens": tokens, "seed": user + 1})
         question = scenarios.story_of(user, users % 7)
-        prompt = chat._compose(question, [], "You are a helpful assistant.", chosen, "").prompt
+        asked = rebuild([], question, "You are a helpful assistant.")
+        prompt = fit(
+            asked, chat.format, chat.tokens, window=chat.engine.window, max_new_tokens=tokens
+        ).ids
         sent, updates, written = time.perf_counter(), [], 0
         async with free, aclosing(chat.engine.generate(prompt, chosen)) as batches:
             async for ids in batches:

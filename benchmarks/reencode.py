@@ -16,6 +16,7 @@ from itertools import islice, product
 from pathlib import Path
 
 from chat.core.chat import Chat
+from chat.core.conversation import Conversation
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from chat.core.tokens import FastTokens
@@ -53,7 +54,7 @@ async def measure(folder: Path, replies: int, tokens: int) -> dict[str, int]:
         question = Message("user", f"{asked} {about}")
         sampling = Sampling(max_new_tokens=tokens, temperature=0.8)
         text = ""
-        async for update in chat.reply(question.content, [], "", sampling):
+        async for update in chat.reply(Conversation([question]), sampling):
             text = update.text
         if not text:
             continue

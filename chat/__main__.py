@@ -15,7 +15,6 @@ from io import TextIOWrapper
 
 from chat.errors import ChatError
 from chat.settings import Settings, add_flags, checked
-from prompts import PromptError
 
 USAGE = """python -m chat [settings]
        python -m chat complete [TEXT] [--loop] [settings]"""
@@ -40,7 +39,7 @@ def main(arguments: list[str]) -> None:
         if chosen.quiet:
             os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars of transformers
         sys.exit(_complete(chosen, settings) if chosen.door else _chat(chosen, settings))
-    except (ChatError, PromptError) as error:
+    except ChatError as error:
         sys.exit(f"Fourbit Chat: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

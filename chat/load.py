@@ -14,6 +14,7 @@ from chat.core.tokens import FastTokens
 from chat.errors import ModelError
 from chat.models import ir, locate
 from chat.settings import Settings
+from prompts import PromptError
 
 #: A tokenizer, and what starts the engine, given the ids that end a reply.
 Loaded = tuple[Any, Callable[[Iterable[int]], Engine]]
@@ -23,16 +24,19 @@ def load(settings: Settings) -> Chat:
     """Fetch what is missing, load the model in 4 bits, and return the chat with it.
 
     Raises:
-        ModelError, PromptError: the model cannot be had, or not be used.
+        ModelError: the model cannot be had, or not be used.
     """
     cuda = has_cuda()
     source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
     tokenizer, start = _loader(settings, source, cuda=cuda)(settings, source)
-    format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
-    tokens = FastTokens(tokenizer)
+    try:
+        format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
+        plain = prompts.choose(tokenizer, "plain")
+        tokens = FastTokens(tokenizer)
+    except PromptError as error:
+        raise ModelError(str(error)) from None
     engine = start(tokens.stop_ids(format.stop))
     gate = Gate(engine.parallel, settings.max_waiting)
-    plain = prompts.choose(tokenizer, "plain")
     return Chat(engine, tokens, format, gate, plain, locate.title(settings.model, cuda=cuda))
 
 

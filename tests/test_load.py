@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chat import load as module
+from chat.core.conversation import rebuild
 from chat.core.sampling import Sampling
 from chat.engines.openvino.engine import OpenVINOEngine
 from chat.engines.transformers.engine import TransformersEngine
@@ -42,7 +43,7 @@ async def test_without_a_gpu_openvino_answers_as_many_at_once_as_was_set(
         capsys.readouterr().out
     )
     sampling = Sampling(max_new_tokens=10)
-    async with aclosing(chat.reply("hello", [], "", sampling)) as updates:
+    async with aclosing(chat.reply(rebuild([], "hello", ""), sampling)) as updates:
         last = [update async for update in updates][-1]
     assert last.state in ("finished", "length")
     assert "<|im_start|>user\nhello<|im_end|>" in last.prompt, "ChatML, as its template says"
@@ -72,7 +73,7 @@ async def test_transformers_ties_replies_down_too(gguf: Path, cache: Path) -> No
     chat = load(settings(gguf, cache, engine="transformers", prompt_lookup=4))
     for temperature in (0.0, 1.0):
         sampling = Sampling(max_new_tokens=20, temperature=temperature, choices=("yes", "no way"))
-        async with aclosing(chat.reply("hello", [], "", sampling)) as updates:
+        async with aclosing(chat.reply(rebuild([], "hello", ""), sampling)) as updates:
             last = [update async for update in updates][-1]
         assert last.state == "finished"
         assert last.text in sampling.choices

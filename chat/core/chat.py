@@ -1,7 +1,6 @@
 """The heart: one message in, the reply so far out, again and again.
 
-    message, history, system prompt
-      -> conversation.rebuild     clean messages
+    a Conversation, clean as `conversation.rebuild` makes it of what people send
       -> conversation.fit         prompt ids that fit the window
       -> gate                     a place in line
       -> engine.generate          ids, from a worker thread
@@ -19,16 +18,16 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from chat.core.conversation import Prompt, clean, fit, rebuild, text_of
+from chat.core.conversation import Conversation, Prompt, clean, fit
 from chat.core.engine import Engine
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from chat.core.stops import Stops
 from chat.core.tokens import Decoder, Tokens
 from chat.errors import BadRequest
-from prompts import Message, PromptFormat
+from prompts import PromptError, PromptFormat
 from prompts.formats.plain import Plain
 
 #: Seconds between two updates of one reply. A browser shows no more, and each
@@ -80,25 +79,18 @@ class Chat:
         self.name = name
         self._composing = asyncio.Semaphore(2)
 
-    async def reply(
-        self, message: Any, history: Any, system_prompt: Any, sampling: Sampling, begun: Any = ""
-    ) -> AsyncGenerator[Update]:
-        """Answer `message`; see `conversation.rebuild` for what may be passed.
-
-        `begun` is the part of the reply that is there already: all texts begin with it.
+    async def reply(self, conversation: Conversation, sampling: Sampling) -> AsyncGenerator[Update]:
+        """Answer the last message, or go on with the reply to it: all texts begin with that.
 
         Raises:
             RequestError: it cannot be answered, and cost nothing.
             EngineError: the model failed on the way; the text so far stands.
         """
-        begun = clean(text_of(begun))
-        self._check_supported(sampling, begun)
+        self._check_supported(sampling, conversation.begun)
         self.gate.check()
         # In a thread, since a long history would hold up everyone else's replies.
         async with self._composing:
-            composed = await asyncio.to_thread(
-                self._compose, message, history, system_prompt, sampling, begun
-            )
+            composed = await asyncio.to_thread(self._compose, conversation, sampling)
         with self.gate.enter() as ticket:
             while ticket.place:
                 yield Update("waiting", place=ticket.place)
@@ -117,32 +109,21 @@ class Chat:
                 title = Sampling.model_fields[name].title
                 raise BadRequest(f"{title} cannot be used with the engine that runs here.", name)
 
-    def _compose(
-        self, message: Any, history: Any, system_prompt: Any, sampling: Sampling, begun: str
-    ) -> "_Composed":
-        messages = rebuild(history, message, system_prompt)
-        opening = self.format.opening(messages)
-        begun = begun.removeprefix(opening or "")
-
-        def ids_of(messages: list[Message]) -> Prompt:
-            return fit(
-                messages,
-                self.format,
-                self.tokens,
-                window=self.engine.window,
-                max_new_tokens=sampling.max_new_tokens,
-                begun=begun,
-            )
-
-        ids, dropped_turns = ids_of(messages)
-        other = sampling.negative_prompt
+    def _compose(self, conversation: Conversation, sampling: Sampling) -> "_Composed":
+        opening = self.format.opening(conversation.asked)
+        begun = conversation.begun.removeprefix(opening or "")
+        conversation = conversation.with_begun(begun)
+        ids, dropped_turns = self._fit(conversation, sampling)
+        other = sampling.negative_prompt and conversation.with_system(
+            clean(sampling.negative_prompt).strip()
+        )
         begun_ids = self.tokens.encode([self.format.beginning(begun)]) if begun else []
         decoder = self.tokens.decoder()
         # The white space at its end was left out of what was shown.
         decoded = decoder.push(begun_ids)
         return _Composed(
             prompt=ids,
-            negative=ids_of(rebuild(history, message, other)).ids if other else [],
+            negative=self._fit(other, sampling).ids if other else [],
             shown_prompt=self.tokens.show(ids),
             dropped_turns=dropped_turns,
             opening=opening,
@@ -150,6 +131,18 @@ class Chat:
             begun_ids=begun_ids,
             decoder=decoder,
         )
+
+    def _fit(self, conversation: Conversation, sampling: Sampling) -> Prompt:
+        try:
+            return fit(
+                conversation,
+                self.format,
+                self.tokens,
+                window=self.engine.window,
+                max_new_tokens=sampling.max_new_tokens,
+            )
+        except PromptError as error:
+            raise BadRequest(str(error), "message") from None
 
     async def _answer(self, composed: "_Composed", sampling: Sampling) -> AsyncGenerator[Update]:
         update = Update(

@@ -3,13 +3,14 @@
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from chat.core.tokens import Tokens
 from chat.errors import BadRequest, TooLong
-from prompts import Message, Piece, PromptFormat
+from prompts import Message, PromptFormat
 
 #: More characters than this for each token of the window are refused or left
 #: out before they cost a tokenization. Prose has about 4 to a token.
@@ -19,6 +20,36 @@ LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+@dataclass(frozen=True)
+class Conversation:
+    """What is to be answered: system?, user, (assistant, user)*, and perhaps an assistant's.
+
+    That last one is the part of the reply that is there already, and is to go on.
+    """
+
+    messages: Sequence[Message]
+
+    @property
+    def asked(self) -> Sequence[Message]:
+        """The messages up to the user's last one."""
+        return self.messages[:-1] if self.messages[-1].role == "assistant" else self.messages
+
+    @property
+    def begun(self) -> str:
+        """The part of the reply that is there already."""
+        role, content = self.messages[-1]
+        return content if role == "assistant" else ""
+
+    def with_begun(self, text: str) -> "Conversation":
+        """Return the same conversation with `text` there already, or nothing of the reply."""
+        return Conversation([*self.asked, *([Message("assistant", text)] if text else [])])
+
+    def with_system(self, prompt: str) -> "Conversation":
+        """Return the same conversation under another system prompt, or none."""
+        system = [Message("system", prompt)] if prompt else []
+        return Conversation([*system, *(one for one in self.messages if one.role != "system")])
+
+
 class Prompt(NamedTuple):
     """A prompt that fits, and how many of the oldest turns it had to leave out."""
 
@@ -26,13 +57,13 @@ class Prompt(NamedTuple):
     dropped_turns: int
 
 
-def rebuild(history: Any, message: Any, system_prompt: Any) -> list[Message]:
-    """Return system?, user, (assistant, user)* from whatever the page or an API client sent.
+def rebuild(history: Any, message: Any, system_prompt: Any, begun: Any = "") -> Conversation:
+    """Return the conversation in whatever the page or an API client sent.
 
     `history` holds mappings with `role` and `content` (a string or a list of
     parts), as Gradio keeps it. What is neither a user's nor an assistant's text
     is left out; messages in a row from one side, as a Stop or an error leaves
-    them, become one.
+    them, become one. `begun` is the part of the reply that is there already.
 
     Raises:
         BadRequest: the message is empty.
@@ -40,10 +71,9 @@ def rebuild(history: Any, message: Any, system_prompt: Any) -> list[Message]:
     message = clean(text_of(message))
     if not message.strip():
         raise BadRequest("Please write a message first.", "message")
-    system_prompt = clean(text_of(system_prompt)).strip()
     said = [*(history if isinstance(history, list) else []), {"role": "user", "content": message}]
-    system = [Message("system", system_prompt)] if system_prompt else []
-    return [*system, *dialogue(said)]
+    conversation = Conversation(dialogue(said)).with_begun(clean(text_of(begun)))
+    return conversation.with_system(clean(text_of(system_prompt)).strip())
 
 
 def dialogue(history: Any) -> list[Message]:
@@ -83,15 +113,14 @@ def clean(text: str) -> str:
 
 
 def fit(
-    messages: Sequence[Message],
+    conversation: Conversation,
     format: PromptFormat,
     tokens: Tokens,
     *,
     window: int,
     max_new_tokens: int,
-    begun: str = "",
 ) -> Prompt:
-    """Compose the longest prompt that leaves room for the reply, or for what is to follow `begun`.
+    """Compose the longest prompt that leaves room for the reply, or for the rest of it.
 
     Whole turns (a user's message and its answer) are dropped, oldest first;
     never the system prompt and never the last message.
@@ -108,8 +137,9 @@ def fit(
         raise BadRequest(
             f"Max new tokens must be less than the model's window of {window:,}.", "max_new_tokens"
         )
-    system = [message for message in messages[:1] if message.role == "system"]
-    dialogue = list(messages[len(system) :])
+    asked, begun = conversation.asked, conversation.begun
+    system = [message for message in asked[:1] if message.role == "system"]
+    dialogue = list(asked[len(system) :])
     budget = window * CHARACTERS_PER_TOKEN
     texts = [("system prompt", message.content) for message in system]
     for what, text in [*texts, ("message", dialogue[-1].content), ("reply so far", begun)]:
@@ -119,9 +149,8 @@ def fit(
     skipped = _beyond(dialogue, budget)
 
     def encode(dropped: int) -> list[int]:
-        asked = [*system, *dialogue[2 * dropped :]]
-        pieces: list[Piece] = format.begun(asked, begun) if begun else format.pieces(asked)
-        return tokens.encode(pieces)
+        kept = [*system, *dialogue[2 * dropped :]]
+        return tokens.encode(format.begun(kept, begun) if begun else format.pieces(kept))
 
     if len(ids := encode(skipped)) <= room:
         return Prompt(ids, skipped)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import prompts
 from chat.core.chat import Chat, Update
+from chat.core.conversation import rebuild
 from chat.core.gate import Gate
 from chat.core.tokens import FastTokens
 from chat.errors import BadRequest, ModelError
@@ -23,14 +24,14 @@ def complete(text: str, settings: Settings, console: Console, *, loop: bool) -> 
     """Write how the model goes on after `text`; with `loop`, show each step of it.
 
     Raises:
-        ChatError, PromptError: it cannot.
+        ChatError: it cannot.
     """
     if not text.strip():
         raise BadRequest("There is no text to continue.")
     plain = settings.model_copy(update={"prompt_format": "plain", "parallel": 1})
     with console.aside():
         chat = _load_loop(plain, console) if loop else load(plain)
-    updates = chat.reply(text, [], "", plain.sampling())
+    updates = chat.reply(rebuild([], text, ""), plain.sampling())
     try:
         # The steps come first: text in between would tear their lines apart.
         asyncio.run(console.stream(_last(updates) if loop else updates))

@@ -14,7 +14,6 @@ from chat.core import status
 from chat.core.chat import Update
 from chat.core.conversation import clean
 from chat.errors import ChatError
-from prompts import PromptError
 
 ERASE_LINE = "\r\x1b[K"
 #: With what was scrolled out of sight.
@@ -43,14 +42,14 @@ class Console:
         """Write a reply while it arrives, and what it took once it is there.
 
         Raises:
-            ChatError, PromptError: as `Chat.reply` does; `text` is what came before.
+            ChatError: as `Chat.reply` does; `text` is what came before.
         """
         self.text, self.line = "", status.SENDING
         try:
             async with aclosing(updates):
                 async for update in updates:
                     self._show(update)
-        except (ChatError, PromptError, OSError):
+        except (ChatError, OSError):
             raise
         except Exception:  # its text may quote what someone wrote
             raise ChatError(UNEXPECTED) from None

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from chat.core import status, transcript
 from chat.core.chat import Chat
+from chat.core.conversation import rebuild
 from chat.core.sampling import Sampling
 from chat.errors import BadRequest, ChatError
 from chat.terminal.console import Console
-from prompts import Message, PromptError
+from prompts import Message
 
 HELP = """\
 clear         forget the conversation
@@ -67,7 +68,7 @@ class Terminal:
                     self._take(self._ask(draft), runner)
                 except EOFError:
                     return
-                except (ChatError, PromptError) as error:
+                except ChatError as error:
                     self._console.say(str(error))
                     self.faultless = False
 
@@ -76,7 +77,7 @@ class Terminal:
 
         Raises:
             EOFError: the user leaves.
-            ChatError, PromptError: it cannot be done, and everything is as it was.
+            ChatError: it cannot be done, and everything is as it was.
         """
         if not line.strip():
             return
@@ -120,7 +121,7 @@ class Terminal:
         console, history = self._console, [message._asdict() for message in before]
         try:
             await console.stream(
-                self._chat.reply(text, history, self._system_prompt, self._sampling)
+                self._chat.reply(rebuild(history, text, self._system_prompt), self._sampling)
             )
         except asyncio.CancelledError:
             if not console.live:

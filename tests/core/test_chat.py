@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.core.chat import INTERVAL, Chat, Update, tidy
+from chat.core.conversation import rebuild
 from chat.core.engine import TICK
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
@@ -48,7 +49,7 @@ class BatchEngine(ScriptedEngine):
 
 
 def ask(chat: Chat, message: Any = "hi", **sampling: Any) -> AsyncGenerator[Update]:
-    return chat.reply(message, [], "", Sampling(**sampling))
+    return chat.reply(rebuild([], message, ""), Sampling(**sampling))
 
 
 async def collect(updates: AsyncGenerator[Update]) -> list[Update]:
@@ -79,14 +80,14 @@ async def test_stray_white_space_never_shows() -> None:
 async def test_the_prompt_holds_system_prompt_history_and_message() -> None:
     engine = BatchEngine(STOP)
     history = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    await collect(chat_with(engine).reply("c", history, "s", Sampling()))
+    await collect(chat_with(engine).reply(rebuild(history, "c", "s"), Sampling()))
     assert engine.prompts == ["system: s\0user: a\0assistant: b\0user: c\0assistant: "]
 
 
 async def test_the_controls_reach_the_engine() -> None:
     engine = ScriptedEngine(lambda prompt: "")
     sampling = Sampling(max_new_tokens=7, temperature=0.1, top_k=3)
-    await collect(chat_with(engine).reply("hi", [], "", sampling))
+    await collect(chat_with(engine).reply(rebuild([], "hi", ""), sampling))
     assert engine.samplings == [sampling]
 
 
@@ -125,7 +126,8 @@ async def test_each_update_says_how_many_turns_were_left_out() -> None:
     history = [
         {"role": role, "content": "x" * 900} for _ in range(2) for role in ("user", "assistant")
     ]
-    updates = await collect(chat_with(BatchEngine("a")).reply("hi", history, "", Sampling()))
+    chat = chat_with(BatchEngine("a"))
+    updates = await collect(chat.reply(rebuild(history, "hi", ""), Sampling()))
     assert {update.dropped_turns for update in updates} == {2}
 
 
@@ -377,13 +379,13 @@ async def test_what_the_engine_cannot_obey_is_refused_by_name_before_it_starts()
     engine = ScriptedEngine()
     for name, title in (("negative_prompt", "Negative prompt"), ("regex", "Regular expression")):
         with pytest.raises(BadRequest, match=f"^{title} cannot be used with the engine"):
-            await anext(chat_with(engine).reply("Hi", [], "", Sampling(**{name: "x"})))
+            await anext(chat_with(engine).reply(rebuild([], "Hi", ""), Sampling(**{name: "x"})))
     assert engine.prompts == []
 
 
 async def test_a_reply_ends_before_its_stop_string_which_is_never_shown() -> None:
     engine = ScriptedEngine(lambda _: "one two STOP three", pace=0.001)
-    replies = chat_with(engine).reply("Hi", [], "", Sampling(stop=("STOP",), max_new_tokens=50))
+    replies = ask(chat_with(engine), "Hi", stop=("STOP",), max_new_tokens=50)
     shown = [update async for update in replies]
     assert not any("S" in update.text for update in shown)
     assert shown[-1].text == "one two"
@@ -393,7 +395,7 @@ async def test_a_reply_ends_before_its_stop_string_which_is_never_shown() -> Non
 
 async def test_what_only_looked_like_a_stop_string_is_shown_at_the_end() -> None:
     engine = ScriptedEngine(lambda _: "one two ST")
-    replies = chat_with(engine).reply("Hi", [], "", Sampling(stop=("STOP",), max_new_tokens=50))
+    replies = ask(chat_with(engine), "Hi", stop=("STOP",), max_new_tokens=50)
     assert [update async for update in replies][-1].text == "one two ST"
 
 
@@ -411,7 +413,7 @@ async def test_the_negative_prompt_is_the_same_conversation_under_another_system
 
     engine = Steered()
     for sampling in (Sampling(negative_prompt="Be rude."), Sampling()):
-        async with aclosing(chat_with(engine).reply("Hi", [], "Be kind.", sampling)) as updates:
-            assert [update async for update in updates][-1].state == "finished"
+        updates = await collect(chat_with(engine).reply(rebuild([], "Hi", "Be kind."), sampling))
+        assert updates[-1].state == "finished"
     assert engine.negatives == [engine.prompts[0].replace("Be kind.", "Be rude."), ""]
     assert "Be kind." in engine.prompts[0]

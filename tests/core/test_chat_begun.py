@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from chat.core.chat import Chat, Update
+from chat.core.conversation import rebuild
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from chat.core.tokens import FastTokens
@@ -21,7 +22,7 @@ ASKED = [Message("user", "Hi")]
 
 async def answer(chat: Chat, begun: Any, message: str = "c", **sampling: Any) -> list[Update]:
     chosen = Sampling(**sampling)
-    return [update async for update in chat.reply(message, HISTORY, "s", chosen, begun)]
+    return [update async for update in chat.reply(rebuild(HISTORY, message, "s", begun), chosen)]
 
 
 async def test_the_model_reads_what_is_there_and_all_texts_begin_with_it() -> None:
@@ -100,7 +101,7 @@ async def test_a_reply_that_has_to_fit_a_pattern_is_not_continued() -> None:
 async def test_a_base_model_reads_its_text_once(echo: bool, begun: str) -> None:
     engine = ScriptedEngine(lambda prompt: " a time")
     chat = chat_with(engine, format=Plain(echo=echo))
-    updates = [update async for update in chat.reply("Once", [], "", Sampling(), begun)]
+    updates = [update async for update in chat.reply(rebuild([], "Once", "", begun), Sampling())]
     assert engine.prompts == ["Once upon"]
     assert updates[-1].text == f"{begun} a time"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.core.conversation import clean, fit, rebuild, text_of
+from chat.core.conversation import Conversation, clean, fit, rebuild, text_of
 from chat.errors import BadRequest, TooLong
 from prompts import Message, Piece
 from prompts.base import check
@@ -22,8 +22,8 @@ def assistant(content: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": content}
 
 
-def script(messages: Sequence[Message]) -> str:
-    return " | ".join(f"{role[0]}: {content}" for role, content in messages)
+def script(conversation: Conversation) -> str:
+    return " | ".join(f"{role[0]}: {content}" for role, content in conversation.messages)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_an_empty_message_is_refused_whatever_came_before(message: Any) -> None:
 
 @pytest.mark.parametrize("system_prompt", ["", "  \n", None, 7])
 def test_without_a_system_prompt_there_is_no_system_message(system_prompt: Any) -> None:
-    assert rebuild([], "hi", system_prompt) == [Message("user", "hi")]
+    assert rebuild([], "hi", system_prompt).messages == [Message("user", "hi")]
 
 
 def test_the_system_prompt_comes_first() -> None:
@@ -102,8 +102,8 @@ def test_what_is_not_a_letter_is_cleaned_away_wherever_it_comes_from(
     dirty: str, expected: str
 ) -> None:
     assert clean(dirty) == expected
-    messages = rebuild([user(dirty), assistant([{"text": dirty}])], dirty, dirty)
-    assert [content for _, content in messages] == [expected] * 4
+    made = rebuild([user(dirty), assistant([{"text": dirty}])], dirty, dirty, dirty)
+    assert [content for _, content in made.messages] == [expected] * 5
 
 
 LETTERS = st.text(st.characters(), max_size=8)  # all there are, lone surrogates too
@@ -121,33 +121,38 @@ HISTORIES = st.lists(ENTRIES, max_size=8) | JUNK
 
 
 @settings(deadline=None)
-@given(HISTORIES, LETTERS | JUNK, JUNK)
+@given(HISTORIES, LETTERS | JUNK, JUNK, JUNK)
 def test_any_junk_gives_messages_in_turn_or_a_bad_request(
-    history: Any, message: Any, system_prompt: Any
+    history: Any, message: Any, system_prompt: Any, begun: Any
 ) -> None:
     try:
-        messages = rebuild(history, message, system_prompt)
+        conversation = rebuild(history, message, system_prompt, begun)
     except BadRequest:
         assert not clean(text_of(message)).strip()
         return
-    _, dialogue = check(messages)  # raises unless they are system?, user, (assistant, user)*
+    _, dialogue = check(
+        conversation.asked
+    )  # raises unless they are system?, user, (assistant, user)*
     assert dialogue[-1].content.endswith(clean(text_of(message)))
-    for _, content in messages:
+    assert conversation.begun == clean(text_of(begun))
+    for _, content in conversation.asked:
         assert content.strip()
+    for _, content in conversation.messages:
         assert clean(content) == content
         content.encode()  # raises for a lone surrogate
 
 
 def prompt_of(messages: Sequence[Message], window: int, max_new_tokens: int) -> tuple[str, int]:
+    asked = Conversation(messages)
     ids, dropped = fit(
-        messages, LineFormat(), CharTokens(), window=window, max_new_tokens=max_new_tokens
+        asked, LineFormat(), CharTokens(), window=window, max_new_tokens=max_new_tokens
     )
     return "".join(map(chr, ids)), dropped
 
 
 DIALOGUE = [
     Message("system", "Be brief."),
-    *rebuild([user("one"), assistant("1"), user("two"), assistant("2")], "three", ""),
+    *rebuild([user("one"), assistant("1"), user("two"), assistant("2")], "three", "").messages,
 ]
 WHOLE = (
     "system: Be brief.\0user: one\0assistant: 1\0user: two\0assistant: 2\0user: three\0assistant: "
@@ -210,7 +215,7 @@ def test_a_message_of_200000_characters_is_refused_before_it_is_tokenized(
 ) -> None:
     tokens = CountingTokens()
     with pytest.raises(TooLong) as caught:
-        fit(messages, LineFormat(), tokens, window=2000, max_new_tokens=10)
+        fit(Conversation(messages), LineFormat(), tokens, window=2000, max_new_tokens=10)
     assert str(caught.value) == f"Your {what} has 200,000 characters; the limit is 16,000."
     assert tokens.most == 0
 
@@ -240,8 +245,8 @@ def test_a_turn_is_left_out_untokenized_once_it_lies_beyond_the_limit_of_charact
     history = [
         message for _ in range(3) for message in (user("a" * question), assistant("b" * answer))
     ]
-    messages = rebuild(history, "now", "")
-    prompt = fit(messages, LineFormat(), WideTokens(), window=32, max_new_tokens=1)
+    asked = rebuild(history, "now", "")
+    prompt = fit(asked, LineFormat(), WideTokens(), window=32, max_new_tokens=1)
     assert prompt.dropped_turns == dropped
 
 
@@ -254,16 +259,18 @@ def test_a_prompt_never_exceeds_the_window_and_lacks_only_the_oldest_turns(
     turns: list[tuple[str, str]], message: str, system_prompt: str, window: int, room: int
 ) -> None:
     history = [entry for a, b in turns for entry in (user(f"u{a}"), assistant(f"a{b}"))]
-    messages = rebuild(history, f"u{message}", system_prompt)
-    system = [message for message in messages if message.role == "system"]
-    dialogue = messages[len(system) :]
+    conversation = rebuild(history, f"u{message}", system_prompt)
+    system = [message for message in conversation.messages if message.role == "system"]
+    dialogue = conversation.messages[len(system) :]
 
     def encoded(dropped: int) -> list[int]:
         return CharTokens().encode(LineFormat().pieces([*system, *dialogue[2 * dropped :]]))
 
     limit = window - room
     try:
-        ids, dropped = fit(messages, LineFormat(), CharTokens(), window=window, max_new_tokens=room)
+        ids, dropped = fit(
+            conversation, LineFormat(), CharTokens(), window=window, max_new_tokens=room
+        )
     except TooLong:
         assert len(encoded(len(turns))) > limit
     except BadRequest:
@@ -272,3 +279,13 @@ def test_a_prompt_never_exceeds_the_window_and_lacks_only_the_oldest_turns(
         assert len(ids) <= limit
         assert ids == encoded(dropped)
         assert dropped == 0 or len(encoded(dropped - 1)) > limit
+
+
+def test_a_conversation_that_has_begun_keeps_apart_what_is_asked_and_what_is_there() -> None:
+    asked = rebuild([user("a"), assistant("b")], "c", "s", " one")
+    assert script(asked) == "s: s | u: a | a: b | u: c | a:  one"
+    assert (asked.asked, asked.begun) == (asked.messages[:-1], " one")
+    assert script(asked.with_begun("two")) == "s: s | u: a | a: b | u: c | a: two"
+    assert script(asked.with_begun("")) == "s: s | u: a | a: b | u: c"
+    assert script(asked.with_system("t")) == "s: t | u: a | a: b | u: c | a:  one"
+    assert script(asked.with_system("")) == "u: a | a: b | u: c | a:  one"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.core.chat import tidy
-from chat.core.conversation import fit
+from chat.core.conversation import Conversation, fit
 from chat.core.tokens import FastTokens
 from prompts import FORMATS, Message, choose
 from prompts.formats.alpaca import MARKS as ALPACA_MARKS
@@ -191,7 +191,7 @@ def test_a_window_is_filled_to_the_token_and_never_beyond(name: str, tokenizer: 
             if expected == 10:
                 continue
             window = size + 50 + spare
-            prompt = fit(messages, format, tokens, window=window, max_new_tokens=50)
+            prompt = fit(Conversation(messages), format, tokens, window=window, max_new_tokens=50)
             assert (len(prompt.ids), prompt.dropped_turns) == (sizes[expected], expected)
 
 

@@ -68,10 +68,9 @@ class Door:
         reply = self._reply(self._chat.name, with_usage=asked.with_usage)
         try:
             sampling = Sampling.checked(**{**self._sampling, **controls.values})
-            message, history, system_prompt, begun = asked.conversation(self._system_prompt)
-            said = self._chat.reply(message, history, system_prompt, sampling, begun)
-            async with aclosing(said) as updates:
-                new = _new(updates, begun, asked.repeated)
+            conversation = await asyncio.to_thread(asked.conversation, self._system_prompt)
+            async with aclosing(self._chat.reply(conversation, sampling)) as updates:
+                new = _new(updates, conversation.begun, asked.repeated)
                 if asked.stream:
                     stream = events(reply, new)
                     content = answered(await anext(stream), stream)

@@ -8,7 +8,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from chat.errors import UNEXPECTED, ChatError, QueueFull, RequestError, TooLong, describe
-from prompts import PromptError
 
 #: Seconds after which someone who met a full queue may ask again.
 RETRY_AFTER = 5
@@ -38,8 +37,6 @@ def refusal(error: Exception) -> Response:
             return _answer(400, str(error), param=error.field, code="context_length_exceeded")
         case RequestError():
             return _answer(400, str(error), param=error.field)
-        case PromptError():
-            return _answer(400, str(error), param="messages")
         case ChatError():
             return _answer(500, str(error), "server_error")
         case _:

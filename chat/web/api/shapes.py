@@ -6,12 +6,12 @@ here, null is as good as nothing. What is not named here is refused by its name.
 
 import json
 from itertools import takewhile
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from chat.core.conversation import clean, text_of
+from chat.core.conversation import Conversation, clean, rebuild, text_of
 from chat.errors import BadRequest
 
 INSTRUCTING = ("system", "developer")
@@ -93,15 +93,6 @@ class ResponseFormat(Shape):
         return json.dumps(ANY_OBJECT) if self.type == "json_object" else ""
 
 
-class Conversation(NamedTuple):
-    """What `Chat.reply` is to answer."""
-
-    message: str
-    history: list[dict[str, str]]
-    system_prompt: str
-    begun: str = ""
-
-
 class Asked(Shape):
     """What can be in every request."""
 
@@ -149,7 +140,7 @@ class ChatAsked(Asked):
         history = [one.model_dump() for one in self.messages[len(heads) :]]
         begun = history.pop()["content"] if history and history[-1]["role"] == "assistant" else ""
         message = history.pop()["content"] if history and history[-1]["role"] == "user" else ""
-        return Conversation(message, history, system_prompt, begun)
+        return rebuild(history, message, system_prompt, begun)
 
 
 class TextAsked(Asked):
@@ -162,7 +153,7 @@ class TextAsked(Asked):
 
     def conversation(self, system_prompt: str) -> Conversation:
         """See `Asked.conversation`."""
-        return Conversation(self.prompt, [], system_prompt)
+        return rebuild([], self.prompt, system_prompt)
 
     @property
     def repeated(self) -> str:

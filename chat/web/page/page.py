@@ -9,6 +9,7 @@ import gradio as gr
 from chat.core import status
 from chat.core.chat import Chat
 from chat.core.conversation import clean, text_of
+from chat.errors import SettingsError
 from chat.settings import Settings
 from chat.web.page.chatbot import History, chatbot, entry
 from chat.web.page.completion_page import CompletionPage
@@ -19,7 +20,7 @@ from chat.web.page.panel.saved import Saved
 from chat.web.page.panel.seal import Seal
 from chat.web.page.served import NO_PROMPT, TITLE, Respond, Served, responder, seen_prompt
 from chat.web.page.theme import FOCUS
-from prompts import texts
+from prompts import PromptError, texts
 
 HIDDEN = gr.Button(visible=False)
 #: In words, since Gradio's pictures have none for who cannot see them.
@@ -28,12 +29,15 @@ BUTTONS = {"submit_btn": "Send", "stop_btn": "Stop"}
 
 def build(chat: Chat, settings: Settings) -> Served:
     """Return the page, by the model's kind; `chat.web.serve` serves it."""
-    parts = responder(chat), controls(settings, chat.engine), texts.examples(chat.format.name)
     page: Served
-    if chat.format.name == "plain":
-        page = CompletionPage(*parts)
-    else:
-        page = Page(*parts, Saved(Seal(settings.data_dir)))
+    try:
+        parts = responder(chat), controls(settings, chat.engine), texts.examples(chat.format.name)
+        if chat.format.name == "plain":
+            page = CompletionPage(*parts)
+        else:
+            page = Page(*parts, Saved(Seal(settings.data_dir)))
+    except PromptError as error:
+        raise SettingsError(str(error)) from None
     page.chat = chat
     return page
 

@@ -1,5 +1,6 @@
 """What every page shares: asking the chat, and staying polite to who asks."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -10,10 +11,10 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from chat.core.chat import Chat, Update
+from chat.core.conversation import rebuild
 from chat.core.sampling import Sampling
 from chat.errors import UNEXPECTED, ChatError, describe
 from chat.web.page.chatbot import History
-from prompts import PromptError
 
 TITLE = "Fourbit Chat"
 NO_PROMPT = "Nothing yet"
@@ -36,11 +37,13 @@ def responder(chat: Chat) -> Respond:
         """Answer one message: yields the reply so far, and a line on where it stands."""
         try:
             sampling = Sampling.checked(**dict(zip(Sampling.model_fields, values, strict=False)))
-            updates = chat.reply(message, history, system_prompt, sampling, begun)
+            # In a thread, since a long history would hold up everyone else's replies.
+            asked = await asyncio.to_thread(rebuild, history, message, system_prompt, begun)
+            updates = chat.reply(asked, sampling)
             async with aclosing(updates):
                 async for update in updates:
                     yield update
-        except (ChatError, PromptError) as error:
+        except ChatError as error:
             raise gr.Error(str(error), print_exception=False) from None
         except Exception as error:
             log.error("%s", describe(error))

@@ -12,6 +12,7 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 
 from chat.core.chat import Chat
+from chat.core.conversation import rebuild
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from chat.engines.transformers import engine as transformers
@@ -306,7 +307,7 @@ async def test_100_aborts_at_every_stage_leave_nothing_behind(engine: Transforme
     dice = random.Random(0)
 
     async def abort(stage: str, number: int) -> None:
-        updates = chat.reply(f"question {number}", [], "", greedy(64))
+        updates = chat.reply(rebuild([], f"question {number}", ""), greedy(64))
         seen = 0
         async with aclosing(updates):
             async for update in updates:
@@ -330,7 +331,7 @@ async def test_100_aborts_at_every_stage_leave_nothing_behind(engine: Transforme
     assert all(job.done() for job in jobs)
     await until_idle(engine)
     assert chat.gate.size == 0
-    updates = [update async for update in chat.reply("still there?", [], "", greedy(10))]
+    updates = [update async for update in chat.reply(rebuild([], "still there?", ""), greedy(10))]
     assert (updates[-1].state, updates[-1].tokens) == ("length", 10)
     # asyncio's own pool, which composes prompts, may have grown to its size meanwhile.
     names = [thread.name for thread in threading.enumerate()]
