@@ -4,7 +4,7 @@
     POST /v1/chat/completions     the next message of a conversation
     POST /v1/completions          what follows a text, as a base model continues it
 
-`request` reads what is asked, in the `shapes` that there are; `door` has
+`request` reads what is asked, in the `shapes` that there are; `endpoint` has
 `Chat.reply` answer it; `reply`, `events` and `errors` write what comes of it.
 """
 
@@ -20,10 +20,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chat.core.chat import Chat
 from chat.settings import Settings
-from chat.web.api.endpoint import Door
+from chat.web.api.endpoint import Endpoint
 from chat.web.api.errors import json_bytes, refusal
 from chat.web.api.reply import ChatReply, TextReply
-from chat.web.api.shapes import ChatAsked, TextAsked
+from chat.web.api.shapes import ChatBody, CompletionBody
 
 
 def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
@@ -38,8 +38,8 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
     # A base model has nobody to instruct.
     system_prompt = "" if chat.format.name == "plain" else settings.system_prompt
     continuing = Chat(chat.engine, chat.tokens, chat.plain, chat.gate, name=chat.name)
-    chats = Door(chat, sampling, system_prompt, ChatAsked, ChatReply)
-    texts = Door(continuing, sampling, "", TextAsked, TextReply)
+    chats = Endpoint(chat, sampling, system_prompt, ChatBody, ChatReply)
+    texts = Endpoint(continuing, sampling, "", CompletionBody, TextReply)
     router = Router(
         [
             Route("/models", list_models),
@@ -48,10 +48,10 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
         ],
         redirect_slashes=False,
     )
-    return [Mount("/v1", Entrance(router, settings))]
+    return [Mount("/v1", Authentication(router, settings))]
 
 
-class Entrance:
+class Authentication:
     """ASGI middleware: asks for the key, and says all that goes wrong in OpenAI's shape."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:

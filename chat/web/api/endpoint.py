@@ -18,13 +18,13 @@ from chat.web.api.errors import json_bytes
 from chat.web.api.events import HEADERS, answered, events
 from chat.web.api.reply import TextReply
 from chat.web.api.request import read
-from chat.web.api.shapes import Asked
+from chat.web.api.shapes import RequestBody
 
 #: Seconds that a client may take to read what is sent to it, before it counts as gone.
 PATIENCE = 10.0
 
 
-class Door:
+class Endpoint:
     """An ASGI app that answers requests of one shape.
 
     What a request leaves open is as in `sampling` and `system_prompt`.
@@ -35,7 +35,7 @@ class Door:
         chat: Chat,
         sampling: Sampling,
         system_prompt: str,
-        shape: type[Asked],
+        shape: type[RequestBody],
         reply: type[TextReply],
     ) -> None:
         self._chat = chat

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from chat.core.conversation import LONE_SURROGATES
 from chat.core.sampling import Sampling, explain
 from chat.errors import BadRequest
-from chat.web.api.shapes import Asked
+from chat.web.api.shapes import RequestBody
 
 #: Controls by OpenAI's names; each can also go by its own.
 NAMES = {"max_tokens": "max_new_tokens", "max_completion_tokens": "max_new_tokens"}
@@ -44,10 +44,10 @@ class Controls:
         self.values[control] = value
 
 
-A = TypeVar("A", bound=Asked)
+Body = TypeVar("Body", bound=RequestBody)
 
 
-def read(shape: type[A], body: bytes) -> tuple[A, Controls]:
+def read(shape: type[Body], body: bytes) -> tuple[Body, Controls]:
     """Read a request.
 
     Raises:

@@ -51,7 +51,7 @@ class Shape(BaseModel):
         return {name: value for name, value in fields.items() if value is not None}
 
 
-class Spoken(Shape):
+class ChatMessage(Shape):
     """One message."""
 
     role: Literal["system", "developer", "user", "assistant"]
@@ -93,7 +93,7 @@ class ResponseFormat(Shape):
         return json.dumps(ANY_OBJECT) if self.type == "json_object" else ""
 
 
-class Asked(Shape):
+class RequestBody(Shape):
     """What can be in every request."""
 
     #: The field that holds what people wrote.
@@ -120,16 +120,16 @@ class Asked(Shape):
         return ""
 
 
-class ChatAsked(Asked):
+class ChatBody(RequestBody):
     """A request to go on with a conversation."""
 
     written_in = "messages"
 
     #: Only the first that is at fault is named, and to describe thousands takes seconds.
-    messages: Annotated[list[Spoken], FailFast()]
+    messages: Annotated[list[ChatMessage], FailFast()]
 
     def conversation(self, system_prompt: str) -> Conversation:
-        """See `Asked.conversation`."""
+        """See `RequestBody.conversation`."""
         heads = list(takewhile(lambda one: one.role in INSTRUCTING, self.messages))
         if heads:
             system_prompt = "\n\n".join(one.content for one in heads)
@@ -143,7 +143,7 @@ class ChatAsked(Asked):
         return rebuild(history, message, system_prompt, begun)
 
 
-class TextAsked(Asked):
+class CompletionBody(RequestBody):
     """A request to continue a text."""
 
     written_in = "prompt"
@@ -152,10 +152,10 @@ class TextAsked(Asked):
     echo: bool = False
 
     def conversation(self, system_prompt: str) -> Conversation:
-        """See `Asked.conversation`."""
+        """See `RequestBody.conversation`."""
         return rebuild([], self.prompt, system_prompt)
 
     @property
     def repeated(self) -> str:
-        """See `Asked.repeated`."""
+        """See `RequestBody.repeated`."""
         return self.prompt if self.echo else ""

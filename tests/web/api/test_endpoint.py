@@ -20,7 +20,7 @@ from chat.settings import Settings
 from chat.web import api
 from chat.web.api import endpoint
 from chat.web.api.request import read
-from chat.web.api.shapes import Asked
+from chat.web.api.shapes import RequestBody
 from chat.web.guard import MAX_BODY
 from tests.conftest import serving
 from tests.support.fakes import ScriptedEngine, chat_with
@@ -187,7 +187,7 @@ def test_a_request_that_weighs_too_much_is_refused_in_openais_shape(server: Serv
 async def test_while_a_request_is_read_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     others = threading.Event()
 
-    def read_slowly(shape: type[Asked], body: bytes) -> Any:
+    def read_slowly(shape: type[RequestBody], body: bytes) -> Any:
         assert others.wait(5), "nobody else was answered"
         return read(shape, body)
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from chat.core.sampling import Sampling
-from chat.web.api.shapes import ChatAsked
+from chat.web.api.shapes import ChatBody
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import HI, Programs, error
 
@@ -244,5 +244,5 @@ async def test_what_a_completion_cannot_do_is_refused_by_name(
 
 def test_of_many_faulty_messages_one_is_described() -> None:
     with pytest.raises(ValidationError) as refused:
-        ChatAsked.model_validate({"messages": [{"role": "user"}] * 1000})
+        ChatBody.model_validate({"messages": [{"role": "user"}] * 1000})
     assert refused.value.error_count() == 1
