@@ -1,36 +1,47 @@
 """What ties a reply down, in the part of each language that every engine takes.
 
 A pattern that an engine cannot compile would only be noticed while it works for
-others, so patterns are read here, and written again in the plainest words.
+others (some end OpenVINO's process), or mean something else to it. So patterns are
+read here, and written again in the plainest words. What is a pattern at all, and what
+can be matched token by token, is for `re` and the grammar library to say.
 """
 
 import json
-from re import _constants as node  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
-from re import error as PatternError
-from typing import Annotated, Any, Literal
+import re
+import warnings
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+# What it would become one day concerns nobody here; the pattern is taken as it is today.
+warnings.filterwarnings("ignore", "Possible (nested set|set )", FutureWarning)
 
 #: Most characters that a pattern may come to when its repetitions are written out. The
 #: others wait while an engine compiles it: a second with `"a?" * 300`, a minute at 2,000.
 MOST_REPEATED = 300
 
-CATEGORIES = {
-    node.CATEGORY_DIGIT: "0-9",
-    node.CATEGORY_WORD: "a-zA-Z0-9_",
-    node.CATEGORY_SPACE: " \\t\\n\\r",
-}
-OPPOSITES = {
-    node.CATEGORY_NOT_DIGIT: "0-9",
-    node.CATEGORY_NOT_WORD: "a-zA-Z0-9_",
-    node.CATEGORY_NOT_SPACE: " \\t\\n\\r",
-}
+NOT_OFFERED = "looks around, refers back or sets flags, which is not offered"
+CATEGORIES = {"d": "0-9", "w": "a-zA-Z0-9_", "s": " \\t\\n\\r"}
+#: What a pattern (Python's) is made of, after its `\\`: a letter by its number or name, a
+#: reference, or one character.
+ESCAPE = r"\\(?:x..|u.{4}|U.{8}|N\{[^}]*\}|0[0-7]{0,2}|[0-3][0-7]{2}|[1-9]\d?|.)"
+CLASS = rf"\[(?P<class>\^?\]?(?:{ESCAPE}|[^\]\\])*)\]"
+GROUP = r"(?P<group>\((?:\?:|\?P<\w+>|(?!\?)))"
+REPEAT = r"(?P<repeat>[*+?]|\{(?!\})\d*,?\d*\})(?P<manner>[?+]?)"
+PART = re.compile(rf"{CLASS}|{GROUP}|{REPEAT}|(?P<escape>{ESCAPE})|(?P<other>.)", re.DOTALL)
+CLASS_PART = re.compile(rf"{ESCAPE}|.", re.DOTALL)
+
+
+class _Written(NamedTuple):
+    """A part in plain form, and its length with all repetitions written out."""
+
+    text: str
+    length: int
 
 
 def one_of(choices: tuple[str, ...]) -> str:
     """Return a regular expression that matches these texts and no others."""
-    return "|".join(f"({''.join(_literal(ord(letter)) for letter in one)})" for one in choices)
+    return "|".join(f"({''.join(map(_literal, one))})" for one in choices)
 
 
 def plain(pattern: str) -> str:
@@ -42,95 +53,129 @@ def plain(pattern: str) -> str:
         ValueError: it is none, or looks around, refers back, or repeats too much.
     """
     try:
-        parts = list(parser.parse(pattern))
-    except (PatternError, OverflowError, RecursionError):
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError):
         raise ValueError("is not a regular expression") from None
-    if parts and parts[0] == (node.AT, node.AT_BEGINNING):
-        parts = parts[1:]
-    if parts and parts[-1] == (node.AT, node.AT_END):
-        parts = parts[:-1]
-    written, length = _written(parts)
-    if not written or length > MOST_REPEATED:
-        raise ValueError("repeats too much" if written else "matches only an empty reply")
-    return written
+    from llguidance import LLMatcher  # not above, since few need it and it takes a moment
+
+    whole = _read(pattern)
+    if not whole.text:
+        raise ValueError("matches only an empty reply")
+    if whole.length > MOST_REPEATED:
+        raise ValueError("repeats too much")
+    if LLMatcher.validate_grammar(LLMatcher.grammar_from_regex(whole.text)):
+        raise ValueError(NOT_OFFERED)
+    return whole.text
 
 
-def _written(parts: Any) -> tuple[str, int]:
-    """Return a sequence in plain form, and its length with all repetitions written out."""
-    text, length = "", 0
-    for kind, value in parts:
-        more, size = _part(kind, value)
-        text += more
-        length += size
-    return text, length
+def _read(pattern: str) -> _Written:
+    """Return the whole of a pattern that `re` can compile."""
+    # A group that is open is a list of its alternatives, and each of those one of parts.
+    groups: list[list[list[_Written]]] = [[[]]]
+    for found in PART.finditer(pattern):
+        alternatives = groups[-1]
+        parts = alternatives[-1]
+        match found.lastgroup, found["other"]:
+            case "group", _:
+                groups.append([[]])
+            case _, ")":
+                whole = _joined(groups.pop())
+                groups[-1][-1].append(_Written(whole.text and f"({whole.text})", whole.length))
+            case _, "|":
+                alternatives.append([])
+            case "manner", _:
+                parts.append(_repeated(parts.pop(), found["repeat"], found["manner"]))
+            case "class", _:
+                parts.append(_Written(_class(found["class"]), 1))
+            case "escape", _:
+                parts.append(_Written(_escape(found["escape"]), 1))
+            case _, ".":
+                parts.append(_Written("[^\\n]", 1))
+            case _, "^" if len(groups) == 1 and not parts:
+                pass  # the whole has to match anyway
+            case _, "$" if len(groups) == 1 and pattern[found.end() : found.end() + 1] in ("", "|"):
+                pass
+            case _, "^" | "$" | "(":
+                raise ValueError(NOT_OFFERED)
+            case _, letter:
+                parts.append(_Written(_literal(letter), 1))
+    return _joined(groups.pop())
 
 
-def _part(kind: Any, value: Any) -> tuple[str, int]:
-    match kind:
-        case node.LITERAL:
-            return _literal(value), 1
-        case node.NOT_LITERAL:
-            return f"[^{_in_class(value)}]", 1
-        case node.ANY:
-            return "[^\\n]", 1
-        case node.IN:
-            return _class(value), 1
-        case node.BRANCH:
-            branches = [_written(branch) for branch in value[1]]
-            # An empty one among them may not be written as such.
-            texts = [text for text, _ in branches if text]
-            optional = "{0,1}" if len(texts) < len(branches) and texts else ""
-            whole = f"({'|'.join(texts)}){optional}" if texts else ""
-            return whole, sum(size for _, size in branches)
-        case node.SUBPATTERN if not (value[1] or value[2]):
-            text, size = _written(value[3])
-            return text and f"({text})", size
-        case node.MAX_REPEAT | node.MIN_REPEAT:
-            least, most, inner = value
-            text, size = _written(inner)
-            if not text:
-                return "", 0
-            if most == node.MAXREPEAT:
-                return f"({text}){{{least},}}", size * (least + 1)
-            return f"({text}){{{least},{most}}}", size * most
-        case _:
-            raise ValueError("looks around, refers back or sets flags, which is not offered")
+def _joined(alternatives: list[list[_Written]]) -> _Written:
+    texts = ["".join(text for text, _ in parts) for parts in alternatives]
+    length = sum(length for parts in alternatives for _, length in parts)
+    return _Written("|".join(text or "()" for text in texts) if any(texts) else "", length)
 
 
-def _class(items: Any) -> str:
-    negated = items[0][0] == node.NEGATE
-    items = items[1:] if negated else items
-    if len(items) == 1 and items[0][1] in OPPOSITES:
-        return f"[{'' if negated else '^'}{OPPOSITES[items[0][1]]}]"
-    text = ""
-    for kind, value in items:
-        if kind == node.LITERAL:
-            text += _in_class(value)
-        elif kind == node.RANGE:
-            text += f"{_in_class(value[0])}-{_in_class(value[1])}"
-        elif value in CATEGORIES:
-            text += CATEGORIES[value]
+def _repeated(part: _Written, times: str, manner: str) -> _Written:
+    """Return `part` so many times; one that likes few is the same, where the whole must match."""
+    if manner == "+":
+        raise ValueError(NOT_OFFERED)
+    least, comma, most = {"*": ("0", ",", ""), "+": ("1", ",", ""), "?": ("0", ",", "1")}.get(
+        times, times[1:-1].partition(",")
+    )
+    least = least or "0"
+    most = most if comma else least
+    length = part.length * (int(most) if most else int(least) + 1)
+    return _Written(part.text and f"({part.text}){{{least},{most}}}", length)
+
+
+def _escape(text: str) -> str:
+    """Return what an escape means outside a class."""
+    kind = text[1]
+    if kind.lower() in CATEGORIES:
+        return f"[{'^' * kind.isupper()}{CATEGORIES[kind.lower()]}]"
+    if kind in "AbBZ123456789" and len(text) < 4:
+        raise ValueError(NOT_OFFERED)
+    return _literal(_letter(text))
+
+
+def _class(inner: str) -> str:
+    """Return a class, of which `inner` is between its brackets."""
+    negated = inner.startswith("^")
+    parts = CLASS_PART.findall(inner[negated:])
+    if len(parts) == 1 and parts[0] in (r"\D", r"\W", r"\S"):
+        return f"[{'^' * (not negated)}{CATEGORIES[parts[0][1].lower()]}]"
+    items = []
+    while parts:
+        part = parts.pop(0)
+        if part[0] == "\\" and part[1].lower() in CATEGORIES:
+            if part[1].isupper():
+                raise ValueError("mixes an opposite like \\W into a class, which is not offered")
+            items.append(CATEGORIES[part[1]])
+        elif len(parts) > 1 and parts[0] == "-":
+            items.append(f"{_in_class(part)}-{_in_class(parts[1])}")
+            parts = parts[2:]
         else:
-            raise ValueError("mixes an opposite like \\W into a class, which is not offered")
-    return f"[{'^' if negated else ''}{text}]"
+            items.append(_in_class(part))
+    # Each once: two of `&` in a row would be an intersection to some.
+    return f"[{'^' * negated}{''.join(dict.fromkeys(items))}]"
 
 
-def _literal(code: int) -> str:
-    letter = _letter(code)
-    return f"\\{letter}" if letter in r"\^$.*+?()[]{}|/" else letter
+def _in_class(part: str) -> str:
+    letter = _letter(part)
+    return _shown(letter, r"\^-[]")
 
 
-def _in_class(code: int) -> str:
-    letter = _letter(code)
-    return f"\\{letter}" if letter in r"\^-[]" else letter
+def _literal(letter: str) -> str:
+    return _shown(letter, r"\^$.*+?()[]{}|/")
 
 
-def _letter(code: int) -> str:
+def _letter(part: str) -> str:
+    """Return the letter that stands there, or is written by its number or its name."""
+    if len(part) == 1:
+        return part
+    if part[1].isascii() and part[1].isalnum():
+        return part.encode().decode("unicode_escape")
+    return part[1]
+
+
+def _shown(letter: str, special: str) -> str:
     named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
-    letter = chr(code)
     if letter not in named and not letter.isprintable():
         raise ValueError("has a control character in it")
-    return named.get(letter, letter)
+    return f"\\{letter}" if letter in special else named.get(letter, letter)
 
 
 Name = Annotated[str, Field(pattern=r"^[\w $@.-]{1,64}$")]

@@ -23,9 +23,13 @@ SAME = [
     ("(a|a|a|a)*b", ["b", "aab"], ["a"]),
     ("(|a)b(|)()(c|)", ["ab", "b", "bc"], ["a"]),
     (r"(?P<name>x)\t\Wy", ["x\t-y"], ["x\tay"]),
+    (r"^a|b$", ["a", "b"], ["ab"]),
+    (r"\x41\101\u0041\N{BULLET}", ["AAA•"], ["A"]),
+    (r"[a&&b]x", ["&x"], ["ax&"]),
 ]
 
 
+@pytest.mark.filterwarnings("ignore:Possible set intersection:FutureWarning")
 @pytest.mark.parametrize(("pattern", "fits", "others"), SAME)
 def test_the_plain_form_matches_what_the_pattern_matches(
     pattern: str, fits: list[str], others: list[str]
@@ -36,6 +40,25 @@ def test_the_plain_form_matches_what_the_pattern_matches(
     for text in others:
         assert not re.fullmatch(pattern, text)
         assert not re.fullmatch(plain(pattern), text), plain(pattern)
+
+
+PARTS = r"""
+    a b 1 - . ^ $ | ( ) () (|a) (?:ab) (?P<n>b) * + ? {2} {,2} {1,2}? *? { {} \d \W [ab] [^a1] []a]
+    [a-] [\d-] [\w.] [^\D] [[a] [a&&b] \. \x41 \101 \u0062 [a-\x64]
+"""
+TEXTS = "a b 1 - _ [ & { } A d ab aa a1 abab bb1 a{} {}"
+
+
+@pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")
+@given(st.lists(st.sampled_from(re.findall(r"\S+", PARTS)), min_size=1, max_size=6).map("".join))
+def test_any_pattern_means_the_same_in_its_plain_form_or_is_refused(pattern: str) -> None:
+    try:
+        written = plain(pattern)
+    except ValueError:
+        return
+    for text in ["", "\n", *TEXTS.split(" ")]:
+        same = re.fullmatch(pattern, text, re.ASCII), re.fullmatch(written, text)
+        assert bool(same[0]) == bool(same[1]), (written, text)
 
 
 @given(st.lists(st.text(min_size=1).filter(str.isprintable), min_size=1, max_size=4), st.text())
@@ -52,7 +75,8 @@ def test_what_is_no_pattern_is_refused(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"(?=a)b", r"(?<!a)b", r"(a)\1", r"a\bb", r"(?i:a)", "a^b", r"(?>a)b", r"a++"]
+    "pattern",
+    [r"(?=a)b", r"(?<!a)b", r"(a)\1", r"a\bb", r"(?i:a)", "(?i)a", "a^b", r"(?>a)b", r"a++"],
 )
 def test_what_engines_do_not_agree_on_is_refused(pattern: str) -> None:
     with pytest.raises(ValueError, match=r"which is not offered$"):
