@@ -92,3 +92,10 @@ def test_an_openvino_model_on_transformers_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({}))
     with pytest.raises(ModelError, match="needs --engine openvino"):
         load(settings(tmp_path, tmp_path, engine="transformers"))
+
+
+def test_a_prompt_format_that_does_not_fit_the_model_ends_the_start_with_its_sentence(
+    gguf: Path, cache: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"llama2 needs the control token"):
+        load(settings(gguf, cache, prompt_format="llama2"))

@@ -19,7 +19,7 @@ from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from chat.core.tokens import FastTokens
 from chat.errors import BadRequest, EngineError, QueueFull, TooLong
-from prompts import Piece, PromptFormat
+from prompts import Message, Piece, PromptError, PromptFormat
 from prompts.formats.plain import Plain
 from tests.support.fakes import END, CharTokens, LineFormat, ScriptedEngine, chat_with, last_message
 from tests.support.tiny import chatml_tokenizer
@@ -417,3 +417,15 @@ async def test_the_negative_prompt_is_the_same_conversation_under_another_system
         assert updates[-1].state == "finished"
     assert engine.negatives == [engine.prompts[0].replace("Be kind.", "Be rude."), ""]
     assert "Be kind." in engine.prompts[0]
+
+
+async def test_what_a_prompt_format_refuses_is_a_request_that_cannot_be_answered() -> None:
+    class Refusing(LineFormat):
+        def pieces(self, messages: Sequence[Message]) -> list[Piece]:
+            raise PromptError("This model's chat template refused the conversation.")
+
+    engine = ScriptedEngine()
+    with pytest.raises(BadRequest, match="^This model's chat template refused") as caught:
+        await anext(ask(chat_with(engine, format=Refusing())))
+    assert caught.value.field == "message"
+    assert engine.prompts == []
