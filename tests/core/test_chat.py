@@ -425,7 +425,7 @@ async def test_what_a_prompt_format_refuses_is_a_request_that_cannot_be_answered
             raise PromptError("This model's chat template refused the conversation.")
 
     engine = ScriptedEngine()
-    with pytest.raises(BadRequest, match="^This model's chat template refused") as caught:
+    with pytest.raises(BadRequest, match=r"^This model's chat template refused") as caught:
         await anext(ask(chat_with(engine, format=Refusing())))
     assert caught.value.field == "message"
     assert engine.prompts == []
