@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     """Read the settings, load the model, serve the page."""
     # What stops a container sends this, and the first process there would ignore it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    space.keep()
+    space.use_storage()
     try:
         run(read(arguments))
     except ChatError as error:
@@ -38,13 +38,13 @@ def run(settings: Settings) -> None:
     # Here and not above, so that --help and a wrong flag answer at once.
     from chat.web import address
 
-    listening, settings = address.take(settings)
+    listening, settings = address.listen(settings)
     where = f"http://{settings.server_name}:{settings.server_port}"
     print(f"Fourbit Chat is starting at {where} ...", flush=True)
     from chat.web.lobby import lobby
 
     with lobby(listening):
-        space.play_gpu()
+        space.emulate_gpu()
         # Gradio looks for it at each update, and nothing here draws.
         sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]
         # Gradio takes as long to import as a small model to load, so both go on at once.

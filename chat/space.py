@@ -9,7 +9,7 @@ from pathlib import Path
 STORAGE = Path("/data")
 
 
-def here() -> bool:
+def on_space() -> bool:
     """Whether this is a Space."""
     return bool(os.environ.get("SPACE_ID"))
 
@@ -19,7 +19,7 @@ def zero_gpu() -> bool:
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
-def play_gpu() -> None:
+def emulate_gpu() -> None:
     """On ZeroGPU, have `spaces` change Gradio and torch; to be called before they are imported."""
     if zero_gpu():
         # It plays a GPU on this thread alone, so here transformers has to load the model.
@@ -27,12 +27,12 @@ def play_gpu() -> None:
         import_module("spaces")
 
 
-def keep() -> None:
+def use_storage() -> None:
     """Have models, conversions and keys kept on the Space's storage, unless set otherwise.
 
     To be called before anything reads these variables.
     """
-    if not here():
+    if not on_space():
         return
     try:
         tempfile.TemporaryFile(dir=STORAGE).close()
@@ -49,7 +49,7 @@ def keep() -> None:
 
 def share(wanted: bool) -> bool:
     """Return whether to make a share link: a Space needs none."""
-    if wanted and here():
+    if wanted and on_space():
         print("A Space has an address of its own, so --share makes no link here.", flush=True)
         return False
     return wanted

@@ -66,7 +66,7 @@ def test_the_front_matter_is_what_the_hub_accepts() -> None:
 
 
 def test_what_a_space_downloads_and_makes_is_kept_on_its_storage(storage: Path) -> None:
-    space.keep()
+    space.use_storage()
     assert all(Path(folder).is_relative_to(storage) for folder in kept())
     assert len(set(kept())) == 3
     settings = read([])
@@ -76,7 +76,7 @@ def test_what_a_space_downloads_and_makes_is_kept_on_its_storage(storage: Path) 
 def test_what_the_host_sets_wins(storage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in FOLDERS:
         monkeypatch.setenv(name, f"/elsewhere/{name}")
-    space.keep()
+    space.use_storage()
     assert kept() == [f"/elsewhere/{name}" for name in FOLDERS]
 
 
@@ -85,7 +85,7 @@ def test_a_space_without_storage_that_can_be_written_keeps_nothing_there(
     storage: Path, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(space, "STORAGE", Path(folder))
-    space.keep()
+    space.use_storage()
     assert kept() == ["", "", ""]
 
 
@@ -93,7 +93,7 @@ def test_elsewhere_nothing_is_kept_in_such_a_folder(
     storage: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SPACE_ID")
-    space.keep()
+    space.use_storage()
     assert kept() == ["", "", ""]
 
 

@@ -10,7 +10,7 @@ from chat.settings import Settings
 PORTS = range(7860, 7960)
 
 
-def take(settings: Settings) -> tuple[socket.socket, Settings]:
+def listen(settings: Settings) -> tuple[socket.socket, Settings]:
     """Take the page's port before a model is loaded; return it, listening, and where it is.
 
     Raises:

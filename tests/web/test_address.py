@@ -10,7 +10,7 @@ from chat.web import address
 @pytest.mark.parametrize("name", ["::1", "[::1]"])
 def test_an_ipv6_address_is_as_in_a_url(name: str) -> None:
     try:
-        listening, settings = address.take(Settings(server_name=name))
+        listening, settings = address.listen(Settings(server_name=name))
     except SettingsError as error:
         pytest.skip(f"no IPv6 here: {error}")
     with listening:
