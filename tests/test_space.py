@@ -102,7 +102,7 @@ def test_a_space_makes_no_share_link_and_says_why(
 ) -> None:
     tunnels: list[object] = []
     monkeypatch.setattr("gradio.networking.setup_tunnel", lambda **_: tunnels.append(1))
-    monkeypatch.setattr(space, "here", lambda: True)
+    monkeypatch.setattr(space, "on_space", lambda: True)
     serve(ScriptedEngine(), share=True)
     assert tunnels == []
     assert "A Space has an address of its own" in capsys.readouterr().out
