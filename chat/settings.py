@@ -18,7 +18,8 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validat
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from chat import __version__
-from chat.core.sampling import Sampling, SamplingFields, Whole, explain
+from chat.core.explain import explain
+from chat.core.sampling import Sampling, SamplingFields, Whole
 from chat.errors import SettingsError
 from prompts import FORMATS
 

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from chat.core.conversation import LONE_SURROGATES
-from chat.core.sampling import Sampling, explain
+from chat.core.explain import explain
+from chat.core.sampling import Sampling
 from chat.errors import BadRequest
 from chat.web.api.shapes import RequestBody
 
