@@ -186,7 +186,7 @@ def read(arguments: list[str]) -> Settings:
     """
     _check_names(os.environ)
     _check_gradio_port(os.environ.get("GRADIO_SERVER_PORT", ""))
-    command_line = CliSettingsSource[Any](Settings, cli_prog_name="app.py")
+    command_line = CliSettingsSource[Any](Settings)
     command_line.env_ignore_empty = False  # an empty flag is meant, unlike an empty variable
     try:
         settings = Settings(_cli_settings_source=command_line(args=arguments))
