@@ -19,13 +19,13 @@ from chat.errors import ChatError
 from chat.settings import Settings, read
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Read the settings, load the model, serve the page."""
     # What stops a container sends this, and the first process there would ignore it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     space.use_storage()
     try:
-        run(read(arguments))
+        run(read(sys.argv[1:]))
     except ChatError as error:
         sys.exit(f"Fourbit Chat: {error}")
     except KeyboardInterrupt:
@@ -60,4 +60,4 @@ def run(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -178,7 +178,6 @@ def read(arguments: list[str]) -> Settings:
         SystemExit: for `--help` and `--version`, and for a flag that does not exist.
     """
     parser = ArgumentParser(
-        "app.py",
         description=Settings.__doc__,
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,

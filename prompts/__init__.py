@@ -1,6 +1,6 @@
 """Prompt formats: how the models of each family are really prompted.
 
-One small module a format. To add one, write `prompts/<name>.py` with a class
+One small module a format. To add one, write `prompts/formats/<name>.py` with a class
 that has `name`, `stop` and `pieces` (see `prompts.base.PromptFormat`) and list
 it in `FORMATS`. Nothing here imports anything from `chat`.
 

@@ -76,14 +76,15 @@ def executed(name: str, folder: Path, scratch: Path, **environment: str) -> Iter
 
 @pytest.fixture(scope="module")
 def chat_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """chat.ipynb in an empty folder, as on Colab: it clones what is here, and torch is there."""
+    """chat.ipynb in an empty folder, as on Colab: it clones this, and has torch and numpy."""
     scratch, repository = tmp_path_factory.mktemp("scratch"), tmp_path_factory.mktemp("repository")
     for package in ("chat", "prompts"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, repository / package, ignore=ignored)
     pinned = (ROOT / "requirements.txt").read_text()
-    # A torch that nobody has: installing it would fail.
-    (repository / "requirements.txt").write_text(re.sub("torch==.*", "torch==0.0.1", pinned))
+    # What nobody has: installing it would fail.
+    unobtainable = re.sub("^(torch|numpy)==.*", r"\1==0.0.1", pinned, flags=re.MULTILINE)
+    (repository / "requirements.txt").write_text(unobtainable)
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "All"]):
         subprocess.run([*git, *command], cwd=repository, check=True)
@@ -224,7 +225,8 @@ def test_prefill_reads_the_prompt_and_decode_one_token_a_step(how_run: dict[str,
 
 
 def test_the_loop_that_is_shown_is_the_project_s(how_run: dict[str, Any]) -> None:
-    assert printed(how_run["source"]).strip() in (ROOT / "chat" / "decode.py").read_text()
+    decode = ROOT / "chat" / "engines" / "transformers" / "decode.py"
+    assert printed(how_run["source"]).strip() in decode.read_text()
 
 
 def test_both_streamers_give_what_generate_writes(how_run: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@
 import os
 from pathlib import Path
 
-import httpx
+import httpx2
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -114,7 +114,7 @@ def _download(name: str) -> Path:
             f"{name} is neither a local folder, nor a .gguf file, nor a hub id (owner/name)."
         ) from None
     # Before EntryNotFoundError, of which it is a kind.
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, httpx.TransportError):
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, httpx2.TransportError):
         raise ModelError(
             f"{repository} is not on this machine and the Hugging Face Hub cannot be reached; "
             "check the network, or run --model embedded."

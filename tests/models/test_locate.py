@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def address(folder: Path) -> Iterator[str]:
-    with hub(tiny=folder, empty=folder.parent) as (address, _):
+    with hub(tiny=folder, empty=folder.parent, broken=folder) as (address, _):
         yield address
 
 
@@ -138,6 +138,11 @@ def test_a_hub_out_of_reach_is_explained(
     name: str, settings: dict[str, str], tmp_path: Path
 ) -> None:
     said = locate_in_a_process(name, tmp_path / "home", **settings)
+    assert "the Hugging Face Hub cannot be reached" in said
+
+
+def test_a_download_that_breaks_off_is_explained(address: str, tmp_path: Path) -> None:
+    said = locate_in_a_process("owner/broken", tmp_path / "home", HF_ENDPOINT=address)
     assert "the Hugging Face Hub cannot be reached" in said
 
 

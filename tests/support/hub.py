@@ -16,7 +16,8 @@ TOKEN = "hf_of_someone_with_access"
 def hub(**repositories: Path) -> Iterator[tuple[str, list[str]]]:
     """Serve folders as `owner/<name>`; give the address and, as they come, the paths asked for.
 
-    `owner/gated` is `tiny` for those with `TOKEN`; any other repository does not exist.
+    `owner/gated` is `tiny` for those with `TOKEN`; the files of `owner/broken` break off; any
+    other repository does not exist.
     """
     asked: list[str] = []
 
@@ -63,7 +64,8 @@ def hub(**repositories: Path) -> Iterator[tuple[str, list[str]]]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             if body:
-                self.wfile.write(content)
+                broken = name == "broken" and rest[:1] == ["resolve"]
+                self.wfile.write(content[: len(content) // 2] if broken else content)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -1,0 +1,79 @@
+"""The contributor's page, and what CI and the forms say, are true of the repository."""
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "CONTRIBUTING.md").read_text()
+WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
+FORMS = [ROOT / ".github/ISSUE_TEMPLATE" / name for name in ("bug.yml", "feature.yml")]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+PROSE = re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)
+NAMED = re.findall(r"`(\S+)`", PROSE) + re.findall(r"\]\((\S+)\)", PROSE)
+PATHS = {name for name in NAMED if "/" in name or name.endswith((".md", ".toml"))}
+COMMANDS = [
+    shlex.split(command, comments=True)
+    for block in re.findall(r"```bash\n(.*?)```", PAGE, re.S)
+    for command in re.split(r"&&|\n", block)
+    if command.strip()
+]
+STEPS = [step["run"] for job in WORKFLOW["jobs"].values() for step in job["steps"] if "run" in step]
+
+
+def programs() -> set[str]:
+    """Return the commands that requirements-dev.txt installs."""
+    needed = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+    installed = [distribution(Requirement(one).name).files or [] for one in needed]
+    return {file.name for files in installed for file in files if file.parent.name == "bin"}
+
+
+def markers() -> set[str]:
+    """Return the markers that the tests can have."""
+    listing = [sys.executable, "-m", "pytest", "--markers", "-p", "no:cacheprovider"]
+    shown = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"^@pytest\.mark\.(\w+)", shown, re.MULTILINE))
+
+
+@pytest.mark.parametrize("path", sorted(PATHS))
+def test_every_path_on_the_page_is_there(path: str) -> None:
+    assert any(ROOT.glob(re.sub(r"<\w+>", "*", path).rstrip("/"))), path
+
+
+def test_every_command_on_the_page_is_one() -> None:
+    assert len(COMMANDS) > 8
+    assert {command[0] for command in COMMANDS} <= programs() | {"python", "source"}
+
+
+def test_the_marker_of_the_fast_tests_is_one_and_ci_runs_them() -> None:
+    (fast,) = [command for command in COMMANDS if command[0] == "pytest" and len(command) > 1]
+    assert fast[:2] == ["pytest", "-m"]
+    assert fast[2] in markers()
+    assert shlex.join(fast) in STEPS
+
+
+def test_ci_runs_every_python_that_is_named() -> None:
+    pythons = WORKFLOW["jobs"]["fast"]["strategy"]["matrix"]["python"]
+    assert f">={pythons[0]}" == PROJECT["requires-python"]
+    assert pythons == ["3.11", "3.12", "3.13", "3.14"]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.stem)
+def test_forms_are_what_github_accepts_and_ask_for_the_version(form: Path) -> None:
+    shape = yaml.safe_load(form.read_text())
+    assert {"name", "description", "body"} <= shape.keys()
+    fields = [part for part in shape["body"] if part["type"] != "markdown"]
+    ids = [field["id"] for field in fields]
+    assert len(set(ids)) == len(ids)
+    assert all(field["attributes"]["label"] for field in fields)
+    assert "--version" in form.read_text()
+    assert {"engine", "hardware"} <= set(re.findall(r"[a-z]+", form.read_text().lower()))
