@@ -6,9 +6,8 @@ checked strictly, and refused with the name that the page shows.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
-from annotated_types import Ge, Le
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -243,6 +242,5 @@ class Sampling(SamplingFields):
 def bounds(name: str) -> tuple[float, float]:
     """Return the lowest and the highest value of a field that has both."""
     limits = SamplingFields.model_fields[name].metadata
-    lowest = next(limit.ge for limit in limits if isinstance(limit, Ge))
-    highest = next(limit.le for limit in limits if isinstance(limit, Le))
-    return cast(float, lowest), cast(float, highest)
+    lowest = next(limit.ge for limit in limits if hasattr(limit, "ge"))
+    return lowest, next(limit.le for limit in limits if hasattr(limit, "le"))
