@@ -74,7 +74,7 @@ def _loader(settings: Settings, source: Path, *, cuda: bool) -> Callable[[Settin
 def _openvino(settings: Settings, source: Path) -> Loaded:
     from chat.engines.openvino.engine import OpenVINOEngine
 
-    tokenizer, folder = ir.load(source, settings.cache_dir)
+    tokenizer, folder = ir.tokenizer_and_folder(source, settings.cache_dir)
 
     def start(stop_ids: Iterable[int]) -> Engine:
         engine = OpenVINOEngine(folder, stop_ids, settings.context_window, settings.parallel)
@@ -98,7 +98,7 @@ def _transformers(settings: Settings, source: Path) -> Loaded:
     if space.zero_gpu():
         from chat.engines.transformers.zero_gpu import ZeroGPUEngine as kind
 
-    tokenizer, model = quantize.load(source, settings.cache_dir)
+    tokenizer, model = quantize.tokenizer_and_model(source, settings.cache_dir)
 
     def start(stop_ids: Iterable[int]) -> Engine:
         return kind(

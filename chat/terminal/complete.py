@@ -56,7 +56,7 @@ def _load_loop(settings: Settings, console: Console) -> Chat:
     from chat.engines.transformers.loop import LoopEngine
     from chat.models import quantize
 
-    tokenizer, model = quantize.load(source, settings.cache_dir)
+    tokenizer, model = quantize.tokenizer_and_model(source, settings.cache_dir)
     format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
     tokens = FastTokens(tokenizer)
 

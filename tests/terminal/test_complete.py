@@ -200,7 +200,9 @@ def test_the_loop_and_generate_give_the_same_text(
     (tmp_path / "model.safetensors").touch()
     tokenizer = chatml_tokenizer()
     # In float32, where two tokens are never equally likely.
-    monkeypatch.setattr(quantize, "load", lambda *_: (tokenizer, make(vocab_size=len(tokenizer))))
+    monkeypatch.setattr(
+        quantize, "tokenizer_and_model", lambda *_: (tokenizer, make(vocab_size=len(tokenizer)))
+    )
     arguments = ["complete", STORY, "--model", str(tmp_path), "--max-new-tokens", "20"]
     greedy = ["--temperature", "0", "--repetition-penalty", "1", "--engine", "transformers"]
     code, text, _ = run(*arguments, *greedy)

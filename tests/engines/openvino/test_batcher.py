@@ -24,7 +24,7 @@ LONG = [10 + at % 300 for at in range(STEP_TOKENS + 150)]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.mktemp("cache")
-    return ir.load(gguf_file.write(cache / "tiny.gguf"), cache)[1]
+    return ir.tokenizer_and_folder(gguf_file.write(cache / "tiny.gguf"), cache)[1]
 
 
 def request(number: int, prompt: list[int], tokens: int = 5, **options: Any) -> Request:
