@@ -8,20 +8,46 @@ import tempfile
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from chat.core.sampling import Lines, Sampling, Whole, explain
+from chat.engines.openvino.entry import OpenVINOOptions
+from chat.engines.registry import ENGINES
+from chat.engines.transformers.entry import TransformersOptions
 from chat.errors import SettingsError
 from prompts import FORMATS
 
 _SAMPLING = Sampling.model_fields
 
+if TYPE_CHECKING:
+    EngineName = str
+else:
+    EngineName = Literal[("auto", *ENGINES)]
 
-class Settings(BaseSettings):
+
+class Model(BaseModel):
+    """What is run, and what runs it."""
+
+    model: str = Field(
+        "auto",
+        min_length=1,
+        description="the model: embedded, a hub id, a local folder, a local .gguf file, or "
+        "hub-id:file.gguf; auto takes NousResearch/Llama-2-7b-chat-hf where there is a CUDA GPU "
+        "and the embedded model elsewhere",
+    )
+    engine: EngineName = Field(
+        "auto",
+        description="what runs the model; auto takes "
+        + " or ".join(f"{name} ({entry.description})" for name, entry in ENGINES.items()),
+    )
+
+
+# `--help` has the fields of the last base first.
+class Settings(BaseSettings, TransformersOptions, OpenVINOOptions, Model):
     """Chat with a 4-bit language model in the browser."""
 
     model_config = SettingsConfigDict(
@@ -34,28 +60,6 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
     )
 
-    model: str = Field(
-        "auto",
-        min_length=1,
-        description="the model: embedded, a hub id, a local folder, a local .gguf file, or "
-        "hub-id:file.gguf; auto takes NousResearch/Llama-2-7b-chat-hf where there is a CUDA GPU "
-        "and the embedded model elsewhere",
-    )
-    engine: Literal["auto", "openvino", "transformers"] = Field(
-        "auto",
-        description="what runs the model; auto takes transformers where there is a CUDA GPU, and "
-        "OpenVINO elsewhere if it can run the model",
-    )
-    parallel: Whole = Field(
-        8, ge=1, le=64, description="how many people OpenVINO answers at once; more wait"
-    )
-    prompt_lookup: Whole = Field(
-        0,
-        ge=0,
-        le=64,
-        description="with transformers, how many tokens at a time are guessed from the text so "
-        "far when decoding greedily: faster where replies repeat their prompt; 0 is off",
-    )
     prompt_format: str = Field(
         "auto",
         description="how the model is prompted; auto chooses from the model; or one of "
