@@ -1,5 +1,6 @@
 """chat.models.ir: what OpenVINO can read, and the one conversion of a GGUF file."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,12 @@ def test_a_folder_without_a_tokenizer_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="tokenizer could not be loaded") as caught:
         ir.tokenizer_and_folder(tmp_path, tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_openvino_knows_the_property_that_is_not_documented() -> None:
+    folder = Path(find_spec("openvino_genai").origin).parent
+    [library] = folder.glob("libopenvino_genai.so.[0-9]*[0-9]")
+    use = (
+        "chat/models/ir.py has openvino_genai write the model that it makes of a GGUF file with it"
+    )
+    assert ir.SAVE.encode() in library.read_bytes(), use

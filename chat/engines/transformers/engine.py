@@ -17,28 +17,28 @@ from transformers.generation.streamers import BaseStreamer
 
 from chat.core.sampling import OPTIONAL, Sampling
 from chat.engines.stream import StreamClosed
-from chat.engines.transformers.cpu.attention import pack_groups
-from chat.engines.transformers.cpu.linear import call_at_once
-from chat.engines.transformers.cpu.threads import worth
+from chat.engines.transformers.cpu.attention import use_packed_attention
+from chat.engines.transformers.cpu.linear import call_kernels_directly
+from chat.engines.transformers.cpu.threads import decoding_threads
 from chat.engines.transformers.guide import Guide
 from chat.engines.transformers.kv_cache import growing_layers
-from chat.engines.transformers.lookup import read_only_what_is_new
-from chat.engines.transformers.prefix_cache import KeptCaches
+from chat.engines.transformers.prefix_cache import PrefixCache
 from chat.engines.transformers.sampler import Sampler
+from chat.engines.transformers.undocumented import read_only_new_tokens
 from chat.engines.transformers.worker import Put, Worker, readable
 from chat.errors import EngineError, OutOfMemory
 
 #: The share of the memory that is free once the model is loaded, in which the KV
 #: caches of earlier turns are kept; the reply that is being written needs the rest.
-KEPT_SHARE = 0.25
+PREFIX_CACHE_SHARE = 0.25
 
 
 class TransformersEngine(Worker):
     """One model, one reply at a time (see `Engine`).
 
     `stop_ids` are joined by the model's own; `window` is at most what the model
-    was trained for. KV caches of earlier turns are kept in `kept_bytes` of memory,
-    by default `KEPT_SHARE` of what is free. Greedy replies are drafted in steps of
+    was trained for. KV caches of earlier turns are kept in `prefix_cache_bytes` of memory,
+    by default `PREFIX_CACHE_SHARE` of what is free. Greedy replies are drafted in steps of
     `prompt_lookup` tokens from the text so far: several times as fast where a reply
     repeats its prompt, a little slower elsewhere, and off at 0. With a `guide`
     replies can be tied down.
@@ -49,7 +49,7 @@ class TransformersEngine(Worker):
         model: PreTrainedModel,
         stop_ids: Iterable[int],
         window: int,
-        kept_bytes: int | None = None,
+        prefix_cache_bytes: int | None = None,
         prompt_lookup: int = 0,
         guide: Guide | None = None,
     ) -> None:
@@ -62,11 +62,11 @@ class TransformersEngine(Worker):
         # What a checkpoint ships as its defaults must not mix with the user's settings.
         model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
         if prompt_lookup:
-            read_only_what_is_new(model)
-        if kept_bytes is None:
-            kept_bytes = int(_free_bytes(model.device) * KEPT_SHARE)
+            read_only_new_tokens(model)
+        if prefix_cache_bytes is None:
+            prefix_cache_bytes = int(_free_bytes(model.device) * PREFIX_CACHE_SHARE)
         layers = growing_layers(model)
-        self._kept = KeptCaches(layers, kept_bytes) if layers else None
+        self._prefix_cache = PrefixCache(layers, prefix_cache_bytes) if layers else None
         #: To read prompts with, and to decode with.
         self._threads = torch.get_num_threads()
         self._few_threads = prepare(model, self.check, self._decode)
@@ -94,7 +94,7 @@ class TransformersEngine(Worker):
         if not sampling.greedy:
             processors.append(Sampler(sampling, ids.device))
         with torch.inference_mode():
-            cache = self._kept.take(prompt) if self._kept else None
+            cache = self._prefix_cache.take(prompt) if self._prefix_cache else None
             with suppress(StreamClosed):
                 self._model.generate(  # type: ignore[operator]
                     ids,
@@ -104,8 +104,8 @@ class TransformersEngine(Worker):
                     past_key_values=cache,
                     streamer=streamer,
                 )
-            if self._kept and cache:
-                self._kept.keep([*prompt, *streamer.ids], cache)
+            if self._prefix_cache and cache:
+                self._prefix_cache.keep([*prompt, *streamer.ids], cache)
 
     def _config(self, sampling: Sampling) -> GenerationConfig:
         plain = sampling.greedy and not sampling.needs()
@@ -131,8 +131,8 @@ class TransformersEngine(Worker):
         if _lost(self._model.device):
             self.state = "failed"
         elif isinstance(error, OutOfMemory):
-            if self._kept:
-                self._kept.clear()
+            if self._prefix_cache:
+                self._prefix_cache.clear()
             gc.collect()
             torch.cuda.empty_cache()
 
@@ -164,7 +164,7 @@ def prepare(
     Raises:
         EngineError: the model failed.
     """
-    pack_groups(model)
+    use_packed_attention(model)
     for module in model.modules():
         if isinstance(module, nn.ModuleList):
             for layer in module:
@@ -174,8 +174,8 @@ def prepare(
         decode(2, threads)  # bitsandbytes packs its weights in the first pass, without a lock
         if model.device.type != "cpu":
             return threads
-        call_at_once(model)
-        return worth(threads, decode)
+        call_kernels_directly(model)
+        return decoding_threads(threads, decode)
     except Exception as caught:
         raise readable(caught) from None
     finally:
