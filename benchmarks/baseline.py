@@ -24,7 +24,7 @@ def load(settings: Settings) -> tuple[Any, Any]:
     from chat.models import quantize
 
     source = locate.locate(settings.model, settings.cache_dir, cuda=has_cuda())
-    return quantize.load(source, settings.cache_dir)
+    return quantize.tokenizer_and_model(source, settings.cache_dir)
 
 
 def prompt(tokenizer: Any, model: Any, messages: list[dict[str, str]]) -> dict[str, Any]:

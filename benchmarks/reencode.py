@@ -45,7 +45,7 @@ class Recorder(FastTokens):
 
 async def measure(folder: Path, replies: int, tokens: int) -> dict[str, int]:
     """Return how many replies there were, and how many broke the prefix."""
-    tokenizer, model = quantize.load(folder, folder)
+    tokenizer, model = quantize.tokenizer_and_model(folder, folder)
     format, remembering = choose(tokenizer), Recorder(tokenizer)
     engine = TransformersEngine(model, remembering.stop_ids(format.stop), 4096)
     chat = Chat(engine, remembering, format, Gate(1, 0))

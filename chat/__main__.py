@@ -11,9 +11,10 @@ import logging
 import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from functools import partial
 from io import TextIOWrapper
 
-from chat.errors import ChatError
+from chat.errors import BadRequest, ChatError
 from chat.settings import Settings, add_flags, checked
 
 USAGE = """python -m chat [settings]
@@ -104,7 +105,8 @@ def _chat(chosen: Namespace, settings: Settings) -> int:
 
 
 def _complete(chosen: Namespace, settings: Settings) -> int:
-    from chat.terminal.complete import complete
+    from chat.load import load, load_loop
+    from chat.terminal.complete import complete, show_step
     from chat.terminal.console import Console
 
     console = Console(live=sys.stdout.isatty() and not chosen.loop, quiet=chosen.quiet)
@@ -113,7 +115,16 @@ def _complete(chosen: Namespace, settings: Settings) -> int:
         if sys.stdin.isatty():
             console.note("Type the text to continue, then Ctrl-D on a line of its own.")
         text = sys.stdin.read().removesuffix("\n")
-    complete(text, settings, console, loop=chosen.loop)
+    if not text.strip():
+        raise BadRequest("There is no text to continue.")
+    plain = settings.model_copy(update={"prompt_format": "plain", "parallel": 1})
+    with console.aside():
+        chat = load_loop(plain, partial(show_step, console)) if chosen.loop else load(plain)
+    try:
+        # With the loop all at once: text between the steps would tear their lines apart.
+        complete(chat, text, plain.sampling(), console, at_once=chosen.loop)
+    finally:
+        chat.engine.close()
     return 0
 
 

@@ -2,8 +2,9 @@
 
 import ctypes
 from collections.abc import Callable, Iterable
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import prompts
 from chat import space
@@ -11,13 +12,15 @@ from chat.core.chat import Chat
 from chat.core.engine import Engine
 from chat.core.gate import Gate
 from chat.core.tokens import FastTokens
+from chat.engines.entry import Entry
+from chat.engines.registry import ENGINES
 from chat.errors import ModelError
-from chat.models import ir, locate
+from chat.models import locate
 from chat.settings import Settings
 from prompts import PromptError
 
-#: A tokenizer, and what starts the engine, given the ids that end a reply.
-Loaded = tuple[Any, Callable[[Iterable[int]], Engine]]
+if TYPE_CHECKING:
+    from chat.engines.transformers.decode import Step
 
 
 def load(settings: Settings) -> Chat:
@@ -28,16 +31,42 @@ def load(settings: Settings) -> Chat:
     """
     cuda = has_cuda()
     source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
-    tokenizer, start = _loader(settings, source, cuda=cuda)(settings, source)
-    try:
-        format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
-        plain = prompts.choose(tokenizer, "plain")
-        tokens = FastTokens(tokenizer)
-    except PromptError as error:
-        raise ModelError(str(error)) from None
-    engine = start(tokens.stop_ids(format.stop))
-    gate = Gate(engine.parallel, settings.max_waiting)
-    return Chat(engine, tokens, format, gate, plain, locate.title(settings.model, cuda=cuda))
+    engine = _engine(settings, source, cuda=cuda)
+    tokenizer, start = engine.load(source, settings.cache_dir, settings.context_window, settings)
+    return _together(settings, tokenizer, start, cuda=cuda)
+
+
+def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> Chat:
+    """Return a chat whose engine is the loop of `decode`, written out.
+
+    `show` is called with the number of each step, from 0 on, the step, and its
+    token as text, from a thread of the engine.
+
+    Raises:
+        ModelError: the model cannot be had, or transformers cannot run it.
+    """
+    cuda = has_cuda()
+    source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
+    unfit = ENGINES["transformers"].refusal(source, settings.cache_dir)
+    if unfit or settings.engine not in ("auto", "transformers"):
+        raise ModelError(
+            "OpenVINO keeps its KV cache to itself; --loop needs a model that transformers can "
+            "load, and no --engine openvino."
+        )
+    from chat.engines.transformers.loop import LoopEngine
+    from chat.models import quantize
+
+    tokenizer, model = quantize.tokenizer_and_model(source, settings.cache_dir)
+
+    def start(stop_ids: Iterable[int]) -> Engine:
+        return LoopEngine(
+            model,
+            stop_ids,
+            settings.context_window,
+            lambda number, step: show(number, step, tokenizer.decode([step.id])),
+        )
+
+    return _together(settings, tokenizer, start, cuda=cuda)
 
 
 def has_cuda() -> bool:
@@ -53,64 +82,36 @@ def has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _loader(settings: Settings, source: Path, *, cuda: bool) -> Callable[[Settings, Path], Loaded]:
-    """Return what loads `source`: what was asked for, or what is fastest here."""
-    if settings.engine == "transformers" or (settings.engine == "auto" and cuda):
-        if (source / "openvino_model.xml").is_file():
-            raise ModelError("This is an OpenVINO model, which needs --engine openvino.")
-        return _transformers
-    reason = ir.refusal(source, settings.cache_dir)
-    if not reason:
-        return _openvino
-    if settings.engine == "openvino":
-        raise ModelError(
-            f"OpenVINO cannot run this model: {reason}. Choose --engine transformers, "
-            "or a GGUF file or an OpenVINO folder."
-        )
-    if source.is_file():
-        print(f"OpenVINO cannot run this model, so transformers does: {reason}", flush=True)
-    return _transformers
-
-
-# Each imports what it needs and the other does not: torch alone takes as long as the rest.
-
-
-def _openvino(settings: Settings, source: Path) -> Loaded:
-    from chat.engines.openvino.engine import OpenVINOEngine
-
-    tokenizer, folder = ir.load(source, settings.cache_dir)
-
-    def start(stop_ids: Iterable[int]) -> Engine:
-        engine = OpenVINOEngine(folder, stop_ids, settings.context_window, settings.parallel)
-        if engine.parallel > 1:
+def _engine(settings: Settings, source: Path, *, cuda: bool) -> Entry:
+    """Return what runs `source`: the engine that was asked for, or the first that fits."""
+    if settings.engine == "auto":
+        hardware = "cuda" if cuda else "cpu"
+        entries = [entry for entry in ENGINES.values() if hardware in entry.hardware]
+    else:
+        entries = [ENGINES[settings.engine]]
+    for entry, following in zip_longest(entries, entries[1:]):
+        reason = entry.refusal(source, settings.cache_dir)
+        if not reason:
+            break
+        if not following:
+            raise ModelError(entry.refused.format(reason=reason))
+        if source.is_file():
             print(
-                f"Up to {engine.parallel} people are answered at once; the KV cache holds "
-                f"{engine.kv_cache_tokens:,} tokens ({engine.kv_cache_bytes / 1e9:.1f} GB)",
+                f"{entry.title} cannot run this model, so {following.title} does: {reason}",
                 flush=True,
             )
-        return engine
-
-    return tokenizer, start
+    return entry
 
 
-def _transformers(settings: Settings, source: Path) -> Loaded:
-    from chat.engines.transformers.engine import TransformersEngine
-    from chat.engines.transformers.guide import Guide
-    from chat.models import quantize
-
-    kind = TransformersEngine
-    if space.zero_gpu():
-        from chat.engines.transformers.zero_gpu import ZeroGPUEngine as kind
-
-    tokenizer, model = quantize.load(source, settings.cache_dir)
-
-    def start(stop_ids: Iterable[int]) -> Engine:
-        return kind(
-            model,
-            stop_ids,
-            settings.context_window,
-            prompt_lookup=settings.prompt_lookup,
-            guide=Guide(tokenizer, model.config.get_text_config().vocab_size),
-        )
-
-    return tokenizer, start
+def _together(
+    settings: Settings, tokenizer: Any, start: Callable[[Iterable[int]], Engine], *, cuda: bool
+) -> Chat:
+    try:
+        format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
+        plain = prompts.choose(tokenizer, "plain")
+        tokens = FastTokens(tokenizer)
+    except PromptError as error:
+        raise ModelError(str(error)) from None
+    engine = start(tokens.stop_ids(format.stop))
+    gate = Gate(engine.parallel, settings.max_waiting)
+    return Chat(engine, tokens, format, gate, plain, locate.title(settings.model, cuda=cuda))

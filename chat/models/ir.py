@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from chat.models.memory import require
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 TYPES = {"F32", "F16", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K"}
+#: A property of openvino_genai that is not documented: write the model beside its GGUF file.
+SAVE = "enable_save_ov_model"
 
 
 def refusal(source: Path, cache: Path) -> str | None:
@@ -51,14 +54,14 @@ def refusal(source: Path, cache: Path) -> str | None:
     return None
 
 
-def load(source: Path, cache: Path) -> tuple[Any, Path]:
+def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
     """Return the tokenizer and the OpenVINO folder of a folder or GGUF file.
 
     Raises:
         ModelError: the files cannot be used, or the memory does not suffice.
     """
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    folder = source if source.is_dir() else convert.once(source, cache, "ir", _convert)
+    folder = source if source.is_dir() else _converted(source, cache)
     weights = (folder / "openvino_model.bin").stat().st_size
     require(1.5 * weights, psutil.virtual_memory().available, "memory")
     try:
@@ -69,10 +72,15 @@ def load(source: Path, cache: Path) -> tuple[Any, Path]:
         raise ModelError(f"The model's tokenizer could not be loaded: {reason}") from None
 
 
+def _converted(gguf: Path, cache: Path) -> Path:
+    doing = f"converting {gguf.name} for OpenVINO"
+    return convert.once(convert.place(gguf, cache, "ir"), doing, partial(_convert, gguf))
+
+
 def _convert(gguf: Path, folder: Path) -> None:
     size = gguf.stat().st_size
     require(4 * size, psutil.virtual_memory().available, "memory")
-    require(1.2 * size, shutil.disk_usage(folder).free, "disk space")
+    require(1.2 * size, shutil.disk_usage(folder.parent).free, "disk space")
     print(f"Converting {gguf.name} for OpenVINO, once", flush=True)
     # In a process of its own, whose memory is free again afterwards.
     process = child.start("chat.models.ir", gguf, folder, stderr=subprocess.PIPE)
@@ -91,13 +99,12 @@ def _write(gguf: Path, folder: Path) -> None:
     from openvino_tokenizers import convert_tokenizer
     from transformers import AutoConfig, AutoTokenizer
 
+    folder.mkdir()
     link = folder / gguf.name  # OpenVINO writes beside the file that it reads
     os.symlink(gguf.resolve(), link)
     scheduling = openvino_genai.SchedulerConfig()
     scheduling.num_kv_blocks = 1
-    openvino_genai.ContinuousBatchingPipeline(
-        link, scheduling, "CPU", {"enable_save_ov_model": True}
-    )
+    openvino_genai.ContinuousBatchingPipeline(link, scheduling, "CPU", {SAVE: True})
     link.unlink()
     AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
     AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)

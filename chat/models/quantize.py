@@ -9,6 +9,7 @@ import json
 import logging
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,11 @@ from chat.models.memory import require
 SHARE_IN_4_BIT = 0.4
 #: Bytes of 16-bit weights for each byte of a GGUF file, at its usual 4.5 bits.
 UNPACKED = 3.6
+#: What a CPU must have for oneDNN to compute in bfloat16: AVX-512, or instructions of its own.
+BFLOAT16 = ("avx512_bw", "avx_ne_convert", "bf16")
 
 
-def load(source: Path, cache: Path) -> tuple[Any, PreTrainedModel]:
+def tokenizer_and_model(source: Path, cache: Path) -> tuple[Any, PreTrainedModel]:
     """Return the tokenizer and the 4-bit model of a folder or GGUF file.
 
     Raises:
@@ -44,7 +47,7 @@ def load(source: Path, cache: Path) -> tuple[Any, PreTrainedModel]:
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         gguf = source.suffix.lower() == ".gguf"
-        folder = convert.once(source, cache, _kind(), _convert) if gguf else source
+        folder = _converted(source, cache) if gguf else source
         _check_memory(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         return tokenizer, _load_4_bit(folder)
@@ -65,12 +68,13 @@ def load(source: Path, cache: Path) -> tuple[Any, PreTrainedModel]:
 def compute_dtype() -> torch.dtype:
     """Return the type that this machine computes 4-bit layers in.
 
-    bfloat16 where the hardware has it (CUDA from capability 8.0 on, a CPU with
-    bfloat16 instructions), else float16 on CUDA and float32 on the CPU.
+    bfloat16 where it is fast (CUDA from capability 8.0 on, a CPU for which oneDNN
+    has kernels of it), else float16 on CUDA and float32 on the CPU.
     """
     if torch.cuda.is_available():
         return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
-    has_bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    cpu = torch.cpu.get_capabilities()
+    has_bfloat16 = any(cpu.get(name) for name in BFLOAT16)
     return torch.bfloat16 if has_bfloat16 else torch.float32
 
 
@@ -105,11 +109,15 @@ def _kind() -> str:
     return f"nf4-{str(compute_dtype()).removeprefix('torch.')}"
 
 
+def _converted(gguf: Path, cache: Path) -> Path:
+    doing = f"converting {gguf.name} to 4-bit NF4"
+    return convert.once(convert.place(gguf, cache, _kind()), doing, partial(_convert, gguf))
+
+
 def _convert(gguf: Path, folder: Path) -> None:
-    """Write the 4-bit copy of `gguf` into `folder`."""
     size = gguf.stat().st_size
     require(size * UNPACKED, psutil.virtual_memory().available, "memory")
-    require(size * UNPACKED * 1.3, shutil.disk_usage(folder).free, "disk space")
+    require(size * UNPACKED * 1.3, shutil.disk_usage(folder.parent).free, "disk space")
     print(f"Converting {gguf.name} to 4-bit NF4, once", flush=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as unpacked:
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)

@@ -1,5 +1,8 @@
 """chat.core.tokens: text to ids, in which nobody can forge a control token, and ids to text."""
 
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -177,6 +180,44 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens.remember("abc", other)
     assert tokens.encode([Reply("12345")]) == other
     assert tokens.encode([Reply("67890")]) != other
+
+
+def test_what_is_larger_than_the_memory_is_not_kept_and_displaces_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("prompts.encoder.MEMORY", 130)
+    tokens = FastTokens(TOKENIZERS["chatml"])
+    other = [TOKENIZERS["chatml"].convert_tokens_to_ids("Z")]
+    tokens.remember("12345", other)
+    tokens.remember("1" * 40, other)
+    assert tokens.encode([Reply("1" * 40)]) != other
+    assert tokens.encode([Reply("12345")]) == other
+
+
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Have Python change threads after almost every step."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_several_threads_can_compose_and_remember_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prompts.encoder.MEMORY", 2_000)  # so that they forget all the time
+    tokens = FastTokens(TOKENIZERS["chatml"])
+    other = [TOKENIZERS["chatml"].convert_tokens_to_ids("Z")]
+    plain = {f"{number}": tokens.encode([f"{number}"]) for number in range(50)}
+
+    def compose(thread: int) -> None:
+        for step in range(1000):
+            text = f"{(7 * thread + step) % 50}"
+            tokens.remember(text, other)
+            assert tokens.encode([Reply(text)]) in (other, plain[text])
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(compose, range(8)))
 
 
 def test_a_reply_without_known_ids_is_one_text_with_its_neighbours() -> None:

@@ -1,5 +1,6 @@
 """chat.models.ir: what OpenVINO can read, and the one conversion of a GGUF file."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -55,12 +56,12 @@ def test_a_gguf_file_is_converted_once_with_the_tokenizer_that_it_holds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = gguf_file.write(tmp_path / "tiny.gguf", "Q4_0")
-    tokenizer, folder = ir.load(file, tmp_path)
+    tokenizer, folder = ir.tokenizer_and_folder(file, tmp_path)
     assert "Converting tiny.gguf for OpenVINO, once" in capsys.readouterr().out
     text = "The quick <|im_start|>fox"
     assert tokenizer(text).input_ids == chatml_tokenizer()(text).input_ids
     assert tokenizer.chat_template == chatml_tokenizer().chat_template
-    again, same = ir.load(file, tmp_path)
+    again, same = ir.tokenizer_and_folder(file, tmp_path)
     assert same == folder
     assert capsys.readouterr().out == ""
     assert again(text).input_ids == tokenizer(text).input_ids
@@ -73,7 +74,7 @@ def test_a_file_that_openvino_cannot_convert_is_one_sentence_and_leaves_nothing(
     file = gguf_file.write(tmp_path / "tiny.gguf")
     file.write_bytes(file.read_bytes()[:30_000])
     with pytest.raises(ModelError, match=r"tiny\.gguf could not be converted") as caught:
-        ir.load(file, tmp_path)
+        ir.tokenizer_and_folder(file, tmp_path)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == [file]
 
@@ -85,7 +86,7 @@ def test_without_the_memory_nothing_is_tried(
     memory = psutil.virtual_memory()._replace(available=1000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     with pytest.raises(ModelError, match="GB of memory"):
-        ir.load(file, tmp_path)
+        ir.tokenizer_and_folder(file, tmp_path)
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -93,5 +94,14 @@ def test_a_folder_without_a_tokenizer_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "openvino_model.xml").touch()
     (tmp_path / "openvino_model.bin").touch()
     with pytest.raises(ModelError, match="tokenizer could not be loaded") as caught:
-        ir.load(tmp_path, tmp_path)
+        ir.tokenizer_and_folder(tmp_path, tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_openvino_knows_the_property_that_is_not_documented() -> None:
+    folder = Path(find_spec("openvino_genai").origin).parent
+    [library] = folder.glob("libopenvino_genai.so.[0-9]*[0-9]")
+    use = (
+        "chat/models/ir.py has openvino_genai write the model that it makes of a GGUF file with it"
+    )
+    assert ir.SAVE.encode() in library.read_bytes(), use

@@ -39,7 +39,7 @@ def folder(saved: Path, tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_loaded_in_4_bits(folder: Path, tmp_path: Path) -> None:
-    tokenizer, model = quantize.load(folder, tmp_path)
+    tokenizer, model = quantize.tokenizer_and_model(folder, tmp_path)
     layer = model.model.layers[0].mlp.up_proj
     assert isinstance(layer, Linear4bit)
     assert (layer.weight.quant_type, layer.weight.compress_statistics) == ("nf4", True)
@@ -48,17 +48,17 @@ def test_a_folder_is_loaded_in_4_bits(folder: Path, tmp_path: Path) -> None:
 
 
 def test_it_says_something_in_4_bits(folder: Path, tmp_path: Path) -> None:
-    _, model = quantize.load(folder, tmp_path)
+    _, model = quantize.tokenizer_and_model(folder, tmp_path)
     ids = torch.tensor([[5, 6, 7]], device=model.device)
     assert model.generate(ids, max_new_tokens=3, min_new_tokens=3).shape == (1, 6)
 
 
 def test_a_folder_that_is_4_bit_already_is_loaded_as_it_is(folder: Path, tmp_path: Path) -> None:
-    tokenizer, model = quantize.load(folder, tmp_path)
+    tokenizer, model = quantize.tokenizer_and_model(folder, tmp_path)
     again = tmp_path / "again"
     model.save_pretrained(again)
     tokenizer.save_pretrained(again)
-    _, model = quantize.load(again, tmp_path)
+    _, model = quantize.tokenizer_and_model(again, tmp_path)
     assert isinstance(model.model.layers[0].mlp.up_proj, Linear4bit)
 
 
@@ -72,7 +72,7 @@ def test_a_model_that_does_not_fit_is_refused_with_both_sizes(
     monkeypatch.setattr("psutil.virtual_memory", lambda: Memory(1000))
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (1000, 1000))
     with pytest.raises(ModelError, match=r"needs about 0\.0 GB of .*memory, and 0\.0 GB are free"):
-        quantize.load(folder, tmp_path)
+        quantize.tokenizer_and_model(folder, tmp_path)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory: 9 bytes")])
@@ -84,13 +84,13 @@ def test_running_out_of_memory_while_loading_is_explained(
 
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", fail)
     with pytest.raises(ModelError, match="not enough memory to load this model"):
-        quantize.load(folder, tmp_path)
+        quantize.tokenizer_and_model(folder, tmp_path)
 
 
 def test_damaged_weights_are_explained(folder: Path, tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(ModelError, match="could not be loaded"):
-        quantize.load(folder, tmp_path)
+        quantize.tokenizer_and_model(folder, tmp_path)
 
 
 def test_a_damaged_gguf_file_is_explained_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_damaged_gguf_file_is_explained_and_leaves_nothing_behind(tmp_path: Pa
     cache.mkdir()
     gguf.write_bytes(b"GGUF but not really")
     with pytest.raises(ModelError, match="could not be loaded"):
-        quantize.load(gguf, cache)
+        quantize.tokenizer_and_model(gguf, cache)
     assert list(cache.iterdir()) == []
 
 
@@ -109,13 +109,13 @@ def test_a_model_that_brings_its_own_code_is_not_run(folder: Path, tmp_path: Pat
     (folder / "config.json").write_text(foreign)
     (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     with pytest.raises(ModelError, match="could not be loaded"):
-        quantize.load(folder, tmp_path)
+        quantize.tokenizer_and_model(folder, tmp_path)
     assert not (tmp_path / "ran").exists()
 
 
 @needs_cuda
 def test_on_cuda_the_weights_lie_on_the_gpu(folder: Path, tmp_path: Path) -> None:
-    _, model = quantize.load(folder, tmp_path)
+    _, model = quantize.tokenizer_and_model(folder, tmp_path)
     assert {parameter.device.type for parameter in model.parameters()} == {"cuda"}
 
 
@@ -135,3 +135,21 @@ def test_cards_from_capability_8_on_compute_in_bfloat16(
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda: capability)
     assert quantize.nf4().bnb_4bit_compute_dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("has", "dtype"),
+    [
+        ({"avx2", "fma3"}, torch.float32),
+        ({"avx2", "avx512_f", "avx512_bw"}, torch.bfloat16),
+        ({"avx2", "avx_ne_convert"}, torch.bfloat16),
+        ({"neon"}, torch.float32),
+        ({"neon", "bf16"}, torch.bfloat16),
+    ],
+)
+def test_a_cpu_computes_in_bfloat16_if_it_has_instructions_for_it(
+    has: set[str], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: dict.fromkeys(has, True))
+    assert quantize.compute_dtype() == dtype

@@ -17,7 +17,6 @@ from chat.core.gate import Gate
 from chat.errors import EngineError
 from chat.models import quantize
 from chat.settings import Settings, read
-from chat.terminal import complete as module
 from chat.terminal.console import Console
 from prompts.formats.plain import Plain
 from tests.support import tiny_models
@@ -44,7 +43,7 @@ class Loaded:
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> Loaded:
     loaded = Loaded()
-    monkeypatch.setattr(module, "load", loaded)
+    monkeypatch.setattr("chat.load.load", loaded)
     return loaded
 
 
@@ -154,7 +153,6 @@ def test_the_engine_is_closed_at_the_end(
 ) -> None:
     closed: list[bool] = []
     monkeypatch.setattr(loaded.engine, "close", lambda: closed.append(True))
-    monkeypatch.setattr("chat.load.load", loaded)
     monkeypatch.setattr(sys, "stdin", io.StringIO("Hi\n"))
     assert run(*arguments, "--quiet") == (0, " laugh.\n", "")
     assert closed == [True]
@@ -200,7 +198,9 @@ def test_the_loop_and_generate_give_the_same_text(
     (tmp_path / "model.safetensors").touch()
     tokenizer = chatml_tokenizer()
     # In float32, where two tokens are never equally likely.
-    monkeypatch.setattr(quantize, "load", lambda *_: (tokenizer, make(vocab_size=len(tokenizer))))
+    monkeypatch.setattr(
+        quantize, "tokenizer_and_model", lambda *_: (tokenizer, make(vocab_size=len(tokenizer)))
+    )
     arguments = ["complete", STORY, "--model", str(tmp_path), "--max-new-tokens", "20"]
     greedy = ["--temperature", "0", "--repetition-penalty", "1", "--engine", "transformers"]
     code, text, _ = run(*arguments, *greedy)
@@ -224,7 +224,7 @@ def test_with_the_loop_the_text_comes_in_one_piece_after_the_steps(
     loaded: Loaded, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
-    monkeypatch.setattr(module, "_load_loop", lambda settings, console: loaded(settings))
+    monkeypatch.setattr("chat.load.load_loop", lambda settings, show: loaded(settings))
     monkeypatch.setattr(Console, "_write", lambda console, text: written.append(text))
     loaded.engine.pace = INTERVAL
     run("complete", STORY, "--loop")

@@ -6,8 +6,7 @@ requests join and leave while others run (Yu et al., Orca, 2022). A step keeps
 Python's interpreter lock from its first to its last instruction, so that in
 the server's own process everyone would wait for it; hence a process.
 
-It speaks over one pipe (see `chat.engines.openvino.engine`): in come a `Request`, or
-the number of one to cancel; out come lists of `Part`, one list a step.
+It speaks over one pipe (see `chat.engines.openvino.wire`).
 """
 
 import sys
@@ -19,7 +18,7 @@ import numpy as np
 import openvino as ov
 import openvino_genai as genai
 
-from chat.engines.openvino.engine import STEP_TOKENS, Part, Plan, Request
+from chat.engines.openvino.wire import STEP_TOKENS, Job, Part, Plan
 from chat.errors import describe
 
 STATES: dict[Any, Literal["running", "done", "failed"]] = {
@@ -30,9 +29,9 @@ STATES: dict[Any, Literal["running", "done", "failed"]] = {
 
 
 class Batcher:
-    """Runs requests in one pipeline.
+    """Runs jobs in one pipeline.
 
-    A request enters when the KV cache has room for the whole of it, prompt and
+    A job enters when the KV cache has room for the whole of it, prompt and
     longest reply; until then it waits, first come, first served. So no reply is
     ever cut, or read a second time, for want of room.
 
@@ -49,8 +48,8 @@ class Batcher:
             plan.folder, scheduling, "CPU", plan.properties
         )
         self._free = plan.blocks
-        self._waiting: deque[Request] = deque()
-        self._running: dict[int, tuple[Request, Any]] = {}
+        self._waiting: deque[Job] = deque()
+        self._running: dict[int, tuple[Job, Any]] = {}
 
     @property
     def busy(self) -> bool:
@@ -62,9 +61,9 @@ class Batcher:
         """The size of the KV cache, known from the first step on."""
         return int(self._pipeline.get_metrics().cache_size_in_bytes)
 
-    def take(self, message: Request | int) -> None:
-        """Take up a request, or cancel the one with this number."""
-        if isinstance(message, Request):
+    def take(self, message: Job | int) -> None:
+        """Take up a job, or cancel the one with this number."""
+        if isinstance(message, Job):
             self._waiting.append(message)
         elif message in self._running:
             self._running[message][1].cancel()  # the next step takes it out
@@ -75,20 +74,20 @@ class Batcher:
         """Let in who fits, run one step, and return what it brought."""
         parts = []
         while self._waiting and self._waiting[0].blocks <= self._free:
-            request = self._waiting.popleft()
+            job = self._waiting.popleft()
             try:
                 handle = self._pipeline.add_request(
-                    request.number,
-                    ov.Tensor(np.array([request.prompt], dtype=np.int64)),
-                    _config(**request.options),
+                    job.number,
+                    ov.Tensor(np.array([job.prompt], dtype=np.int64)),
+                    _config(**job.options),
                 )
             except RuntimeError:  # options that OpenVINO refuses; the others go on
-                parts.append(Part(request.number, [], "failed"))
+                parts.append(Part(job.number, [], "failed"))
                 continue
-            self._free -= request.blocks
-            self._running[request.number] = request, handle
+            self._free -= job.blocks
+            self._running[job.number] = job, handle
         self._pipeline.step()
-        for number, (request, handle) in list(self._running.items()):
+        for number, (job, handle) in list(self._running.items()):
             ids: list[int] = []
             while handle.can_read():
                 for output in handle.read().values():
@@ -96,7 +95,7 @@ class Batcher:
             state = STATES.get(handle.get_status(), "failed")
             if state != "running":
                 del self._running[number]
-                self._free += request.blocks
+                self._free += job.blocks
             if ids or state != "running":
                 parts.append(Part(number, ids, state))
         return parts

@@ -9,21 +9,17 @@ from contextlib import suppress
 from itertools import count
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import psutil
 
 from chat import child
 from chat.core.engine import State
 from chat.core.sampling import Sampling
+from chat.engines.openvino.wire import BLOCK, Job, Plan
 from chat.engines.stream import StreamClosed, TokenStream
 from chat.errors import FAILED, EngineError, ModelError
 
-#: Tokens in a block of the KV cache; OpenVINO's own number for CPUs.
-BLOCK = 32
-#: Most tokens in one step. A long prompt is read in parts of it, between which
-#: the others get their next token.
-STEP_TOKENS = 256
 #: Fewer tokens than this in the KV cache are no use.
 FEWEST_TOKENS = 1024
 #: The KV cache takes at most this share of the memory that is free at start.
@@ -37,42 +33,6 @@ EXACT = {
 }
 
 log = logging.getLogger(__name__)
-
-
-class Request(NamedTuple):
-    """A prompt to continue."""
-
-    number: int
-    prompt: list[int]
-    #: Arguments of openvino_genai.GenerationConfig, and those of a StructuredOutputConfig in it.
-    options: dict[str, Any]
-
-    @property
-    def blocks(self) -> int:
-        """The most blocks of the KV cache that it can come to need."""
-        tokens: int = len(self.prompt) + self.options["max_new_tokens"]
-        return -(-tokens // BLOCK) + 1
-
-
-class Part(NamedTuple):
-    """What one step brought one request."""
-
-    number: int
-    ids: list[int]
-    state: Literal["running", "done", "failed"]
-
-
-class Plan(NamedTuple):
-    """What to load, and how."""
-
-    #: A folder with openvino_model.xml.
-    folder: str
-    #: Blocks in the KV cache.
-    blocks: int
-    #: OpenVINO's properties of a compiled model.
-    properties: dict[str, Any]
-    #: What to run once before anyone comes, since a first step takes 20 times as long.
-    warm_up: Request
 
 
 class OpenVINOEngine:
@@ -115,10 +75,10 @@ class OpenVINOEngine:
         self.kv_cache_bytes = 0
         self._plan = Plan(
             str(folder),
-            # A request's last block, and the one it is ahead, may be all but empty.
+            # A job's last block, and the one it is ahead, may be all but empty.
             tokens // BLOCK + 2 * parallel,
             {"KV_CACHE_PRECISION": "f16", **(properties or {})},
-            Request(0, [min(self.stop_ids)] * 8, self._options(Sampling(max_new_tokens=2))),
+            Job(0, [min(self.stop_ids)] * 8, self._options(Sampling(max_new_tokens=2))),
         )
         self._numbers = count(1)
         self._streams: dict[int, TokenStream] = {}
@@ -136,7 +96,7 @@ class OpenVINOEngine:
         number, stream = next(self._numbers), TokenStream()
         self._streams[number] = stream
         try:
-            self._send(Request(number, list(prompt), self._options(sampling)))
+            self._send(Job(number, list(prompt), self._options(sampling)))
             async for ids in stream.batches():
                 yield ids
         finally:
@@ -172,7 +132,7 @@ class OpenVINOEngine:
         self.kv_cache_bytes = answer
         self.state = "ready"
 
-    def _send(self, message: Request | int) -> None:
+    def _send(self, message: Job | int) -> None:
         try:
             with self._sending:
                 self._connection.send(message)

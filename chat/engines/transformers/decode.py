@@ -7,6 +7,9 @@ model returns those as `past_key_values`, the KV cache. So there are two phases:
 
     prefill    input [1, n]    reads the prompt, fills the cache, gives one token
     decode     input [1, 1]    reads that token, adds to the cache, gives the next
+
+Both give logits [1, tokens read, vocabulary]; in each layer the cache holds keys and
+values, each [1, heads, tokens so far, head size].
 """
 
 from collections.abc import Collection, Iterator, Sequence

@@ -1,12 +1,8 @@
-"""`model.generate` of transformers, on one worker thread that lives as long as the engine."""
+"""`model.generate` of transformers, for one reply at a time."""
 
 import gc
-import logging
-import threading
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from queue import SimpleQueue
-from typing import Any, NamedTuple
 
 import psutil
 import torch
@@ -19,157 +15,65 @@ from transformers import (
 )
 from transformers.generation.streamers import BaseStreamer
 
-from chat.core.engine import State
 from chat.core.sampling import OPTIONAL, Sampling
-from chat.engines.stream import StreamClosed, TokenStream
-from chat.engines.transformers.cpu.attention import pack_groups
-from chat.engines.transformers.cpu.linear import call_at_once
-from chat.engines.transformers.cpu.threads import worth
+from chat.engines.stream import StreamClosed
+from chat.engines.transformers.cpu.attention import use_packed_attention
+from chat.engines.transformers.cpu.linear import call_kernels_directly
+from chat.engines.transformers.cpu.threads import decoding_threads
 from chat.engines.transformers.guide import Guide
 from chat.engines.transformers.kv_cache import growing_layers
-from chat.engines.transformers.lookup import read_only_what_is_new
-from chat.engines.transformers.prefix_cache import KeptCaches
+from chat.engines.transformers.prefix_cache import PrefixCache
 from chat.engines.transformers.sampler import Sampler
-from chat.errors import FAILED, EngineError, OutOfMemory, describe, out_of_memory
-
-log = logging.getLogger(__name__)
+from chat.engines.transformers.undocumented import read_only_new_tokens
+from chat.engines.transformers.worker import Put, Worker, readable
+from chat.errors import EngineError, OutOfMemory
 
 #: The share of the memory that is free once the model is loaded, in which the KV
 #: caches of earlier turns are kept; the reply that is being written needs the rest.
-KEPT_SHARE = 0.25
+PREFIX_CACHE_SHARE = 0.25
 
 
-class _Request(NamedTuple):
-    stream: TokenStream
-    prompt: Sequence[int]
-    sampling: Sampling
-    negative: Sequence[int]
-
-
-class TransformersEngine:
+class TransformersEngine(Worker):
     """One model, one reply at a time (see `Engine`).
 
     `stop_ids` are joined by the model's own; `window` is at most what the model
-    was trained for. KV caches of earlier turns are kept in `kept_bytes` of memory,
-    by default `KEPT_SHARE` of what is free. Greedy replies are drafted in steps of
+    was trained for. KV caches of earlier turns are kept in `prefix_cache_bytes` of memory,
+    by default `PREFIX_CACHE_SHARE` of what is free. Greedy replies are drafted in steps of
     `prompt_lookup` tokens from the text so far: several times as fast where a reply
     repeats its prompt, a little slower elsewhere, and off at 0. With a `guide`
     replies can be tied down.
     """
-
-    parallel = 1
-    state: State = "ready"
 
     def __init__(
         self,
         model: PreTrainedModel,
         stop_ids: Iterable[int],
         window: int,
-        kept_bytes: int | None = None,
+        prefix_cache_bytes: int | None = None,
         prompt_lookup: int = 0,
         guide: Guide | None = None,
     ) -> None:
-        self.supports = frozenset(OPTIONAL if guide else ("negative_prompt",))
+        super().__init__(self._write, self._recover)
+        self.stop_ids, self.window = limits(model, stop_ids, window)
+        self.supports = supported(guide)
         self._guide = guide
-        self.stop_ids = frozenset(stop_ids) | _eos_ids(model.generation_config)
-        trained_for = getattr(model.config.get_text_config(), "max_position_embeddings", window)
-        self.window = min(window, trained_for)
         self._model = model
+        self._prompt_lookup = prompt_lookup
         # What a checkpoint ships as its defaults must not mix with the user's settings.
         model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-        self._prompt_lookup = prompt_lookup
-        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
-        self._current: TokenStream | None = None
-        self._start(kept_bytes)
-
-    def _start(self, kept_bytes: int | None = None) -> None:
-        """Make the model quick, warm it up, and start the worker."""
-        model = self._model
-        if kept_bytes is None:
-            kept_bytes = int(_free_bytes(model.device) * KEPT_SHARE)
-        if self._prompt_lookup:
-            read_only_what_is_new(model)
-        pack_groups(model)
+        if prompt_lookup:
+            read_only_new_tokens(model)
+        if prefix_cache_bytes is None:
+            prefix_cache_bytes = int(_free_bytes(model.device) * PREFIX_CACHE_SHARE)
         layers = growing_layers(model)
-        self._kept = KeptCaches(layers, kept_bytes) if layers else None
-        for module in model.modules():
-            if isinstance(module, nn.ModuleList):
-                for layer in module:
-                    layer.register_forward_pre_hook(self._check_between_layers)
+        self._prefix_cache = PrefixCache(layers, prefix_cache_bytes) if layers else None
         #: To read prompts with, and to decode with.
-        self._threads = self._few_threads = torch.get_num_threads()
-        try:
-            # bitsandbytes packs its weights in the first pass, without a lock.
-            self._warm_up(2, self._threads)
-            if model.device.type == "cpu":
-                call_at_once(model)
-                self._few_threads = worth(self._threads, self._warm_up)
-        except Exception as caught:
-            raise readable(caught) from None
-        finally:
-            torch.set_num_threads(self._threads)
-        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
-        self._thread.start()
+        self._threads = torch.get_num_threads()
+        self._few_threads = prepare(model, self.check, self._decode)
+        self.start()
 
-    @property
-    def busy(self) -> bool:
-        """Whether a reply is being written."""
-        return self._current is not None
-
-    async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
-    ) -> AsyncGenerator[list[int]]:
-        """See `Engine.generate`."""
-        stream = TokenStream()
-        self._requests.put(_Request(stream, prompt, sampling, negative))
-        try:
-            async for ids in stream.batches():
-                yield ids
-        finally:
-            stream.closed = True
-
-    def close(self) -> None:
-        """See `Engine.close`."""
-        if current := self._current:
-            current.closed = True
-        self._requests.put(None)
-        self._thread.join()
-
-    def _work(self) -> None:
-        while (request := self._requests.get()) is not None:
-            self._answer(*request)
-
-    def _answer(
-        self,
-        stream: TokenStream,
-        prompt: Sequence[int],
-        sampling: Sampling,
-        negative: Sequence[int],
-    ) -> None:
-        error: Exception | None = EngineError("The model stopped working on this reply.")
-        self._current = stream
-        try:
-            stream.check()
-            self._generate(prompt, sampling, stream.put, negative)
-            error = None
-        except StreamClosed:
-            error = None
-        except Exception as caught:
-            error = readable(caught)
-            if _lost(self._model.device):
-                self.state = "failed"
-        finally:
-            if isinstance(error, OutOfMemory):
-                self._make_room()
-            self._current = None
-            stream.end(error)
-
-    def _generate(
-        self,
-        prompt: Sequence[int],
-        sampling: Sampling,
-        put: Callable[..., None],
-        negative: Sequence[int] = (),
+    def _write(
+        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int], put: Put
     ) -> None:
         """Generate, and keep the KV cache unless there is an error, which may have spoilt it."""
         torch.set_num_threads(self._threads)  # for this thread alone
@@ -190,7 +94,7 @@ class TransformersEngine:
         if not sampling.greedy:
             processors.append(Sampler(sampling, ids.device))
         with torch.inference_mode():
-            cache = self._kept.take(prompt) if self._kept else None
+            cache = self._prefix_cache.take(prompt) if self._prefix_cache else None
             with suppress(StreamClosed):
                 self._model.generate(  # type: ignore[operator]
                     ids,
@@ -200,13 +104,8 @@ class TransformersEngine:
                     past_key_values=cache,
                     streamer=streamer,
                 )
-            if self._kept and cache:
-                self._kept.keep([*prompt, *streamer.ids], cache)
-
-    def _warm_up(self, tokens: int, threads: int) -> None:
-        self._few_threads = threads
-        sampling = Sampling(max_new_tokens=tokens, min_new_tokens=tokens)
-        self._generate([min(self.stop_ids)] * 2, sampling, lambda *_: None)
+            if self._prefix_cache and cache:
+                self._prefix_cache.keep([*prompt, *streamer.ids], cache)
 
     def _config(self, sampling: Sampling) -> GenerationConfig:
         plain = sampling.greedy and not sampling.needs()
@@ -222,17 +121,65 @@ class TransformersEngine:
             pad_token_id=min(self.stop_ids),
         )
 
-    def _make_room(self) -> None:
-        """Let go of what the next request can do without."""
-        if self._kept:
-            self._kept.clear()
-        gc.collect()
-        torch.cuda.empty_cache()
+    def _decode(self, tokens: int, threads: int) -> None:
+        self._few_threads = threads
+        sampling = Sampling(max_new_tokens=tokens, min_new_tokens=tokens)
+        self._write([min(self.stop_ids)] * 2, sampling, (), lambda *_: None)
 
-    def _check_between_layers(self, *_: Any) -> None:
-        """Stop while a long prompt is being read, which is one forward pass."""
-        if self._current:
-            self._current.check()
+    def _recover(self, error: EngineError) -> None:
+        """See whether the GPU is lost, or let go of what the next reply can do without."""
+        if _lost(self._model.device):
+            self.state = "failed"
+        elif isinstance(error, OutOfMemory):
+            if self._prefix_cache:
+                self._prefix_cache.clear()
+            gc.collect()
+            torch.cuda.empty_cache()
+
+
+def supported(guide: Guide | None) -> frozenset[str]:
+    """Return which of `OPTIONAL` can be obeyed."""
+    return frozenset(OPTIONAL if guide else ("negative_prompt",))
+
+
+def limits(
+    model: PreTrainedModel, stop_ids: Iterable[int], window: int
+) -> tuple[frozenset[int], int]:
+    """Return the ids that end a reply of `model`, its own too, and the window it can have."""
+    eos = model.generation_config.eos_token_id if model.generation_config else None
+    own: list[int | None] = eos if isinstance(eos, list) else [eos]
+    trained_for = getattr(model.config.get_text_config(), "max_position_embeddings", window)
+    return frozenset([*stop_ids, *(id for id in own if id is not None)]), min(window, trained_for)
+
+
+def prepare(
+    model: PreTrainedModel, check: Callable[..., None], decode: Callable[[int, int], None]
+) -> int:
+    """Make `model` quick, and warm it up; return with how many threads it decodes best.
+
+    `check` is called before each of its layers, so that it can end the reading of
+    a long prompt, which is one forward pass. `decode(tokens, threads)` decodes so
+    many tokens with so many threads.
+
+    Raises:
+        EngineError: the model failed.
+    """
+    use_packed_attention(model)
+    for module in model.modules():
+        if isinstance(module, nn.ModuleList):
+            for layer in module:
+                layer.register_forward_pre_hook(check)
+    threads = torch.get_num_threads()
+    try:
+        decode(2, threads)  # bitsandbytes packs its weights in the first pass, without a lock
+        if model.device.type != "cpu":
+            return threads
+        call_kernels_directly(model)
+        return decoding_threads(threads, decode)
+    except Exception as caught:
+        raise readable(caught) from None
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _Streamer(BaseStreamer):
@@ -271,19 +218,3 @@ def _lost(device: torch.device) -> bool:
         except RuntimeError:
             return True
     return False
-
-
-def _eos_ids(config: GenerationConfig | None) -> set[int]:
-    eos = config.eos_token_id if config else None
-    ids: list[int | None] = eos if isinstance(eos, list) else [eos]
-    return {id for id in ids if id is not None}
-
-
-def readable(caught: Exception) -> EngineError:
-    """Return the error that people see instead of `caught`, which goes to the log."""
-    if out_of_memory(caught):
-        return OutOfMemory(
-            "The model ran out of memory. A shorter conversation or fewer new tokens may fit."
-        )
-    log.error("While generating: %s", describe(caught))
-    return EngineError(FAILED)

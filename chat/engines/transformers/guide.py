@@ -42,17 +42,21 @@ class Guide:
             grammar = LLMatcher.grammar_from_json_schema(
                 sampling.schema_to_fit, overrides={"whitespace_flexible": False}
             )
-        return _Held(LLMatcher(self._texts, grammar), self._vocabulary)
+        return _GrammarProcessor(LLMatcher(self._texts, grammar), self._vocabulary)
 
 
-class _Held(LogitsProcessor):
+class _GrammarProcessor(LogitsProcessor):
     def __init__(self, matcher: LLMatcher, vocabulary: int) -> None:
         self._matcher = matcher
         self._mask = allocate_token_bitmask(1, vocabulary)
         self._read: int | None = None
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Return `scores` ([1, vocabulary]), minus infinity where no match could follow."""
+        """Return `scores` ([1, vocabulary]), minus infinity where no match could follow.
+
+        `input_ids` ([1, tokens]) is the text so far. The mask holds a bit for each id,
+        [1, vocabulary / 32] in whole numbers of 32 bits.
+        """
         length = input_ids.shape[1]
         if self._read is not None:
             for id in input_ids[0, self._read :].tolist():

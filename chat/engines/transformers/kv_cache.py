@@ -9,14 +9,17 @@ from typing import Any
 
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
-from transformers.cache_utils import Cache, DynamicLayer
+
+from chat.engines.transformers.undocumented import Cache, DynamicLayer
 
 #: Tokens by which the room of a layer grows: once in so many tokens it is copied.
 CHUNK = 64
 
 
 class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
-    """The keys and the values of one layer, each [1, heads, tokens, head size].
+    """The keys and the values of one layer, each [batch, heads, tokens, head size].
+
+    The heads are those of keys and values, which may be fewer than those of queries.
 
     `keys` and `values` are views of the filled part of the room, so cropping these
     views, which transformers does, is all it takes to write there again.
@@ -32,7 +35,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     def update(
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
-        """Append keys and values, and return all that there are."""
+        """Append keys and values ([batch, heads, new tokens, head size]), and return all."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         start, new = self.get_seq_length(), key_states.shape[-2]
@@ -114,7 +117,10 @@ def growing_layers(model: PreTrainedModel) -> int:
 
 
 def _grown(room: Tensor, filled: int, tokens: int) -> Tensor:
-    """Return room for `tokens` or a little more, with the `filled` ones of `room` in it."""
+    """Return room for `tokens` or a little more, with the `filled` ones of `room` in it.
+
+    Both are [batch, heads, tokens, head size].
+    """
     batch, heads, _, size = room.shape
     grown = room.new_empty(batch, heads, -(-tokens // CHUNK) * CHUNK, size)
     grown.narrow(-2, 0, filled).copy_(room.narrow(-2, 0, filled))

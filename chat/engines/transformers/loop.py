@@ -2,19 +2,23 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+import torch
 from transformers import PreTrainedModel
 
 from chat.core.sampling import Sampling
 from chat.engines.transformers.decode import Step, decode
-from chat.engines.transformers.engine import TransformersEngine
+from chat.engines.transformers.engine import limits, prepare
+from chat.engines.transformers.worker import Put, Worker
 
 
-class LoopEngine(TransformersEngine):
-    """The transformers engine with `decode` in place of `model.generate`.
+class LoopEngine(Worker):
+    """`decode`, greedy whatever the sampling says (see `Engine`).
 
-    It is greedy whatever the sampling says. `show` is called with the number of
-    each step, from 0 on, and the step, from the worker thread.
+    `show` is called with the number of each step, from 0 on, and the step, from
+    the worker's thread.
     """
+
+    supports: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -23,19 +27,22 @@ class LoopEngine(TransformersEngine):
         window: int,
         show: Callable[[int, Step], None],
     ) -> None:
-        self._show: Callable[[int, Step], None] = lambda *_: None  # while the model warms up
-        super().__init__(model, stop_ids, window)
+        super().__init__(self._write)
+        self.stop_ids, self.window = limits(model, stop_ids, window)
+        self._model = model
         self._show = show
-        self.supports = frozenset()
+        prepare(model, self.check, self._decode)
+        self.start()
 
-    def _generate(
-        self,
-        prompt: Sequence[int],
-        sampling: Sampling,
-        put: Callable[..., None],
-        negative: Sequence[int] = (),
+    def _write(
+        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int], put: Put
     ) -> None:
         steps = decode(self._model, prompt, sampling.max_new_tokens, self.stop_ids)
         for number, step in enumerate(steps):
             self._show(number, step)
             put(step.id)
+
+    def _decode(self, tokens: int, threads: int) -> None:
+        torch.set_num_threads(threads)
+        for _ in decode(self._model, [min(self.stop_ids)] * 2, tokens, ()):
+            pass

@@ -1,24 +1,25 @@
-"""KV caches that are kept, so that a conversation is not read again at each of its turns."""
+"""The prefix cache: KV caches that are kept, so that no turn of a conversation is read again."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from chat.engines.transformers.kv_cache import GrowingCache
 
-#: The share of a kept cache that a prompt must begin with to take it over. Those
+#: The share of a KV cache that a prompt must begin with to take it over. Those
 #: who share less, such as a system prompt, get a copy, and its owner keeps the rest.
 TAKEN_OVER = 0.75
 
 
-class _Kept(NamedTuple):
+class _Prefix(NamedTuple):
     ids: list[int]
+    #: With the keys and values of all of them.
     cache: GrowingCache
 
 
-class KeptCaches:
-    """Caches and the token ids that they were computed from, at most `limit` bytes in all.
+class PrefixCache:
+    """KV caches and the token ids that they were computed from, at most `limit` bytes in all.
 
-    What a cache holds for a token depends on that token and those before it,
+    What a KV cache holds for a token depends on that token and those before it,
     and on nothing else. So a prompt may use what it shares from the first id on,
     whoever asked before: ids are compared one by one, and what differs is cut off.
     """
@@ -26,29 +27,30 @@ class KeptCaches:
     def __init__(self, layers: int, limit: int) -> None:
         self._layers = layers
         self._limit = limit
-        self._kept: list[_Kept] = []  # the one used last at the end
+        self._prefixes: list[_Prefix] = []  # the one used last at the end
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory that are kept."""
-        return sum(kept.cache.nbytes for kept in self._kept)
+        return sum(prefix.cache.nbytes for prefix in self._prefixes)
 
     def take(self, prompt: Sequence[int]) -> GrowingCache:
-        """Return a cache that holds a prefix of `prompt`, and is the caller's from now on.
+        """Return a KV cache that holds a prefix of `prompt`, and is the caller's from now on.
 
-        It never holds the last id, which the model has to read for its first scores.
+        In each layer its keys are [1, heads, tokens of the prefix, head size], as its values
+        are. It never holds the last id, which the model has to read for its first scores.
         """
-        lengths = [_shared(prompt[:-1], kept.ids) for kept in self._kept]
+        lengths = [_shared(prompt[:-1], prefix.ids) for prefix in self._prefixes]
         length = max(lengths, default=0)
         if not length:
             return GrowingCache.empty(self._layers)
         index = lengths.index(length)
-        kept = self._kept.pop(index)
-        if length < TAKEN_OVER * len(kept.ids):
-            self._kept.append(kept)
-            return kept.cache.copy(length)
-        kept.cache.cut(length)
-        return kept.cache
+        prefix = self._prefixes.pop(index)
+        if length < TAKEN_OVER * len(prefix.ids):
+            self._prefixes.append(prefix)
+            return prefix.cache.copy(length)
+        prefix.cache.cut(length)
+        return prefix.cache
 
     def keep(self, ids: Sequence[int], cache: GrowingCache) -> None:
         """Keep what `cache` holds for `ids`, whose last one the model has not read yet.
@@ -59,13 +61,13 @@ class KeptCaches:
         cache.cut(length)
         if not length or cache.nbytes > self._limit:
             return
-        self._kept.append(_Kept(list(ids[:length]), cache))
+        self._prefixes.append(_Prefix(list(ids[:length]), cache))
         while self.nbytes > self._limit:
-            self._kept.pop(0)
+            self._prefixes.pop(0)
 
     def clear(self) -> None:
         """Let all memory go."""
-        self._kept.clear()
+        self._prefixes.clear()
 
 
 def _shared(first: Sequence[int], second: Sequence[int]) -> int:

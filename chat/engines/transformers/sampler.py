@@ -45,7 +45,10 @@ class Sampler(LogitsProcessor):
         return scores
 
     def _candidates(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the shares of those that may be drawn (not always 1 in sum), and their ids."""
+        """Return the shares of those that may be drawn (not always 1 in sum), and their ids.
+
+        `scores` is [vocabulary], both that are returned are [candidates].
+        """
         top_k, top_p = self._sampling.top_k, self._sampling.top_p
         if not top_k and top_p == 1:
             shares = self._heated(scores).softmax(-1)
@@ -67,7 +70,10 @@ class Sampler(LogitsProcessor):
 
     @staticmethod
     def _likeliest(scores: Tensor, share: float) -> tuple[Tensor, Tensor]:
-        """Return the likeliest tokens that make up `share` or more, the likeliest first."""
+        """Return the shares and ids of the likeliest tokens that make up `share` or more.
+
+        `scores` is [vocabulary], both that are returned are [tokens], the likeliest first.
+        """
         whole = scores.logsumexp(-1)
         count = min(FIRST, len(scores))
         while True:
@@ -79,6 +85,9 @@ class Sampler(LogitsProcessor):
 
 
 def penalise(input_ids: Tensor, scores: Tensor, penalty: float) -> None:
-    """Make the tokens of `input_ids` less likely, in place: scores below 0 move away from it."""
+    """Make the tokens of `input_ids` less likely, in place: scores below 0 move away from it.
+
+    `input_ids` is [1, tokens], `scores` [1, vocabulary].
+    """
     seen = scores.gather(1, input_ids)
     scores.scatter_(1, input_ids, torch.where(seen < 0, seen * penalty, seen / penalty))

@@ -7,18 +7,21 @@ the generator is closed here, it is closed there after what it yields next.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import closing
 from contextvars import copy_context
+from functools import partial
 from threading import Thread
 from typing import Any
 
-import gradio as gr
 import spaces
+from transformers import PreTrainedModel
 
+from chat.core.engine import State
 from chat.core.sampling import Sampling
 from chat.engines.stream import StreamClosed, TokenStream
-from chat.engines.transformers.engine import TransformersEngine, readable
+from chat.engines.transformers.engine import TransformersEngine, limits, supported
+from chat.engines.transformers.worker import readable
 from chat.errors import EngineError
 
 #: What a GPU is asked for: seconds to begin with, tokens a second after that, and
@@ -34,23 +37,26 @@ def seconds(prompt: list[int], sampling: Sampling, negative: list[int]) -> int:
     return min(BEGIN + tokens // PACE, LONGEST)
 
 
-class ZeroGPUEngine(TransformersEngine):
+class ZeroGPUEngine:
     """A `TransformersEngine` in each forked process, and none in this one (see `Engine`).
 
     ZeroGPU uses a process again only while it leaves it the GPU, and only so long
-    KV caches are kept.
+    KV caches are kept. The arguments are those of a `TransformersEngine`.
     """
 
     #: Each has a GPU of their own; who gets one, and when, is up to ZeroGPU.
     parallel = 8
+    state: State = "ready"
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._started = False
+    def __init__(
+        self, model: PreTrainedModel, stop_ids: Iterable[int], window: int, **options: Any
+    ) -> None:
+        self.stop_ids, self.window = limits(model, stop_ids, window)
+        self.supports = supported(options.get("guide"))
+        self._make = partial(TransformersEngine, model, stop_ids, window, **options)
+        #: In a forked process alone, from its first reply on.
+        self._engine: TransformersEngine | None = None
         self._on_gpu = spaces.GPU(duration=seconds)(self._write)
-
-    def _start(self, kept_bytes: int | None = None) -> None:
-        pass  # that is for the forked process, where `_write` runs
 
     async def generate(
         self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
@@ -82,10 +88,8 @@ class ZeroGPUEngine(TransformersEngine):
             pass
         except EngineError as caught:
             error = caught
-        except gr.Error as caught:  # a quota, no GPU free: written for whoever asked
-            error = EngineError(CUT if "worker" in caught.title else str(caught.message).strip())
         except Exception as caught:
-            error = readable(caught)
+            error = _from_spaces(caught) or readable(caught)
         finally:
             stream.end(error)
 
@@ -94,10 +98,8 @@ class ZeroGPUEngine(TransformersEngine):
     ) -> Generator[list[int] | EngineError]:
         """Generate, in the forked process; an error is given and not raised, lest it is printed."""
         try:
-            if not self._started:
-                super()._start()
-                self._started = True
-            batches = super().generate(prompt, sampling, negative)
+            self._engine = self._engine or self._make()
+            batches = self._engine.generate(prompt, sampling, negative)
             with asyncio.Runner() as runner:  # which closes `batches` if this is closed
                 loop = runner.get_loop()
                 while (ids := loop.run_until_complete(anext(batches, None))) is not None:
@@ -106,3 +108,14 @@ class ZeroGPUEngine(TransformersEngine):
             yield error
         except Exception as error:
             yield readable(error)
+
+
+def _from_spaces(caught: Exception) -> EngineError | None:
+    """Return what `spaces` says to whoever asked, if it does: of a quota, of no GPU that is free.
+
+    It raises gradio.Error, which is known here by its shape, for there is no page in here.
+    """
+    title, message = getattr(caught, "title", None), getattr(caught, "message", None)
+    if not isinstance(title, str) or message is None:
+        return None
+    return EngineError(CUT if "worker" in title else str(message).strip())

@@ -4,6 +4,8 @@ In a process of its own as in the app: once a pipeline has run in a process, a
 later SIGINT, as the terminal's tests raise, is its death.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from multiprocessing import Pipe, get_context
 from multiprocessing.managers import BaseManager
@@ -13,7 +15,8 @@ from typing import Any
 import pytest
 
 from chat import child
-from chat.engines.openvino.engine import EXACT, STEP_TOKENS, Part, Plan, Request
+from chat.engines.openvino.engine import EXACT
+from chat.engines.openvino.wire import STEP_TOKENS, Job, Part, Plan
 from chat.models import ir
 from tests.support import gguf_file
 
@@ -24,15 +27,15 @@ LONG = [10 + at % 300 for at in range(STEP_TOKENS + 150)]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.mktemp("cache")
-    return ir.load(gguf_file.write(cache / "tiny.gguf"), cache)[1]
+    return ir.tokenizer_and_folder(gguf_file.write(cache / "tiny.gguf"), cache)[1]
 
 
-def request(number: int, prompt: list[int], tokens: int = 5, **options: Any) -> Request:
-    return Request(number, prompt, {**ENDLESS, "max_new_tokens": tokens, **options})
+def job(number: int, prompt: list[int], tokens: int = 5, **options: Any) -> Job:
+    return Job(number, prompt, {**ENDLESS, "max_new_tokens": tokens, **options})
 
 
 def plan(folder: Path, blocks: int = 100) -> Plan:
-    return Plan(str(folder), blocks, EXACT, request(0, [5, 6], 2))
+    return Plan(str(folder), blocks, EXACT, job(0, [5, 6], 2))
 
 
 class Batcher:
@@ -43,7 +46,7 @@ class Batcher:
 
         self._batcher = Batcher(plan)
 
-    def take(self, message: Request | int) -> None:
+    def take(self, message: Job | int) -> None:
         self._batcher.take(message)
 
     def step(self) -> list[Part]:
@@ -73,7 +76,7 @@ def batcher(elsewhere: Any, folder: Path) -> Batcher:
 
 def test_it_is_busy_from_the_first_request_to_the_last_token(batcher: Batcher) -> None:
     assert not batcher.busy()
-    batcher.take(request(1, [5, 6, 7], tokens=3))
+    batcher.take(job(1, [5, 6, 7], tokens=3))
     parts = []
     while batcher.busy():
         parts += batcher.step()
@@ -83,9 +86,9 @@ def test_it_is_busy_from_the_first_request_to_the_last_token(batcher: Batcher) -
 
 
 def test_requests_join_and_leave_while_others_run(batcher: Batcher) -> None:
-    batcher.take(request(1, [5, 6, 7], tokens=6))
+    batcher.take(job(1, [5, 6, 7], tokens=6))
     batcher.step()
-    batcher.take(request(2, [8, 9], tokens=2))
+    batcher.take(job(2, [8, 9], tokens=2))
     assert {part.number for part in batcher.step()} == {1, 2}
     assert [part.state for part in batcher.step()] == ["running", "done"]
     assert {part.number for part in batcher.step()} == {1}
@@ -94,16 +97,16 @@ def test_requests_join_and_leave_while_others_run(batcher: Batcher) -> None:
 def test_who_is_running_gets_a_token_at_each_step_while_a_long_prompt_is_read(
     batcher: Batcher,
 ) -> None:
-    batcher.take(request(1, [5, 6, 7], tokens=20))
+    batcher.take(job(1, [5, 6, 7], tokens=20))
     batcher.step()
-    batcher.take(request(2, LONG))
+    batcher.take(job(2, LONG))
     reading = batcher.step()
     assert [part.number for part in reading] == [1]
     assert len(reading[0].ids) == 1
     assert {part.number for part in batcher.step()} == {1, 2}
 
 
-def steps_to_the_first_token(batcher: Batcher, asked: Request) -> int:
+def steps_to_the_first_token(batcher: Batcher, asked: Job) -> int:
     batcher.take(asked)
     steps = 1
     while not batcher.step():
@@ -114,14 +117,14 @@ def steps_to_the_first_token(batcher: Batcher, asked: Request) -> int:
 
 
 def test_what_was_read_before_is_not_read_again(batcher: Batcher) -> None:
-    assert steps_to_the_first_token(batcher, request(1, LONG)) == 2
-    assert steps_to_the_first_token(batcher, request(2, LONG)) == 1
-    assert steps_to_the_first_token(batcher, request(3, [*LONG[:-20], 5, 6, 7])) == 1
-    assert steps_to_the_first_token(batcher, request(4, [9, *LONG])) == 2
+    assert steps_to_the_first_token(batcher, job(1, LONG)) == 2
+    assert steps_to_the_first_token(batcher, job(2, LONG)) == 1
+    assert steps_to_the_first_token(batcher, job(3, [*LONG[:-20], 5, 6, 7])) == 1
+    assert steps_to_the_first_token(batcher, job(4, [9, *LONG])) == 2
 
 
 def test_a_cancelled_request_is_gone_after_the_next_step(batcher: Batcher) -> None:
-    batcher.take(request(1, [5, 6, 7], tokens=400))
+    batcher.take(job(1, [5, 6, 7], tokens=400))
     batcher.step()
     batcher.take(1)
     [part] = batcher.step()
@@ -132,9 +135,9 @@ def test_a_cancelled_request_is_gone_after_the_next_step(batcher: Batcher) -> No
 
 def test_what_does_not_fit_the_cache_waits_in_line(elsewhere: Any, folder: Path) -> None:
     batcher = elsewhere.Batcher(plan(folder, blocks=10))
-    batcher.take(request(1, [5] * 100, tokens=100))  # 8 blocks at most
-    batcher.take(request(2, [6] * 100, tokens=100))
-    batcher.take(request(3, [7] * 5, tokens=5))  # would fit, but does not jump the line
+    batcher.take(job(1, [5] * 100, tokens=100))  # 8 blocks at most
+    batcher.take(job(2, [6] * 100, tokens=100))
+    batcher.take(job(3, [7] * 5, tokens=5))  # would fit, but does not jump the line
     given: dict[int, int] = {1: 0, 2: 0, 3: 0}
     while batcher.busy():
         for part in batcher.step():
@@ -146,8 +149,8 @@ def test_what_does_not_fit_the_cache_waits_in_line(elsewhere: Any, folder: Path)
 
 def test_a_request_cancelled_in_line_never_runs(elsewhere: Any, folder: Path) -> None:
     batcher = elsewhere.Batcher(plan(folder, blocks=10))
-    batcher.take(request(1, [5] * 100, tokens=100))
-    batcher.take(request(2, [6] * 100, tokens=100))
+    batcher.take(job(1, [5] * 100, tokens=100))
+    batcher.take(job(2, [6] * 100, tokens=100))
     batcher.step()
     batcher.take(2)
     seen = set()
@@ -157,11 +160,23 @@ def test_a_request_cancelled_in_line_never_runs(elsewhere: Any, folder: Path) ->
 
 
 def test_options_that_are_refused_fail_their_request_alone(batcher: Batcher) -> None:
-    batcher.take(request(1, [5, 6, 7], tokens=2))
-    batcher.take(request(2, [5, 6, 7], do_sample=True, temperature=-1.0))
+    batcher.take(job(1, [5, 6, 7], tokens=2))
+    batcher.take(job(2, [5, 6, 7], do_sample=True, temperature=-1.0))
     assert Part(2, [], "failed") in batcher.step()
     assert [part.state for part in batcher.step()] == ["done"]
     assert not batcher.busy()
+
+
+def test_the_process_imports_nothing_of_ours_that_it_does_not_need() -> None:
+    program = (
+        "import sys, chat.engines.openvino.batcher\n"
+        "print(*sorted(name for name in sys.modules if name.split('.')[0] in ('chat', 'pydantic')))"
+    )
+    ours = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+    package = "chat.engines.openvino"
+    assert ours.decode().split() == [
+        *("chat", "chat.engines", package, f"{package}.batcher", f"{package}.wire", "chat.errors")
+    ]
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
@@ -173,7 +188,7 @@ def test_the_process_ends_with_its_server(folder: Path, busy: bool) -> None:
     ours.send(plan(folder))
     assert ours.recv() > 0
     if busy:
-        ours.send(request(1, [5, 6, 7], tokens=450))
+        ours.send(job(1, [5, 6, 7], tokens=450))
         assert ours.recv()
     ours.close()
     assert process.wait(20) == 0

@@ -43,7 +43,7 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def folder(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The converted model, with no end of its own."""
-    _, converted = ir.load(gguf, tmp_path_factory.mktemp("cache"))
+    _, converted = ir.tokenizer_and_folder(gguf, tmp_path_factory.mktemp("cache"))
     config = json.loads((converted / "config.json").read_text())
     (converted / "config.json").write_text(json.dumps({**config, "eos_token_id": None}))
     return converted

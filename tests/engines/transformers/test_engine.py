@@ -15,7 +15,6 @@ from chat.core.chat import Chat
 from chat.core.conversation import rebuild
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
-from chat.engines.transformers import engine as transformers
 from chat.engines.transformers.engine import TransformersEngine
 from chat.errors import EngineError, OutOfMemory
 from tests.support import tiny_models
@@ -280,7 +279,8 @@ def test_a_model_on_a_cpu_is_made_quick_once_it_has_packed_its_weights(
 ) -> None:
     brake, passes = Brake(model), []
     brake.off()
-    monkeypatch.setattr(transformers, "call_at_once", lambda _: passes.append(brake.passes))
+    prepared = "chat.engines.transformers.engine.call_kernels_directly"
+    monkeypatch.setattr(prepared, lambda _: passes.append(brake.passes))
     TransformersEngine(model, {NEVER}, window=64).close()
     assert model.config._attn_implementation == "packed_sdpa"
     assert passes == [2]
@@ -393,7 +393,7 @@ async def test_all_threads_read_a_prompt_and_those_that_are_worth_it_decode(
     def chosen(every: int, decode: Any) -> int:
         return few
 
-    monkeypatch.setattr("chat.engines.transformers.engine.worth", chosen)
+    monkeypatch.setattr("chat.engines.transformers.engine.decoding_threads", chosen)
     engine = TransformersEngine(model, {NEVER}, window=256)
     counted = Counted(model)
     for first in (20, 30):  # all again for the second one

@@ -225,7 +225,7 @@ async def test_prompt_lookup_goes_on_after_a_stop_in_mid_reply(make: Make) -> No
 
 
 async def test_without_memory_for_it_nothing_is_kept() -> None:
-    with running(tiny_models.llama, kept_bytes=0) as run:
+    with running(tiny_models.llama, prefix_cache_bytes=0) as run:
         for _ in range(2):
             assert await run.reply(PROMPT) == cold(tiny_models.llama, PROMPT)
             assert run.read_of_prompt == len(PROMPT)

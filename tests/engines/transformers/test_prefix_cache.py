@@ -3,7 +3,7 @@
 import torch
 
 from chat.engines.transformers.kv_cache import CHUNK, GrowingCache
-from chat.engines.transformers.prefix_cache import KeptCaches
+from chat.engines.transformers.prefix_cache import PrefixCache
 
 #: Bytes of one chunk of one layer: keys and values, one head, size 2, four bytes each.
 UNIT = 2 * CHUNK * 2 * 4
@@ -15,7 +15,7 @@ def read(cache: GrowingCache, ids: list[int]) -> None:
     cache.update(new.expand(-1, -1, -1, 2), new.expand(-1, -1, -1, 2), 0)
 
 
-def remember(kept: KeptCaches, ids: list[int]) -> None:
+def remember(kept: PrefixCache, ids: list[int]) -> None:
     cache = kept.take(ids)
     read(cache, ids)
     kept.keep([*ids, -1], cache)
@@ -26,33 +26,33 @@ def held(cache: GrowingCache) -> list[int]:
 
 
 def test_a_prompt_gets_what_it_shares_with_the_nearest() -> None:
-    kept = KeptCaches(1, 9 * UNIT)
+    kept = PrefixCache(1, 9 * UNIT)
     for ids in ([1, 2, 9, 9], [1, 2, 3, 4], [5, 5, 5]):
         remember(kept, ids)
     assert held(kept.take([1, 2, 3, 4, 6])) == [1, 2, 3, 4]
 
 
 def test_a_prompt_that_shares_nothing_gets_an_empty_one() -> None:
-    kept = KeptCaches(1, 9 * UNIT)
+    kept = PrefixCache(1, 9 * UNIT)
     remember(kept, [1, 2, 3])
     assert held(kept.take([2, 2, 3])) == []
 
 
 def test_the_last_id_of_a_prompt_is_never_in_its_cache() -> None:
-    kept = KeptCaches(1, 9 * UNIT)
+    kept = PrefixCache(1, 9 * UNIT)
     remember(kept, [1, 2, 3, 4])
     assert held(kept.take([1, 2, 3, 4])) == [1, 2, 3]
 
 
 def test_a_cache_has_one_owner() -> None:
-    kept = KeptCaches(1, 9 * UNIT)
+    kept = PrefixCache(1, 9 * UNIT)
     remember(kept, [1, 2, 3, 4])
     kept.take([1, 2, 3, 4, 5])
     assert held(kept.take([1, 2, 3, 4, 5])) == []
 
 
 def test_who_shares_little_gets_a_copy_and_the_owner_keeps_all() -> None:
-    kept = KeptCaches(1, 9 * UNIT)
+    kept = PrefixCache(1, 9 * UNIT)
     remember(kept, [1, 2, 3, 4, 5, 6, 7, 8])
     copied = kept.take([1, 2, 3, 9])
     read(copied, [1, 2, 3, 9, 9])
@@ -61,7 +61,7 @@ def test_who_shares_little_gets_a_copy_and_the_owner_keeps_all() -> None:
 
 
 def test_only_what_every_layer_has_read_is_kept() -> None:
-    kept = KeptCaches(2, 9 * UNIT)
+    kept = PrefixCache(2, 9 * UNIT)
     cache = kept.take([1, 2, 3, 4, 5])
     states = torch.ones(1, 1, 5, 2)
     cache.update(states, states, 0)
@@ -72,7 +72,7 @@ def test_only_what_every_layer_has_read_is_kept() -> None:
 
 
 def test_what_follows_the_known_ids_is_cut_off() -> None:
-    kept = KeptCaches(1, 9 * UNIT)
+    kept = PrefixCache(1, 9 * UNIT)
     cache = kept.take([1, 2, 3])
     read(cache, [1, 2, 3, 7, 7])
     kept.keep([1, 2, 3, 4], cache)
@@ -80,7 +80,7 @@ def test_what_follows_the_known_ids_is_cut_off() -> None:
 
 
 def test_the_one_used_longest_ago_goes_first() -> None:
-    kept = KeptCaches(1, 2 * UNIT)
+    kept = PrefixCache(1, 2 * UNIT)
     remember(kept, [1, 1, 1, 1])
     remember(kept, [2, 2, 2, 2])
     remember(kept, [1, 1, 1, 1, 1])
@@ -91,7 +91,7 @@ def test_the_one_used_longest_ago_goes_first() -> None:
 
 
 def test_lending_a_prefix_counts_as_use() -> None:
-    kept = KeptCaches(1, 2 * UNIT)
+    kept = PrefixCache(1, 2 * UNIT)
     remember(kept, [1, 1, 1, 1, 1, 1, 1, 1])
     remember(kept, [2, 2, 2, 2])
     kept.take([1, 1, 3])
@@ -100,7 +100,7 @@ def test_lending_a_prefix_counts_as_use() -> None:
 
 
 def test_one_that_is_too_large_is_not_kept_and_displaces_nobody() -> None:
-    kept = KeptCaches(1, 2 * UNIT)
+    kept = PrefixCache(1, 2 * UNIT)
     remember(kept, [1, 1, 1, 1])
     remember(kept, [2] * (3 * CHUNK))
     assert kept.nbytes == UNIT
@@ -108,7 +108,7 @@ def test_one_that_is_too_large_is_not_kept_and_displaces_nobody() -> None:
 
 
 def test_clearing_lets_all_memory_go() -> None:
-    kept = KeptCaches(1, 2 * UNIT)
+    kept = PrefixCache(1, 2 * UNIT)
     remember(kept, [1, 1, 1, 1])
     kept.clear()
     assert kept.nbytes == 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Iterator
@@ -18,6 +19,7 @@ import torch
 from gradio.context import LocalContext
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from transformers import PreTrainedModel
 
 from chat.core.sampling import Sampling
 from chat.engines.transformers.engine import TransformersEngine
@@ -62,9 +64,12 @@ def read() -> Any:
 
 
 @pytest.fixture
-def engine(module: ModuleType, read: Any) -> Any:
-    model = llama()
+def model() -> PreTrainedModel:
+    return llama()
 
+
+@pytest.fixture
+def engine(module: ModuleType, model: PreTrainedModel, read: Any) -> Any:
     this = os.getpid()
 
     def count(*_: Any) -> None:
@@ -120,7 +125,7 @@ async def test_stop_ends_the_work_in_the_forked_process(engine: Any, read: Any) 
 
 
 async def test_stop_while_it_reads_ends_the_work_too(
-    engine: Any, read: Any, module: ModuleType
+    engine: Any, read: Any, model: PreTrainedModel
 ) -> None:
     slow = Value("i", 1)
 
@@ -128,7 +133,7 @@ async def test_stop_while_it_reads_ends_the_work_too(
         if slow.value:
             time.sleep(0.2)
 
-    for layer in engine._model.model.layers:
+    for layer in model.model.layers:
         layer.register_forward_pre_hook(brake)
     async with aclosing(engine.generate(PROMPT, greedy(400))) as batches:
         assert await anext(batches) == []
@@ -157,20 +162,48 @@ async def settled(read: Any) -> int:
 async def test_an_error_in_the_forked_process_is_one_sentence_and_the_next_request_works(
     module: ModuleType, error: Exception, expected: type, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    model, failing = llama(), Value("b", 1)
+    model, failing = llama(), Value("b", 0)
 
     def fail(*_: Any) -> None:
-        if failing.value and engine._started:
+        if failing.value:
             raise error
 
     model.lm_head.register_forward_pre_hook(fail)
     engine = module.ZeroGPUEngine(model, {NEVER}, window=512)
+    await collect(engine.generate(PROMPT, greedy(1)))
+    failing.value = 1
     with pytest.raises(expected) as caught:
         await collect(engine.generate(PROMPT, greedy(5)))
     assert type(caught.value) is expected
     assert "somebody" not in str(caught.value) + "".join(capfd.readouterr())
     failing.value = 0
     assert len(await collect(engine.generate(PROMPT, greedy(5)))) == 5
+
+
+async def test_a_model_that_fails_as_it_is_warmed_up_in_the_forked_process_is_one_sentence(
+    module: ModuleType, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = llama()
+
+    def fail(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model.lm_head.register_forward_pre_hook(fail)
+    engine = module.ZeroGPUEngine(model, {NEVER}, window=512)
+    for _ in range(2):
+        with pytest.raises(OutOfMemory):
+            await collect(engine.generate(PROMPT, greedy(5)))
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_it_needs_no_page() -> None:
+    program = (
+        "import sys, types\n"
+        "sys.modules['spaces'] = types.ModuleType('spaces')\n"
+        "import chat.engines.transformers.zero_gpu\n"
+        "sys.exit('gradio' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 async def test_a_gpu_that_is_taken_away_or_not_to_be_had_is_one_sentence(

@@ -3,6 +3,10 @@
 For one token the way through its Python (two dispatchers, a look into a tensor
 to tell NF4 from FP4, scales that are converted anew) takes longer than the
 multiplication. All of that is known beforehand, so here the kernel is called at once.
+
+None of this is documented: bitsandbytes' library (0.50), the kernel's name and
+arguments, and what a packed layer holds. tests/engines/transformers/cpu/test_undocumented.py
+pins them, and a layer for which the kernel gives anything else is left as it is.
 """
 
 import ctypes
@@ -13,18 +17,20 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from chat.engines.transformers.undocumented import is_4_bit
+
 Forward = Callable[[Tensor], Tensor]
 #: bitsandbytes' kernel for bfloat16 and NF4, of CPUs with AVX512-BF16.
 KERNEL = "gemv_4bit_inference_cpu_nf4_bf16"
 
 
-def call_at_once(model: PreTrainedModel) -> int:
+def call_kernels_directly(model: PreTrainedModel) -> int:
     """Shorten the way in `model`'s 4-bit layers; return in how many it was possible.
 
     They must have been used once, which is when bitsandbytes packs them. A layer
     that is of another kind or would compute anything else is left as it is.
     """
-    if model.device.type != "cpu" or not getattr(model, "is_loaded_in_4bit", False):
+    if model.device.type != "cpu" or not is_4_bit(model):
         return 0
     from bitsandbytes.functional import lib
     from bitsandbytes.nn import Linear4bit
@@ -51,6 +57,11 @@ def _shorten(layer: Any, kernel: Callable[..., None]) -> bool:
 
 
 def _forward(layer: Any, kernel: Callable[..., None]) -> Forward:
+    """Return the layer's `forward`, for `x` of [..., columns], which gives [..., rows].
+
+    The packed weight holds [rows, columns] in 4 bits; the scales, one for each block of a
+    row, are [columns / block, rows].
+    """
     usual: Forward = layer.forward
     weight, state = layer.weight.data, layer.weight.quant_state
     rows, columns = state.shape

@@ -11,17 +11,17 @@ from collections.abc import Callable
 #: Seconds a token from which on a model is large, and one thread is not even tried.
 LARGE = 0.1
 #: How much faster all threads must be than one, which leaves the others to the server.
-WORTH = 1.5
+SPEEDUP = 1.5
 TRIES, TOKENS = 3, 6
 
 
-def worth(every: int, decode: Callable[[int, int], None]) -> int:
-    """Return how many of `every` thread decoding is worth: all of them, or one.
+def decoding_threads(every: int, decode: Callable[[int, int], None]) -> int:
+    """Return how many threads to decode with: `every` one, or one alone.
 
     `decode(tokens, threads)` decodes so many tokens with so many threads.
     """
     seconds = _seconds(decode, every)
-    if every == 1 or seconds >= LARGE or _seconds(decode, 1) >= seconds * WORTH:
+    if every == 1 or seconds >= LARGE or _seconds(decode, 1) >= seconds * SPEEDUP:
         return every
     return 1
 

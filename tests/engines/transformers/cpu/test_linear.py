@@ -10,7 +10,7 @@ from bitsandbytes.nn import Linear4bit
 from torch import nn
 
 from chat.engines.transformers.cpu import linear
-from chat.engines.transformers.cpu.linear import call_at_once
+from chat.engines.transformers.cpu.linear import call_kernels_directly
 
 pytestmark = pytest.mark.skipif(
     not has_avx512bf16(), reason="needs a CPU with AVX512-BF16, for which bitsandbytes packs"
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Layers(nn.Module):
-    """What `call_at_once` sees of a model."""
+    """What `call_kernels_directly` sees of a model."""
 
     device = torch.device("cpu")
     is_loaded_in_4bit = True
@@ -46,7 +46,7 @@ def token(count: int, dtype: torch.dtype = torch.bfloat16) -> torch.Tensor:
 def test_it_computes_the_same_to_the_bit(count: int, dtype: torch.dtype, nested: bool) -> None:
     model = Layers(compress_statistics=nested)
     expected = model(token(count, dtype))
-    assert call_at_once(model) == 1
+    assert call_kernels_directly(model) == 1
     assert torch.equal(model(token(count, dtype)), expected)
     assert model(token(count, dtype)).dtype == dtype
 
@@ -55,13 +55,13 @@ def test_a_token_that_is_a_view_with_gaps_is_read_right() -> None:
     model = Layers()
     gaps = torch.randn(1, 1, 256).bfloat16()[..., ::2]
     expected = model(gaps.contiguous())
-    call_at_once(model)
+    call_kernels_directly(model)
     assert torch.equal(model(gaps), expected)
 
 
 def test_one_token_goes_straight_to_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Layers()
-    call_at_once(model)
+    call_kernels_directly(model)
 
     def detour(*_: Any, **__: Any) -> None:
         raise AssertionError
@@ -77,7 +77,7 @@ def test_one_token_goes_straight_to_the_kernel(monkeypatch: pytest.MonkeyPatch) 
 )
 def test_layers_of_other_kinds_stay_as_they_are(changes: dict[str, Any]) -> None:
     model = Layers(**changes)
-    assert call_at_once(model) == 0
+    assert call_kernels_directly(model) == 0
     assert "forward" not in vars(model.layer)
 
 
@@ -88,7 +88,7 @@ def test_a_kernel_that_computes_something_else_is_not_used(
     monkeypatch.setattr(
         "bitsandbytes.functional.lib", SimpleNamespace(**{linear.KERNEL: lambda *_: None})
     )
-    assert call_at_once(model) == 0
+    assert call_kernels_directly(model) == 0
 
 
 def test_a_bitsandbytes_without_the_kernel_is_used_as_it_is(
@@ -96,4 +96,4 @@ def test_a_bitsandbytes_without_the_kernel_is_used_as_it_is(
 ) -> None:
     model = Layers()
     monkeypatch.setattr("bitsandbytes.functional.lib", SimpleNamespace())
-    assert call_at_once(model) == 0
+    assert call_kernels_directly(model) == 0

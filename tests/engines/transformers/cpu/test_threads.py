@@ -1,4 +1,4 @@
-"""chat.engines.transformers.cpu.threads: how many decoding is worth, measured once."""
+"""chat.engines.transformers.cpu.threads: how many to decode with, measured once."""
 
 from collections.abc import Callable
 
@@ -27,11 +27,11 @@ def model(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> Decode:
 def test_all_are_taken_if_they_are_worth_it(
     monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], best: int
 ) -> None:
-    assert threads.worth(4, model(monkeypatch, seconds)) == best
+    assert threads.decoding_threads(4, model(monkeypatch, seconds)) == best
 
 
 @pytest.mark.parametrize(("every", "seconds"), [(4, {4: 0.5}), (1, {1: 0.01})])
 def test_one_is_not_tried_with_a_large_model_or_where_there_is_only_one(
     monkeypatch: pytest.MonkeyPatch, every: int, seconds: dict[int, float]
 ) -> None:
-    assert threads.worth(every, model(monkeypatch, seconds)) == every
+    assert threads.decoding_threads(every, model(monkeypatch, seconds)) == every

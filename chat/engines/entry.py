@@ -1,0 +1,39 @@
+"""What the app knows of an engine before it is loaded.
+
+Each engine's package has a module `entry` with one of these, which imports the
+rest of it, torch for one, when the engine is loaded.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from chat.core.engine import Engine
+
+#: A tokenizer, and what starts the engine, given the ids that end a reply.
+Loaded = tuple[Any, Callable[[Iterable[int]], Engine]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One engine."""
+
+    #: Its name as sentences have it.
+    title: str
+    #: When `auto` takes it, for `--help`.
+    description: str
+    #: Where `auto` takes it, if it can run the model: with a CUDA GPU, without one.
+    hardware: tuple[Literal["cpu", "cuda"], ...]
+    #: The settings that are its own.
+    options: type[BaseModel]
+    #: Given a folder or GGUF file and the cache, returns why the engine cannot run
+    #: it, as part of a sentence; raises ModelError if nothing can.
+    refusal: Callable[[Path, Path], str | None]
+    #: The sentence for whom it is refused, with `{reason}`.
+    refused: str
+    #: Given the same, the most tokens of prompt and reply, and the options; raises
+    #: ModelError if the files cannot be used, or the memory does not suffice.
+    load: Callable[[Path, Path, int, Any], Loaded]

@@ -1,0 +1,55 @@
+"""What the app knows of this engine before it is loaded."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from chat.core.engine import Engine
+from chat.core.sampling import Whole
+from chat.engines.entry import Entry, Loaded
+
+
+class OpenVINOOptions(BaseModel):
+    """The settings that are its own."""
+
+    parallel: Whole = Field(
+        8, ge=1, le=64, description="how many people OpenVINO answers at once; more wait"
+    )
+
+
+def _refusal(source: Path, cache: Path) -> str | None:
+    from chat.models import ir
+
+    return ir.refusal(source, cache)
+
+
+def _load(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> Loaded:
+    from chat.engines.openvino.engine import OpenVINOEngine
+    from chat.models import ir
+
+    tokenizer, folder = ir.tokenizer_and_folder(source, cache)
+
+    def start(stop_ids: Iterable[int]) -> Engine:
+        engine = OpenVINOEngine(folder, stop_ids, window, options.parallel)
+        if engine.parallel > 1:
+            print(
+                f"Up to {engine.parallel} people are answered at once; the KV cache holds "
+                f"{engine.kv_cache_tokens:,} tokens ({engine.kv_cache_bytes / 1e9:.1f} GB)",
+                flush=True,
+            )
+        return engine
+
+    return tokenizer, start
+
+
+OPENVINO = Entry(
+    title="OpenVINO",
+    description="where there is no CUDA GPU, if it can run the model",
+    hardware=("cpu",),
+    options=OpenVINOOptions,
+    refusal=_refusal,
+    refused="OpenVINO cannot run this model: {reason}. Choose --engine transformers, "
+    "or a GGUF file or an OpenVINO folder.",
+    load=_load,
+)

