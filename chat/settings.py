@@ -33,7 +33,7 @@ else:
 
 
 class ModelSettings(BaseModel):
-    """Which model answers, what runs it, and how it is prompted."""
+    """Which model answers, and what runs it."""
 
     model: str = Field(
         "auto",
@@ -47,6 +47,11 @@ class ModelSettings(BaseModel):
         description="what runs the model; auto takes "
         + " or ".join(f"{name} ({entry.description})" for name, entry in ENGINES.items()),
     )
+
+
+class PromptSettings(BaseModel):
+    """How it is prompted."""
+
     prompt_format: str = Field(
         "auto",
         description="how the model is prompted; auto chooses from the model; or one of "
