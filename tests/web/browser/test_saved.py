@@ -13,20 +13,18 @@ import pytest
 
 from chat.errors import EngineError
 from chat.web.page.page import Page
-from chat.web.page.panel.saved import Saved
+from chat.web.page.panel.saved import SavedConversations
 from tests.conftest import Serve, serving
 from tests.support.fakes import ScriptedEngine
-from tests.support.tab import (  # noqa: F401
+from tests.support.tab import (
     PACE,
     Browser,
     BrowserContext,
     Tab,
     Visit,
-    browser,
     echo,
     expect,
     slow_talk,
-    visit,
 )
 
 AsWith = Callable[..., BrowserContext]
@@ -403,13 +401,13 @@ LATE_CONFIRMATION = """() => {
 def test_what_is_exported_or_deleted_while_it_is_saved_is_so_to_the_last_word(
     serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prompt, delay = Saved.seal, 0.0
+    prompt, delay = SavedConversations.seal, 0.0
 
     def seal(*values: Any) -> Any:
         time.sleep(delay)
         return prompt(*values)
 
-    monkeypatch.setattr(Saved, "seal", seal)
+    monkeypatch.setattr(SavedConversations, "seal", seal)
     tab = visit(serve(ScriptedEngine(echo)))
     tab.ask("One")
     listed(tab, "One")
