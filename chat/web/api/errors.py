@@ -7,8 +7,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from chat.errors import ChatError, QueueFull, RequestError, TooLong, describe
-from chat.web.page.served import UNEXPECTED
+from chat.errors import UNEXPECTED, ChatError, QueueFull, RequestError, TooLong, describe
 from prompts import PromptError
 
 #: Seconds after which someone who met a full queue may ask again.
