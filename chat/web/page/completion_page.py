@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -56,7 +55,7 @@ class CompletionPage(Blocks):
 
     def _set_events(self) -> None:
         self.before = gr.State("")  # the text as it was, for Undo
-        self.reply = gr.State()  # a Reply
+        self.reply = gr.State(Reply())
         controls = self._controls.values()
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         buttons = [self.text, self.undo, self.stop, self.go]
@@ -70,8 +69,8 @@ class CompletionPage(Blocks):
         )
         running = begun.then(
             self._run,
-            [self.text, *controls],
-            [self.reply, self.text, self.status, self.prompt],
+            [self.reply, self.text, *controls],
+            [self.text, self.status, self.prompt],
             concurrency_limit=None,  # the gate decides, for page and API together
             postprocess=False,
             **quiet,
@@ -113,31 +112,30 @@ class CompletionPage(Blocks):
             self.status: status.SENDING,
         }
 
-    async def _run(self, text: str, *values: Any) -> AsyncGenerator[Changes]:
+    async def _run(self, reply: Reply, text: str, *values: Any) -> AsyncGenerator[Changes]:
         """Continue the text, which stays whatever happens."""
-        text, reply = clean(text or ""), Reply()
+        text = clean(text or "")
         try:
             async with aclosing(self._ask(text, values)) as updates:
                 async for update in updates:
-                    before, reply = reply.update, Reply(update)
+                    before, reply.update = reply.update, update
                     yield {
-                        self.reply: reply,
                         self.text: text + update.text,
                         self.status: status.line(update),
                         self.prompt: shown_in_box(update, before),
                     }
         except ChatError as error:
             gr.Warning(str(error))
-            reply = replace(reply, failure=str(error))
-            yield {self.reply: reply, self.status: reply.line}
+            reply.failure = str(error)
+            yield {self.status: reply.line}
 
-    def _settle(self, reply: Reply | None) -> Changes:
+    def _settle(self, reply: Reply) -> Changes:
         return {
             self.text: gr.Textbox(interactive=True),
             self.undo: gr.Button(interactive=True),
             self.stop: gr.Button(visible=False),
             self.go: gr.Button(visible=True),
-            self.status: (reply or Reply()).line,
+            self.status: reply.line,
         }
 
     def _undo(self, before: str) -> Changes:

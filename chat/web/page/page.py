@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -24,7 +23,7 @@ from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
 from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
 from chat.web.page.theme import FOCUS, TITLE
-from chat.web.page.turn import Reply, Turn, outcome
+from chat.web.page.turn import Turn
 from prompts import texts
 
 HIDDEN = gr.Button(visible=False)
@@ -43,8 +42,8 @@ def build(chat: Chat, settings: Settings) -> "Page | CompletionPage":
 class Page(ChatInterface):
     """A ChatInterface in which sending, retrying, editing and continuing are one chain.
 
-    It is begin, run, settle. The server keeps in between what is asked, a `Turn`, and
-    how far its answer has come, a `Reply`; the browser shows what is made of them.
+    It is begin, run, settle. In between the server keeps a `Turn`: what is asked, and how
+    far the answer has come. The browser only shows what is made of it.
     """
 
     def __init__(
@@ -110,8 +109,7 @@ class Page(ChatInterface):
     def add_events(self) -> None:
         """Connect the components."""
         self.turn = gr.State()  # a Turn, or None if nothing was sent since all was cleared
-        self.reply = gr.State()  # a Reply; not in the turn, since a cleared one must not come back
-        begun = [self.turn, self.reply, self.chatbot, self.textbox, self.status, self.go_on]
+        begun = [self.turn, self.chatbot, self.textbox, self.status, self.go_on]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         begins = {"js": before("begin"), "queue": False, **quiet}
         runs = []
@@ -125,7 +123,7 @@ class Page(ChatInterface):
             running = event.then(
                 self._run,
                 [self.turn, *self._controls.values()],
-                [self.reply, self.chatbot, self.status, self.prompt],
+                [self.chatbot, self.status, self.prompt],
                 concurrency_limit=None,  # the gate decides, for page and API together
                 postprocess=False,  # `_run` gives what the browser takes, 25 times a second
                 **quiet,
@@ -135,7 +133,7 @@ class Page(ChatInterface):
             for after in (running.success, running.failure):
                 settled = after(
                     self._settle,
-                    [self.turn, self.reply],
+                    [self.turn, self.chatbot],
                     [self.chatbot, self.status, self.textbox, self.go_on],
                     js=before("settle"),
                     queue=False,
@@ -209,7 +207,6 @@ class Page(ChatInterface):
         turn = Turn(message, before, original, begun)
         return {
             self.turn: turn,
-            self.reply: Reply(),
             self.chatbot: turn.answered(begun),
             self.textbox: locked,
             self.status: status.SENDING,
@@ -225,27 +222,26 @@ class Page(ChatInterface):
             yield {self.chatbot: self._as_sent(turn.original)}  # else Gradio empties the chat
             return
         asked = shown = self._as_sent(turn.asked)
-        reply = Reply()
+        reply = turn.reply
         try:
             updates = self._ask(turn.message, turn.before, values, turn.begun)
             async with aclosing(updates):
                 async for update in updates:
+                    text = escape(update.text or turn.begun)
                     # No empty bubble while the prompt is being read.
-                    if text := escape(update.text or turn.begun):
-                        shown = [*asked, {**asked[-1], **entry("assistant", text)}]
-                    before, reply = reply.update, Reply(update)
+                    shown = [*asked, *[{**asked[-1], **entry("assistant", text)}] * bool(text)]
+                    before, reply.update = reply.update, update
                     yield {
-                        self.reply: reply,
                         self.chatbot: shown,
                         self.status: status.line(update),
                         self.prompt: shown_in_box(update, before),
                     }
         except ChatError as error:
             gr.Warning(str(error))
-            reply = replace(reply, failure=str(error))
-            yield {self.reply: reply, self.chatbot: shown, self.status: reply.line}
+            reply.failure = str(error)
+            yield {self.chatbot: shown, self.status: reply.line}
 
-    def _settle(self, turn: Turn | None, reply: Reply) -> Changes:
+    def _settle(self, turn: Turn | None, shown: History) -> Changes:
         """Show what came of it, and unlock the text box."""
         textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
         if turn is None:  # cleared meanwhile
@@ -257,12 +253,12 @@ class Page(ChatInterface):
             }
         if not turn.message:
             return {self.chatbot: turn.original, self.textbox: gr.Textbox(**textbox)}
-        history, draft, more = outcome(turn, reply)
+        history, line, draft, more = turn.outcome(seen=bool(last_reply(shown)))
         if draft is not None:
             textbox["value"] = draft
         return {
             self.chatbot: history,
-            self.status: reply.line,
+            self.status: line,
             self.textbox: gr.Textbox(**textbox),
             self.go_on: gr.Button(visible=more),
         }

@@ -24,6 +24,7 @@ from tests.support.tab import (
     Visit,
     echo,
     expect,
+    idle_within,
     slow_talk,
 )
 
@@ -386,6 +387,21 @@ def test_a_reply_that_did_not_stop_does_not_either(serve: Serve, visit: Visit) -
         for one in exported(tab, "Export all")["conversations"]
     }
     assert contents == {"Hi": ["Hi", reply], "Talk": ["Talk", reply]}
+
+
+def test_a_reply_that_did_not_stop_is_none_to_the_next_message(serve: Serve, visit: Visit) -> None:
+    engine = ScriptedEngine(lambda prompt: slow_talk(prompt)[:60], PACE)
+    engine.parallel = 2
+    tab = visit(serve(engine))
+    tab.page.evaluate(LATE_CONFIRMATION)
+    tab.send("Talk")
+    tab.stop_button.click()
+    expect(tab.box).to_be_editable()
+    tab.send("Hi")
+    expect(tab.messages).to_have_text("Hi")
+    assert idle_within(10, engine)
+    tab.says("Hi", "Yes.")
+    tab.settled("Finished: 4 tokens")
 
 
 LATE_CONFIRMATION = """() => {
