@@ -56,6 +56,7 @@ def test_the_model_reads_what_was_written_and_so_does_who_copies_it(
     tab.ask("more")
     tab.button("Edit").first.click()
     tab.button("Submit").click()
+    expect(tab.messages).to_have_count(1)
     tab.settled("Finished:")
     assert len(engine.prompts) == 3
     tab.button("Retry").click()
