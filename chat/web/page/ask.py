@@ -45,7 +45,9 @@ async def ask(
                 # Gradio notices a connection that breaks, but not one that was never made.
                 if unread() > UNREAD:
                     return
-    except (ChatError, PromptError) as error:
+    except ChatError:
+        raise
+    except PromptError as error:
         raise ChatError(str(error)) from None
     except Exception as error:
         log.error("%s", describe(error))
