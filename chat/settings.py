@@ -75,7 +75,14 @@ class PromptSettings(BaseModel):
 
 
 # `--help` has the fields of the last base first.
-class Settings(SamplingFields, TransformersOptions, OpenVINOOptions, ModelSettings, BaseSettings):
+class Settings(
+    SamplingFields,
+    PromptSettings,
+    TransformersOptions,
+    OpenVINOOptions,
+    ModelSettings,
+    BaseSettings,
+):
     """Chat with a 4-bit language model in the browser."""
 
     model_config = SettingsConfigDict(

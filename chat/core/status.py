@@ -1,12 +1,11 @@
-"""The last line under the chat: what is happening, or what happened.
+"""The last line under the chat, in words: what is happening, or what happened.
 
-A line that ends in "…" is about a reply that is still on its way.
+Nothing is ever read back out of it: who has to know keeps the `Update`.
 """
 
 from chat.core.chat import Update
 
-LIVE = "…"
-SENDING = f"Sending{LIVE}"
+SENDING = "Sending…"
 
 
 def line(update: Update) -> str:
@@ -14,47 +13,34 @@ def line(update: Update) -> str:
     match update.state:
         case "waiting":
             before = "1 person is" if update.place == 1 else f"{update.place} people are"
-            text = f"Waiting: {before} ahead of you{LIVE}"
+            text = f"Waiting: {before} ahead of you…"
         case "reading":
-            text = f"Reading {_count(update.prompt_tokens, 'token')}{LIVE}"
+            text = f"Reading {_count(update.prompt_tokens, 'token')}…"
         case "writing":
-            text = f"Writing: {_figures(update)}{LIVE}"
+            text = f"Writing: {_figures(update)}…"
         case "finished":
             text = f"Finished: {_figures(update)}"
         case "length":
             text = f"Cut off at the length limit: {_figures(update)}"
-    if update.dropped_turns:
-        text += (
-            " · The conversation is too long for the model, so its oldest "
-            f"{_turns(update)} left out."
-        )
-    return text
+    return text + _notice(update)
 
 
-def stopped(last: str) -> str:
-    """Return the line for a reply that was stopped when `last` was shown."""
-    head, live, notice = last.partition(LIVE)
-    if not live:
-        return last
-    name, _, figures = head.partition(": ")
-    return (
-        f"Stopped: {figures}" if name == "Writing" else "Stopped before the first word"
-    ) + notice
+def stopped(update: Update | None) -> str:
+    """Describe a reply of which `update` was the last, or that had none, and no more will come."""
+    if update is None:
+        return "Stopped before the first word"
+    match update.state:
+        case "waiting" | "reading":
+            return "Stopped before the first word" + _notice(update)
+        case "writing":
+            return f"Stopped: {_figures(update)}" + _notice(update)
+        case _:
+            return line(update)
 
 
 def failed(sentence: str) -> str:
-    """Return the line for a reply that ended in an error."""
+    """Describe a reply that ended in an error."""
     return f"Failed: {sentence}"
-
-
-def unanswered(last: str) -> bool:
-    """Whether a reply that left `last` behind had not begun, or was refused."""
-    return last.startswith(("Failed", "Stopped before"))
-
-
-def unfinished(last: str) -> bool:
-    """Whether the reply that left `last` behind has more to say."""
-    return last.startswith(("Cut off", "Stopped:"))
 
 
 def _figures(update: Update) -> str:
@@ -64,8 +50,11 @@ def _figures(update: Update) -> str:
     return f"{tokens}, {(update.tokens - 1) / update.seconds:.1f} tokens/s"
 
 
-def _turns(update: Update) -> str:
-    return "turn is" if update.dropped_turns == 1 else f"{update.dropped_turns} turns are"
+def _notice(update: Update) -> str:
+    if not update.dropped_turns:
+        return ""
+    turns = "turn is" if update.dropped_turns == 1 else f"{update.dropped_turns} turns are"
+    return f" · The conversation is too long for the model, so its oldest {turns} left out."
 
 
 def _count(number: int, noun: str) -> str:

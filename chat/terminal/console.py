@@ -34,7 +34,7 @@ class Console:
         self.quiet = quiet
         #: The reply so far, and where it stands.
         self.text = ""
-        self.line = ""
+        self.update: Update | None = None
         self._screen = live and os.environ.get("TERM") != "dumb"
         self._dim = self._screen and sys.stderr.isatty() and "NO_COLOR" not in os.environ
 
@@ -44,7 +44,7 @@ class Console:
         Raises:
             ChatError: as `Chat.reply` does; `text` is what came before.
         """
-        self.text, self.line = "", status.SENDING
+        self.text, self.update = "", None
         try:
             async with aclosing(updates):
                 async for update in updates:
@@ -55,7 +55,7 @@ class Console:
             raise ChatError(UNEXPECTED) from None
         finally:
             self._write("\n" if self.text else self._erased)
-        self.note(self.line)
+        self.note(self._line)
 
     def say(self, sentence: str) -> None:
         """Show a sentence."""
@@ -88,13 +88,17 @@ class Console:
     def _show(self, update: Update) -> None:
         # A model can write any character, and some would command the terminal.
         text = clean(update.text)
-        self.line = status.line(update)
+        self.update = update
         if text:
             self._write(self._erased * (not self.text) + text[len(self.text) :])
         elif self._watched:
             room = shutil.get_terminal_size().columns - 1
-            self._write(ERASE_LINE + self.line[:room])
+            self._write(ERASE_LINE + self._line[:room])
         self.text = text
+
+    @property
+    def _line(self) -> str:
+        return status.line(self.update) if self.update else status.SENDING
 
     @property
     def _watched(self) -> bool:

@@ -126,7 +126,7 @@ class Terminal:
         except asyncio.CancelledError:
             if not console.live:
                 raise
-            console.note(status.stopped(console.line))
+            console.note(status.stopped(console.update))
         finally:
             if console.text:
                 reply = Message("assistant", console.text)

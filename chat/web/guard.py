@@ -1,8 +1,8 @@
-"""What a chat does not need and a public link must not offer, refused before Gradio sees it.
+"""What a chat needs, and nothing else, is let through to Gradio and to the API.
 
-Gradio serves doors for every kind of app: uploads and deep links, which write
-to disk, recordings, editing of the app's code. And it reads a request of any
-size into memory.
+Gradio serves addresses for every kind of app: uploads and deep links, which write to
+disk, recordings, files, a proxy, editing of the app's code. And it reads a request of
+any size into memory.
 """
 
 from starlette.exceptions import HTTPException
@@ -14,7 +14,42 @@ from chat.web.api.errors import refusal
 #: Bytes of one request. A long conversation that a browser sends has some 100,000.
 MAX_BODY = 1_000_000
 
-CLOSED = ("upload", "deep_link", "process_recording", "vibe", "undo-vibe", "stream", "component")
+OPEN = frozenset(
+    {
+        "/",
+        "/config",  # what programs read first, and the page when it comes back
+        "/favicon.ico",
+        "/health",
+        "/login",
+        "/logout",
+        "/manifest.json",
+        "/robots.txt",  # keeps share links out of search engines
+        "/theme.css",
+        "/gradio_api/app_id",
+        "/gradio_api/cancel",
+        "/gradio_api/info",
+        "/gradio_api/queue/data",
+        "/gradio_api/queue/join",
+        "/gradio_api/reset",  # does nothing, but the page asks for it after each Stop
+        "/gradio_api/startup-events",  # with which Gradio calls itself at the start
+    }
+)
+"""The addresses that are open; those of Gradio end with a slash too."""
+
+OPEN_BELOW = (
+    "/assets/",
+    "/static/",
+    "/v1/",
+    "/gradio_api/call/",
+    "/gradio_api/heartbeat/",
+    "/gradio_api/run/",
+)
+"""What all addresses are open below."""
+
+
+def is_open(path: str) -> bool:
+    """Whether there is something at this address for those who chat."""
+    return (path.rstrip("/") or "/") in OPEN or path.startswith(OPEN_BELOW)
 
 
 class Guard:
@@ -24,12 +59,12 @@ class Guard:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, answer 404 for a closed door, or 413 for one that is too large."""
+        """Pass a request on, answer 404 for a closed address, or 413 for one that is too large."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        door = scope["path"].rpartition("/gradio_api/")[2]
-        if door != scope["path"] and door.startswith(CLOSED):
+        path = _without_root(scope)
+        if not is_open(path):
             await PlainTextResponse("There is nothing here.", 404)(scope, receive, send)
             return
         body = b""
@@ -38,7 +73,7 @@ class Guard:
             body += message.get("body", b"")
             if len(body) > MAX_BODY:
                 sentence = f"The limit is {MAX_BODY:,} bytes."
-                programs = scope["path"].startswith("/v1/")
+                programs = path.startswith("/v1/")
                 refused = refusal(HTTPException(413, sentence))
                 answer = refused if programs else PlainTextResponse(sentence, 413)
                 await answer(scope, receive, send)
@@ -51,3 +86,10 @@ class Guard:
             return first.pop() if first else await receive()
 
         await self._app(scope, replay, send)
+
+
+def _without_root(scope: Scope) -> str:
+    """Return the address as routes have it, where a proxy in front of the app adds a prefix."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    return path.removeprefix(root) if f"{path}/".startswith(f"{root}/") else path

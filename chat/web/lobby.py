@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Thread
 
 import uvicorn
@@ -18,7 +19,6 @@ from chat.web import health
 
 LOADING = "The model is still loading. Please try again in a moment."
 
-#: It does not call the server stopped at once: a poll may fall between this one and Gradio's.
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -43,27 +43,9 @@ PAGE = """<!doctype html>
 <h1>Fourbit Chat</h1>
 <p role="status">Loading the model …</p>
 <progress aria-label="Loading the model"></progress>
-<script>
-    const line = document.querySelector("p"), bar = document.querySelector("progress");
-    let failures = 0;
-    async function look() {
-        try {
-            const answer = await fetch("health", {cache: "no-store"});
-            if ((await answer.json()).status != "loading") return location.reload();
-            failures = 0;
-        } catch {
-            failures += 1;
-        }
-        const stopped = failures > 2;
-        const text = stopped ? "The server has stopped." : "Loading the model …";
-        if (line.textContent != text) line.textContent = text;
-        bar.hidden = stopped;
-        setTimeout(look, 1000);
-    }
-    setTimeout(look, 1000);
-</script>
+<script>{script}</script>
 </html>
-"""
+""".replace("{script}", (Path(__file__).parent / "lobby.js").read_text("utf-8"))
 
 
 @contextmanager

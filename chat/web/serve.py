@@ -1,7 +1,5 @@
 """Serving the page: by whom it can be reached, and for how many."""
 
-import os
-
 import gradio as gr
 from starlette.middleware import Middleware
 
@@ -10,21 +8,22 @@ from chat.errors import SettingsError
 from chat.settings import Settings
 from chat.web import api, health
 from chat.web.guard import Guard
-from chat.web.page.served import Served
+from chat.web.page.completion_page import CompletionPage
+from chat.web.page.gradio_internals import keep_no_statistics
+from chat.web.page.page import Page
 from chat.web.page.theme import CSS, FONTS, HEAD
 
 #: Events that Gradio may run beside those of the people who are answered or waiting.
 SPARE = 64
 
 
-def launch(page: Served, settings: Settings, *, block: bool = True) -> str:
+def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = True) -> str:
     """Serve the page and return its address; nothing is public unless `share` is set.
 
     Raises:
         SettingsError: the address was free when it was chosen, and is no more.
     """
-    # Else Gradio makes a pandas frame of all past events whenever one ends.
-    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
+    keep_no_statistics()
     page.queue(api_open=False, max_size=settings.max_waiting + SPARE)
     try:
         _, url, _ = page.launch(

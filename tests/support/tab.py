@@ -7,11 +7,10 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine, last_message
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -106,26 +105,6 @@ class Tab:
         expect(self.chat.locator("[data-testid=user], [data-testid=bot]")).to_have_text(
             list(conversation)
         )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with playwright.sync_playwright() as driver:
-        yield driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-
-
-@pytest.fixture
-def visit(browser: Browser, serve: Serve) -> Iterator[Callable[[str], Tab]]:
-    """Open the page as someone who was never here before."""
-    contexts = []
-
-    def open_tab(url: str) -> Tab:
-        contexts.append(browser.new_context())
-        return Tab(contexts[-1], url)
-
-    yield open_tab
-    for context in contexts:
-        context.close()
 
 
 Visit = Callable[[str], Tab]

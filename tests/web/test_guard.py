@@ -1,27 +1,120 @@
-"""chat.web.guard: doors of Gradio that stay shut, and how much a request may weigh."""
+"""chat.web.guard: which addresses are open, and how much a request may weigh."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import httpx
 import pytest
+from gradio_client import Client
+from starlette.routing import Mount
 
-from chat.web.guard import MAX_BODY
+from chat.settings import Settings
+from chat.web import serve as serving
+from chat.web.guard import MAX_BODY, is_open
+from chat.web.page import page
 from tests.conftest import Serve
-from tests.support.fakes import ScriptedEngine
+from tests.conftest import serving as start_serving
+from tests.support.fakes import ScriptedEngine, chat_with
+
+#: What Gradio serves and a chat does not need. Whatever an upgrade adds belongs here, or
+#: into `chat.web.guard.OPEN` if the page cannot do without it.
+CLOSED = {
+    "/openapi.json",
+    "/svelte/x",
+    "/pwa_icon",
+    "/pwa_icon/x",
+    "/monitoring",
+    "/monitoring/summary",
+    "/monitoring/x",
+    "/gradio_api/api/x",
+    "/gradio_api/component_server",
+    "/gradio_api/custom_component/x/x/x/x",
+    "/gradio_api/deep_link",
+    "/gradio_api/dev/reload",
+    "/gradio_api/file/x",
+    "/gradio_api/file=x",
+    "/gradio_api/login_check",
+    "/gradio_api/openapi.json",
+    "/gradio_api/process_recording",
+    "/gradio_api/proxy=x",
+    "/gradio_api/queue/status",
+    "/gradio_api/runs",
+    "/gradio_api/stream/x",
+    "/gradio_api/stream/x/close",
+    "/gradio_api/stream/x/x/x/playlist-file",
+    "/gradio_api/stream/x/x/x/playlist.m3u8",
+    "/gradio_api/stream/x/x/x/x.x",
+    "/gradio_api/theme.css",
+    "/gradio_api/token",
+    "/gradio_api/undo-vibe-edit",
+    "/gradio_api/upload",
+    "/gradio_api/upload_progress",
+    "/gradio_api/user",
+    "/gradio_api/vibe-code",
+    "/gradio_api/vibe-edit",
+    "/gradio_api/vibe-starter-queries",
+}
 
 
-@pytest.mark.parametrize(
-    ("method", "door"),
-    [
-        ("POST", "upload"),
-        ("GET", "deep_link?session_hash=a"),
-        ("POST", "process_recording"),
-        ("POST", "vibe-edit"),
-        ("POST", "component_server"),
-    ],
-)
-def test_what_a_chat_does_not_need_is_shut(serve: Serve, method: str, door: str) -> None:
+def addresses(routes: Iterable[Any]) -> Iterator[str]:
+    """Yield an address of each route, and of each in the routers among them."""
+    for route in routes:
+        if included := getattr(route, "original_router", None):
+            yield from addresses(included.routes)
+        else:
+            below = "/x" * isinstance(route, Mount)
+            yield re.sub(r"\{[^}]*\}", "x", route.path) + below
+
+
+def test_every_address_that_is_served_is_open_or_closed_by_name() -> None:
+    settings = Settings()
+    built = page.build(chat_with(ScriptedEngine()), settings)
+    try:
+        serving.launch(built, settings, block=False)
+        served = {address.rstrip("/") or "/" for address in addresses(built.app.routes)}
+    finally:
+        built.close()
+    open_ = set(filter(is_open, served))
+    assert served - open_ == CLOSED
+    assert {"/", "/v1/x", "/health", "/gradio_api/queue/join"} <= open_
+
+
+@pytest.mark.parametrize("address", [*sorted(CLOSED), "/nowhere", "/gradio_api/", "/gradio_api/x"])
+def test_what_a_chat_does_not_need_is_shut(opened: str, address: str) -> None:
+    for method in ("GET", "POST"):
+        answer = httpx.request(method, opened + address.removeprefix("/"))
+        assert (answer.status_code, answer.text) == (404, "There is nothing here.")
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[str]:
+    """One server for many requests."""
+    with start_serving() as serve:
+        yield serve(ScriptedEngine())
+
+
+def test_programs_can_look_ask_and_cancel(serve: Serve) -> None:
+    engine = ScriptedEngine(lambda prompt: "x" * 250, pace=0.02)
+    url = serve(engine, auth="ann:secret")
+    client = Client(url, auth=("ann", "secret"), verbose=False, analytics_enabled=False)
+    assert "/chat" in client.view_api(return_format="dict")["named_endpoints"]
+    job = client.submit("hi", api_name="/chat")
+    next(iter(job))
+    assert job.cancel()
+    engine.script = lambda prompt: "Yes."
+    assert client.predict("hi", api_name="/chat")[0] == "Yes."
+
+
+def test_it_can_stand_behind_a_proxy_that_adds_a_prefix(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_ROOT_PATH", "/a")
     url = serve(ScriptedEngine())
-    answer = httpx.request(method, f"{url}gradio_api/{door}", files={"files": b"x"})
-    assert (answer.status_code, answer.text) == (404, "There is nothing here.")
+    for path in ("config", "a/config", "assets/none", "a", "a/", ""):
+        assert httpx.get(url + path).text != "There is nothing here."
+    for path in ("a/monitoring", "monitoring", "ab/config"):
+        assert httpx.get(url + path).text == "There is nothing here."
 
 
 def test_a_request_that_weighs_too_much_is_refused_before_it_is_read_whole(serve: Serve) -> None:

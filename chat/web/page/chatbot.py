@@ -6,7 +6,9 @@ from typing import Any
 import gradio as gr
 
 from chat.core.conversation import text_of
-from chat.web.page.escape import shown, written
+from chat.web.page.escape import escape, unescape
+from chat.web.page.gradio_internals import change_texts
+from chat.web.page.history import History, entry
 
 #: `$` is none of them: it is a currency more often than a formula.
 FORMULAS = [
@@ -15,8 +17,6 @@ FORMULAS = [
     {"left": "\\(", "right": "\\)", "display": False},
 ]
 PLACEHOLDER = "**Say something.** Shift + Enter starts a new line."
-
-History = list[dict[str, Any]]
 
 
 def chatbot() -> gr.Chatbot:
@@ -29,17 +29,11 @@ def chatbot() -> gr.Chatbot:
         latex_delimiters=FORMULAS,
         scale=1,
     )
-    preprocess, postprocess = made.preprocess, made.postprocess
-    # The browser knows no class but Gradio's own.
-    made.preprocess = lambda payload: _changed(written, preprocess(payload))
-    made.postprocess = lambda value: postprocess(_changed(shown, value or []))
+    change_texts(made, shown=_each(escape), given=_each(unescape))
     return made
 
 
-def _changed(change: Callable[[str], str], messages: History) -> History:
-    return [entry(message["role"], change(text_of(message["content"]))) for message in messages]
-
-
-def entry(role: str, text: str) -> dict[str, Any]:
-    """Return a message as a part, since Gradio takes the indentation off a bare string."""
-    return {"role": role, "content": [{"type": "text", "text": text}]}
+def _each(change: Callable[[str], str]) -> Callable[[Any], History]:
+    return lambda messages: [
+        entry(one["role"], change(text_of(one["content"]))) for one in messages or []
+    ]

@@ -7,23 +7,29 @@ from typing import Any
 import gradio as gr
 
 from chat.core import status
+from chat.core.chat import Chat, Update
 from chat.core.conversation import clean
-from chat.web.page.controls import SHOWN
-from chat.web.page.served import NO_PROMPT, TITLE, Respond, Served, named, seen_prompt
+from chat.errors import ChatError
+from chat.web.page.ask import ask
+from chat.web.page.controls import SHOWN, Changes, Controls
+from chat.web.page.gradio_internals import Blocks, named
+from chat.web.page.prompt_box import prompt_box, shown_in_box
+from chat.web.page.theme import TITLE
+from chat.web.page.turn import Reply
 
 HINT = "Write the beginning of a text, which the model then continues."
 
 
-class CompletionPage(Served):
+class CompletionPage(Blocks):
     """A text box, and buttons to continue, to stop and to undo."""
 
-    def __init__(
-        self, respond: Respond, controls: dict[str, gr.components.Component], examples: list[str]
-    ) -> None:
+    def __init__(self, chat: Chat, controls: Controls, examples: list[str]) -> None:
         super().__init__(title=TITLE, analytics_enabled=False)
-        self.respond = respond
+        self.chat = chat
         # There is nobody to instruct: what stands before the text is part of it.
-        asked = [control for name, control in controls.items() if name != "system_prompt"]
+        self._controls = {
+            name: control for name, control in controls.items() if name != "system_prompt"
+        }
         with self:
             gr.Markdown(f"<h1 style='text-align: center; margin-bottom: 1rem'>{TITLE}</h1>")
             self.text = gr.Textbox(
@@ -36,43 +42,45 @@ class CompletionPage(Served):
             self.status = gr.Markdown(elem_id="status", container=False)
             gr.Examples(examples, self.text, cache_examples=False, api_visibility="private")
             with gr.Accordion("Settings", open=False):
-                for name in SHOWN:
-                    if name != "system_prompt":
-                        controls[name].render()
+                for name, control in self._controls.items():
+                    if name in SHOWN:
+                        control.render()
                 with gr.Accordion("More", open=False):
-                    for control in asked:
-                        if not control.is_rendered:
+                    for name, control in self._controls.items():
+                        if name not in SHOWN:
                             control.render()
             with gr.Accordion("Prompt", open=False):
-                self.prompt = gr.Textbox(label=NO_PROMPT, lines=4, max_lines=24, elem_id="prompt")
-            self._set_events(asked)
+                self.prompt = prompt_box()
+            self._set_events()
 
-    def _set_events(self, asked: list[gr.components.Component]) -> None:
-        before = gr.State("")  # the text as it was, for Undo
+    def _set_events(self) -> None:
+        self.before = gr.State("")  # the text as it was, for Undo
+        self.reply = gr.State(Reply())
+        controls = self._controls.values()
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         buttons = [self.text, self.undo, self.stop, self.go]
         begun = gr.on(
             [self.go.click, self.text.submit],
             self._begin,
             [self.text],
-            [before, *buttons, self.status],
+            [self.before, self.reply, *buttons, self.status],
             queue=False,
             **quiet,
         )
         running = begun.then(
             self._run,
-            [self.text, *asked],
+            [self.reply, self.text, *controls],
             [self.text, self.status, self.prompt],
             concurrency_limit=None,  # the gate decides, for page and API together
             postprocess=False,
             **quiet,
         )
         for after in (running.then, running.failure):
-            after(self._settle, [self.status], [*buttons, self.status], queue=False, **quiet)
+            after(self._settle, [self.reply], [*buttons, self.status], queue=False, **quiet)
         self.stop.click(None, None, None, cancels=[running], api_visibility="private")
         self.undo.click(
-            lambda before: (before, "", gr.Button(interactive=False)),
-            [before],
+            self._undo,
+            [self.before],
             [self.text, self.status, self.undo],
             queue=False,
             **quiet,
@@ -80,47 +88,59 @@ class CompletionPage(Served):
 
         async def call(text: str, *values: Any) -> AsyncGenerator[tuple[str, str]]:
             """Continue a text for an API client, which gets what comes after it."""
-            async with aclosing(self.heard(clean(text or ""), [], "", *values)) as updates:
+            async with aclosing(self._ask(clean(text or ""), values)) as updates:
                 async for update in updates:
                     yield update.text, status.line(update)
 
         gr.Button(visible=False).click(
-            named(call, "text"),
-            [self.text, *asked],
+            named(call, "text", *self._controls),
+            [self.text, *controls],
             [gr.Textbox(visible=False), self.status],
             api_name="complete",
             concurrency_limit=None,
             postprocess=False,
         )
 
-    def _begin(self, text: str) -> tuple[Any, ...]:
-        return (
-            text,
-            gr.Textbox(interactive=False),
-            gr.Button(interactive=False),
-            gr.Button(visible=True),
-            gr.Button(visible=False),
-            status.SENDING,
-        )
+    def _begin(self, text: str) -> Changes:
+        return {
+            self.before: text,
+            self.reply: Reply(),
+            self.text: gr.Textbox(interactive=False),
+            self.undo: gr.Button(interactive=False),
+            self.stop: gr.Button(visible=True),
+            self.go: gr.Button(visible=False),
+            self.status: status.SENDING,
+        }
 
-    def _settle(self, last: str) -> tuple[Any, ...]:
-        return (
-            gr.Textbox(interactive=True),
-            gr.Button(interactive=True),
-            gr.Button(visible=False),
-            gr.Button(visible=True),
-            status.stopped(last or ""),
-        )
-
-    async def _run(self, text: str, *values: Any) -> AsyncGenerator[tuple[Any, ...]]:
+    async def _run(self, reply: Reply, text: str, *values: Any) -> AsyncGenerator[Changes]:
         """Continue the text, which stays whatever happens."""
-        text, seen = clean(text or ""), ""
+        text = clean(text or "")
         try:
-            async with aclosing(self.heard(text, [], "", *values)) as updates:
+            async with aclosing(self._ask(text, values)) as updates:
                 async for update in updates:
-                    prompt = update.prompt if update.prompt == seen else seen_prompt(update)
-                    seen = update.prompt
-                    yield text + update.text, status.line(update), prompt
-        except gr.Error as error:
-            gr.Warning(error.message)
-            yield gr.skip(), status.failed(error.message), gr.skip()
+                    before, reply.update = reply.update, update
+                    yield {
+                        self.text: text + update.text,
+                        self.status: status.line(update),
+                        self.prompt: shown_in_box(update, before),
+                    }
+        except ChatError as error:
+            gr.Warning(str(error))
+            reply.failure = str(error)
+            yield {self.status: reply.line}
+
+    def _settle(self, reply: Reply) -> Changes:
+        return {
+            self.text: gr.Textbox(interactive=True),
+            self.undo: gr.Button(interactive=True),
+            self.stop: gr.Button(visible=False),
+            self.go: gr.Button(visible=True),
+            self.status: reply.line,
+        }
+
+    def _undo(self, before: str) -> Changes:
+        return {self.text: before, self.status: "", self.undo: gr.Button(interactive=False)}
+
+    def _ask(self, text: str, values: tuple[Any, ...]) -> AsyncGenerator[Update]:
+        given = dict(zip(self._controls, values, strict=True))
+        return ask(self.chat, text, [], given, self.unread())

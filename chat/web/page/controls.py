@@ -7,6 +7,12 @@ import gradio as gr
 from chat.core.engine import Engine
 from chat.core.sampling import OPTIONAL, Sampling, bounds
 from chat.settings import Settings
+from chat.web.page.gradio_internals import take_as_sent
+
+#: The controls by their names, which are those of `Sampling`.
+Controls = dict[str, gr.components.Component]
+#: What an event changes: components, with their new values.
+Changes = dict[gr.components.Component, Any]
 
 #: The step of each slider, whose bounds are those of its field.
 STEPS = {
@@ -22,10 +28,10 @@ SHOWN = ("system_prompt", *STEPS)
 """The controls that most people look for; the others are one step further away."""
 
 
-def controls(settings: Settings, engine: Engine) -> dict[str, gr.components.Component]:
+def controls(settings: Settings, engine: Engine) -> Controls:
     """Return a control for the system prompt and for each field of `Sampling`, by its name."""
     longest = engine.window // 2
-    found: dict[str, gr.components.Component] = {
+    found: Controls = {
         "system_prompt": gr.Textbox(
             settings.system_prompt, label="System prompt", lines=2, max_lines=8
         )
@@ -49,6 +55,6 @@ def controls(settings: Settings, engine: Engine) -> dict[str, gr.components.Comp
         else:
             control = gr.Number(-1 if value is None else value, precision=None, **words)
         # Leave the checking to Sampling, which has a sentence for everything that can be wrong.
-        control.preprocess = lambda value: value
+        take_as_sent(control)
         found[name] = control
     return found

@@ -12,12 +12,14 @@ ones are left alone, and from the first doubt on everything is marked.
 import re
 
 MARK = "\u2060"
+#: Matches a mark and what it is put after, in Python and in JavaScript.
+MARKED = f"([<`~]){MARK}"
 
 _SEEN = re.compile("<(?=[A-Za-z/!?])|(?:```|~~~)(?=[ \t]*mermaid)", re.IGNORECASE)
 _FENCE = re.compile("( {0,3})(`{3,}(?!.*`)|~{3,})")
 
 
-def shown(text: str) -> str:
+def escape(text: str) -> str:
     """Return what a Markdown renderer shows as `text`."""
     if not _SEEN.search(text):
         return text
@@ -45,9 +47,9 @@ def shown(text: str) -> str:
     return "\n".join(lines)
 
 
-def written(text: str) -> str:
-    """Return the text of which `shown` made this."""
-    return re.sub(f"(?<=[<`~]){MARK}", "", text)
+def unescape(text: str) -> str:
+    """Return the text of which `escape` made this."""
+    return re.sub(MARKED, r"\1", text)
 
 
 def _marked(line: str) -> str:

@@ -7,19 +7,23 @@ from typing import Any
 import gradio as gr
 
 from chat.core import status
-from chat.core.chat import Chat
+from chat.core.chat import Chat, Update
 from chat.core.conversation import clean, text_of
-from chat.errors import SettingsError
+from chat.errors import ChatError, SettingsError
 from chat.settings import Settings
-from chat.web.page.chatbot import History, chatbot, entry
+from chat.web.page.ask import ask
+from chat.web.page.chatbot import chatbot
 from chat.web.page.completion_page import CompletionPage
-from chat.web.page.controls import SHOWN, controls
-from chat.web.page.escape import shown, written
+from chat.web.page.controls import SHOWN, Changes, Controls, controls
+from chat.web.page.escape import escape, unescape
+from chat.web.page.gradio_internals import ChatInterface, named, update_in_javascript
+from chat.web.page.history import History, entry, last_reply, split_last
 from chat.web.page.panel import Panel, before
-from chat.web.page.panel.saved import Saved
+from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
-from chat.web.page.served import NO_PROMPT, TITLE, Respond, Served, responder, seen_prompt
-from chat.web.page.theme import FOCUS
+from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
+from chat.web.page.theme import FOCUS, TITLE
+from chat.web.page.turn import Turn
 from prompts import PromptError, texts
 
 HIDDEN = gr.Button(visible=False)
@@ -27,35 +31,30 @@ HIDDEN = gr.Button(visible=False)
 BUTTONS = {"submit_btn": "Send", "stop_btn": "Stop"}
 
 
-def build(chat: Chat, settings: Settings) -> Served:
+def build(chat: Chat, settings: Settings) -> "Page | CompletionPage":
     """Return the page, by the model's kind; `chat.web.serve` serves it."""
-    page: Served
     try:
-        parts = responder(chat), controls(settings, chat.engine), texts.examples(chat.format.name)
+        parts = chat, controls(settings, chat.engine), texts.examples(chat.format.name)
         if chat.format.name == "plain":
-            page = CompletionPage(*parts)
-        else:
-            page = Page(*parts, Saved(Seal(settings.data_dir)))
+            return CompletionPage(*parts)
+        return Page(*parts, SavedConversations(Seal(settings.data_dir)))
     except PromptError as error:
         raise SettingsError(str(error)) from None
-    page.chat = chat
-    return page
 
 
-class Page(Served, gr.ChatInterface):
-    """A ChatInterface with events of its own.
+class Page(ChatInterface):
+    """A ChatInterface in which sending, retrying, editing and continuing are one chain.
 
-    Gradio's own chain of events cannot stop an edited turn, leaves the text box
-    locked when one fails, and forgets a message that is refused. Here sending,
-    retrying, editing and continuing are one chain: prepare, run, settle.
+    It is begin, run, settle. In between the server keeps a `Turn`: what is asked, and how
+    far the answer has come. The browser only shows what is made of it.
     """
 
     def __init__(
         self,
-        respond: Respond,
-        controls: dict[str, gr.components.Component],
+        chat: Chat,
+        controls: Controls,
         examples: list[str],
-        saved: Saved,
+        saved: SavedConversations,
     ) -> None:
         with gr.Blocks():  # components need a parent, until the page renders them
             self.status = gr.Markdown(render=False, elem_id="status", container=False)
@@ -69,14 +68,11 @@ class Page(Served, gr.ChatInterface):
                 info="Each puts its own text into the system prompt.",
                 render=False,
             )
-            self.prompt = gr.Textbox(
-                label=NO_PROMPT, lines=4, max_lines=24, render=False, elem_id="prompt"
-            )
+            self.prompt = prompt_box(render=False)
+        self.chat = chat
         self._controls = controls
         self._saved = saved
-        self.respond = respond
         super().__init__(
-            respond,
             title=TITLE,
             chatbot=chatbot(),
             textbox=gr.Textbox(
@@ -88,23 +84,17 @@ class Page(Served, gr.ChatInterface):
                 autofocus=True,
                 scale=7,
             ),
-            additional_inputs=list(controls.values()),
-            additional_outputs=[self.status],
-            api_name="chat",
-            concurrency_limit=None,  # the gate decides, for page and API together
+            examples=examples,
             analytics_enabled=False,
             flagging_mode="never",
         )
-        # Given to Gradio's own chain of events, they would be run by that.
-        self.chatbot.examples = [{"text": example} for example in examples]
 
-    def _render_header(self) -> None:
-        super()._render_header()
-        # Gradio's own is not used, and ends the page where a browser allows no storage.
-        self.saved_conversations.unrender()
+    def add_panel(self) -> None:
+        """Render the saved conversations."""
         self.panel = Panel()
 
-    def _render_footer(self) -> None:
+    def add_settings(self) -> None:
+        """Render the status line, the controls and the prompt."""
         with gr.Row(elem_id="state", equal_height=True):
             self.status.render()
             self.go_on.render()
@@ -119,26 +109,25 @@ class Page(Served, gr.ChatInterface):
         with gr.Accordion("Prompt", open=False):
             self.prompt.render()
 
-    def _setup_events(self) -> None:
-        original = gr.State()  # the conversation as it was, for a message that gets no answer
-        begun = gr.State("")  # what there is of the reply already
-        prepared = [self.chatbot, self.chatbot_state, self.saved_input, begun, original]
-        prepared += [self.textbox, self.status, self.go_on]
+    def add_events(self) -> None:
+        """Connect the components."""
+        self.turn = gr.State()  # a Turn, or None if nothing was sent since all was cleared
+        begun = [self.turn, self.chatbot, self.textbox, self.status, self.go_on]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         begins = {"js": before("begin"), "queue": False, **quiet}
         runs = []
         for event in (
-            self.textbox.submit(self._send, [self.textbox, self.chatbot], prepared, **begins),
-            self.chatbot.retry(self._retry, [self.chatbot], prepared, **begins),
-            self.chatbot.edit(self._edit, [self.chatbot], prepared, **begins),
-            self.chatbot.example_select(self._example, [self.chatbot], prepared, **begins),
-            self.go_on.click(self._continue, [self.chatbot], prepared, **begins),
+            self.textbox.submit(self._send, [self.textbox, self.chatbot], begun, **begins),
+            self.chatbot.retry(self._retry, [self.chatbot], begun, **begins),
+            self.chatbot.edit(self._edit, [self.chatbot], begun, **begins),
+            self.chatbot.example_select(self._example, [self.chatbot], begun, **begins),
+            self.go_on.click(self._continue, [self.chatbot], begun, **begins),
         ):
             running = event.then(
                 self._run,
-                [self.saved_input, self.chatbot_state, begun, *self.additional_inputs],
+                [self.turn, *self._controls.values()],
                 [self.chatbot, self.status, self.prompt],
-                concurrency_limit=None,
+                concurrency_limit=None,  # the gate decides, for page and API together
                 postprocess=False,  # `_run` gives what the browser takes, 25 times a second
                 **quiet,
             )
@@ -147,7 +136,7 @@ class Page(Served, gr.ChatInterface):
             for after in (running.success, running.failure):
                 settled = after(
                     self._settle,
-                    [self.chatbot, self.status, self.saved_input, original],
+                    [self.turn, self.chatbot],
                     [self.chatbot, self.status, self.textbox, self.go_on],
                     js=before("settle"),
                     queue=False,
@@ -173,9 +162,9 @@ class Page(Served, gr.ChatInterface):
             **quiet,
         )
         cleared = self.chatbot.clear(
-            lambda: ([], None, "", gr.Textbox("", label=NO_PROMPT), HIDDEN),
+            self._clear,
             None,
-            [self.chatbot, self.saved_input, self.status, self.prompt, self.go_on],
+            [self.turn, self.chatbot, self.status, self.prompt, self.go_on],
             js=before("clear"),
             queue=False,
             cancels=runs,
@@ -185,116 +174,149 @@ class Page(Served, gr.ChatInterface):
         self.panel.after(cleared, "changed", self.chatbot)
         opened = {
             self.status: "''",
-            self.prompt: f"{{__type__: 'update', value: '', label: '{NO_PROMPT}'}}",
-            self.go_on: "{__type__: 'update', visible: false}",
+            self.prompt: update_in_javascript(value="", label=EMPTY),
+            self.go_on: update_in_javascript(visible=False),
         }
         self.panel.connect(self._saved, self.chatbot, opened)
-        self.fake_api_btn.click(
-            self._api_wrapper(self.fn, self._call),
-            [self.textbox, self.chatbot_state, *self.additional_inputs],
-            [self.api_response, self.chatbot_state, *self.additional_outputs],
-            api_name=self.api_name,
+        self._add_endpoint()
+
+    def _send(self, message: str, history: History) -> Changes:
+        return self._begin(message or "", history, history)
+
+    def _retry(self, history: History) -> Changes:
+        before, message = split_last(history)
+        return self._begin(message, before, history)
+
+    def _edit(self, history: History, edited: gr.EditData) -> Changes:
+        index = edited.index[0] if isinstance(edited.index, (list, tuple)) else edited.index
+        # The page shows the edited text already, which must not stay if it is refused.
+        history[index] = entry("user", unescape(str(edited.previous_value)))
+        return self._begin(unescape(str(edited.value)), history[:index], history)
+
+    def _example(self, history: History, example: gr.SelectData) -> Changes:
+        return self._begin(text_of(example.value), history, history)
+
+    def _continue(self, history: History) -> Changes:
+        before, message = split_last(history)
+        return self._begin(message, before, history, last_reply(history))
+
+    def _begin(self, message: str, before: History, original: History, begun: str = "") -> Changes:
+        """Show the message at once, and Stop in place of the send button."""
+        message = clean(message)
+        locked = gr.Textbox("", interactive=False, submit_btn=False, stop_btn=BUTTONS["stop_btn"])
+        if not message.strip():
+            turn = Turn("", original, original)
+            return {self.turn: turn, self.chatbot: original, self.textbox: locked}
+        turn = Turn(message, before, original, begun)
+        return {
+            self.turn: turn,
+            self.chatbot: turn.answered(begun),
+            self.textbox: locked,
+            self.status: status.SENDING,
+            self.go_on: HIDDEN,
+        }
+
+    async def _run(self, turn: Turn | None, *values: Any) -> AsyncGenerator[Changes]:
+        """Answer for the page, where an error must not cover the conversation."""
+        if turn is None:  # cleared meanwhile
+            return
+        if not turn.message:
+            gr.Warning("Please write a message first.")
+            yield {self.chatbot: self._as_sent(turn.original)}  # else Gradio empties the chat
+            return
+        asked = shown = self._as_sent(turn.asked)
+        reply = turn.reply
+        try:
+            updates = self._ask(turn.message, turn.before, values, turn.begun)
+            async with aclosing(updates):
+                async for update in updates:
+                    text = escape(update.text or turn.begun)
+                    # No empty bubble while the prompt is being read.
+                    shown = [*asked, *[{**asked[-1], **entry("assistant", text)}] * bool(text)]
+                    before, reply.update = reply.update, update
+                    yield {
+                        self.chatbot: shown,
+                        self.status: status.line(update),
+                        self.prompt: shown_in_box(update, before),
+                    }
+        except ChatError as error:
+            gr.Warning(str(error))
+            reply.failure = str(error)
+            yield {self.chatbot: shown, self.status: reply.line}
+
+    def _settle(self, turn: Turn | None, shown: History) -> Changes:
+        """Show what came of it, and unlock the text box."""
+        textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
+        if turn is None:  # cleared meanwhile
+            return {
+                self.chatbot: [],
+                self.status: "",
+                self.textbox: gr.Textbox(**textbox),
+                self.go_on: HIDDEN,
+            }
+        if not turn.message:
+            return {self.chatbot: turn.original, self.textbox: gr.Textbox(**textbox)}
+        history, line, draft, more = turn.outcome(seen=bool(last_reply(shown)))
+        if draft is not None:
+            textbox["value"] = draft
+        return {
+            self.chatbot: history,
+            self.status: line,
+            self.textbox: gr.Textbox(**textbox),
+            self.go_on: gr.Button(visible=more),
+        }
+
+    def _undo(self, history: History) -> Changes:
+        history, message = split_last(history)
+        return {
+            self.chatbot: history,
+            self.textbox: message,
+            self.status: "",
+            self.go_on: HIDDEN,
+        }
+
+    def _clear(self) -> Changes:
+        return {
+            self.turn: None,
+            self.chatbot: [],
+            self.status: "",
+            self.prompt: gr.Textbox("", label=EMPTY),
+            self.go_on: HIDDEN,
+        }
+
+    def _add_endpoint(self) -> None:
+        async def call(
+            message: str, history: History, *values: Any
+        ) -> AsyncGenerator[tuple[str, History, str]]:
+            """Answer one message: yields the reply so far, and a line on where it stands."""
+            turn, text = Turn(message, history, history), ""
+            try:
+                async with aclosing(self._ask(message, history, values)) as updates:
+                    async for update in updates:
+                        text = update.text
+                        yield text, [*turn.asked, entry("assistant", text)], status.line(update)
+            except ChatError as error:
+                # A message that was refused is not there when the next one comes.
+                yield text, turn.answered(text) if text else history, status.failed(str(error))
+                raise
+
+        said = gr.State([])  # by and to one client
+        gr.Button(visible=False).click(
+            named(call, "message", "history", *self._controls),
+            [self.textbox, said, *self._controls.values()],
+            [gr.JSON(label="Response", visible=False), said, self.status],
+            api_name="chat",
             concurrency_limit=None,
             postprocess=False,
         )
 
-    def _send(self, message: str, history: History) -> tuple[Any, ...]:
-        return self._prepared(message or "", history, history)
+    def _ask(
+        self, message: str, history: History, values: tuple[Any, ...], begun: str = ""
+    ) -> AsyncGenerator[Update]:
+        given = dict(zip(self._controls, values, strict=True))
+        return ask(self.chat, message, history, given, self.unread(), begun)
 
-    def _retry(self, history: History) -> tuple[Any, ...]:
-        before, message = self._pop_last_user_message(history)
-        return self._prepared(message, before, history)
-
-    def _edit(self, history: History, edited: gr.EditData) -> tuple[Any, ...]:
-        index = edited.index[0] if isinstance(edited.index, (list, tuple)) else edited.index
-        # The page shows the edited text already, which must not stay if it is refused.
-        history[index] = entry("user", written(str(edited.previous_value)))
-        return self._prepared(written(str(edited.value)), history[:index], history)
-
-    def _example(self, history: History, example: gr.SelectData) -> tuple[Any, ...]:
-        return self._prepared(text_of(example.value), history, history)
-
-    def _continue(self, history: History) -> tuple[Any, ...]:
-        before, message = self._pop_last_user_message(history)
-        return self._prepared(message, before, history, _last_reply(history))
-
-    def _prepared(
-        self, message: str, before: History, original: History, begun: str = ""
-    ) -> tuple[Any, ...]:
-        """Show the message at once, and Stop in place of the send button."""
-        textbox = gr.Textbox("", interactive=False, submit_btn=False, stop_btn=BUTTONS["stop_btn"])
-        message = clean(message)
-        if not message.strip():
-            return original, original, "", "", original, textbox, gr.skip(), HIDDEN
-        asked = [*before, entry("user", message)] + [entry("assistant", begun)] * bool(begun)
-        return asked, before, message, begun, original, textbox, status.SENDING, HIDDEN
-
-    async def _run(
-        self, message: str, history: History, begun: str, *values: Any
-    ) -> AsyncGenerator[tuple[Any, ...]]:
-        """Run the callback for the page, where an error must not cover the conversation."""
-        if not message:
-            gr.Warning("Please write a message first.")
-            yield gr.skip(), gr.skip(), gr.skip()  # without it, Gradio empties the chat
-            return
-        asked = self.chatbot.postprocess([*history, entry("user", message)]).model_dump()
-        seen = ""
-        try:
-            async with aclosing(self.heard(message, history, *values, begun=begun)) as updates:
-                async for update in updates:
-                    text = shown(update.text or begun)
-                    # No empty bubble while the prompt is being read.
-                    reply = [{**asked[-1], **entry("assistant", text)}] * bool(text)
-                    # Not skip() each time, for which Gradio makes a component anew.
-                    prompt = update.prompt if update.prompt == seen else seen_prompt(update)
-                    seen = update.prompt
-                    yield [*asked, *reply], status.line(update), prompt
-        except gr.Error as error:
-            gr.Warning(error.message)
-            yield gr.skip(), status.failed(error.message), gr.skip()
-
-    async def _call(
-        self, message: str, history: History, *values: Any
-    ) -> AsyncGenerator[tuple[Any, ...]]:
-        """Run the callback for an API client, whose next message must not meet a refused one."""
-        asked, text = [*history, entry("user", message)], ""
-        try:
-            async with aclosing(self.heard(message, history, *values)) as updates:
-                async for update in updates:
-                    text = update.text
-                    yield text, [*asked, entry("assistant", text)], status.line(update)
-        except gr.Error as error:
-            state = [*asked, entry("assistant", text)] if text else history
-            yield text, state, status.failed(error.message)
-            raise
-
-    def _settle(
-        self, history: History, last: str, message: str | None, original: History
-    ) -> tuple[Any, ...]:
-        """Unlock the text box; without any answer, all is as before and the message in the box."""
-        textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
-        if message is None:  # cleared meanwhile
-            return [], "", gr.Textbox(**textbox), HIDDEN
-        last = status.stopped(last or "")
-        if status.unanswered(last) and not _last_reply(history):
-            retried = len(history) < len(original) and message == self._last_message(original)
-            history = original
-            if not retried:
-                textbox["value"] = message
-        more = status.unfinished(last) and bool(_last_reply(history))
-        return history, last, gr.Textbox(**textbox), gr.Button(visible=more)
-
-    def _last_message(self, history: History) -> str:
-        return str(self._pop_last_user_message(history)[1])
-
-    def _undo(self, history: History) -> tuple[Any, ...]:
-        history, message = self._pop_last_user_message(history)
-        return history, message, "", HIDDEN
-
-
-def _last_reply(history: History) -> str:
-    """Return the text of the last message if it is an assistant's."""
-    if not history or history[-1]["role"] != "assistant":
-        return ""
-    text = text_of(history[-1]["content"])
-    return text if text.strip() else ""  # the indentation at its beginning is a part of it
+    def _as_sent(self, history: History) -> History:
+        """Return a history as the browser takes it."""
+        sent: History = self.chatbot.postprocess(history).model_dump()
+        return sent

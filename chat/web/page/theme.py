@@ -1,7 +1,13 @@
 """How the page looks, and what it does in the browser beyond Gradio's own."""
 
+from pathlib import Path
+
 import gradio as gr
 
+from chat.web.page.escape import MARKED
+from chat.web.page.javascript import script
+
+TITLE = "Fourbit Chat"
 #: As in Gradio's own theme, but that has 600 for bold, and its file of that lacks the letters.
 FONTS = {
     "font": [gr.themes.LocalFont("Source Sans Pro", weights=(400, 700)), "system-ui", "sans-serif"],
@@ -37,27 +43,9 @@ pre .token { filter: brightness(0.65); }
 footer { display: none !important; }
 """
 #: A picture that the model asks for must not tell another host who reads it.
-HEAD = """
+HEAD = f"""
 <meta http-equiv="Content-Security-Policy" content="img-src 'self' data: blob:; media-src 'self'">
-<script>
-    // What keeps HTML from being seen as such (chat/web/page/escape.py) is not copied with it.
-    const written = (text) => String(text).replace(/([<`~])\u2060/g, "$1");
-    const clipboard = navigator.clipboard;  // missing where the page comes over plain HTTP
-    if (clipboard) {
-        const write = clipboard.writeText.bind(clipboard);
-        clipboard.writeText = (text) => write(written(text));
-    }
-    document.addEventListener("copy", (event) => {
-        const selected = String(getSelection());
-        if (written(selected) === selected) return;
-        event.clipboardData.setData("text/plain", written(selected));
-        event.preventDefault();
-    });
-</script>
+<script>{script(Path(__file__).parent, "theme.js", MARKED=MARKED)}</script>
 """
-
-#: The text box loses the cursor when it is locked; not on phones, where it calls the keyboard.
-FOCUS = """() => {
-    if (document.activeElement === document.body && matchMedia("(pointer: fine)").matches)
-        document.querySelector("#message textarea").focus({preventScroll: true});
-}"""
+#: Gives the cursor to the text box (theme.js), as JavaScript.
+FOCUS = "() => window.focusMessage()"

@@ -5,7 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
-from tests.support.tab import PACE, Tab, Visit, browser, echo, expect, slow_talk, visit  # noqa: F401
+from tests.support.tab import PACE, Tab, Visit, echo, expect, slow_talk
 
 CODE = "Here:\n\n```python\ndef add(a: int) -> int:\n    return a  # as it is\n```"
 #: What Gradio's own components do, with the reason why it stays.

@@ -9,7 +9,7 @@ import pytest
 from chat.web.lobby import lobby
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
-from tests.support.tab import Browser, browser, expect  # noqa: F401
+from tests.support.tab import Browser, expect
 from tests.web.test_lobby import listen
 
 

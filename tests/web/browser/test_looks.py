@@ -5,7 +5,7 @@ import pytest
 from chat.core.sampling import Sampling
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
-from tests.support.tab import Visit, browser, echo, expect, visit  # noqa: F401
+from tests.support.tab import Visit, echo, expect
 
 # What the model writes
 

@@ -6,7 +6,7 @@ from prompts.formats.plain import Plain
 from prompts.texts import examples, presets
 from tests.conftest import Serve
 from tests.support.fakes import END, ScriptedEngine
-from tests.support.tab import AGES, PACE, TALK, Visit, browser, slow_talk, visit  # noqa: F401
+from tests.support.tab import AGES, PACE, Visit, slow_talk
 
 STOP = chr(END)
 SENTENCE = "One two three."

@@ -13,20 +13,19 @@ import pytest
 
 from chat.errors import EngineError
 from chat.web.page.page import Page
-from chat.web.page.panel.saved import Saved
+from chat.web.page.panel.saved import SavedConversations
 from tests.conftest import Serve, serving
 from tests.support.fakes import ScriptedEngine
-from tests.support.tab import (  # noqa: F401
+from tests.support.tab import (
     PACE,
     Browser,
     BrowserContext,
     Tab,
     Visit,
-    browser,
     echo,
     expect,
+    idle_within,
     slow_talk,
-    visit,
 )
 
 AsWith = Callable[..., BrowserContext]
@@ -390,6 +389,21 @@ def test_a_reply_that_did_not_stop_does_not_either(serve: Serve, visit: Visit) -
     assert contents == {"Hi": ["Hi", reply], "Talk": ["Talk", reply]}
 
 
+def test_a_reply_that_did_not_stop_is_none_to_the_next_message(serve: Serve, visit: Visit) -> None:
+    engine = ScriptedEngine(lambda prompt: slow_talk(prompt)[:60], PACE)
+    engine.parallel = 2
+    tab = visit(serve(engine))
+    tab.page.evaluate(LATE_CONFIRMATION)
+    tab.send("Talk")
+    tab.stop_button.click()
+    expect(tab.box).to_be_editable()
+    tab.send("Hi")
+    expect(tab.messages).to_have_text("Hi")
+    assert idle_within(10, engine)
+    tab.says("Hi", "Yes.")
+    tab.settled("Finished: 4 tokens")
+
+
 LATE_CONFIRMATION = """() => {
     const fetched = window.fetch;
     window.fetch = async (url, ...options) => {
@@ -403,13 +417,13 @@ LATE_CONFIRMATION = """() => {
 def test_what_is_exported_or_deleted_while_it_is_saved_is_so_to_the_last_word(
     serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prompt, delay = Saved.seal, 0.0
+    prompt, delay = SavedConversations.seal, 0.0
 
     def seal(*values: Any) -> Any:
         time.sleep(delay)
         return prompt(*values)
 
-    monkeypatch.setattr(Saved, "seal", seal)
+    monkeypatch.setattr(SavedConversations, "seal", seal)
     tab = visit(serve(ScriptedEngine(echo)))
     tab.ask("One")
     listed(tab, "One")

@@ -8,10 +8,10 @@ from playwright.sync_api import expect
 from chat.settings import Settings
 from chat.web import serve
 from chat.web.page import page
-from chat.web.page.chatbot import entry
+from chat.web.page.history import entry
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine, chat_with
-from tests.support.tab import TALK, Visit, browser, visit  # noqa: F401
+from tests.support.tab import TALK, Visit
 
 HTML = "<b>bold</b> <div>block</div> <img src=x onerror=document.title='hacked'> <think>hm</think>"
 CODE = "```html\n<b>code</b> <!-- and a comment -->\n```"
@@ -56,6 +56,7 @@ def test_the_model_reads_what_was_written_and_so_does_who_copies_it(
     tab.ask("more")
     tab.button("Edit").first.click()
     tab.button("Submit").click()
+    expect(tab.messages).to_have_count(1)
     tab.settled("Finished:")
     assert len(engine.prompts) == 3
     tab.button("Retry").click()
@@ -71,6 +72,23 @@ def test_the_model_reads_what_was_written_and_so_does_who_copies_it(
     tab.replies.click(click_count=3)
     tab.page.keyboard.press("Control+C")
     assert "<b>bold</b>" in tab.page.evaluate(read)
+
+
+def test_it_stays_so_after_a_message_that_was_refused(serve: Serve, visit: Visit) -> None:
+    engine = ScriptedEngine(lambda prompt: HTML)
+    tab = visit(serve(engine))
+    tab.ask(HTML)
+    tab.send(" ")
+    expect(tab.toasts).to_contain_text("Please write a message first.")
+    tab.settled("Finished:")
+    tab.send("x" * 20_000)
+    tab.settled("Failed:")
+    tab.ask(HTML)
+    tab.ask("more")
+    assert engine.prompts[-1].count(HTML) == 4
+    for message in (*tab.messages.all()[:2], *tab.replies.all()):
+        assert HTML in message.text_content().replace("\u2060", "")
+        assert message.locator("b, div.block, img, think").count() == 0
 
 
 def test_a_diagram_is_shown_as_its_code(serve: Serve, visit: Visit) -> None:

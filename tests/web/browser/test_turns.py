@@ -6,17 +6,15 @@ import pytest
 
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
-from tests.support.tab import (  # noqa: F401
+from tests.support.tab import (
     AGES,
     PACE,
     TALK,
     Visit,
-    browser,
     echo,
     expect,
     idle_within,
     slow_talk,
-    visit,
 )
 
 # One message

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.web.page.escape import MARK, shown, written
+from chat.web.page.escape import MARK, escape, unescape
 
 TAGS = ["<b>", "</b>", "<div class='x'>", "<!-- x -->", "<?php", "<think>", "<img src=x onerror=y>"]
 
@@ -12,23 +12,23 @@ TAGS = ["<b>", "</b>", "<div class='x'>", "<!-- x -->", "<?php", "<think>", "<im
 @pytest.mark.parametrize("tag", TAGS)
 def test_a_tag_is_marked_and_comes_back(tag: str) -> None:
     text = f"a {tag} b"
-    assert shown(text) == f"a <{MARK}{tag[1:]} b"
-    assert written(shown(text)) == text
+    assert escape(text) == f"a <{MARK}{tag[1:]} b"
+    assert unescape(escape(text)) == text
 
 
 @pytest.mark.parametrize("before", ["```", "~~~~ ", "> ```", "- ```\t"])
 @pytest.mark.parametrize("name", ["mermaid", "Mermaid x"])
 def test_a_diagram_is_marked_and_comes_back(before: str, name: str) -> None:
     text = f"{before}{name}\ngraph TD; A-->B\n"
-    assert shown(text) == text.replace(before.rstrip(), f"{before.rstrip()}{MARK}")
-    assert written(shown(text)) == text
+    assert escape(text) == text.replace(before.rstrip(), f"{before.rstrip()}{MARK}")
+    assert unescape(escape(text)) == text
 
 
 @pytest.mark.parametrize(
     "text", ["a < b", "1<2", "<", "a <= b", "x <- y", "<3", "&lt;b>", "`mermaid`"]
 )
 def test_what_is_no_tag_stays(text: str) -> None:
-    assert shown(text) == text
+    assert escape(text) == text
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_what_is_no_tag_stays(text: str) -> None:
     ],
 )
 def test_code_between_fences_keeps_its_tags(text: str) -> None:
-    assert shown(text) == text
+    assert escape(text) == text
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_code_between_fences_keeps_its_tags(text: str) -> None:
     ],
 )
 def test_where_it_may_be_no_code_a_tag_is_marked(before: str) -> None:
-    assert shown(f"{before}\n<b>") == f"{before}\n<{MARK}b>"
+    assert escape(f"{before}\n<b>") == f"{before}\n<{MARK}b>"
 
 
 def test_lines_end_where_a_renderer_ends_them() -> None:
-    assert shown("```\r<b>\r\n```\r<b>") == f"```\n<b>\n```\n<{MARK}b>"
+    assert escape("```\r<b>\r\n```\r<b>") == f"```\n<b>\n```\n<{MARK}b>"
 
 
 LINES = st.lists(
@@ -81,5 +81,5 @@ LINES = st.lists(
 
 
 @given(LINES.map("".join))
-def test_nothing_is_lost_whatever_is_written(text: str) -> None:
-    assert written(shown(text)) == text
+def test_nothing_is_lost_whatever_is_unescape(text: str) -> None:
+    assert unescape(escape(text)) == text

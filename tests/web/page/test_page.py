@@ -230,7 +230,7 @@ def test_a_closed_connection_frees_the_model(serve: Serve, reading: float) -> No
 def test_a_client_that_never_listens_does_not_keep_the_model(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chat.web.page.served.UNREAD", 20)
+    monkeypatch.setattr("chat.web.page.ask.UNREAD", 20)
     engine = ScriptedEngine(lambda prompt: "x" * 299, pace=0.05)
     url = serve(engine)
     join(url, "hi", "ghost")

@@ -5,6 +5,7 @@ public link keeps nothing of its visitors' on the server, and nobody sees anothe
 browser asks the server only to seal and to open (see `saved`), one conversation at a
 time, so no request grows with how many there are.
 
+    gradio.js      what the panel needs of Gradio's page
     storage.js     what lies in the browser's storage, and asking the server
     screen.js      which conversation is on the screen, and when it is saved
     files.js       export and import
@@ -19,15 +20,20 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.events import Dependency
 
-from chat.errors import ChatError
-from chat.web.page.panel.saved import Saved
+from chat.web.page.gradio_internals import Event
+from chat.web.page.javascript import script
+from chat.web.page.panel.saved import LONGEST_TITLE, MOST_CONVERSATIONS, SavedConversations
 from chat.web.page.theme import FOCUS
 
 _HERE = Path(__file__).parent
 #: They are one function, which Gradio calls with the `element` and with `trigger`.
-SCRIPTS = ("storage.js", "screen.js", "files.js", "list.js")
+SCRIPTS = ("gradio.js", "storage.js", "screen.js", "files.js", "list.js")
+#: What the browser may ask, and what it is called as an endpoint.
+ENDPOINTS = {
+    question: f"saved_{question}"
+    for question in ("seal", "rename", "names", "open", "export", "import")
+}
 HTML = """
 <div class="first"><button value="new">New chat</button></div>
 <nav aria-label="Saved conversations"><ul></ul></nav>
@@ -55,33 +61,50 @@ class Panel:
         with gr.Sidebar(open=False, width=300, elem_id="panel"):
             self._html = gr.HTML(
                 html_template=HTML,
-                js_on_load="\n".join((_HERE / name).read_text("utf-8") for name in SCRIPTS),
-                head=f"<style>{(_HERE / 'look.css').read_text('utf-8')}</style>",
+                js_on_load=script(
+                    _HERE,
+                    *SCRIPTS,
+                    ENDPOINTS=ENDPOINTS,
+                    MOST_CONVERSATIONS=MOST_CONVERSATIONS,
+                    LONGEST_TITLE=LONGEST_TITLE,
+                ),
+                head=f"<style>{(_HERE / 'panel.css').read_text('utf-8')}</style>",
                 apply_default_css=False,
             )
 
-    def after(self, event: Dependency, what: str, chatbot: gr.Chatbot) -> None:
+    def after(self, event: Event, what: str, chatbot: gr.Chatbot) -> None:
         """Have the panel do this when the event is over."""
         js = f"(history) => window.conversations?.{what}(history)"
         event.then(None, [chatbot], js=js, api_visibility="private")
         event.failure(None, js=js, api_visibility="private")
 
     def connect(
-        self, saved: Saved, chatbot: gr.Chatbot, others: dict[gr.components.Component, str]
+        self,
+        saved: SavedConversations,
+        chatbot: gr.Chatbot,
+        others: dict[gr.components.Component, str],
     ) -> None:
         """Answer what the panel asks, and have what it opens shown in `chatbot`.
 
         `others` says, as JavaScript, what other components are to show then.
         """
 
-        def opened(owner: str | None, text: str) -> Any:
+        def open(owner: str | None, text: str) -> Any:
             history = [message._asdict() for message in saved.open(owner, text)]
             return chatbot.postprocess(history).model_dump()
 
-        for ask in (saved.seal, saved.rename, saved.names, opened, saved.export, saved.load):
+        answers: dict[str, Callable[..., Any]] = {
+            "seal": saved.seal,
+            "rename": saved.rename,
+            "names": saved.names,
+            "open": open,
+            "export": saved.export,
+            "import": saved.import_file,
+        }
+        for question, endpoint in ENDPOINTS.items():
             gr.api(
-                _said(ask),
-                api_name=f"saved_{ask.__name__}",
+                _for_login(answers[question]),
+                api_name=endpoint,
                 api_visibility="private",
                 queue=False,
             )
@@ -89,18 +112,15 @@ class Panel:
             None,
             None,
             [chatbot, *others],
-            js=f"() => [conversations.shown(), {', '.join(others.values())}]",
+            js=f"() => [window.conversations?.shown(), {', '.join(others.values())}]",
             api_visibility="private",
         ).then(None, js=FOCUS, api_visibility="private")
 
 
-def _said(ask: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `ask` for whoever is logged in, with its errors as the page shows them."""
+def _for_login(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what answers whoever is logged in."""
 
-    def said(values: list, request: gr.Request) -> dict:  # type: ignore[type-arg]
-        try:
-            return ask(request.username, *values)  # type: ignore[no-any-return]
-        except ChatError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+    def answer_login(values: list, request: gr.Request) -> dict:  # type: ignore[type-arg]
+        return answer(request.username, *values)  # type: ignore[no-any-return]
 
-    return said
+    return answer_login

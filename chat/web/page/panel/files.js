@@ -1,11 +1,16 @@
+// @ts-check
 // Conversations as files (chat/core/transcript.py). Each goes to the server by itself, since a
 // request has a limit of size.
 
-/** Offer the conversations that are wanted as a file. */
+/**
+ * Offer the conversations that are wanted as a file.
+ * @param {(conversation: Saved) => boolean} wanted
+ * @param {string} name
+ */
 async function download(wanted, name) {
-    await calm();
+    await untilSaved();
     const files = [];
-    for (const {title, sealed, time} of saved().filter(wanted))
+    for (const {title, sealed, time} of savedConversations().filter(wanted))
         files.push(await ask("export", title, sealed, new Date(time).toISOString()));
     const whole = {...files[0], conversations: files.flatMap((file) => file.conversations)};
     const content = new Blob([JSON.stringify(whole, null, 2) + "\n"], {type: "application/json"});
@@ -14,14 +19,21 @@ async function download(wanted, name) {
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** Return what a file may be called after a conversation. */
+/**
+ * Return what a file may be called after a conversation.
+ * @param {string} name
+ */
 const fileName = (name) => name.replace(/[^\p{L}\p{N}\p{M} _-]/gu, "").trim() || "conversation";
 
-/** Save the conversations in a file, all or none. */
+/**
+ * Save the conversations in a file, all or none.
+ * @param {File} file
+ */
 async function upload(file) {
-    const found = await loaded(file);
+    const found = await sealedFrom(file);
     if (!found.length) throw new Problem("This file holds no conversations.");
     const first = newId(), now = Date.now();  // the same for all, whose order is that of the file
+    /** @type {string[]} */
     const made = [];
     try {
         found.forEach(({title, text, name, saved}, index) => {
@@ -40,17 +52,21 @@ async function upload(file) {
     say(found.length === 1 ? `Imported “${found[0].name}”.` : `Imported ${found.length} conversations.`);
 }
 
-/** Return what the server makes of the conversations in a file. */
-async function loaded(file) {
+/**
+ * Return the conversations in a file, as the server sealed them.
+ * @param {File} file
+ * @returns {Promise<{title: string, text: string, name: string, saved: number | null}[]>}
+ */
+async function sealedFrom(file) {
     let content;
     try {
         content = JSON.parse(await file.text());
     } catch {
         throw new Problem("This file is not JSON, so it holds no conversations.");
     }
-    if (!Array.isArray(content?.conversations)) return ask("load", content);
+    if (!Array.isArray(content?.conversations)) return ask("import", content);
     const found = [];
     for (const one of content.conversations)
-        found.push(...await ask("load", {...content, conversations: [one]}));
+        found.push(...await ask("import", {...content, conversations: [one]}));
     return found;
 }

@@ -1,25 +1,46 @@
+// @ts-check
 // What is seen of it: the list, its buttons, and a sentence above everything.
 
-const list = element.querySelector("ul");
-const hint = element.querySelector(".hint");
-const picker = element.querySelector("input");
+const list = find("ul");
+const hint = find(".hint");
+const picker = /** @type {HTMLInputElement} */ (find("input"));
 const saying = make("div", {id: "saying", role: "status"});
 
+/**
+ * Return a new element.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Partial<HTMLElementTagNameMap[Tag]>} properties
+ * @param {Node[]} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
 function make(tag, properties, ...children) {
-    const made = Object.assign(document.createElement(tag), properties);
+    const made = document.createElement(tag);
+    Object.assign(made, properties);
     made.append(...children);
     return made;
 }
 
+/**
+ * Return a new button.
+ * @param {string} text
+ * @param {() => unknown} action
+ * @param {Partial<HTMLButtonElement>} [properties]
+ */
 function button(text, action, properties) {
     return make("button", {textContent: text, onclick: attempt(action), ...properties});
 }
 
-/** Return `action` with its problems said. */
+/**
+ * Return `action` with its problems said.
+ * @template {unknown[]} Values
+ * @param {(...values: Values) => unknown} action
+ * @returns {(...values: Values) => Promise<void>}
+ */
 function attempt(action) {
     return async (...values) => {
         try {
-            return await action(...values);
+            await action(...values);
         } catch (error) {
             if (!(error instanceof Problem)) console.error(error);
             say(error instanceof Problem ? error.message : "That did not work. Please try again.");
@@ -27,64 +48,73 @@ function attempt(action) {
     };
 }
 
-/** Say a sentence, until the next one, and offer what can be done about it. */
+/**
+ * Say a sentence, until the next one, and offer what can be done about it.
+ * @param {string} sentence
+ * @param {string} [offer]
+ * @param {() => unknown} [action]
+ */
 function say(sentence, offer, action) {
-    hush();
+    dismiss();
     saying.append(make("span", {textContent: sentence}));
-    if (offer) saying.append(button(offer, () => (hush(), action()), {className: "offer"}));
-    saying.append(button("×", hush, {ariaLabel: "Close"}));
+    if (offer) saying.append(button(offer, () => (dismiss(), action?.()), {className: "offer"}));
+    saying.append(button("×", dismiss, {ariaLabel: "Close"}));
 }
 
-const hush = () => saying.replaceChildren();
+const dismiss = () => saying.replaceChildren();
 const offered = () => saying.querySelector(".offer") !== null;
 
 /** Return whether the side bar leaves room for the conversation. */
 const hasRoom = () => matchMedia("(min-width: 1024px)").matches;
 
-function unfold(opened) {
-    const bar = element.closest(".sidebar");
-    if (bar.classList.contains("open") !== opened) bar.querySelector(".toggle-button").click();
-}
-
+/** Show what there is now. */
 function draw() {
     const focused = list.contains(document.activeElement) && document.activeElement;
     if (focused && focused.matches("input")) return;  // a title is being typed
-    const all = saved();
+    const all = savedConversations();
     list.replaceChildren(...all.map(row));
     hint.hidden = all.length > 0 && lasts;
-    element.querySelector("[value=export]").disabled = !all.length;
+    inPanel("export").disabled = !all.length;
     if (focused)
         [...list.querySelectorAll("button")]
             .find((made) => made.textContent === focused.textContent)?.focus();
 }
 
+/** @param {Saved} conversation */
 function row(conversation) {
     const {id, name} = conversation;
-    const title = button(name, () => read(conversation), {title: name, dir: "auto"});
-    if (id !== open.id) return make("li", {}, title);
+    const title = button(name, () => openSaved(conversation), {title: name, dir: "auto"});
+    if (id !== current.id) return make("li", {}, title);
     title.ariaCurrent = "true";
     return make("li", {className: "open"}, title, make("div", {},
         button("Rename", () => rename(conversation, title)),
         button("Export", () => download((one) => one.id === id, fileName(name))),
-        button("Delete", () => leave().then(() => discard(id))),
+        button("Delete", () => openNew().then(() => discard(id))),
     ));
 }
 
-/** Let the title be typed in its place: Enter or leaving it saves, Escape does not. */
+/**
+ * Let the title be typed in its place: Enter or leaving it saves, Escape does not.
+ * @param {Saved} conversation
+ * @param {HTMLElement} title
+ */
 function rename({id, name}, title) {
-    const field = make("input", {value: name, maxLength: 200, ariaLabel: "Title", dir: "auto"});
+    const field = make("input", {
+        value: name, maxLength: LONGEST_TITLE, ariaLabel: "Title", dir: "auto",
+    });
     field.onblur = attempt(async () => {
         const typed = field.value.trim();
         field.onblur = null;
         field.remove();
         if (typed && typed !== name) {
+            /** @type {{name: string, title: string}} */
             const renamed = await ask("rename", typed);
             names.set(renamed.title, renamed.name);
-            const text = storage[key(id, "text")];
+            const text = storage[itemName(id, "text")];
             if (text) write({id, title: renamed.title, text});  // unless it was deleted meanwhile
         }
         draw();
-        if (document.activeElement === document.body) list.querySelector("[aria-current]")?.focus();
+        if (document.activeElement === document.body) find("[aria-current]", list)?.focus();
     });
     field.onkeydown = ({key, isComposing}) => {
         if (isComposing) return;  // Enter chooses a character, as in Chinese and Japanese
@@ -95,28 +125,32 @@ function rename({id, name}, title) {
     field.select();
 }
 
-function on(name, action) {
-    element.querySelector(`[value=${name}]`).onclick = attempt(action);
-}
+/**
+ * Return the button of the panel with a value.
+ * @param {"new" | "import" | "export"} value
+ */
+const inPanel = (value) => /** @type {HTMLButtonElement} */ (find(`[value=${value}]`));
 
-on("new", leave);
-on("import", () => picker.click());
-on("export", () => download(() => true, `fourbit-chat ${new Date().toISOString().slice(0, 10)}`));
+inPanel("new").onclick = attempt(openNew);
+inPanel("import").onclick = () => picker.click();
+inPanel("export").onclick = attempt(() =>
+    download(() => true, `fourbit-chat ${new Date().toISOString().slice(0, 10)}`)
+);
 picker.onchange = attempt(async () => {
-    const [file] = picker.files;
+    const file = picker.files?.[0];
     picker.value = "";
     if (file) await upload(file);
 });
-element.closest(".gradio-container").append(saying);
+addToPage(saying);
 if (!lasts)
     hint.textContent =
         "This browser lets the page save nothing. Conversations last until the page is closed; " +
         "export those that you want to keep.";
-if (hasRoom()) unfold(true);
+if (hasRoom()) openSideBar(true);
 window.addEventListener("storage", attempt(() => learnNames().then(draw)));
 attempt(async () => {
     await learnNames();
     draw();
-    const last = saved().find(({id}) => id === session[PREFIX + "open"]);
-    if (last && !running) await read(last);
+    const last = savedConversations().find(({id}) => id === session[PREFIX + "open"]);
+    if (last && !running) await openSaved(last);
 })();

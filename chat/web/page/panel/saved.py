@@ -1,8 +1,8 @@
 """What a page asks about the conversations that it saves in its browser.
 
 A browser keeps two sealed texts of each: its title and its messages. The server keeps
-nothing; it seals, and opens what it has sealed (`chat.web.page.panel.seal`). Nothing is taken as it
-comes: histories and files become clean messages first, like everything that is sent.
+nothing; it seals, and opens what it has sealed (`chat.web.page.panel.seal`). Nothing is
+taken as it comes: histories and files become clean messages first, like all that is sent.
 """
 
 import json
@@ -11,21 +11,21 @@ from typing import Any
 from chat.core.conversation import clean, dialogue
 from chat.core.transcript import Conversation, Entry, File, parse
 from chat.errors import BadRequest
-from chat.web.page.escape import written
+from chat.web.page.escape import unescape
 from chat.web.page.panel.seal import Seal
 from prompts import Message
 
 #: The longest title, and the longest that is made from a message, in characters.
-LONGEST, USUAL = 200, 50
+LONGEST_TITLE, USUAL_TITLE = 200, 50
 
 #: More at once than this the page never asks about.
-MOST = 1000
+MOST_CONVERSATIONS = 1000
 
 Sealed = dict[str, Any]
 """A conversation as the page keeps it: `name` to show, and the sealed `title` and `text`."""
 
 
-class Saved:
+class SavedConversations:
     """The answers; `owner` is who is logged in, and nobody else can open what they save."""
 
     def __init__(self, seal: Seal) -> None:
@@ -37,7 +37,7 @@ class Saved:
         Raises:
             BadRequest: it is too long.
         """
-        messages = [Message(role, written(content)) for role, content in dialogue(history)]
+        messages = [Message(role, unescape(content)) for role, content in dialogue(history)]
         return self._sealed(owner, _first_words(messages), messages) if messages else None
 
     def rename(self, owner: str | None, name: str) -> Sealed:
@@ -54,7 +54,7 @@ class Saved:
         """Open titles; None for what another key or another login has sealed.
 
         Raises:
-            BadRequest: there are more than `MOST`.
+            BadRequest: there are more than `MOST_CONVERSATIONS`.
         """
         _check_number(titles)
         return [self._name(owner, title) for title in titles]
@@ -79,7 +79,7 @@ class Saved:
         file = File(format="fourbit-chat", version=1, conversations=[Conversation(**content)])
         return file.model_dump(mode="json")
 
-    def load(self, owner: str | None, content: Any) -> list[Sealed]:
+    def import_file(self, owner: str | None, content: Any) -> list[Sealed]:
         """Seal the conversations in the content of a file, which anyone may have written.
 
         Each has the time too at which it was `saved`, in milliseconds, or None.
@@ -89,9 +89,9 @@ class Saved:
         """
         found = parse(content, "This file")
         _check_number(found)
-        return [self._loaded(owner, conversation) for conversation in found]
+        return [self._imported(owner, conversation) for conversation in found]
 
-    def _loaded(self, owner: str | None, found: Conversation) -> Sealed:
+    def _imported(self, owner: str | None, found: Conversation) -> Sealed:
         messages = dialogue([entry.model_dump() for entry in found.messages])
         if not messages:
             raise BadRequest("This file holds a conversation in which nobody says anything.")
@@ -110,19 +110,19 @@ class Saved:
 
 
 def _check_number(asked: list[Any]) -> None:
-    if len(asked) > MOST:
-        raise BadRequest(f"There may be {MOST:,} conversations at once.")
+    if len(asked) > MOST_CONVERSATIONS:
+        raise BadRequest(f"There may be {MOST_CONVERSATIONS:,} conversations at once.")
 
 
 def _line(text: str) -> str:
     """Return a title of one line, which may be empty."""
-    return " ".join(clean(text).split())[:LONGEST].rstrip()
+    return " ".join(clean(text).split())[:LONGEST_TITLE].rstrip()
 
 
 def _first_words(messages: list[Message]) -> str:
     """Return the title that a conversation has until it is renamed."""
     text = _line(messages[0].content)
-    if len(text) <= USUAL:
+    if len(text) <= USUAL_TITLE:
         return text
-    words, space, _ = text[:USUAL].rpartition(" ")
-    return f"{words if space else text[:USUAL]}…"
+    words, space, _ = text[:USUAL_TITLE].rpartition(" ")
+    return f"{words if space else text[:USUAL_TITLE]}…"

@@ -1,74 +1,115 @@
+// @ts-check
 // The conversation on the screen: which one it is, when it is saved, and when it may change.
 
-let open = unsaved();
-let coming;           // the messages that are to be shown next
-let running = false;  // whether a reply is being written
-let writing = 0;      // events of the page that are about to change the screen
-let saving;           // the promise that the last change is saved
+/**
+ * @typedef {object} OnScreen
+ * @property {string} id
+ * @property {string} [title] as the server sealed it, if it was saved
+ * @property {string} [text] the item of the storage, as this tab left it
+ * @property {string} seen what was said when it was saved
+ * @property {boolean} changed whether somebody has gone on with it here
+ * @property {number} turn counts its states, of which the last is to be saved
+ */
 
-function unsaved() {
-    return {id: newId(), seen: said([]), changed: true, turn: 0};
+/** @type {OnScreen} */
+let current = newConversation();
+/**
+ * The messages that are to be shown next.
+ * @type {Message[] | undefined}
+ */
+let coming;
+/** Whether a reply is being written. */
+let running = false;
+/** How many events of the page are about to change the screen. */
+let changing = 0;
+/**
+ * That the last change is saved.
+ * @type {Promise<void> | undefined}
+ */
+let saving;
+
+/** @returns {OnScreen} */
+function newConversation() {
+    return {id: newId(), seen: textsOf([]), changed: true, turn: 0};
 }
 
-/** Return what is said in a history, to compare it. */
-function said(history) {
+/**
+ * Return what is said in a history, to compare it.
+ * @param {Message[]} history
+ */
+function textsOf(history) {
+    /** @param {Message["content"]} content */
     const text = (content) =>
         typeof content === "string" ? content : content.map((part) => part.text).join("");
     return JSON.stringify(history.map(({role, content}) => [role, text(content)]));
 }
 
 /** Wait until what is under way has changed the screen and is saved, unless it is a reply. */
-async function calm() {
-    for (await saving; writing && !running; await saving)
+async function untilSaved() {
+    for (await saving; changing && !running; await saving)
         await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 /** Wait until nothing changes the screen any more. */
-async function quiet() {
-    await calm();
+async function untilQuiet() {
+    await untilSaved();
     if (running) throw new Problem("A reply is being written. Stop it first, or wait for it.");
 }
 
-/** Put a conversation on the screen, at once. */
+/**
+ * Put a conversation on the screen, at once.
+ * @param {OnScreen} conversation
+ * @param {Message[]} messages
+ */
 function show(conversation, messages) {
-    open = conversation;
+    current = conversation;
     coming = messages;
     trigger("show");
-    session[PREFIX + "open"] = open.id;
-    if (!hasRoom()) unfold(false);
-    if (!offered()) hush();
+    session[PREFIX + "open"] = current.id;
+    if (!hasRoom()) openSideBar(false);
+    if (!offered()) dismiss();
     draw();
 }
 
-/** Show a saved conversation. */
-async function read({id, title, text, sealed}) {
-    await quiet();
-    const messages = await ask("opened", sealed);
-    await quiet();
-    show({id, title, text, seen: said(messages), changed: false, turn: 0}, messages);
+/**
+ * Show a saved conversation.
+ * @param {Pick<Saved, "id" | "title" | "text" | "sealed">} conversation
+ */
+async function openSaved({id, title, text, sealed}) {
+    await untilQuiet();
+    /** @type {Message[]} */
+    const messages = await ask("open", sealed);
+    await untilQuiet();
+    show({id, title, text, seen: textsOf(messages), changed: false, turn: 0}, messages);
 }
 
 /** Leave the conversation on the screen for an empty one. */
-async function leave() {
-    await quiet();
-    document.activeElement?.blur();  // so that the page gives the cursor to its text box
-    show(unsaved(), []);
+async function openNew() {
+    await untilQuiet();
+    // So that the page gives the cursor to its text box.
+    if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+    show(newConversation(), []);
 }
 
-/** Save what is on the screen. */
-async function keep(history) {
-    const seen = said(history);
-    if (seen === open.seen) return;
+/**
+ * Save what is on the screen.
+ * @param {Message[]} history
+ */
+async function save(history) {
+    const seen = textsOf(history);
+    if (seen === current.seen) return;
     // What nobody has gone on with has not changed, so this is something else.
-    if (!open.changed) open = unsaved();
-    const mine = open;  // another may be opened while the server works
+    if (!current.changed) current = newConversation();
+    const mine = current;  // another may be opened while the server works
     const turn = ++mine.turn;
+    /** @type {{name: string, title: string, text: string} | null} */
     const sealed = await ask("seal", history);
     if (turn !== mine.turn) return;  // there is a later state by now, or it was deleted
-    const title = storage[key(mine.id, "title")] ?? mine.title ?? sealed?.title;
-    if (storage[key(mine.id, "text")] !== mine.text)  // another tab went on with it
+    const renamed = storage[itemName(mine.id, "title")] ?? mine.title;
+    if (storage[itemName(mine.id, "text")] !== mine.text)  // another tab went on with it
         Object.assign(mine, {id: newId(), text: undefined});  // so this becomes a copy
     if (sealed) {
+        const title = renamed ?? sealed.title;
         const text = `${Date.now()} ${sealed.text}`;
         names.set(sealed.title, sealed.name);
         write({id: mine.id, title, text});
@@ -77,55 +118,55 @@ async function keep(history) {
         remove(mine.id);
         Object.assign(mine, {title: undefined, text: undefined, seen});
     }
-    if (mine === open) session[PREFIX + "open"] = open.id;
+    if (mine === current) session[PREFIX + "open"] = current.id;
     draw();
 }
 
-/** Take a conversation out of the list, and offer it back. */
+/**
+ * Take a conversation out of the list, and offer it back.
+ * @param {string} id
+ */
 function discard(id) {
-    const gone = saved().find((conversation) => conversation.id === id);
+    const gone = savedConversations().find((conversation) => conversation.id === id);
     if (!gone) return;
     remove(id);
     draw();
     say(`Deleted “${gone.name}”.`, "Restore", async () => {
         write(gone);
         draw();
-        await read(gone);
+        await openSaved(gone);
     });
 }
 
 // What the page's events do before they change the screen, and after (chat/web/page/page.py).
 window.conversations = {
     shown: () => coming,
-    // A message is on its way to the screen, and a reply will follow.
     begin() {
-        hush();
+        dismiss();
         running = true;
         this.change();
     },
-    // The message is there; without a history it failed.
     begun(history) {
         running &&= Boolean(history);
         return this.changed(history);
     },
-    // The reply has ended.
     settle() {
         running = false;
-        writing++;
+        changing++;
     },
     clear() {
-        const {id} = open;
-        open.turn++;  // drops what is about to be saved
-        open = unsaved();
+        const {id} = current;
+        current.turn++;  // drops what is about to be saved
+        current = newConversation();
         discard(id);
         this.change();
     },
     change() {
-        open.changed = true;
-        writing++;
+        current.changed = true;
+        changing++;
     },
     changed(history) {
-        writing--;
-        if (history) return saving = attempt(keep)(history);
+        changing--;
+        if (history) return saving = attempt(save)(history);
     },
 };

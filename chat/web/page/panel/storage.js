@@ -1,17 +1,37 @@
+// @ts-check
 // What lies in the browser: for each conversation one item of localStorage with its sealed
 // title, and one with the time when it was saved and its sealed messages. They are items of
 // their own, so that two tabs do not overwrite each other's.
 
+/**
+ * @typedef {object} Saved A conversation in the storage.
+ * @property {string} id
+ * @property {string} title as the server sealed it
+ * @property {string} name the title itself
+ * @property {string} text the item with its messages: `time sealed`
+ * @property {number} time when it was saved, in milliseconds
+ * @property {string} sealed its messages as the server sealed them
+ */
+
 const PREFIX = "fourbit-chat:";
-const storage = stored("localStorage");
-const session = stored("sessionStorage");  // of this tab: what was open when it is reloaded
-const names = new Map();  // sealed title -> title, or undefined if the server cannot open it
+const storage = browserStorage("localStorage");
+const session = browserStorage("sessionStorage");  // of this tab: what is open when it is reloaded
+
+/**
+ * By sealed titles; undefined is what the server cannot open.
+ * @type {Map<string, string | undefined>}
+ */
+const names = new Map();
 
 /** What can go wrong, in a sentence for the person at the page. */
 class Problem extends Error {}
 
-/** Return a storage of the browser; without one, conversations last as long as the page. */
-function stored(kind) {
+/**
+ * Return a storage of the browser; without one, conversations last as long as the page.
+ * @param {"localStorage" | "sessionStorage"} kind
+ * @returns {Record<string, string>}
+ */
+function browserStorage(kind) {
     try {
         return window[kind] ?? {};
     } catch {  // not allowed to this page
@@ -20,30 +40,45 @@ function stored(kind) {
 }
 
 const lasts = storage instanceof Storage;
-const key = (id, part) => `${PREFIX}${id}:${part}`;
+
+/**
+ * Return what an item of the storage is called.
+ * @param {string} id
+ * @param {"title" | "text"} part
+ */
+const itemName = (id, part) => `${PREFIX}${id}:${part}`;
+
 const newId = () => Date.now().toString(36) + Math.random().toString(36).slice(2);
 
-/** Return the saved conversations that can be opened here, the latest first. */
-function saved() {
+/**
+ * Return the saved conversations that can be opened here, the latest first.
+ * @returns {Saved[]}
+ */
+function savedConversations() {
     return Object.keys(storage)
         .filter((item) => item.startsWith(PREFIX) && item.endsWith(":text"))
-        .map((item) => {
+        .flatMap((item) => {
             const id = item.slice(PREFIX.length, -":text".length);
             const [time, sealed] = storage[item].split(" ");
-            const title = storage[key(id, "title")];
-            return {id, title, name: names.get(title), text: storage[item], time: Number(time), sealed};
+            const title = storage[itemName(id, "title")];
+            const name = names.get(title);
+            if (name === undefined) return [];
+            return [{id, title, name, text: storage[item], time: Number(time), sealed}];
         })
-        .filter(({name}) => name !== undefined)
         .sort((one, other) => other.time - one.time || (one.id < other.id ? -1 : 1));
 }
 
-/** Save a sealed title, and a time and sealed messages as `text`. */
+/**
+ * Save a sealed title, and a time and sealed messages as `text`.
+ * @param {{id: string, title: string, text: string}} conversation
+ */
 function write({id, title, text}) {
     try {
-        storage[key(id, "title")] = title;
-        storage[key(id, "text")] = text;
+        storage[itemName(id, "title")] = title;
+        storage[itemName(id, "text")] = text;
     } catch {
-        if (storage[key(id, "text")] === undefined) remove(id);  // what was there before stays
+        // What was there before stays.
+        if (storage[itemName(id, "text")] === undefined) remove(id);
         throw new Problem(
             "This is not saved, since the browser's storage for this page is full. " +
             "Delete some conversations to make room; export them first if you want to keep them."
@@ -51,9 +86,10 @@ function write({id, title, text}) {
     }
 }
 
+/** @param {string} id */
 function remove(id) {
-    delete storage[key(id, "text")];
-    delete storage[key(id, "title")];
+    delete storage[itemName(id, "text")];
+    delete storage[itemName(id, "title")];
 }
 
 /** Find out the titles that other tabs and earlier visits have left. */
@@ -63,23 +99,23 @@ async function learnNames() {
         .map((item) => storage[item])
         .filter((title) => !names.has(title));
     while (titles.length) {
-        const some = titles.splice(0, 1000);
+        const some = titles.splice(0, MOST_CONVERSATIONS);
+        /** @type {(string | null)[]} */
         const found = await ask("names", some);
         some.forEach((title, index) => names.set(title, found[index] ?? undefined));
     }
 }
 
-/** Ask the server (chat/web/page/panel/saved.py). */
+/**
+ * Ask the server (chat/web/page/panel/saved.py).
+ * @param {keyof typeof ENDPOINTS} question
+ * @param {unknown[]} data
+ */
 async function ask(question, ...data) {
-    const {root, api_prefix} = window.gradio_config;
     let response;
     let answer;
     try {
-        response = await fetch(`${root}${api_prefix}/run/saved_${question}`, {
-            method: "POST",
-            headers: {"Content-Type": "application/json"},
-            body: JSON.stringify({data: [data]}),
-        });
+        response = await post(ENDPOINTS[question], data);
         if (response.status !== 413) answer = await response.json();
     } catch {
         throw new Problem("The server cannot be reached. Please reload the page.");

@@ -31,16 +31,16 @@ def test_what_is_sealed_opens_as_the_page_shows_it(url: str) -> None:
     sealed = ask(url, "seal", SAID).json()["data"][0]
     assert sealed["name"] == "My diary"
     assert ask(url, "names", [sealed["title"]]).json()["data"] == [["My diary"]]
-    (shown,) = ask(url, "opened", sealed["text"]).json()["data"][0]
+    (shown,) = ask(url, "open", sealed["text"]).json()["data"][0]
     assert (shown["role"], shown["content"][0]["text"]) == ("user", "My diary")
 
 
 @pytest.mark.parametrize(
     ("question", "data", "sentence"),
     [
-        ("opened", ["my diary"], "This conversation was saved with another key or another login."),
-        ("load", [{"my diary": 1}], "This file is no conversation and no export of some"),
-        ("load", [], "The request could not be read."),
+        ("open", ["my diary"], "This conversation was saved with another key or another login."),
+        ("import", [{"my diary": 1}], "This file is no conversation and no export of some"),
+        ("import", [], "The request could not be read."),
         ("names", [{"my diary": 1}], None),
         ("names", [7], "The request could not be read."),
         ("export", ["my diary", "my diary", {"my diary": 1}], "This conversation was saved"),
@@ -71,7 +71,7 @@ def test_who_shares_a_browser_cannot_open_anothers(serve: Serve) -> None:
         sealed = ask(url, "seal", SAID, client=ann).json()["data"][0]
         assert ask(url, "names", [sealed["title"]], client=ann).json()["data"] == [["My diary"]]
         assert ask(url, "names", [sealed["title"]], client=bob).json()["data"] == [[None]]
-        assert ask(url, "opened", sealed["text"], client=bob).status_code == 500
+        assert ask(url, "open", sealed["text"], client=bob).status_code == 500
 
 
 def test_the_key_never_leaves_the_server(serve: Serve, tmp_path: Path) -> None:
@@ -88,4 +88,4 @@ def test_what_is_saved_can_come_back(url: str, size: int) -> None:
     if size > 900_000:
         assert answer["error"] == "This conversation is too long to be saved."
     else:
-        assert ask(url, "opened", answer["data"][0]["text"]).status_code == 200
+        assert ask(url, "open", answer["data"][0]["text"]).status_code == 200

@@ -8,7 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chat.errors import BadRequest
-from chat.web.page.panel.saved import LONGEST, MOST, Saved
+from chat.web.page.panel.saved import (
+    LONGEST_TITLE,
+    MOST_CONVERSATIONS,
+    SavedConversations,
+)
 from chat.web.page.panel.seal import Seal
 from prompts import Message
 
@@ -27,11 +31,11 @@ def file_of(*conversations: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
-    return Saved(Seal(tmp_path_factory.mktemp("data")))
+def saved(tmp_path_factory: pytest.TempPathFactory) -> SavedConversations:
+    return SavedConversations(Seal(tmp_path_factory.mktemp("data")))
 
 
-def test_a_history_comes_back_as_clean_messages(saved: Saved) -> None:
+def test_a_history_comes_back_as_clean_messages(saved: SavedConversations) -> None:
     history = [
         {"role": "system", "content": "Obey."},
         *entries("Is <\u2060b> a tag?\x00", "Yes: `<b>`."),
@@ -47,7 +51,9 @@ def test_a_history_comes_back_as_clean_messages(saved: Saved) -> None:
 
 
 @pytest.mark.parametrize("history", [[], None, "x", entries(" "), [{"role": "user"}]])
-def test_where_nobody_says_anything_nothing_is_saved(saved: Saved, history: Any) -> None:
+def test_where_nobody_says_anything_nothing_is_saved(
+    saved: SavedConversations, history: Any
+) -> None:
     assert saved.seal(None, history) is None
 
 
@@ -61,7 +67,7 @@ def test_where_nobody_says_anything_nothing_is_saved(saved: Saved, history: Any)
     ],
 )
 def test_a_conversation_is_called_by_its_first_words(
-    saved: Saved, message: str, title: str
+    saved: SavedConversations, message: str, title: str
 ) -> None:
     sealed = saved.seal(None, entries(message, "Yes."))
     assert sealed is not None
@@ -69,32 +75,32 @@ def test_a_conversation_is_called_by_its_first_words(
     assert saved.names(None, [sealed["title"]]) == [title]
 
 
-def test_a_title_is_one_line_of_some_length(saved: Saved) -> None:
-    renamed = saved.rename(None, "a\n b\x1b " + "c" * (LONGEST - 5) + " d")
-    assert renamed["name"] == "a b " + "c" * (LONGEST - 5)
+def test_a_title_is_one_line_of_some_length(saved: SavedConversations) -> None:
+    renamed = saved.rename(None, "a\n b\x1b " + "c" * (LONGEST_TITLE - 5) + " d")
+    assert renamed["name"] == "a b " + "c" * (LONGEST_TITLE - 5)
     assert saved.names(None, [renamed["title"]]) == [renamed["name"]]
 
 
 @pytest.mark.parametrize("title", ["", " \n", "\x00\x1b"])
-def test_a_title_that_nobody_could_see_is_refused(saved: Saved, title: str) -> None:
+def test_a_title_that_nobody_could_see_is_refused(saved: SavedConversations, title: str) -> None:
     with pytest.raises(BadRequest, match=r"^A title needs at least one character\.$"):
         saved.rename(None, title)
 
 
-def test_titles_of_others_are_not_told(saved: Saved) -> None:
+def test_titles_of_others_are_not_told(saved: SavedConversations) -> None:
     titles = [saved.rename(owner, "Mine")["title"] for owner in (None, "ann", "bob")]
     assert saved.names("ann", [*titles, "junk"]) == [None, "Mine", None, None]
 
 
-def test_one_cannot_ask_for_too_much_at_once(saved: Saved) -> None:
-    assert saved.names(None, ["junk"] * MOST) == [None] * MOST
+def test_one_cannot_ask_for_too_much_at_once(saved: SavedConversations) -> None:
+    assert saved.names(None, ["junk"] * MOST_CONVERSATIONS) == [None] * MOST_CONVERSATIONS
     with pytest.raises(BadRequest, match="1,000 conversations at once"):
-        saved.names(None, ["junk"] * (MOST + 1))
+        saved.names(None, ["junk"] * (MOST_CONVERSATIONS + 1))
     with pytest.raises(BadRequest, match="1,000 conversations at once"):
-        saved.load(None, file_of(*[{"messages": []}] * (MOST + 1)))
+        saved.import_file(None, file_of(*[{"messages": []}] * (MOST_CONVERSATIONS + 1)))
 
 
-def test_what_is_exported_loads_as_it_was(saved: Saved) -> None:
+def test_what_is_exported_is_imported_as_it_was(saved: SavedConversations) -> None:
     title = saved.rename(None, "Weather")["title"]
     sealed = saved.seal(None, [message._asdict() for message in TALK])
     assert sealed is not None
@@ -106,15 +112,17 @@ def test_what_is_exported_loads_as_it_was(saved: Saved) -> None:
             "messages": [message._asdict() for message in TALK],
         }
     )
-    (loaded,) = saved.load(None, json.loads(json.dumps(content)))
+    (loaded,) = saved.import_file(None, json.loads(json.dumps(content)))
     assert (loaded["name"], loaded["saved"]) == ("Weather", 1769860800500)
     assert saved.names(None, [loaded["title"]]) == ["Weather"]
     assert saved.open(None, loaded["text"]) == TALK
 
 
-def test_a_file_of_the_terminal_loads_without_its_system_prompt(saved: Saved) -> None:
+def test_a_file_of_the_terminal_is_imported_without_its_system_prompt(
+    saved: SavedConversations,
+) -> None:
     messages = [Message("system", "Rhyme."), *TALK]
-    (loaded,) = saved.load(None, [message._asdict() for message in messages])
+    (loaded,) = saved.import_file(None, [message._asdict() for message in messages])
     assert (loaded["name"], loaded["saved"]) == ("Rain or snow?", None)
     assert saved.open(None, loaded["text"]) == TALK
 
@@ -136,11 +144,11 @@ def test_a_file_of_the_terminal_loads_without_its_system_prompt(saved: Saved) ->
     ],
 )
 def test_what_is_no_conversation_is_refused_with_its_place(
-    saved: Saved, content: Any, fault: str
+    saved: SavedConversations, content: Any, fault: str
 ) -> None:
     place = rf" \({fault} is at fault\)" if fault else ""
     with pytest.raises(BadRequest, match=rf"^This file is no conv[^.()]+{place}\.$"):
-        saved.load(None, content)
+        saved.import_file(None, content)
 
 
 JSON = st.recursive(
@@ -167,9 +175,11 @@ CONVERSATION = st.fixed_dictionaries(
 @example(file_of({"saved": 1e308, "messages": [{"role": "user", "content": "a"}]}))
 @example(file_of({"saved": "0001-01-01T00:00Z", "messages": [{"role": "user", "content": "a"}]}))
 @example(file_of({"title": "\ud800\x00\n", "messages": [{"role": "user", "content": "a\x1b[2J"}]}))
-def test_any_file_is_refused_or_becomes_clean_conversations(saved: Saved, content: Any) -> None:
+def test_any_file_is_refused_or_becomes_clean_conversations(
+    saved: SavedConversations, content: Any
+) -> None:
     try:
-        loaded = saved.load("ann", content)
+        loaded = saved.import_file("ann", content)
     except BadRequest:
         return
     for conversation in json.loads(json.dumps(loaded)):

@@ -1,0 +1,53 @@
+"""Between a page and the chat: what was asked, as the chat takes it, and what can go wrong."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from chat.core.chat import Chat, Update
+from chat.core.conversation import rebuild
+from chat.core.sampling import Sampling
+from chat.errors import UNEXPECTED, ChatError, describe
+from chat.web.page.history import History
+
+#: Updates that a client may leave unread, 10 seconds' worth, before it counts as gone.
+UNREAD = 250
+
+log = logging.getLogger(__name__)
+
+
+async def ask(
+    chat: Chat,
+    message: str,
+    history: History,
+    controls: Mapping[str, Any],
+    unread: Callable[[], int],
+    begun: str = "",
+) -> AsyncGenerator[Update]:
+    """Answer one message for as long as its updates are fetched.
+
+    `controls` has the values of the page's by their names, `unread` says how many
+    updates are still to be fetched, and `begun` is what there is of the reply.
+
+    Raises:
+        ChatError: it cannot be answered, or not to the end.
+    """
+    given = dict(controls)
+    system_prompt = given.pop("system_prompt", "")
+    try:
+        sampling = Sampling.checked(**given)
+        # In a thread, since a long history would hold up everyone else's replies.
+        conversation = await asyncio.to_thread(rebuild, history, message, system_prompt, begun)
+        async with aclosing(chat.reply(conversation, sampling)) as updates:
+            async for update in updates:
+                yield update
+                # Gradio notices a connection that breaks, but not one that was never made.
+                if unread() > UNREAD:
+                    return
+    except ChatError:
+        raise
+    except Exception as error:
+        log.error("%s", describe(error))
+        raise ChatError(UNEXPECTED) from None

@@ -1,0 +1,127 @@
+"""What the pages need of Gradio and Gradio does not document, in one place.
+
+tests/web/page/test_gradio_internals.py pins each name and signature, so that an upgrade
+of Gradio fails there first.
+
+The rest of them is outside Python: names of classes in theme.css and panel.css, and
+what panel/gradio.js touches; tests/web/browser sees those. chat/web/guard.py has the
+addresses that Gradio answers, and app.py keeps it from looking for matplotlib.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from inspect import Parameter, Signature
+from typing import Any
+
+import gradio as gr
+from gradio.context import LocalContext
+from gradio.events import Dependency
+
+from chat.errors import ChatError, describe
+
+#: What connecting an event returns.
+Event = Dependency
+
+log = logging.getLogger(__name__)
+
+
+class Blocks(gr.Blocks):
+    """A page that says what goes wrong in one sentence, and knows who has stopped listening."""
+
+    def unread(self) -> Callable[[], int]:
+        """Return what counts the messages that the client of this event has not fetched yet."""
+        waiting = self._queue.pending_messages_per_session
+        session = getattr(LocalContext.request.get(None), "session_hash", None)
+        return lambda: waiting[session].qsize() if session in waiting else 0
+
+    async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Handle one event; what cannot even be read gets a sentence, and stays out of the log."""
+        try:
+            return dict(await super().process_api(*args, **kwargs))
+        except gr.Error:
+            raise
+        except ChatError as error:
+            sentence = str(error)
+        except Exception as error:
+            log.error("%s", describe(error))
+            sentence = "The request could not be read."
+        raise gr.Error(sentence, print_exception=False)
+
+
+class ChatInterface(Blocks, gr.ChatInterface):
+    """A ChatInterface that leaves to its subclass what stands around the chat, and all events.
+
+    Gradio's own chain of events cannot stop an edited turn, leaves the text box
+    locked when one fails, and forgets a message that is refused.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(_unused, **options)
+
+    def add_panel(self) -> None:
+        """Render what stands beside the chat."""
+        raise NotImplementedError
+
+    def add_settings(self) -> None:
+        """Render what stands below the chat."""
+        raise NotImplementedError
+
+    def add_events(self) -> None:
+        """Connect the components, which are all there."""
+        raise NotImplementedError
+
+    def _render_header(self) -> None:
+        super()._render_header()
+        # It ends the page where a browser allows no storage.
+        self.saved_conversations.unrender()
+        self.add_panel()
+
+    def _render_footer(self) -> None:
+        self.add_settings()
+
+    def _setup_events(self) -> None:
+        self.add_events()
+
+
+def _unused(message: str, history: list[Any]) -> str:
+    raise NotImplementedError
+
+
+def change_texts(
+    component: gr.components.Component,
+    shown: Callable[[Any], Any],
+    given: Callable[[Any], Any],
+) -> None:
+    """Have `shown` change what a component is to show, and `given` what it gives to events.
+
+    A subclass would do, but the browser knows no class but Gradio's own. No event may return
+    gr.skip() or an update for such a component: Gradio makes it anew then, without these.
+    """
+    preprocess, postprocess = component.preprocess, component.postprocess
+    component.preprocess = lambda payload: given(preprocess(payload))
+    component.postprocess = lambda value: postprocess(shown(value))
+
+
+def take_as_sent(component: gr.components.Component) -> None:
+    """Have a component give to events what the browser sent, unchecked."""
+    component.preprocess = lambda payload: payload
+
+
+def keep_no_statistics() -> None:
+    """Keep Gradio from making a pandas frame of all past events whenever one ends."""
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
+
+
+def named(function: Callable[..., Any], *names: str) -> Callable[..., Any]:
+    """Give the parameters of `function` the names by which API clients give their values."""
+    function.__signature__ = Signature(  # type: ignore[attr-defined]
+        [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+    )
+    return function
+
+
+def update_in_javascript(**properties: Any) -> str:
+    """Return, as JavaScript, what changes only these properties of a component."""
+    return json.dumps({"__type__": "update", **properties})

@@ -1,0 +1,47 @@
+// What the page's JavaScript finds: from Python (chat/web/page/javascript.py), and in Gradio's page.
+
+/** Matches what keeps HTML from being seen as such, and before it its group (chat/web/page/escape.py). */
+declare const MARKED: string;
+/** What can be asked, and where (chat/web/page/panel/__init__.py). */
+declare const ENDPOINTS: Record<
+    "seal" | "rename" | "names" | "open" | "export" | "import", string
+>;
+/** Most conversations that can be asked about at once. */
+declare const MOST_CONVERSATIONS: number;
+/** In characters. */
+declare const LONGEST_TITLE: number;
+
+/** The panel's own part of the page. */
+declare const element: HTMLElement;
+/** Begin an event of the panel's. */
+declare function trigger(event: "show"): void;
+
+/** A message as Gradio's Chatbot has it. */
+interface Message {
+    role: string;
+    content: string | {text: string}[];
+}
+
+/** What the page's events have done by the panel; those that change the screen tell it after. */
+interface Conversations {
+    /** What is to be shown next. */
+    shown(): Message[] | undefined;
+    /** A message is on its way to the screen, and a reply will follow. */
+    begin(): void;
+    /** The message is there; without a history it failed. */
+    begun(history?: Message[]): Promise<void> | undefined;
+    /** The reply has ended. */
+    settle(): void;
+    /** The conversation is about to be cleared. */
+    clear(): void;
+    /** It is about to be changed. */
+    change(): void;
+    /** It was changed; without a history that failed. */
+    changed(history?: Message[]): Promise<void> | undefined;
+}
+
+interface Window {
+    gradio_config: {root: string, api_prefix: string};
+    conversations?: Conversations;
+    focusMessage(): void;
+}

@@ -1,0 +1,46 @@
+// @ts-check
+// What the panel needs of Gradio's page and Gradio does not document
+// (chat/web/page/gradio_internals.py has the same of its Python).
+
+/**
+ * Call an endpoint that does not wait in Gradio's queue.
+ * @param {string} endpoint
+ * @param {unknown[]} data
+ */
+function post(endpoint, data) {
+    const {root, api_prefix} = window.gradio_config;
+    return fetch(`${root}${api_prefix}/run/${endpoint}`, {
+        method: "POST",
+        headers: {"Content-Type": "application/json"},
+        body: JSON.stringify({data: [data]}),
+    });
+}
+
+/**
+ * Open the side bar that the panel is in, or close it.
+ * @param {boolean} opened
+ */
+function openSideBar(opened) {
+    const bar = closest(".sidebar");
+    if (bar.classList.contains("open") !== opened) find(".toggle-button", bar).click();
+}
+
+/**
+ * Add what lies above the whole page, with its colours and fonts.
+ * @param {HTMLElement} added
+ */
+const addToPage = (added) => closest(".gradio-container").append(added);
+
+/**
+ * Return the element that is there.
+ * @param {string} selector
+ * @param {ParentNode} parent
+ */
+const find = (selector, parent = element) =>
+    /** @type {HTMLElement} */ (parent.querySelector(selector));
+
+/**
+ * Return what is around the panel.
+ * @param {string} selector
+ */
+const closest = (selector) => /** @type {HTMLElement} */ (element.closest(selector));

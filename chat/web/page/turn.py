@@ -1,0 +1,95 @@
+"""One message and its reply, as values that the server keeps while the page shows them."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from chat.core import status
+from chat.core.chat import Update
+from chat.web.page.history import History, entry, split_last
+
+
+@dataclass
+class Reply:
+    """How far a reply has come, as whoever asks for it writes down."""
+
+    #: The last that there was.
+    update: Update | None = None
+    #: Why it failed, in a sentence, or nothing.
+    failure: str = ""
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether it failed, or ended before the first word."""
+        if self.failure or self.update is None:
+            return True
+        return self.update.state in ("waiting", "reading")
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it was stopped on its way, or cut off, so that there is more to say."""
+        if self.failure or self.update is None:
+            return False
+        return self.update.state in ("writing", "length")
+
+    @property
+    def line(self) -> str:
+        """The status line when nothing more will come."""
+        return status.failed(self.failure) if self.failure else status.stopped(self.update)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A message, and what is to be replied to."""
+
+    #: Nothing is asked if it is empty.
+    message: str
+    #: The conversation before it.
+    before: History
+    #: The conversation as it was, to which it returns if there is no answer.
+    original: History
+    #: What there is of the reply already.
+    begun: str = ""
+    #: Its own, since two can be on their way: Gradio cannot stop what the server has not
+    #: confirmed yet, and lets it go on unseen.
+    reply: Reply = field(default_factory=Reply)
+
+    @property
+    def asked(self) -> History:
+        """The conversation with the message."""
+        return [*self.before, entry("user", self.message)]
+
+    def answered(self, text: str) -> History:
+        """Return the conversation with a reply, if there is one."""
+        return [*self.asked, entry("assistant", text)] if text else self.asked
+
+    def outcome(self, *, seen: bool) -> "Outcome":
+        """Return what comes of it: without any answer, all is as before and the message a draft.
+
+        `seen` says whether anything of the reply has been on the screen.
+        """
+        text = (self.reply.update.text if self.reply.update else "") or self.begun
+        answered, reply = bool(text.strip()), self.reply
+        if answered and not seen:  # it was stopped before the first word came there
+            answered, reply = False, Reply(failure=reply.failure)
+        if reply.unanswered and not answered:
+            draft = None if self._retried else self.message
+            return Outcome(self.original, reply.line, draft, more=False)
+        return Outcome(self.answered(text), reply.line, None, more=reply.unfinished and answered)
+
+    @property
+    def _retried(self) -> bool:
+        """Whether it only asks anew for a reply that was there."""
+        last = split_last(self.original)[1]
+        return len(self.asked) < len(self.original) and self.message == last
+
+
+class Outcome(NamedTuple):
+    """What is on the page after a turn."""
+
+    history: History
+    #: The status line.
+    line: str
+    #: What is put back into the text box, or None to leave that alone.
+    draft: str | None
+    #: Whether the reply can be continued.
+    more: bool

@@ -1,0 +1,173 @@
+"""chat.web.page.gradio_internals: what we rely on and Gradio does not document.
+
+An upgrade of Gradio fails here first.
+"""
+
+import asyncio
+import inspect
+import sys
+from pathlib import Path
+
+import gradio as gr
+import gradio.blocks
+import gradio.events
+import gradio.queueing
+import gradio.route_utils
+import gradio.utils
+import pytest
+from gradio.context import LocalContext
+
+from chat.errors import BadRequest
+from chat.web.page.gradio_internals import (
+    Blocks,
+    ChatInterface,
+    change_texts,
+    take_as_sent,
+    update_in_javascript,
+)
+
+FRONT_END = Path(gr.__file__).parent / "templates" / "frontend"
+
+
+def changed(what: str, where: str = "chat/web/page/gradio_internals.py") -> str:
+    return f"Gradio has changed {what}. Look into {where}, and docs/upgrading.md for what breaks."
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "begins"),
+    [
+        (gr.ChatInterface, "__init__", "(self, fn, *"),
+        (gr.ChatInterface, "_render_header", "(self)"),
+        (gr.ChatInterface, "_render_footer", "(self)"),
+        (gr.ChatInterface, "_setup_events", "(self)"),
+        (gr.Blocks, "process_api", "(self, block_fn, inputs, state="),
+        (gr.Chatbot, "preprocess", "(self, payload)"),
+        (gr.Chatbot, "postprocess", "(self, value)"),
+        (gr.Slider, "preprocess", "(self, payload)"),
+        (gr.Textbox, "preprocess", "(self, payload)"),
+        (gr.Number, "preprocess", "(self, payload)"),
+    ],
+)
+def test_what_is_overridden_has_its_name_and_its_parameters(
+    owner: type, name: str, begins: str
+) -> None:
+    what = f"{owner.__name__}.{name}"
+    assert hasattr(owner, name), changed(what)
+    found = inspect.signature(getattr(owner, name))
+    parameters = [
+        one.replace(annotation=inspect.Parameter.empty) for one in found.parameters.values()
+    ]
+    bare = str(found.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
+    assert bare.startswith(begins), changed(what)
+
+
+class Recorded(ChatInterface):
+    """Notes when it is asked for what, and what is there by then."""
+
+    def add_panel(self) -> None:
+        self.calls = ["panel"]
+
+    def add_settings(self) -> None:
+        assert self.chatbot.is_rendered
+        assert self.textbox.is_rendered
+        self.calls.append("settings")
+
+    def add_events(self) -> None:
+        self.calls.append("events")
+
+
+def test_the_chat_is_built_between_our_parts_and_has_no_events_of_its_own() -> None:
+    page = Recorded(chatbot=gr.Chatbot(), textbox=gr.Textbox(), examples=["Hello"])
+    assert page.calls == ["panel", "settings", "events"], changed("how a ChatInterface is built")
+    assert page.fns == {}, changed("where a ChatInterface connects its events")
+    assert page.chatbot.examples == [{"text": "Hello"}], changed("examples of a ChatInterface")
+    kept = [block for block in page.blocks.values() if isinstance(block, gr.BrowserState)]
+    assert kept == [], changed("ChatInterface.saved_conversations")
+
+
+async def test_each_event_goes_through_one_method_where_errors_become_sentences() -> None:
+    assert "process_api" in inspect.getsource(gradio.route_utils.call_process_api), changed(
+        "route_utils.call_process_api"
+    )
+
+    def refuse() -> None:
+        raise BadRequest("No.")
+
+    with Blocks() as page:
+        gr.Button().click(refuse)
+    with pytest.raises(gr.Error, match=r"^'No\.'$") as caught:
+        await page.process_api(0, [])
+    assert not caught.value.print_exception
+
+
+async def test_an_event_knows_its_session_and_the_messages_that_wait_for_it() -> None:
+    page = Blocks()
+    token = LocalContext.request.set(gr.Request(username=None, session_hash="tab"))
+    try:
+        unread = page.unread()
+        assert unread() == 0, changed("Queue.pending_messages_per_session")
+        messages: asyncio.Queue[str] = asyncio.Queue()
+        messages.put_nowait("update")
+        page._queue.pending_messages_per_session["tab"] = messages
+        assert unread() == 1, changed("LocalContext.request, or its session_hash")
+    finally:
+        LocalContext.request.reset(token)
+
+
+async def test_what_components_show_and_give_is_looked_up_in_each_of_them() -> None:
+    with Blocks() as page:
+        text, slider, told = gr.Textbox(), gr.Slider(0, 1), gr.State([])
+        change_texts(text, shown=str.upper, given=str.lower)
+        take_as_sent(slider)
+        event = gr.Button().click(
+            lambda *values: (*values, values), [text, slider], [text, slider, told]
+        )
+    assert isinstance(event, gradio.events.Dependency), changed("events.Dependency")
+    state = gradio.blocks.SessionState(page)
+    data = (await page.process_api(0, ["Ab", "x"], state))["data"]
+    assert state[told._id] == ("ab", "x"), changed("where preprocess is looked up")
+    assert data[0] == "AB", changed("where postprocess is looked up")
+
+
+def test_an_update_in_javascript_is_what_python_would_send() -> None:
+    assert update_in_javascript(visible=False) == '{"__type__": "update", "visible": false}'
+    assert gr.update()["__type__"] == "update", changed("how an update is marked")
+
+
+def test_statistics_and_drawing_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = inspect.getsource(gradio.queueing)
+    assert "GRADIO_ANALYTICS_CACHE_FREQUENCY" in source, changed("the name of a variable")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with gradio.utils.MatplotlibBackendMananger():  # as around each update
+        pass
+
+
+def test_the_browser_finds_the_addresses() -> None:
+    where = "chat/web/page/panel/gradio.js"
+    for template in ("index.html", "share.html"):
+        assert "window.gradio_config =" in (FRONT_END / template).read_text(), changed(
+            "window.gradio_config", where
+        )
+    assert gr.Blocks().get_config_file()["api_prefix"] == "/gradio_api", changed(
+        "the prefix of its API", "chat/web/guard.py"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("gradio-container", "chat/web/page/panel/gradio.js"),
+        ("sidebar", "chat/web/page/panel/gradio.js"),
+        ("toggle-button", "chat/web/page/panel/gradio.js"),
+        ("sidebar-content", "chat/web/page/panel/panel.css"),
+        ("examples", "chat/web/page/theme.py"),
+        ("max_value", "chat/web/page/theme.py"),
+        ("message", "chat/web/page/theme.py"),
+        ("min_value", "chat/web/page/theme.py"),
+        ("subdued", "chat/web/page/theme.py"),
+        ("token", "chat/web/page/theme.py"),
+    ],
+)
+def test_its_page_has_the_classes_that_ours_names(name: str, where: str) -> None:
+    styles = (file.read_text("utf-8") for file in (FRONT_END / "assets").glob("*.css"))
+    assert any(f".{name}" in style for style in styles), changed(f"the class {name}", where)

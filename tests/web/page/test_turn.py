@@ -1,0 +1,90 @@
+"""chat.web.page.turn: what comes of a message and its reply, whatever words tell of it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chat.core import status
+from chat.core.chat import Update
+from chat.web.page.history import entry
+from chat.web.page.turn import Outcome, Reply, Turn
+
+HELLO = [entry("user", "Hello"), entry("assistant", "Hi")]
+SENT = Turn("More?", HELLO, HELLO)
+RETRIED = Turn("Hello", [], HELLO)
+CONTINUED = Turn("Hello", [], HELLO, begun="Hi")
+EDITED = Turn("Hallo", [], HELLO)
+
+
+@pytest.fixture(params=["our words", "other words", "no words"], autouse=True)
+def words(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Render each line in other words: nothing may depend on them."""
+    said: dict[str, Any] = {
+        "our words": None,
+        "other words": lambda *_: "Finished: Cut off Writing…",
+        "no words": lambda *_: "",
+    }[request.param]
+    for name in ("line", "stopped", "failed") if said else ():
+        monkeypatch.setattr(status, name, said)
+
+
+def after(turn: Turn, reply: Reply, *, seen: bool = False) -> Outcome:
+    return replace(turn, reply=reply).outcome(seen=seen)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(),
+        Reply(Update("waiting", place=1)),
+        Reply(Update("reading")),
+        Reply(failure="No."),
+        Reply(Update("reading"), "No."),
+    ],
+)
+@pytest.mark.parametrize(("turn", "draft"), [(SENT, "More?"), (RETRIED, None), (EDITED, "Hallo")])
+def test_without_an_answer_all_is_as_before_and_a_new_message_a_draft(
+    turn: Turn, draft: str | None, reply: Reply
+) -> None:
+    assert after(turn, reply) == Outcome(HELLO, reply.line, draft, more=False)
+
+
+@pytest.mark.parametrize("state", ["writing", "length", "finished"])
+@pytest.mark.parametrize("failure", ["", "No."])
+def test_an_answer_that_nobody_saw_is_none(state: Any, failure: str) -> None:
+    reply = Reply(Update(state, "Yes"), failure)
+    line = Reply(failure=failure).line
+    assert after(SENT, reply) == Outcome(HELLO, line, "More?", more=False)
+
+
+@pytest.mark.parametrize(
+    ("reply", "more"),
+    [
+        (Reply(Update("writing", "Yes")), True),
+        (Reply(Update("length", "Yes")), True),
+        (Reply(Update("finished", "Yes")), False),
+        (Reply(Update("writing", "Yes"), "No."), False),
+    ],
+)
+@pytest.mark.parametrize("turn", [SENT, RETRIED, EDITED])
+def test_an_answer_stays_and_goes_on_if_it_was_stopped_or_cut_off(
+    turn: Turn, reply: Reply, more: bool
+) -> None:
+    said = [*turn.before, entry("user", turn.message), entry("assistant", "Yes")]
+    assert after(turn, reply, seen=True) == Outcome(said, reply.line, None, more)
+
+
+@pytest.mark.parametrize("reply", [Reply(), Reply(Update("waiting")), Reply(failure="No.")])
+def test_a_continuation_that_does_not_come_leaves_the_reply(reply: Reply) -> None:
+    assert after(CONTINUED, reply, seen=True) == Outcome(HELLO, reply.line, None, more=False)
+
+
+def test_a_finished_reply_may_be_empty() -> None:
+    reply = Reply(Update("finished"))
+    asked = [*HELLO, entry("user", "More?")]
+    assert after(SENT, reply) == Outcome(asked, reply.line, None, more=False)
+
+
+def test_blank_space_is_nothing_to_go_on_from() -> None:
+    assert not after(SENT, Reply(Update("length", " \n"))).more
