@@ -116,9 +116,8 @@ def keep_no_statistics() -> None:
 
 def named(function: Callable[..., Any], *names: str) -> Callable[..., Any]:
     """Give the parameters of `function` the names by which API clients give their values."""
-    function.__signature__ = Signature(  # type: ignore[attr-defined]
-        [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
-    )
+    parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+    vars(function)["__signature__"] = Signature(parameters)
     return function
 
 
