@@ -14,6 +14,7 @@ from typing import Any
 from prompts import FORMATS, choose
 from prompts.base import Message, PromptError, visible
 from prompts.encoder import Encoder
+from prompts.unicode import decode
 
 
 def main(arguments: list[str]) -> None:
@@ -47,7 +48,7 @@ def _load(folder: str) -> Any:
 
 def _messages(data: bytes) -> list[Message]:
     try:
-        entries = json.loads(data.decode())
+        entries = json.loads(decode(data))
         json.dumps(entries, ensure_ascii=False).encode()  # no half of a character anywhere
     except (ValueError, RecursionError):
         raise PromptError("Standard input is not JSON in UTF-8.") from None
