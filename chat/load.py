@@ -14,7 +14,7 @@ from chat.core.tokens import FastTokens
 from chat.errors import ModelError
 from chat.models import ir, locate
 from chat.settings import Settings
-from prompts import PromptError
+from prompts import PromptError, templates
 
 #: A tokenizer, and what starts the engine, given the ids that end a reply.
 Loaded = tuple[Any, Callable[[Iterable[int]], Engine]]
@@ -30,6 +30,7 @@ def load(settings: Settings) -> Chat:
     source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
     tokenizer, start = _loader(settings, source, cuda=cuda)(settings, source)
     try:
+        templates.use(tokenizer, settings.chat_template)
         format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
         plain = prompts.choose(tokenizer, "plain")
         tokens = FastTokens(tokenizer)

@@ -15,6 +15,7 @@ from chat.engines.transformers.engine import TransformersEngine
 from chat.errors import ModelError
 from chat.load import load
 from chat.settings import Settings
+from prompts import Message, visible
 from tests.support import gguf_file
 
 
@@ -99,3 +100,28 @@ def test_a_prompt_format_that_does_not_fit_the_model_ends_the_start_with_its_sen
 ) -> None:
     with pytest.raises(ModelError, match=r"llama2 needs the control token"):
         load(settings(gguf, cache, prompt_format="llama2"))
+
+
+def test_a_chat_template_from_a_file_prompts_the_model(
+    gguf: Path, cache: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.jinja"
+    file.write_text("mine: {{ messages[-1].content }}")
+    chat = load(settings(gguf, cache, chat_template=str(file)))
+    pieces = chat.format.pieces([Message("user", "Hi")])
+    assert (chat.format.name, "".join(map(visible, pieces))) == ("template", "mine: Hi")
+    chat.engine.close()
+
+
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [(None, "there is no such file"), ("{{ a", r"cannot be read: .* \(line 1\)\.$")],
+)
+def test_a_chat_template_that_cannot_be_used_ends_the_start_with_a_sentence(
+    gguf: Path, cache: Path, tmp_path: Path, template: str | None, sentence: str
+) -> None:
+    file = tmp_path / "mine.jinja"
+    if template:
+        file.write_text(template)
+    with pytest.raises(ModelError, match=sentence):
+        load(settings(gguf, cache, chat_template=str(file)))
