@@ -24,7 +24,7 @@ RUN = re.compile("|".join(f"{owner}+" for owner in (TEMPLATE, *ROLES)))
 
 def _answers_as_bare(tainted: type["Tainted"]) -> type["Tainted"]:
     """Have all that can be asked of a text, and is not answered here, asked of the bare one."""
-    asked = ["__contains__", "__len__", "__mod__", "__hash__"]
+    asked = ["__contains__", "__len__", "__mod__", "__hash__", "__repr__"]
     asked += ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"]
     asked += [name for name in vars(str) if not name.startswith("__")]
     for name in asked:

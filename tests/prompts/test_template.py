@@ -243,6 +243,8 @@ c.title();c.zfill(9);c.isdigit();c.encode('utf-8') | length;c.expandtabs();c.swa
 c | urlencode;c | pprint;messages | map(attribute='content') | join(' ') | length
 messages | map(attribute='content') | map('trim') | list | length;c | string | sort | join
 c if c else 'nothing';(c or 'x')[0];c is sequence;[c] | first;dict(a=c).a[:2];c | unique | join
+[c];{'a': c};messages;[c] | string | length;('%s%s' % (c, 1)) | length
+'%r' % c;('%s' % [c]) | length
 messages | selectattr('content', 'eq', c) | list | length;c | batch(2) | map('join') | join('.')
 """
 EXPRESSIONS_LIST = [part for line in EXPRESSIONS.split("\n") for part in line.split(";") if part]
