@@ -30,7 +30,7 @@ the commands. Settings that concern the page do nothing here."""
 
 def main(arguments: list[str]) -> None:
     """Read the settings, load the model, and open the door that was asked for."""
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
+    for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
     # The engine's log is for a server, where nobody watches; here errors are shown.
@@ -95,7 +95,7 @@ def _chat(chosen: Namespace, settings: Settings) -> int:
         chat = load(settings.model_copy(update={"parallel": 1}))
     if live:
         console.note("Say something. help shows the commands, stop leaves.")
-    asking = line_editor.from_terminal() if live else line_editor.from_pipe
+    asking = line_editor.from_terminal() if live else line_editor.from_pipe()
     terminal = Terminal(chat, console, asking, settings.system_prompt, settings.sampling())
     try:
         terminal.run()
@@ -106,6 +106,7 @@ def _chat(chosen: Namespace, settings: Settings) -> int:
 
 def _complete(chosen: Namespace, settings: Settings) -> int:
     from chat.load import load, load_loop
+    from chat.terminal import line_editor
     from chat.terminal.complete import complete, show_step
     from chat.terminal.console import Console
 
@@ -114,7 +115,7 @@ def _complete(chosen: Namespace, settings: Settings) -> int:
     if text is None:
         if sys.stdin.isatty():
             console.note("Type the text to continue, then Ctrl-D on a line of its own.")
-        text = sys.stdin.read().removesuffix("\n")
+        text = line_editor.whole_pipe()
     if not text.strip():
         raise BadRequest("There is no text to continue.")
     plain = settings.model_copy(update={"prompt_format": "plain", "parallel": 1})

@@ -17,7 +17,7 @@ from chat.engines.registry import ENGINES
 from chat.errors import ModelError
 from chat.models import locate
 from chat.settings import Settings
-from prompts import PromptError
+from prompts import PromptError, templates
 
 if TYPE_CHECKING:
     from chat.engines.transformers.decode import Step
@@ -107,6 +107,7 @@ def _together(
     settings: Settings, tokenizer: Any, start: Callable[[Iterable[int]], Engine], *, cuda: bool
 ) -> Chat:
     try:
+        templates.use(tokenizer, settings.chat_template)
         format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
         plain = prompts.choose(tokenizer, "plain")
         tokens = FastTokens(tokenizer)

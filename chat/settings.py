@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from chat import __version__
@@ -57,6 +57,11 @@ class PromptSettings(BaseModel):
         description="how the model is prompted; auto chooses from the model; or one of "
         + ", ".join(FORMATS),
     )
+    chat_template: str = Field(
+        "",
+        description="the chat template to prompt the model with: the name of one of its own, or a "
+        "file of Jinja; unless set, its default one",
+    )
     echo: bool = Field(
         False, description="with a base model (plain), begin a reply with the text it continues"
     )
@@ -72,6 +77,17 @@ class PromptSettings(BaseModel):
         if name not in ("auto", *FORMATS):
             raise ValueError(f"there are auto, {', '.join(FORMATS)}")
         return name
+
+    @model_validator(mode="after")
+    def _by_template(self) -> Self:
+        if self.chat_template and self.prompt_format == "auto":
+            self.prompt_format = "template"
+        if self.chat_template and self.prompt_format != "template":
+            raise ValueError(
+                f"--chat-template cannot be used with --prompt-format {self.prompt_format}, which "
+                "does not use the chat template."
+            )
+        return self
 
 
 # `--help` has the fields of the last base first.

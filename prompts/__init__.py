@@ -10,6 +10,7 @@ it in `FORMATS`. Nothing here imports anything from `chat`.
 from collections.abc import Callable
 from typing import Any
 
+from prompts import templates
 from prompts.base import (
     PROBE,
     Control,
@@ -78,7 +79,7 @@ def _check_controls(chosen: PromptFormat, tokenizer: Any) -> None:
 def _recognise(tokenizer: Any) -> str:
     if not tokenizer:
         raise PromptError("Without a tokenizer the format must be named.")
-    template = str(tokenizer.chat_template or "")
+    template = templates.default(tokenizer)
     if not template:
         return "chatml" if "<|im_start|>" in tokenizer.get_vocab() else "plain"
     for name in ("llama2", "llama3", "chatml"):

@@ -11,9 +11,10 @@ import json
 import sys
 from typing import Any
 
-from prompts import FORMATS, choose
+from prompts import FORMATS, choose, templates
 from prompts.base import Message, PromptError, visible
 from prompts.encoder import Encoder
+from prompts.unicode import decode
 
 
 def main(arguments: list[str]) -> None:
@@ -24,9 +25,17 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("format", help=f"auto or one of: {', '.join(FORMATS)}")
     parser.add_argument("--tokenizer", metavar="FOLDER", help="print the ids of this tokenizer")
+    parser.add_argument(
+        "--chat-template", metavar="NAME", help="with --tokenizer, one of its templates, or a file"
+    )
     chosen = parser.parse_args(arguments)
     try:
         tokenizer = _load(chosen.tokenizer) if chosen.tokenizer else None
+        if chosen.chat_template:
+            if not tokenizer or chosen.format not in ("auto", "template"):
+                raise PromptError("--chat-template goes with the format template and --tokenizer.")
+            templates.use(tokenizer, chosen.chat_template)
+            chosen.format = "template"
         pieces = choose(tokenizer, chosen.format).pieces(_messages(sys.stdin.buffer.read()))
         if tokenizer is None:
             print("".join(map(visible, pieces)))
@@ -47,7 +56,7 @@ def _load(folder: str) -> Any:
 
 def _messages(data: bytes) -> list[Message]:
     try:
-        entries = json.loads(data.decode())
+        entries = json.loads(decode(data))
         json.dumps(entries, ensure_ascii=False).encode()  # no half of a character anywhere
     except (ValueError, RecursionError):
         raise PromptError("Standard input is not JSON in UTF-8.") from None

@@ -8,6 +8,7 @@ format; those of the others are in `examples/chat.txt`.
 from pathlib import Path
 
 from prompts.base import PromptError
+from prompts.unicode import decode
 
 HERE = Path(__file__).parent
 
@@ -38,6 +39,6 @@ def examples(format: str, folder: Path = HERE / "examples") -> list[str]:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text("utf-8").strip()
+        return decode(file.read_bytes()).strip()
     except (OSError, ValueError):
         raise PromptError(f"{file.parent.name}/{file.name} cannot be read as UTF-8 text.") from None

@@ -18,6 +18,7 @@ from chat.engines.transformers.engine import TransformersEngine
 from chat.errors import ModelError
 from chat.load import load
 from chat.settings import Settings
+from prompts import Message, visible
 from tests.support import gguf_file
 from tests.support.fakes import ScriptedEngine
 from tests.support.tiny import chatml_tokenizer
@@ -179,3 +180,28 @@ def test_on_a_gpu_an_openvino_model_is_refused_as_well(
     monkeypatch.setattr(module, "has_cuda", lambda: True)
     with pytest.raises(ModelError, match="needs --engine openvino"):
         load(settings(tmp_path, tmp_path))
+
+
+def test_a_chat_template_from_a_file_prompts_the_model(
+    gguf: Path, cache: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.jinja"
+    file.write_text("mine: {{ messages[-1].content }}")
+    chat = load(settings(gguf, cache, chat_template=str(file)))
+    pieces = chat.format.pieces([Message("user", "Hi")])
+    assert (chat.format.name, "".join(map(visible, pieces))) == ("template", "mine: Hi")
+    chat.engine.close()
+
+
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [(None, "there is no such file"), ("{{ a", r"cannot be read: .* \(line 1\)\.$")],
+)
+def test_a_chat_template_that_cannot_be_used_ends_the_start_with_a_sentence(
+    gguf: Path, cache: Path, tmp_path: Path, template: str | None, sentence: str
+) -> None:
+    file = tmp_path / "mine.jinja"
+    if template:
+        file.write_text(template)
+    with pytest.raises(ModelError, match=sentence):
+        load(settings(gguf, cache, chat_template=str(file)))

@@ -193,3 +193,13 @@ def test_a_pattern_that_cannot_be_used_is_refused_at_the_start() -> None:
 def test_an_engine_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(SettingsError, match=r"--engine .* must be 'auto', 'openvino' or 'transf"):
         read(["--engine", "vllm"])
+
+
+def test_a_chat_template_that_was_chosen_is_used() -> None:
+    assert read(["--chat-template", "rag"]).prompt_format == "template"
+    flags = ["--chat-template", "rag", "--prompt-format"]
+    assert read([*flags, "template"]).prompt_format == "template"
+    with pytest.raises(
+        SettingsError, match=r"^--chat-template cannot be used with .* llama2, [^.]+\.$"
+    ):
+        read([*flags, "llama2"])

@@ -1,21 +1,22 @@
-"""Any other model: the chat template that its tokenizer ships.
+"""Any other model: the chat template that its tokenizer ships, or another one.
 
 Source: `apply_chat_template` in transformers; the Jinja template comes with the
-model. Control tokens that people typed are fenced with two private-use
-characters before the template runs and cut out of its output afterwards, so
-that they reach the tokenizer as plain text (the idea of transformers' own
-`sanitize_control_tokens`). Some templates mark roles with ordinary text too:
+model. It sees what people wrote as they wrote it, and what it makes of that is
+still known to be theirs (`prompts.taint`), so that control tokens in it reach
+the tokenizer as plain text. Some templates mark roles with ordinary text too:
 
     USER: Hi ASSISTANT:
 
 What those marks are is seen by rendering a dialogue of stand-ins; wherever
-people wrote one, an invisible U+2060 breaks it.
+people wrote one, an invisible U+2060 breaks it. A system prompt that a template
+refuses is put before the first message, as the template's own authors advise.
 """
 
 import re
 from collections.abc import Sequence
 from typing import Any
 
+from prompts import jinja, templates
 from prompts.base import (
     Control,
     Message,
@@ -30,11 +31,10 @@ from prompts.base import (
     defuse,
     fold,
 )
+from prompts.taint import TEMPLATE, Tainted, bare, taint
 
-# Private-use characters, which are taken out of what people write.
-OPEN, CLOSE, STAND_IN, FROM, TO = "\ue0f0", "\ue0f1", "\ue0f2", "\ue0f4", "\ue0f5"
-CONTENT = re.compile(f"{FROM}([^{FROM}{TO}]*){TO}")
-FENCES = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}|[{OPEN}{CLOSE}]")
+#: A private-use character that no template writes.
+STAND_IN = "\ue0f2"
 BRACKETED = re.compile(r"(?<!\S)[\[<]\S+[\]>](?!\S)")
 
 
@@ -42,6 +42,10 @@ class Template(PromptFormat):
     """The tokenizer's own chat template.
 
     `tokenizer` is a transformers tokenizer that has one.
+
+    Raises:
+        PromptError: it has none, or several and none of them is the default, or
+            it cannot be read.
     """
 
     name = "template"
@@ -49,9 +53,11 @@ class Template(PromptFormat):
     def __init__(self, tokenizer: Any) -> None:
         if not tokenizer:
             raise PromptError("The format template needs a tokenizer, which brings the template.")
-        if not tokenizer.chat_template:
+        source = templates.default(tokenizer)
+        if not source:
             raise PromptError("This model's tokenizer has no chat template.")
-        self._tokenizer = tokenizer
+        self._template = jinja.compiled(source)
+        self._tokens = tokenizer.special_tokens_map
         controls = control_tokens(tokenizer)
         self._controls = any_of(controls)
         self._alike = any_of([fold(token).casefold() for token in controls])
@@ -60,37 +66,58 @@ class Template(PromptFormat):
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`; what people wrote without control tokens is in `Control`s."""
         system, dialogue = check(messages)
-        dialogue = [Message(role, self._fence(content)) for role, content in dialogue]
+        said = [Message(role, taint(content, role)) for role, content in dialogue]
         try:
-            text = self._render(None if system is None else self._fence(system), dialogue)
+            text = self._render(None if system is None else taint(system, "system"), said)
         except Exception as error:  # of a template that anyone may have written
-            raise PromptError("This model's chat template refused the conversation.") from error
-        *before, last = CONTENT.split(text)
-        pieces: list[Piece] = []
-        # Between the written texts stand the people's, of which every other one is a reply.
-        roles = ["system"] * (len(before) // 2 - len(dialogue)) + [role for role, _ in dialogue]
-        for written, content, role in zip(before[::2], before[1::2], roles, strict=False):
-            lead = written.removeprefix(last)
-            if role == "assistant" and OPEN not in content and lead != written:
-                pieces += [*_cut(last), Reply(_bare(content), before=_bare(lead), control=True)]
-            else:
-                pieces += _cut(written + content)
-        return [*pieces, *_cut(last)]
+            raise PromptError(
+                f"This model's chat template refused the conversation: {jinja.reason(error)}."
+            ) from error
+        return self._pieces(self._defused(Tainted(text)))
 
-    def _fence(self, text: str) -> str:
-        """Break the marks in what someone wrote, and fence its control tokens."""
-        for private in (OPEN, CLOSE, STAND_IN, FROM, TO):
-            text = text.replace(private, "")
-        # As if on lines of its own, which the template may put it on.
-        text = defuse(f"\n{text}\n", self.marks)[1:-1]
-        if self._alike.search(fold(self._controls.sub("", text)).casefold()):
-            text = OPEN + text + CLOSE
-        else:
-            text = self._controls.sub(f"{OPEN}\\g<0>{CLOSE}", text)
-        # The white space stays outside, where a template may strip it.
-        inner = text.strip()
-        start = text.find(inner)
-        return f"{text[:start]}{FROM}{inner}{TO}{text[start + len(inner) :]}"
+    def _pieces(self, text: Tainted) -> list[Piece]:
+        prompt = ""  # what stands before the reply, and perhaps before earlier ones
+        for role, start, stop in text.runs():
+            prompt = "" if role else text.bare[start:stop]
+        plain = self._plain(text)
+        pieces: list[Piece] = []
+        written = ""
+        for role, start, stop in text.runs():
+            part = text.bare[start:stop]
+            if not role:
+                written = part
+                continue
+            lead = written.removeprefix(prompt)
+            reply = part.strip() if role == "assistant" and not any(plain[start:stop]) else ""
+            if reply and lead != written:
+                before, _, after = part.partition(reply)
+                pieces += [Control(prompt), Reply(reply, lead + before, after, control=True)]
+            else:
+                pieces += [Control(written), *_cut(part, plain[start:stop])]
+            written = ""
+        return [piece for piece in [*pieces, Control(written)] if piece != Control("")]
+
+    def _plain(self, text: Tainted) -> bytearray:
+        """Return, for each letter, whether it is someone's and looks like a control token's."""
+        plain = bytearray(len(text.bare))
+        for match in self._controls.finditer(text.bare):
+            for place in range(*match.span()):
+                plain[place] = text.owners[place] != TEMPLATE
+        for role, start, stop in text.runs():
+            others = self._controls.sub("", text.bare[start:stop])
+            if role and self._alike.search(fold(others).casefold()):
+                plain[start:stop] = b"\1" * (stop - start)
+        return plain
+
+    def _defused(self, text: Tainted) -> Tainted:
+        """Return what the template made, with the marks broken that people wrote."""
+        parts: list[str] = []
+        for role, start, stop in text.runs():
+            part = text[start:stop]
+            # As if on lines of its own, which the template may put it on.
+            broken = defuse(f"\n{bare(part)}\n", self.marks)[1:-1] if role else ""
+            parts.append(taint(broken, role) if role and broken != part else part)
+        return Tainted("".join(parts))
 
     def _render(self, system: str | None, dialogue: list[Message]) -> str:
         if system is None:
@@ -99,16 +126,18 @@ class Template(PromptFormat):
             return self._apply([Message("system", system), *dialogue])
         except Exception:
             # Gemma's template, among others, has no system role.
-            first = Message("user", f"{system}\n\n{dialogue[0].content}")
+            first = Message("user", system + "\n\n" + dialogue[0].content)
             return self._apply([first, *dialogue[1:]])
 
     def _apply(self, messages: list[Message]) -> str:
-        rendered = self._tokenizer.apply_chat_template(
-            [message._asdict() for message in messages],
-            tokenize=False,
+        text: str = self._template.render(
+            self._tokens,
+            messages=[message._asdict() for message in messages],
+            tools=None,
+            documents=None,
             add_generation_prompt=True,
         )
-        return str(rendered)
+        return text
 
     def _find_marks(self) -> tuple[str, ...]:
         """Return the ordinary text with which the template marks roles.
@@ -137,11 +166,10 @@ class Template(PromptFormat):
         return tuple(marks)
 
 
-def _cut(text: str) -> list[Piece]:
-    """Return what is inside fences as plain pieces, and the rest as written."""
-    parts = FENCES.split(_bare(text))
-    return [part if index % 2 else Control(part) for index, part in enumerate(parts) if part]
-
-
-def _bare(text: str) -> str:
-    return text.replace(FROM, "").replace(TO, "")
+def _cut(text: str, plain: bytearray) -> list[Piece]:
+    """Return what of `text` is to be plain as plain pieces, and the rest as a template's."""
+    pieces: list[Piece] = []
+    for run in re.finditer(b"\0+|\1+", plain):
+        part = text[run.start() : run.end()]
+        pieces.append(part if plain[run.start()] else Control(part))
+    return pieces

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from chat.core.tokens import FastTokens
 from prompts import Message, choose, control_tokens
 from prompts.base import WORD_JOINER, visible
-from prompts.formats.template import CLOSE, FROM, OPEN, STAND_IN, TO
+from prompts.formats.template import STAND_IN
+from prompts.taint import MARKS as TAINT
 from tests.prompts.test_exact import SETUPS as EXACT
 from tests.support.tiny import (
     chatglm_tokenizer,
@@ -64,7 +65,7 @@ WHOLE = [*LLAMA2, *CHATGLM, *ALPACA, "USER:", "ASSISTANT:", "[Round 1]\n问：",
 WHOLE += sorted({token for _, tokenizer in SETUPS.values() for token in control_tokens(tokenizer)})
 HALVES = ["<|im_", "start|>", "|>", "<", "/s>", ">", "[", "/INST]", "INST]", "<<", "SYS>>", "\n"]
 HALVES += ["问", "答", "：", ":", "###", " Response", "USER", "[Round", " ", "<|eot", "_id|>"]
-INVISIBLE = [OPEN, CLOSE, STAND_IN, FROM, TO, WORD_JOINER, "\u200b", "\u00ad", "\ufeff", "\u0301"]
+INVISIBLE = [*TAINT, STAND_IN, WORD_JOINER, "\u200b", "\u00ad", "\ufeff", "\u0301"]
 ALIKE = [
     "［INST］",
     "[/ＩＮＳＴ]",
@@ -132,7 +133,7 @@ def test_each_mark_by_itself_is_harmless_wherever_it_stands(name: str, mark: str
 @settings(deadline=None)
 @given(FORGED)
 def test_what_is_written_changes_only_by_what_nobody_sees(name: str, text: str) -> None:
-    for unseen in (WORD_JOINER, OPEN, CLOSE, STAND_IN, FROM, TO):
+    for unseen in (WORD_JOINER, STAND_IN, *TAINT):
         text = text.replace(unseen, "")
     pieces = FORMS[name].pieces([Message("user", f"x{text}x")])
     assert f"x{text}x" in "".join(map(visible, pieces)).replace(WORD_JOINER, "")

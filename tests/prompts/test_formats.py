@@ -288,6 +288,14 @@ def test_the_window_shows_a_prompt_with_its_control_tokens(name: str) -> None:
     assert show(name, messages=dicts(DIALOGUE)).stdout == SHOWN[name] + "\n"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_the_window_reads_what_other_programs_write(encoding: str) -> None:
+    data = json.dumps(dicts([Message("user", "日本 🙂")]), ensure_ascii=False).encode(encoding)
+    command = [sys.executable, "-m", "prompts", "plain"]
+    shown = subprocess.run(command, input=data, capture_output=True, cwd=ROOT, check=True)
+    assert shown.stdout.decode() == "日本 🙂\n"
+
+
 def test_the_window_shows_the_ids_of_a_tokenizer(tmp_path: Path) -> None:
     CHATML.save_pretrained(tmp_path)
     for name in ("template", "chatml", "auto"):  # all the same here

@@ -44,3 +44,11 @@ def test_every_format_has_examples(format: str) -> None:
 def test_there_are_presets_that_are_short() -> None:
     assert len(presets()) >= 3
     assert all(0 < len(text) < 400 for text in presets().values())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_file_may_be_in_what_other_editors_write(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "chat.txt").write_text("Zwei\r\n日本 🙂\r\n", encoding)
+    (tmp_path / "pirate.txt").write_text("Arr, 日本.\n", encoding)
+    assert examples("chatml", tmp_path) == ["Zwei", "日本 🙂"]
+    assert presets(tmp_path)["Pirate"] == "Arr, 日本."

@@ -1,5 +1,6 @@
 """`python -m chat` as a user starts it, through a pipe, with a tiny model in OpenVINO."""
 
+import os
 import re
 import signal
 import subprocess
@@ -46,6 +47,24 @@ def test_through_a_pipe_each_line_is_answered_and_replies_alone_come_out(model: 
     assert quiet.stdout == piped.stdout[:half]
     assert re.fullmatch(r"[^\n]+\.\n", quiet.stderr)
     assert quiet.returncode == 1, "for the line that was refused"
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_pipe_may_begin_with_a_mark_and_what_is_no_text_is_one_sentence(
+    model: list[str], encoding: str, locale: str
+) -> None:
+    short = ["--quiet", "--temperature", "0", "--max-new-tokens", "8"]
+    command = [sys.executable, "-m", "chat", *model, *short]
+    bad = b"Zw\xf6lf\n" if encoding == "utf-8-sig" else b"\x00\xd8\n\0"
+    data = "/system off\nhello\n".encode(encoding) + bad
+    environment = {**os.environ, "LC_ALL": locale, "PYTHONIOENCODING": ""}
+    ended = subprocess.run(
+        command, input=data, capture_output=True, cwd=ROOT, env=environment, timeout=120
+    )
+    assert len(ended.stdout.splitlines()) == 1, "the command was one, and the bad line not sent"
+    assert re.fullmatch(r"A line is not text in UTF-8[^\n]+\.\n", ended.stderr.decode())
+    assert ended.returncode == 1
 
 
 def test_a_reader_that_goes_away_ends_it_without_a_word(model: list[str]) -> None:
