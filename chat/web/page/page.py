@@ -15,15 +15,16 @@ from chat.web.page.ask import ask
 from chat.web.page.chatbot import chatbot
 from chat.web.page.completion_page import CompletionPage
 from chat.web.page.controls import SHOWN, Changes, Controls, controls
+from chat.web.page.endpoint import add_endpoint
 from chat.web.page.escape import escape, unescape
-from chat.web.page.gradio_internals import ChatInterface, named, update_in_javascript
+from chat.web.page.gradio_internals import ChatInterface, update_in_javascript
 from chat.web.page.history import History, entry, last_reply, split_last
 from chat.web.page.panel import Panel, before
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
 from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
 from chat.web.page.theme import FOCUS, TITLE
-from chat.web.page.turn import Turn
+from chat.web.page.turn import NOTHING, Turn
 from prompts import PromptError, texts
 
 HIDDEN = gr.Button(visible=False)
@@ -178,7 +179,7 @@ class Page(ChatInterface):
             self.go_on: update_in_javascript(visible=False),
         }
         self.panel.connect(self._saved, self.chatbot, opened)
-        self._add_endpoint()
+        add_endpoint(self.textbox, self._controls, self.status, self._ask)
 
     def _send(self, message: str, history: History) -> Changes:
         return self._begin(message or "", history, history)
@@ -247,33 +248,22 @@ class Page(ChatInterface):
     def _settle(self, turn: Turn | None, shown: History) -> Changes:
         """Show what came of it, and unlock the text box."""
         textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
-        if turn is None:  # cleared meanwhile
-            return {
-                self.chatbot: [],
-                self.status: "",
-                self.textbox: gr.Textbox(**textbox),
-                self.go_on: HIDDEN,
-            }
-        if not turn.message:
+        if turn and not turn.message:
             return {self.chatbot: turn.original, self.textbox: gr.Textbox(**textbox)}
-        history, line, draft, more = turn.outcome(seen=bool(last_reply(shown)))
-        if draft is not None:
-            textbox["value"] = draft
+        # Without a turn it was cleared meanwhile.
+        after = turn.outcome(seen=bool(last_reply(shown))) if turn else NOTHING
+        if after.draft is not None:
+            textbox["value"] = after.draft
         return {
-            self.chatbot: history,
-            self.status: line,
+            self.chatbot: after.history,
+            self.status: after.line,
             self.textbox: gr.Textbox(**textbox),
-            self.go_on: gr.Button(visible=more),
+            self.go_on: gr.Button(visible=after.more),
         }
 
     def _undo(self, history: History) -> Changes:
         history, message = split_last(history)
-        return {
-            self.chatbot: history,
-            self.textbox: message,
-            self.status: "",
-            self.go_on: HIDDEN,
-        }
+        return {self.chatbot: history, self.textbox: message, self.status: "", self.go_on: HIDDEN}
 
     def _clear(self) -> Changes:
         return {
@@ -283,32 +273,6 @@ class Page(ChatInterface):
             self.prompt: gr.Textbox("", label=EMPTY),
             self.go_on: HIDDEN,
         }
-
-    def _add_endpoint(self) -> None:
-        async def call(
-            message: str, history: History, *values: Any
-        ) -> AsyncGenerator[tuple[str, History, str]]:
-            """Answer one message: yields the reply so far, and a line on where it stands."""
-            turn, text = Turn(message, history, history), ""
-            try:
-                async with aclosing(self._ask(message, history, values)) as updates:
-                    async for update in updates:
-                        text = update.text
-                        yield text, [*turn.asked, entry("assistant", text)], status.line(update)
-            except ChatError as error:
-                # A message that was refused is not there when the next one comes.
-                yield text, turn.answered(text) if text else history, status.failed(str(error))
-                raise
-
-        said = gr.State([])  # by and to one client
-        gr.Button(visible=False).click(
-            named(call, "message", "history", *self._controls),
-            [self.textbox, said, *self._controls.values()],
-            [gr.JSON(label="Response", visible=False), said, self.status],
-            api_name="chat",
-            concurrency_limit=None,
-            postprocess=False,
-        )
 
     def _ask(
         self, message: str, history: History, values: tuple[Any, ...], begun: str = ""

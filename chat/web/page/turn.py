@@ -93,3 +93,7 @@ class Outcome(NamedTuple):
     draft: str | None
     #: Whether the reply can be continued.
     more: bool
+
+
+#: What there is after all was cleared.
+NOTHING = Outcome([], "", None, more=False)
