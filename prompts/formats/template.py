@@ -8,12 +8,18 @@ that they reach the tokenizer as plain text (the idea of transformers' own
 
     USER: Hi ASSISTANT:
 
-What those marks are is seen by rendering a dialogue of stand-ins; wherever
+What those marks are is seen by rendering dialogues of stand-ins; wherever
 people wrote one, an invisible U+2060 breaks it.
+
+Messages in an order that is not usual are rendered as they are if the template takes
+them: it writes stand-ins in their place all out, and those of the system not as if they
+were the assistant's. Else the first of the orders in `prompts.order` that it takes is.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from prompts.base import (
@@ -30,12 +36,24 @@ from prompts.base import (
     defuse,
     fold,
 )
+from prompts.order import Order, arranged, in_turns
 
 # Private-use characters, which are taken out of what people write.
 OPEN, CLOSE, STAND_IN, FROM, TO = "\ue0f0", "\ue0f1", "\ue0f2", "\ue0f4", "\ue0f5"
 CONTENT = re.compile(f"{FROM}([^{FROM}{TO}]*){TO}")
 FENCES = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}|[{OPEN}{CLOSE}]")
 BRACKETED = re.compile(r"(?<!\S)[\[<]\S+[\]>](?!\S)")
+
+#: Dialogues in which a template shows the marks that it has. A system prompt is in each,
+#: since some write one of their own where there is none.
+DIALOGUES: list[tuple[Role, ...]] = [
+    ("system", "user", "assistant", "user"),
+    ("system", "user"),
+    ("system", "assistant", "user"),
+    ("system", "user", "assistant", "system", "user"),
+    ("system", "user", "system"),
+    ("system",),
+]
 
 
 class Template(PromptFormat):
@@ -55,27 +73,46 @@ class Template(PromptFormat):
         controls = control_tokens(tokenizer)
         self._controls = any_of(controls)
         self._alike = any_of([fold(token).casefold() for token in controls])
+        self._takes = lru_cache(maxsize=256)(self._writes_out)
         self.marks = self._find_marks()
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`; what people wrote without control tokens is in `Control`s."""
-        system, dialogue = check(messages)
-        dialogue = [Message(role, self._fence(content)) for role, content in dialogue]
-        try:
-            text = self._render(None if system is None else self._fence(system), dialogue)
-        except Exception as error:  # of a template that anyone may have written
-            raise PromptError("This model's chat template refused the conversation.") from error
+        check(messages)
+        said, text = self._render(messages)
         *before, last = CONTENT.split(text)
         pieces: list[Piece] = []
-        # Between the written texts stand the people's, of which every other one is a reply.
-        roles = ["system"] * (len(before) // 2 - len(dialogue)) + [role for role, _ in dialogue]
-        for written, content, role in zip(before[::2], before[1::2], roles, strict=False):
+        # Between the written texts stand the people's, of which some may be left out.
+        contents = iter([(role, _inner(content)) for role, content in said])
+        for written, content in zip(before[::2], before[1::2], strict=True):
+            role = next((role for role, inner in contents if inner == content), None)
             lead = written.removeprefix(last)
             if role == "assistant" and OPEN not in content and lead != written:
                 pieces += [*_cut(last), Reply(_bare(content), before=_bare(lead), control=True)]
             else:
                 pieces += _cut(written + content)
         return [*pieces, *_cut(last)]
+
+    def _render(self, messages: Sequence[Message]) -> tuple[list[Message], str]:
+        """Return the fenced messages, in the order that the template takes, and its text."""
+        failed: Exception | None = None
+        for order in self._orders(messages):
+            said = [Message(role, self._fence(content)) for role, content in order]
+            try:
+                return said, self._apply(said)
+            except Exception as error:  # of a template that anyone may have written
+                failed = error
+        raise PromptError("This model's chat template refused the conversation.") from failed
+
+    def _orders(self, messages: Sequence[Message]) -> Iterator[list[Message]]:
+        """Yield the conversation in the orders to try, the most faithful first."""
+        before: list[Message] = []
+        for order in Order:
+            said = arranged(messages, order)
+            roles = tuple(message.role for message in said)
+            if said != before and (in_turns(roles) or self._takes(roles)):
+                yield said
+            before = said
 
     def _fence(self, text: str) -> str:
         """Break the marks in what someone wrote, and fence its control tokens."""
@@ -92,16 +129,6 @@ class Template(PromptFormat):
         start = text.find(inner)
         return f"{text[:start]}{FROM}{inner}{TO}{text[start + len(inner) :]}"
 
-    def _render(self, system: str | None, dialogue: list[Message]) -> str:
-        if system is None:
-            return self._apply(dialogue)
-        try:
-            return self._apply([Message("system", system), *dialogue])
-        except Exception:
-            # Gemma's template, among others, has no system role.
-            first = Message("user", f"{system}\n\n{dialogue[0].content}")
-            return self._apply([first, *dialogue[1:]])
-
     def _apply(self, messages: list[Message]) -> str:
         rendered = self._tokenizer.apply_chat_template(
             [message._asdict() for message in messages],
@@ -110,6 +137,22 @@ class Template(PromptFormat):
         )
         return str(rendered)
 
+    def _writes_out(self, roles: tuple[Role, ...]) -> bool:
+        """Whether messages of these roles are all written, and none as another's."""
+        stand_ins = [f"{STAND_IN}{place}{STAND_IN}" for place in range(len(roles))]
+
+        def render(roles: Sequence[Role]) -> str:
+            try:
+                return self._apply(list(map(Message, roles, stand_ins)))
+            except Exception:  # of a template that anyone may have written
+                return ""
+
+        text = render(roles)
+        if not all(one in text for one in stand_ins):
+            return False
+        replies = [*roles[:1], *("assistant" if one == "system" else one for one in roles[1:])]
+        return "system" not in roles[1:] or render(replies) != text
+
     def _find_marks(self) -> tuple[str, ...]:
         """Return the ordinary text with which the template marks roles.
 
@@ -117,16 +160,13 @@ class Template(PromptFormat):
         word in brackets. A line of one word (`user`) is a mark only as a whole
         line, and none at all beside a control token.
         """
-        roles: tuple[Role, ...] = ("user", "assistant", "user")
-        stand_ins = [Message(role, STAND_IN) for role in roles]
+        self.marks = ()
         text = ""
-        for dialogue in (stand_ins, stand_ins[:1]):  # some templates take one turn only
-            try:
-                text = text or self._render(STAND_IN, dialogue)
-            except Exception:
-                continue
+        for roles in DIALOGUES:
+            with suppress(PromptError):  # some templates take one turn only
+                text += self._render([Message(role, "x") for role in roles])[1] + "\n"
         marks = set()
-        for line in text.replace(STAND_IN, "\n").splitlines():
+        for line in re.sub(f"{FROM}.*?{TO}", "\n", text, flags=re.DOTALL).splitlines():
             for part in self._controls.split(line):
                 mark = part.strip()
                 marks.update(BRACKETED.findall(mark))
@@ -141,6 +181,12 @@ def _cut(text: str) -> list[Piece]:
     """Return what is inside fences as plain pieces, and the rest as written."""
     parts = FENCES.split(_bare(text))
     return [part if index % 2 else Control(part) for index, part in enumerate(parts) if part]
+
+
+def _inner(fenced: str) -> str:
+    """Return what of a fenced text is between its marks."""
+    found = CONTENT.search(fenced)
+    return found[1] if found else ""
 
 
 def _bare(text: str) -> str:
