@@ -68,6 +68,7 @@ class Chat:
         gate: Gate,
         plain: PromptFormat | None = None,
         name: str = "model",
+        longest: int | None = None,
     ) -> None:
         self.engine = engine
         self.gate = gate
@@ -77,6 +78,8 @@ class Chat:
         self.plain = plain or Plain()
         #: What the model may be called in public.
         self.name = name
+        #: Most tokens of a reply, if the host limits them more than the window does.
+        self.longest = longest
         self._composing = asyncio.Semaphore(2)
 
     async def reply(self, conversation: Conversation, sampling: Sampling) -> AsyncGenerator[Update]:
@@ -95,7 +98,7 @@ class Chat:
             while ticket.place:
                 yield Update("waiting", place=ticket.place)
                 await ticket.wait()
-            async with aclosing(self._answer(composed, sampling)) as updates:
+            async with aclosing(self._answer(composed, composed.sampling)) as updates:
                 async for update in updates:
                     yield update
 
@@ -113,17 +116,21 @@ class Chat:
         opening = self.format.opening(conversation.asked)
         begun = conversation.begun.removeprefix(opening or "")
         conversation = conversation.with_begun(begun)
+        sampling = sampling.at_most(self.longest or sampling.max_new_tokens)
         ids, dropped_turns = self._fit(conversation, sampling)
         other = sampling.negative_prompt and conversation.with_system(
             clean(sampling.negative_prompt).strip()
         )
+        negative = self._fit(other, sampling).ids if other else []
         begun_ids = self.tokens.encode([self.format.beginning(begun)]) if begun else []
         decoder = self.tokens.decoder()
         # The white space at its end was left out of what was shown.
         decoded = decoder.push(begun_ids)
         return _Composed(
             prompt=ids,
-            negative=self._fit(other, sampling).ids if other else [],
+            negative=negative,
+            # The reply gets what the prompt leaves.
+            sampling=sampling.at_most(self.engine.window - max(len(ids), len(negative))),
             shown_prompt=self.tokens.show(ids),
             dropped_turns=dropped_turns,
             opening=opening,
@@ -196,6 +203,7 @@ class _Composed(NamedTuple):
 
     prompt: list[int]
     negative: list[int]
+    sampling: Sampling
     #: The prompt as text, control tokens visible.
     shown_prompt: str
     dropped_turns: int

@@ -68,4 +68,5 @@ def _load_loop(settings: Settings, console: Console) -> Chat:
         console.note(f"{phase}: input {list(step.input)} -> cache {cache} -> {text!r}")
 
     engine = LoopEngine(model, tokens.stop_ids(format.stop), settings.context_window, show)
-    return Chat(engine, tokens, format, Gate(engine.parallel, settings.max_waiting))
+    gate = Gate(engine.parallel, settings.max_waiting)
+    return Chat(engine, tokens, format, gate, longest=settings.max_new_tokens_limit)
