@@ -17,6 +17,7 @@ import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -101,6 +102,31 @@ class Chat:
             async with aclosing(self._answer(composed, composed.sampling)) as updates:
                 async for update in updates:
                     yield update
+
+    def prompting(self, format: PromptFormat) -> "Chat":
+        """Return the same model and gate, prompted in another way."""
+        other = copy(self)
+        other.format = format
+        return other
+
+    async def prompt(self, conversation: Conversation) -> list[int]:
+        """Return the ids of the prompt for a conversation, of which nothing is left out.
+
+        Raises:
+            BadRequest: the prompt format refuses it.
+        """
+        async with self._composing:
+            return await asyncio.to_thread(self._encode, conversation)
+
+    def _encode(self, conversation: Conversation) -> list[int]:
+        asked, begun = conversation.asked, conversation.begun
+        begun = begun.removeprefix(self.format.opening(asked) or "")
+        try:
+            return self.tokens.encode(
+                self.format.begun(asked, begun) if begun else self.format.pieces(asked)
+            )
+        except PromptError as error:
+            raise BadRequest(str(error), "message") from None
 
     def _check_supported(self, sampling: Sampling, begun: str) -> None:
         if begun and (sampling.pattern or sampling.schema_to_fit):

@@ -10,6 +10,7 @@ from chat.errors import SettingsError
 from chat.settings import Settings
 from chat.web import api, health
 from chat.web.guard import Guard
+from chat.web.origin_form import OriginForm
 from chat.web.page.served import Served
 from chat.web.page.theme import CSS, FONTS, HEAD
 
@@ -35,8 +36,12 @@ def launch(page: Served, settings: Settings, *, block: bool = True) -> str:
             max_threads=settings.max_waiting + SPARE,
             state_session_capacity=500,
             app_kwargs={
-                "middleware": [Middleware(Guard)],
-                "routes": [health.route(page.chat.engine), *api.routes(page.chat, settings)],
+                "middleware": [Middleware(OriginForm), Middleware(Guard)],
+                "routes": [
+                    health.route(page.chat.engine),
+                    *api.routes(page.chat, settings),
+                    *api.root_routes(page.chat, settings),
+                ],
             },
             run_history=False,
             ssr_mode=False,  # a Space may switch it on, and Node would stand between
