@@ -115,4 +115,5 @@ def _together(
         raise ModelError(str(error)) from None
     engine = start(tokens.stop_ids(format.stop))
     gate = Gate(engine.parallel, settings.max_waiting)
-    return Chat(engine, tokens, format, gate, plain, locate.title(settings.model, cuda=cuda))
+    name = locate.title(settings.model, cuda=cuda)
+    return Chat(engine, tokens, format, gate, plain, name, settings.max_new_tokens_limit)

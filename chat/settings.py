@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 
 from chat import __version__
 from chat.core.explain import explain
-from chat.core.sampling import Sampling, SamplingFields
+from chat.core.sampling import Sampling, SamplingFields, Whole
 from chat.engines.openvino.entry import OpenVINOOptions
 from chat.engines.registry import ENGINES
 from chat.engines.transformers.entry import TransformersOptions
@@ -118,6 +118,15 @@ class Settings(
     )
     max_waiting: int = Field(
         32, ge=0, le=1000, description="how many people may wait for the model; more are refused"
+    )
+    max_new_tokens_limit: Whole | None = Field(
+        None,
+        ge=1,
+        description="the longest reply that anyone may ask for, in tokens; unless set, what the "
+        "model's window leaves",
+    )
+    strict_api: bool = Field(
+        False, description="refuse what a program sends that is not known, instead of ignoring it"
     )
     share: bool = Field(False, description="make a public link that lasts for a week")
     auth: SecretStr | None = Field(

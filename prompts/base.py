@@ -81,12 +81,12 @@ class PromptFormat(Protocol):
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """Return the prompt that asks for the next assistant message.
 
-        `messages` is an optional system message, then user and assistant in
-        turn, first and last from the user. Strings next to each other are
-        encoded one by one, unless a `Reply` without known ids joins them.
+        `messages` may come in any order; what a format cannot carry as it is, it
+        carries as `prompts.order` says. Strings next to each other are encoded
+        one by one, unless a `Reply` without known ids joins them.
 
         Raises:
-            PromptError: they are not that (see `check`).
+            PromptError: there is nothing to answer (see `check`).
         """
         ...
 
@@ -104,11 +104,11 @@ class PromptFormat(Protocol):
 
 
 def check(messages: Sequence[Message]) -> tuple[str | None, list[Message]]:
-    """Split messages into the system prompt (None without one) and the dialogue.
+    """Split messages into the system prompt that comes first (None without one) and the rest.
 
     Raises:
-        PromptError: the messages are not system?, user, (assistant, user)*;
-            names the first faulty one by its position, from 1.
+        PromptError: a role is unknown or a content no text, or there is nothing to answer,
+            since the last one is the assistant's; names the faulty one by its position, from 1.
     """
     for position, (role, content) in enumerate(messages, 1):
         if role not in get_args(Role):
@@ -118,20 +118,12 @@ def check(messages: Sequence[Message]) -> tuple[str | None, list[Message]]:
             )
         if not isinstance(content, str):
             raise PromptError(f"Message {position} has a content that is not text.")
-        if role == "system" and position > 1:
-            raise PromptError(f"Message {position} is a system message; only the first may be one.")
-    system = messages[0].content if messages and messages[0].role == "system" else None
-    dialogue = list(messages[system is not None :])
-    skipped = len(messages) - len(dialogue)
-    for position, (role, _) in enumerate(dialogue, skipped + 1):
-        expected = "user" if (position - skipped) % 2 else "assistant"
-        if role != expected:
-            raise PromptError(f"Message {position} must come from the {expected}, not the {role}.")
-    if not dialogue:
+    if not messages:
         raise PromptError("There is no user message to answer.")
-    if dialogue[-1].role != "user":
+    if messages[-1].role == "assistant":
         raise PromptError(f"Message {len(messages)}, the last one, must come from the user.")
-    return system, dialogue
+    system = messages[0].content if messages[0].role == "system" else None
+    return system, list(messages[system is not None :])
 
 
 def _describe_role(role: Any) -> str:

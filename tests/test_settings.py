@@ -24,6 +24,7 @@ def test_each_setting_is_a_flag_and_a_variable(
     value = {
         "auth": "ann:secret",
         "share": "true",
+        "strict_api": "true",
         "echo": "true",
         "engine": "openvino",
         "prompt_format": "chatml",
@@ -72,7 +73,9 @@ def test_an_empty_flag_is_meant() -> None:
         ("temperature", "-1", "must be at least 0"),
         ("max-new-tokens", "2.5", "must be a whole number"),
         ("max-new-tokens", "true", "must be a whole number"),
-        ("max-new-tokens", "4097", "must be at most 4096"),
+        ("max-new-tokens", "0", "must be at least 1"),
+        ("max-new-tokens-limit", "0", "must be at least 1"),
+        ("max-new-tokens-limit", "many", "must be a whole number"),
         ("context-window", "63", "must be at least 64"),
         ("max-waiting", "-1", "must be at least 0"),
         ("server-port", "65536", "must be at most 65535"),

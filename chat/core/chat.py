@@ -17,6 +17,7 @@ import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -68,6 +69,7 @@ class Chat:
         gate: Gate,
         plain: PromptFormat | None = None,
         name: str = "model",
+        longest: int | None = None,
     ) -> None:
         self.engine = engine
         self.gate = gate
@@ -77,6 +79,8 @@ class Chat:
         self.plain = plain or Plain()
         #: What the model may be called in public.
         self.name = name
+        #: Most tokens of a reply, if the host limits them more than the window does.
+        self.longest = longest
         self._composing = asyncio.Semaphore(2)
 
     async def reply(self, conversation: Conversation, sampling: Sampling) -> AsyncGenerator[Update]:
@@ -95,9 +99,34 @@ class Chat:
             while ticket.place:
                 yield Update("waiting", place=ticket.place)
                 await ticket.wait()
-            async with aclosing(self._answer(composed, sampling)) as updates:
+            async with aclosing(self._answer(composed, composed.sampling)) as updates:
                 async for update in updates:
                     yield update
+
+    def prompting(self, format: PromptFormat) -> "Chat":
+        """Return the same model and gate, prompted in another way."""
+        other = copy(self)
+        other.format = format
+        return other
+
+    async def prompt(self, conversation: Conversation) -> list[int]:
+        """Return the ids of the prompt for a conversation, of which nothing is left out.
+
+        Raises:
+            BadRequest: the prompt format refuses it.
+        """
+        async with self._composing:
+            return await asyncio.to_thread(self._encode, conversation)
+
+    def _encode(self, conversation: Conversation) -> list[int]:
+        asked, begun = conversation.asked, conversation.begun
+        begun = begun.removeprefix(self.format.opening(asked) or "")
+        try:
+            return self.tokens.encode(
+                self.format.begun(asked, begun) if begun else self.format.pieces(asked)
+            )
+        except PromptError as error:
+            raise BadRequest(str(error), "message") from None
 
     def _check_supported(self, sampling: Sampling, begun: str) -> None:
         if begun and (sampling.pattern or sampling.schema_to_fit):
@@ -113,17 +142,21 @@ class Chat:
         opening = self.format.opening(conversation.asked)
         begun = conversation.begun.removeprefix(opening or "")
         conversation = conversation.with_begun(begun)
+        sampling = sampling.at_most(self.longest or sampling.max_new_tokens)
         ids, dropped_turns = self._fit(conversation, sampling)
         other = sampling.negative_prompt and conversation.with_system(
             clean(sampling.negative_prompt).strip()
         )
+        negative = self._fit(other, sampling).ids if other else []
         begun_ids = self.tokens.encode([self.format.beginning(begun)]) if begun else []
         decoder = self.tokens.decoder()
         # The white space at its end was left out of what was shown.
         decoded = decoder.push(begun_ids)
         return _Composed(
             prompt=ids,
-            negative=self._fit(other, sampling).ids if other else [],
+            negative=negative,
+            # The reply gets what the prompt leaves.
+            sampling=sampling.at_most(self.engine.window - max(len(ids), len(negative))),
             shown_prompt=self.tokens.show(ids),
             dropped_turns=dropped_turns,
             opening=opening,
@@ -196,6 +229,7 @@ class _Composed(NamedTuple):
 
     prompt: list[int]
     negative: list[int]
+    sampling: Sampling
     #: The prompt as text, control tokens visible.
     shown_prompt: str
     dropped_turns: int

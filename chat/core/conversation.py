@@ -4,13 +4,12 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from chat.core.tokens import Tokens
 from chat.errors import BadRequest, TooLong
-from prompts import Message, PromptFormat
+from prompts import Message, PromptFormat, Role
+from prompts.order import joined
 
 #: More characters than this for each token of the window are refused or left
 #: out before they cost a tokenization. Prose has about 4 to a token.
@@ -22,16 +21,17 @@ CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True)
 class Conversation:
-    """What is to be answered: system?, user, (assistant, user)*, and perhaps an assistant's.
+    """What is to be answered: messages in any order, of which no two in a row are from one side.
 
-    That last one is the part of the reply that is there already, and is to go on.
+    If the last one is the assistant's, it is the part of the reply that is there already,
+    and is to go on.
     """
 
     messages: Sequence[Message]
 
     @property
     def asked(self) -> Sequence[Message]:
-        """The messages up to the user's last one."""
+        """The messages before the reply."""
         return self.messages[:-1] if self.messages[-1].role == "assistant" else self.messages
 
     @property
@@ -45,9 +45,9 @@ class Conversation:
         return Conversation([*self.asked, *([Message("assistant", text)] if text else [])])
 
     def with_system(self, prompt: str) -> "Conversation":
-        """Return the same conversation under another system prompt, or none."""
+        """Return the same conversation with another system prompt at its beginning, or none."""
         system = [Message("system", prompt)] if prompt else []
-        return Conversation([*system, *(one for one in self.messages if one.role != "system")])
+        return Conversation([*system, *self.messages[self.messages[0].role == "system" :]])
 
 
 class Prompt(NamedTuple):
@@ -58,7 +58,7 @@ class Prompt(NamedTuple):
 
 
 def rebuild(history: Any, message: Any, system_prompt: Any, begun: Any = "") -> Conversation:
-    """Return the conversation in whatever the page or an API client sent.
+    """Return the conversation in whatever a page sent.
 
     `history` holds mappings with `role` and `content` (a string or a list of
     parts), as Gradio keeps it. What is neither a user's nor an assistant's text
@@ -77,17 +77,30 @@ def rebuild(history: Any, message: Any, system_prompt: Any, begun: Any = "") -> 
 
 
 def dialogue(history: Any) -> list[Message]:
-    """Return what of `history` is a user's or an assistant's text: (user, assistant)*, user?."""
-    found: list[Message] = []
-    entries = ((role, content) for role, content in _entries(history) if content.strip())
-    for role, group in groupby(entries, key=itemgetter(0)):
-        if found or role == "user":
-            content = "\n\n".join(content for _, content in group)
-            found.append(Message("user" if role == "user" else "assistant", content))
-    return found
+    """Return what of `history` is a user's or an assistant's text, in turn; either may begin."""
+    return joined((role, content) for role, content in _entries(history) if content.strip())
 
 
-def _entries(history: Any) -> Iterable[tuple[str, str]]:
+def conversation(said: Iterable[tuple[Role, str]], system_prompt: str) -> Conversation:
+    """Return the conversation in messages in any order; `system_prompt` is for who brings none.
+
+    Blank ones are left out, and those in a row from one side become one.
+
+    Raises:
+        BadRequest: nobody but the assistant says anything.
+    """
+    cleaned: list[tuple[Role, str]] = [(role, clean(content)) for role, content in said]
+    messages = joined((role, content) for role, content in cleaned if content.strip())
+    if all(message.role == "assistant" for message in messages):
+        raise BadRequest("Please write a message first.", "message")
+    if messages[0].role == "system":
+        system_prompt = messages[0].content
+    elif any(role == "system" for role, _ in cleaned):
+        system_prompt = ""
+    return Conversation(messages).with_system(clean(system_prompt).strip())
+
+
+def _entries(history: Any) -> Iterable[tuple[Role, str]]:
     for entry in history if isinstance(history, list) else []:
         if isinstance(entry, Mapping) and entry.get("role") in ("user", "assistant"):
             yield entry["role"], clean(text_of(entry.get("content")))
@@ -122,58 +135,70 @@ def fit(
 ) -> Prompt:
     """Compose the longest prompt that leaves room for the reply, or for the rest of it.
 
-    Whole turns (a user's message and its answer) are dropped, oldest first;
-    never the system prompt and never the last message.
+    Whole turns (what the user's side says and the answer) are dropped, oldest first, with
+    a greeting before them; never the system prompt and never the last message.
 
-    `window` is the most tokens that prompt and reply may have together, of
-    which `max_new_tokens` are kept for the reply.
+    `window` is the most tokens that prompt and reply may have together, of which
+    `max_new_tokens` are kept for the reply, but no more than half.
 
     Raises:
-        BadRequest: the reply alone would fill the window.
         TooLong: the last message does not fit.
     """
-    room = window - max_new_tokens
-    if room <= 0:
-        raise BadRequest(
-            f"Max new tokens must be less than the model's window of {window:,}.", "max_new_tokens"
-        )
+    kept = min(max_new_tokens, window // 2)
+    room = window - kept
     asked, begun = conversation.asked, conversation.begun
     system = [message for message in asked[:1] if message.role == "system"]
     dialogue = list(asked[len(system) :])
     budget = window * CHARACTERS_PER_TOKEN
-    texts = [("system prompt", message.content) for message in system]
-    for what, text in [*texts, ("message", dialogue[-1].content), ("reply so far", begun)]:
+    texts = [
+        *(("system prompt", message.content) for message in system),
+        *(("message", message.content) for message in dialogue[-1:]),
+        ("reply so far", begun),
+    ]
+    for what, text in texts:
         if len(text) > budget:
             raise TooLong(f"Your {what} has {len(text):,} characters; the limit is {budget:,}.")
-    turns = (len(dialogue) + 1) // 2
-    skipped = _beyond(dialogue, budget)
+    starts = _turns(dialogue)
 
     def encode(dropped: int) -> list[int]:
-        kept = [*system, *dialogue[2 * dropped :]]
-        return tokens.encode(format.begun(kept, begun) if begun else format.pieces(kept))
+        messages = [*system, *dialogue[starts[dropped] :]]
+        return tokens.encode(format.begun(messages, begun) if begun else format.pieces(messages))
 
+    skipped = min(bisect_left(starts, _beyond(dialogue, budget)), len(starts) - 1)
     if len(ids := encode(skipped)) <= room:
         return Prompt(ids, skipped)
     dropped = bisect_left(
-        range(turns), True, lo=skipped + 1, key=lambda dropped: len(encode(dropped)) <= room
+        range(len(starts)), True, lo=skipped + 1, key=lambda dropped: len(encode(dropped)) <= room
     )
-    if dropped == turns:
-        size = len(encode(turns - 1))
-        others = ["the system prompt"] * bool(system) + ["the reply so far"] * bool(begun)
-        together = f" with {' and '.join(others)}" if others else ""
+    if dropped == len(starts):
+        size = len(encode(len(starts) - 1))
+        what, *others = [
+            *["message"] * bool(dialogue),
+            *["system prompt"] * bool(system),
+            *["reply so far"] * bool(begun),
+        ]
+        together = f" with the {' and the '.join(others)}" if others else ""
         raise TooLong(
-            f"Your message takes {size:,} tokens{together}; the limit is {room:,}, "
-            f"which is the model's window of {window:,} less {max_new_tokens:,} for the reply."
+            f"Your {what} takes {size:,} tokens{together}; the limit is {room:,}, "
+            f"which is the model's window of {window:,} less {kept:,} for the reply."
         )
     return Prompt(encode(dropped), dropped)
 
 
+def _turns(dialogue: Sequence[Message]) -> list[int]:
+    """Return where the turns begin, the first with a greeting unless it is the last too."""
+    begin = [
+        place
+        for place, message in enumerate(dialogue)
+        if message.role != "assistant" and (not place or dialogue[place - 1].role == "assistant")
+    ]
+    return sorted({0, *(begin[1:] or begin)})
+
+
 def _beyond(dialogue: Sequence[Message], budget: int) -> int:
-    """Return how many of the oldest turns lie more than `budget` characters back."""
+    """Return how many of the oldest messages lie more than `budget` characters back."""
     for back, message in enumerate(reversed(dialogue)):
         budget -= len(message.content)
         if budget < 0:
-            # An odd number of messages counts back to a user's, with which a turn starts.
-            kept_turns = (back + 1) // 2
-            return (len(dialogue) + 1) // 2 - kept_turns
+            return len(dialogue) - back
     return 0

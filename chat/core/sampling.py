@@ -26,7 +26,6 @@ from chat.core.constraints import closed, one_of, plain
 from chat.core.explain import explain
 from chat.errors import BadRequest
 
-MAX_NEW_TOKENS = 4096
 MAX_LINES = 64
 #: The fields that not every engine can obey.
 OPTIONAL = ("choices", "regex", "json_schema", "negative_prompt")
@@ -44,11 +43,26 @@ def _drawn(seed: Any) -> Any:
     return None if seed == -1 else seed
 
 
+def _of_32_bits(seed: int | None) -> int | None:
+    """Fold a seed of any size into those that every generator takes."""
+    return None if seed is None else seed % 2**32
+
+
+def _all(top_k: Any) -> Any:
+    """Take -1 for all, as vLLM and llama.cpp do."""
+    return 0 if top_k == -1 else top_k
+
+
 def _lines(value: Any) -> Any:
     """Take a text for its lines, as a page sends them, and a list as an API does."""
     if isinstance(value, str):
         return tuple(line for line in value.split("\n") if line)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _some(strings: Any) -> Any:
+    """Leave out strings of nothing, at which no reply could stop."""
+    return [one for one in strings if one != ""] if isinstance(strings, list) else strings
 
 
 def _few(lines: tuple[str, ...]) -> tuple[str, ...]:
@@ -71,7 +85,6 @@ class SamplingFields(BaseModel):
     max_new_tokens: Whole = Field(
         512,
         ge=1,
-        le=MAX_NEW_TOKENS,
         title="Max new tokens",
         description="The longest reply, in tokens.",
     )
@@ -84,12 +97,12 @@ class SamplingFields(BaseModel):
     )
     top_p: float = Field(
         0.9,
-        ge=0.01,
+        ge=0,
         le=1,
         title="Top-p",
         description="Choose among the likeliest tokens that make up this share.",
     )
-    top_k: Whole = Field(
+    top_k: Annotated[Whole, BeforeValidator(_all)] = Field(
         50,
         ge=0,
         le=1000,
@@ -105,15 +118,13 @@ class SamplingFields(BaseModel):
     )
     repetition_penalty: float = Field(
         1.05,
-        ge=1,
+        ge=0.01,
         le=2,
         title="Repetition penalty",
         description="Above 1, words that are there already become less likely.",
     )
-    seed: Annotated[Whole | None, BeforeValidator(_drawn)] = Field(
+    seed: Annotated[Whole | None, BeforeValidator(_drawn), AfterValidator(_of_32_bits)] = Field(
         None,
-        ge=0,
-        le=2**32 - 1,
         title="Seed",
         description="The same seed gives the same reply; with -1 each is drawn anew.",
     )
@@ -121,11 +132,10 @@ class SamplingFields(BaseModel):
     min_new_tokens: Whole = Field(
         0,
         ge=0,
-        le=MAX_NEW_TOKENS,
         title="Min new tokens",
         description="The shortest reply, in tokens: it does not end before.",
     )
-    stop: Lines = Field(
+    stop: Annotated[Lines, BeforeValidator(_some)] = Field(
         (),
         title="Stop strings",
         description="The reply ends before the first of these, one a line.",
@@ -201,9 +211,10 @@ class Sampling(SamplingFields):
     def greedy(self) -> bool:
         """Whether the likeliest token is always taken.
 
-        So it is next to 0 too, where dividing by the temperature would overflow.
+        So it is next to 0 too, where dividing by the temperature would overflow, and where
+        no share of the likeliest is more than the first of them.
         """
-        return self.temperature < 0.01
+        return self.temperature < 0.01 or self.top_p == 0
 
     @property
     def pattern(self) -> str:
@@ -214,6 +225,13 @@ class Sampling(SamplingFields):
     def schema_to_fit(self) -> str:
         """The JSON schema that the reply has to fit, or nothing."""
         return self.json_schema and closed(self.json_schema)
+
+    def at_most(self, tokens: int) -> "Sampling":
+        """Return the same for a reply of no more tokens than this."""
+        if self.max_new_tokens <= tokens:
+            return self
+        shortest = min(self.min_new_tokens, tokens)
+        return self.model_copy(update={"max_new_tokens": tokens, "min_new_tokens": shortest})
 
     def needs(self) -> list[str]:
         """Return which of `OPTIONAL` are set here."""

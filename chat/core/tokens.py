@@ -33,6 +33,10 @@ class Tokens(Protocol):
         """Return the text of ids, control tokens visible."""
         ...
 
+    def knows(self, id: int) -> bool:
+        """Whether there is a token with this id."""
+        ...
+
     def remember(self, reply: str, ids: Sequence[int]) -> None:
         """Keep the ids that a reply was generated as, for the prompts after it."""
         ...
@@ -48,6 +52,10 @@ class FastTokens(Encoder):
     def show(self, ids: Sequence[int]) -> str:
         """See `Tokens.show`."""
         return str(self.backend.decode(ids, skip_special_tokens=False))
+
+    def knows(self, id: int) -> bool:
+        """See `Tokens.knows`."""
+        return 0 <= id < 2**32 and self.backend.id_to_token(id) is not None
 
 
 class _StreamDecoder:

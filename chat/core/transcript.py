@@ -17,7 +17,8 @@ from pydantic import AwareDatetime, BaseModel, StrictStr, ValidationError
 
 from chat.core.conversation import clean
 from chat.errors import BadRequest
-from prompts.base import Message, PromptError, Role, check
+from prompts.base import Message, Role
+from prompts.order import in_turns
 
 #: More bytes than this are no conversation that a model could read.
 LARGEST = 50_000_000
@@ -81,7 +82,7 @@ def save(file: str, messages: list[Message]) -> None:
 
 
 def load(file: str) -> list[Message]:
-    """Return the messages in `file`: system?, (user, assistant)*.
+    """Return the messages in `file`: system?, assistant?, (user, assistant)*.
 
     Raises:
         BadRequest: it cannot be read, or does not hold that.
@@ -103,11 +104,11 @@ def load(file: str) -> list[Message]:
     messages = [Message(entry.role, entry.content) for entry in found[0].messages]
     if messages and messages[-1].role == "user":
         raise BadRequest(f"{file} ends with a message that has no reply.")
-    try:
-        # What a user's message can follow is a conversation.
-        check([*messages, Message("user", "")])
-    except PromptError as error:
-        raise BadRequest(f"{file} is not a conversation. {error}") from None
+    roles = [message.role for message in messages]
+    dialogue = roles["system" in roles[:1] :]
+    # What a user's message can follow is a conversation, and so is what follows a greeting.
+    if not in_turns([*dialogue["assistant" in dialogue[:1] :], "user"]):
+        raise BadRequest(f"{file} is not a conversation, in which user and assistant take turns.")
     return [Message(role, clean(content)) for role, content in messages]
 
 

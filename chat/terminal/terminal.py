@@ -48,7 +48,7 @@ class Terminal:
         self._ask = ask
         self._system_prompt = system_prompt
         self._sampling = sampling
-        #: User and assistant in turn, the last reply included.
+        #: User and assistant in turn, the last reply included; a greeting may come first.
         self._messages: list[Message] = []
         #: What the user is offered to edit next.
         self._draft = ""
@@ -134,7 +134,7 @@ class Terminal:
 
     def _before_last(self) -> tuple[list[Message], str]:
         """Return the conversation before the last message, and that message."""
-        if not self._messages:
+        if len(self._messages) < 2:  # a greeting is none
             raise BadRequest("There is no message yet.")
         return self._messages[:-2], self._messages[-2].content
 

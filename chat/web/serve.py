@@ -8,6 +8,7 @@ from chat.errors import SettingsError
 from chat.settings import Settings
 from chat.web import api, health
 from chat.web.guard import Guard
+from chat.web.origin_form import OriginForm
 from chat.web.page.completion_page import CompletionPage
 from chat.web.page.gradio_internals import keep_no_statistics
 from chat.web.page.page import Page
@@ -34,8 +35,12 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
             max_threads=settings.max_waiting + SPARE,
             state_session_capacity=500,
             app_kwargs={
-                "middleware": [Middleware(Guard)],
-                "routes": [health.route(page.chat.engine), *api.routes(page.chat, settings)],
+                "middleware": [Middleware(OriginForm), Middleware(Guard)],
+                "routes": [
+                    health.route(page.chat.engine),
+                    *api.routes(page.chat, settings),
+                    *api.root_routes(page.chat, settings),
+                ],
             },
             run_history=False,
             ssr_mode=False,  # a Space may switch it on, and Node would stand between

@@ -17,12 +17,14 @@ trained on one turn; more follow one another:
     ### Response:
 
 The headings are ordinary text to any tokenizer: wherever people wrote one, an
-invisible U+2060 breaks it.
+invisible U+2060 breaks it. There is no heading for a system message later on, nor for a
+reply to no instruction: see `prompts.order` for how those are carried.
 """
 
 from collections.abc import Sequence
 
-from prompts.base import Control, Message, Piece, PromptFormat, Reply, check, defuse
+from prompts.base import Control, Message, Piece, PromptFormat, Reply, defuse
+from prompts.order import turns
 
 MARKS = ("### Instruction:", "### Response:", "### Input:")
 PREAMBLE = (
@@ -42,7 +44,7 @@ class Alpaca(PromptFormat):
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`."""
-        system, dialogue = check(messages)
+        system, dialogue = turns(messages)
         head = defuse(system or PREAMBLE, self.marks)
         pieces: list[Piece] = [Control(self._bos)] if self._bos else []
         for role, content in dialogue:

@@ -11,7 +11,8 @@ message goes as it is; from the second on there are rounds:
     问：你是谁？
     答：[gMASK]<sop>
 
-It knows no system prompt, so one is put before the first question. The marks
+It knows no system prompt, so one is put before the first question; see `prompts.order`
+for one later on, and for a round that the assistant began. The marks
 of a round are ordinary text to the tokenizer: wherever people wrote one, an
 invisible U+2060 breaks it. A prompt is one encoded text, so that it costs its
 whole length each turn, and no prompt begins with the one before.
@@ -19,7 +20,8 @@ whole length each turn, and no prompt begins with the one before.
 
 from collections.abc import Sequence
 
-from prompts.base import Control, Message, Piece, PromptFormat, check, defuse
+from prompts.base import Control, Message, Piece, PromptFormat, defuse
+from prompts.order import turns
 
 MARKS = ("[Round ", "问：", "答：")
 
@@ -33,10 +35,10 @@ class ChatGLM(PromptFormat):
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`."""
-        system, dialogue = check(messages)
+        system, dialogue = turns(messages)
         texts = [defuse(message.content, self.marks) for message in dialogue]
         if system:
-            texts[0] = f"{defuse(system, self.marks)}\n\n{texts[0]}"
+            texts[0] = "\n\n".join(filter(None, (defuse(system, self.marks), texts[0])))
         *past, question = texts
         prompt = question
         if past:

@@ -8,7 +8,8 @@ message one by one:
     Be brief.<|user|>
     Hi<|assistant|>
 
-All marks are control tokens; typed by a person they are encoded as text.
+All marks are control tokens; typed by a person they are encoded as text. Messages may
+come in any order, as the reference writes any history.
 """
 
 from collections.abc import Sequence

@@ -9,7 +9,8 @@ Source: OpenAI's chat markup language, as SmolLM2 and Qwen ship it:
     <|im_start|>assistant
 
 Without a system prompt there is none here; some templates then write one of
-their own. Both marks are control tokens; typed by a person they are encoded as text.
+their own. Messages may come in any order, as templates write them. Both marks are
+control tokens; typed by a person they are encoded as text.
 """
 
 from collections.abc import Sequence

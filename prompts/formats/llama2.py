@@ -11,11 +11,15 @@ turn is one encoded string between BOS and EOS; the last stays open:
 
 `[INST]` and the rest are ordinary text to the tokenizer, so a user could forge
 a turn by typing them. Wherever people wrote one, an invisible U+2060 breaks it.
+
+The reference takes a system prompt at the beginning and user and assistant in turn, and
+nothing else: see `prompts.order` for how other orders are carried.
 """
 
 from collections.abc import Sequence
 
-from prompts.base import Control, Message, Piece, PromptFormat, Reply, check, defuse
+from prompts.base import Control, Message, Piece, PromptFormat, Reply, defuse
+from prompts.order import turns
 
 MARKS = ("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")
 
@@ -30,7 +34,7 @@ class Llama2(PromptFormat):
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`."""
-        system, dialogue = check(messages)
+        system, dialogue = turns(messages)
         texts = [defuse(message.content, self.marks) for message in dialogue]
         if system is not None:
             texts[0] = f"<<SYS>>\n{defuse(system, self.marks)}\n<</SYS>>\n\n{texts[0]}"

@@ -11,7 +11,8 @@ encodes the line ends after a header and the message one by one:
 
     (and here the reply begins)
 
-All marks are control tokens; typed by a person they are encoded as text.
+All marks are control tokens; typed by a person they are encoded as text. Messages may
+come in any order, as the reference writes any dialogue.
 """
 
 from collections.abc import Sequence

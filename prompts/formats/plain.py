@@ -6,12 +6,13 @@ Source: none; a base model such as GPT-2 has read text without marks:
 
 Messages follow one another as they are, a system prompt first; what the
 tokenizer puts before a text (BOS, for Llama) is put before the whole. There are
-no roles here, so there are none to forge.
+no roles here, so there are none to forge, and a text keeps its place whoever wrote it.
 """
 
 from collections.abc import Sequence
 
-from prompts.base import Control, Message, Piece, PromptFormat, Reply, check
+from prompts.base import Control, Message, Piece, PromptFormat, Reply
+from prompts.order import turns
 
 
 class Plain(PromptFormat):
@@ -28,19 +29,18 @@ class Plain(PromptFormat):
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`."""
-        system, dialogue = check(messages)
+        system, dialogue = turns(messages)
         pieces: list[Piece] = [Control(self._bos)] if self._bos else []
-        before = f"{system}\n\n" if system else ""
+        before, asked = system or "", ""
         for role, content in dialogue:
             if role == "user":
-                pieces.append(before + content)
-                before = content
+                pieces.append("\n\n".join(filter(None, (before, content))))
+                before, asked = "", content
             else:
                 # An echo is there already.
-                pieces.append(Reply(content.removeprefix(before if self._echo else "")))
-                before = ""
+                pieces.append(Reply(content.removeprefix(asked if self._echo else "")))
         return pieces
 
     def opening(self, messages: Sequence[Message]) -> str | None:
         """See `PromptFormat.opening`."""
-        return messages[-1].content if self._echo else ""
+        return turns(messages)[1][-1].content if self._echo else ""

@@ -7,13 +7,19 @@ the tokenizer as plain text. Some templates mark roles with ordinary text too:
 
     USER: Hi ASSISTANT:
 
-What those marks are is seen by rendering a dialogue of stand-ins; wherever
-people wrote one, an invisible U+2060 breaks it. A system prompt that a template
-refuses is put before the first message, as the template's own authors advise.
+What those marks are is seen by rendering dialogues of stand-ins; wherever
+people wrote one, an invisible U+2060 breaks it.
+
+Messages in an order that is not usual are rendered as they are if the template takes
+them: it writes stand-ins in their place all out, and those of the system not as if they
+were the assistant's. Else the first of the orders in `prompts.order` that it takes is; so
+a system prompt that a template refuses is put before the first message.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from prompts import jinja, templates
@@ -31,11 +37,24 @@ from prompts.base import (
     defuse,
     fold,
 )
+from prompts.order import Order, arranged, in_turns
 from prompts.taint import TEMPLATE, Tainted, bare, taint
 
 #: A private-use character that no template writes.
 STAND_IN = "\ue0f2"
 BRACKETED = re.compile(r"(?<!\S)[\[<]\S+[\]>](?!\S)")
+
+
+#: Dialogues in which a template shows the marks that it has. A system prompt is in each,
+#: since some write one of their own where there is none.
+DIALOGUES: list[tuple[Role, ...]] = [
+    ("system", "user", "assistant", "user"),
+    ("system", "user"),
+    ("system", "assistant", "user"),
+    ("system", "user", "assistant", "system", "user"),
+    ("system", "user", "system"),
+    ("system",),
+]
 
 
 class Template(PromptFormat):
@@ -61,19 +80,13 @@ class Template(PromptFormat):
         controls = control_tokens(tokenizer)
         self._controls = any_of(controls)
         self._alike = any_of([fold(token).casefold() for token in controls])
+        self._takes = lru_cache(maxsize=256)(self._writes_out)
         self.marks = self._find_marks()
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`; what people wrote without control tokens is in `Control`s."""
-        system, dialogue = check(messages)
-        said = [Message(role, taint(content, role)) for role, content in dialogue]
-        try:
-            text = self._render(None if system is None else taint(system, "system"), said)
-        except Exception as error:  # of a template that anyone may have written
-            raise PromptError(
-                f"This model's chat template refused the conversation: {jinja.reason(error)}."
-            ) from error
-        return self._pieces(self._defused(Tainted(text)))
+        check(messages)
+        return self._pieces(self._defused(Tainted(self._render(messages))))
 
     def _pieces(self, text: Tainted) -> list[Piece]:
         prompt = ""  # what stands before the reply, and perhaps before earlier ones
@@ -119,15 +132,28 @@ class Template(PromptFormat):
             parts.append(taint(broken, role) if role and broken != part else part)
         return Tainted("".join(parts))
 
-    def _render(self, system: str | None, dialogue: list[Message]) -> str:
-        if system is None:
-            return self._apply(dialogue)
-        try:
-            return self._apply([Message("system", system), *dialogue])
-        except Exception:
-            # Gemma's template, among others, has no system role.
-            first = Message("user", system + "\n\n" + dialogue[0].content)
-            return self._apply([first, *dialogue[1:]])
+    def _render(self, messages: Sequence[Message]) -> str:
+        """Return what the template makes of the messages, in the order that it takes."""
+        failed: Exception | None = None
+        for order in self._orders(messages):
+            try:
+                return self._apply([Message(role, taint(text, role)) for role, text in order])
+            except Exception as error:  # of a template that anyone may have written
+                failed = error
+        reason = f": {jinja.reason(failed)}" if failed else ""
+        raise PromptError(
+            f"This model's chat template refused the conversation{reason}."
+        ) from failed
+
+    def _orders(self, messages: Sequence[Message]) -> Iterator[list[Message]]:
+        """Yield the conversation in the orders to try, the most faithful first."""
+        before: list[Message] = []
+        for order in Order:
+            said = arranged(messages, order)
+            roles = tuple(message.role for message in said)
+            if said != before and (in_turns(roles) or self._takes(roles)):
+                yield said
+            before = said
 
     def _apply(self, messages: list[Message]) -> str:
         text: str = self._template.render(
@@ -139,6 +165,22 @@ class Template(PromptFormat):
         )
         return text
 
+    def _writes_out(self, roles: tuple[Role, ...]) -> bool:
+        """Whether messages of these roles are all written, and none as another's."""
+        stand_ins = [f"{STAND_IN}{place}{STAND_IN}" for place in range(len(roles))]
+
+        def render(roles: Sequence[Role]) -> str:
+            try:
+                return self._apply(list(map(Message, roles, stand_ins)))
+            except Exception:  # of a template that anyone may have written
+                return ""
+
+        text = render(roles)
+        if not all(one in text for one in stand_ins):
+            return False
+        replies = [*roles[:1], *("assistant" if one == "system" else one for one in roles[1:])]
+        return "system" not in roles[1:] or render(replies) != text
+
     def _find_marks(self) -> tuple[str, ...]:
         """Return the ordinary text with which the template marks roles.
 
@@ -146,14 +188,10 @@ class Template(PromptFormat):
         word in brackets. A line of one word (`user`) is a mark only as a whole
         line, and none at all beside a control token.
         """
-        roles: tuple[Role, ...] = ("user", "assistant", "user")
-        stand_ins = [Message(role, STAND_IN) for role in roles]
         text = ""
-        for dialogue in (stand_ins, stand_ins[:1]):  # some templates take one turn only
-            try:
-                text = text or self._render(STAND_IN, dialogue)
-            except Exception:
-                continue
+        for roles in DIALOGUES:
+            with suppress(PromptError):  # some templates take one turn only
+                text += bare(self._render([Message(role, STAND_IN) for role in roles])) + "\n"
         marks = set()
         for line in text.replace(STAND_IN, "\n").splitlines():
             for part in self._controls.split(line):

@@ -91,6 +91,42 @@ async def test_the_controls_reach_the_engine() -> None:
     assert engine.samplings == [sampling]
 
 
+async def longest(
+    asked: int, limit: int | None = None, message: str = "hi", **more: Any
+) -> Sampling:
+    """Return what of `asked` tokens the engine is asked for."""
+    engine = ScriptedEngine()
+    chat = chat_with(engine)
+    chat.longest = limit
+    sampling = Sampling(max_new_tokens=asked, **more)
+    await collect(chat.reply(rebuild([], message, ""), sampling))
+    (prompt,), (given,) = engine.prompts, engine.samplings
+    assert len(prompt) + given.max_new_tokens <= engine.window
+    return given
+
+
+async def test_a_reply_that_asks_for_more_gets_all_that_the_prompt_leaves() -> None:
+    overhead = len("user: \0assistant: ")
+    assert (await longest(2**70)).max_new_tokens == 2000 - overhead - 2
+    assert (await longest(5000, message="x" * 900)).max_new_tokens == 2000 - overhead - 900
+    assert (await longest(1500, message="x" * 900)).max_new_tokens == 2000 - overhead - 900
+    assert (await longest(1000, message="x" * 900)).max_new_tokens == 1000
+
+
+async def test_the_host_may_limit_a_reply_for_everyone() -> None:
+    assert (await longest(5000, limit=7)).max_new_tokens == 7
+    assert (await longest(6, limit=7)).max_new_tokens == 6
+    assert (await longest(5000, limit=9000)).max_new_tokens < 2000
+    assert (await longest(50, limit=7, min_new_tokens=30)).min_new_tokens == 7
+
+
+async def test_a_reply_that_is_cut_by_the_host_says_so() -> None:
+    chat = chat_with(ScriptedEngine())
+    chat.longest = 3
+    last = (await collect(ask(chat)))[-1]
+    assert (last.state, last.tokens) == ("length", 3)
+
+
 @pytest.mark.parametrize(
     ("written", "limit", "state"),
     [
@@ -137,7 +173,7 @@ async def test_each_update_says_how_many_turns_were_left_out() -> None:
         (" \n", 10, BadRequest),
         ("x" * 200_000, 10, TooLong),
         ("x" * 2000, 10, TooLong),
-        ("hi", 2000, BadRequest),
+        ("x" * 1000, 2000, TooLong),
     ],
 )
 async def test_a_refused_message_costs_nothing_and_the_next_one_works(

@@ -7,10 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.core.conversation import Conversation, clean, fit, rebuild, text_of
+from chat.core.conversation import (
+    Conversation,
+    clean,
+    conversation,
+    fit,
+    rebuild,
+    text_of,
+)
 from chat.errors import BadRequest, TooLong
 from prompts import Message, Piece
 from prompts.base import check
+from prompts.order import in_turns
 from tests.support.fakes import CharTokens, LineFormat
 
 
@@ -34,8 +42,10 @@ def script(conversation: Conversation) -> str:
         ([user("a"), user("b")], "u: a\n\nb\n\nnow"),
         ([user("a"), assistant(""), user("b"), assistant("c")], "u: a\n\nb | a: c | u: now"),
         ([user("a"), assistant("b"), assistant("c")], "u: a | a: b\n\nc | u: now"),
-        ([user(" \n"), assistant("b"), user("c"), assistant("d")], "u: c | a: d | u: now"),
-        ([assistant("welcome"), user("a"), assistant("b")], "u: a | a: b | u: now"),
+        ([user(" \n"), assistant("b"), user("c"), assistant("d")], "a: b | u: c | a: d | u: now"),
+        ([assistant("welcome"), user("a"), assistant("b")], "a: welcome | u: a | a: b | u: now"),
+        ([assistant("wel"), assistant("come")], "a: wel\n\ncome | u: now"),
+        ([assistant(" "), user("a"), assistant("b")], "u: a | a: b | u: now"),
         (
             [user("a"), {"role": "system", "content": "forged"}, assistant("b")],
             "u: a | a: b | u: now",
@@ -130,9 +140,10 @@ def test_any_junk_gives_messages_in_turn_or_a_bad_request(
     except BadRequest:
         assert not clean(text_of(message)).strip()
         return
-    _, dialogue = check(
-        conversation.asked
-    )  # raises unless they are system?, user, (assistant, user)*
+    _, dialogue = check(conversation.asked)
+    roles = [role for role, _ in dialogue]
+    # A greeting, perhaps, and then user and assistant in turn.
+    assert in_turns(roles["assistant" in roles[:1] :])
     assert dialogue[-1].content.endswith(clean(text_of(message)))
     assert conversation.begun == clean(text_of(begun))
     for _, content in conversation.asked:
@@ -187,10 +198,116 @@ def test_a_message_of_too_many_tokens_is_refused_with_its_size_and_the_limit() -
     )
 
 
-@pytest.mark.parametrize("max_new_tokens", [100, 101, 4096])
-def test_a_reply_that_would_fill_the_window_alone_is_refused(max_new_tokens: int) -> None:
-    with pytest.raises(BadRequest, match="must be less than the model's window of 100"):
-        prompt_of([Message("user", "hi")], 100, max_new_tokens)
+@pytest.mark.parametrize("max_new_tokens", [50, 51, 99, 100, 101, 2**70])
+def test_for_a_reply_no_more_than_half_the_window_is_kept(max_new_tokens: int) -> None:
+    overhead = len("user: \0assistant: ")
+    prompt, dropped = prompt_of([Message("user", "x" * (50 - overhead))], 100, max_new_tokens)
+    assert (len(prompt), dropped) == (50, 0)
+    with pytest.raises(TooLong) as caught:
+        prompt_of([Message("user", "x" * (51 - overhead))], 100, max_new_tokens)
+    assert str(caught.value) == (
+        "Your message takes 51 tokens; the limit is 50, "
+        "which is the model's window of 100 less 50 for the reply."
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "system_prompt", "expected"),
+    [
+        ("u: a", "host", "s: host | u: a"),
+        ("u: a", " \n", "u: a"),
+        ("s: mine | u: a", "host", "s: mine | u: a"),
+        ("s: one | s: two | u: a", "host", "s: one\n\ntwo | u: a"),
+        ("s:  | u: a", "host", "u: a"),
+        ("u: a | s: late | u: b", "host", "u: a | s: late | u: b"),
+        ("u: a | a: b | s: late", "host", "u: a | a: b | s: late"),
+        ("a: hello | u: a", "host", "s: host | a: hello | u: a"),
+        ("s: mine", "host", "s: mine"),
+        ("s: mine | a: begun", "host", "s: mine | a: begun"),
+        ("u: a | a: b | a: c | u: d", "", "u: a | a: b\n\nc | u: d"),
+        ("u: a | a: b | a: c", "", "u: a | a: b\n\nc"),
+        ("u: a | a: b | u:  ", "", "u: a | a: b"),
+        ("u: a | a: b | u:  | u: \n", "", "u: a | a: b"),
+        ("u: a | a: b | u:  | a: c", "", "u: a | a: b\n\nc"),
+        ("u: a | a:  ", "", "u: a"),
+        ("u: a | u: b", "", "u: a\n\nb"),
+    ],
+)
+def test_messages_may_come_in_any_order(said: str, system_prompt: str, expected: str) -> None:
+    names: Any = {"s": "system", "u": "user", "a": "assistant"}
+    messages = [(names[part[0]], part[3:]) for part in said.split(" | ")]
+    assert script(conversation(messages, system_prompt)) == expected
+
+
+@pytest.mark.parametrize(
+    "said", [[], [("user", " ")], [("assistant", "a")], [("system", ""), ("assistant", "a")]]
+)
+def test_where_nobody_but_the_assistant_says_anything_there_is_nothing_to_answer(
+    said: Any,
+) -> None:
+    with pytest.raises(BadRequest, match="write a message") as caught:
+        conversation(said, "Be brief.")
+    assert caught.value.field == "message"
+
+
+ODD = [
+    Message("system", "Be brief."),
+    Message("assistant", "hello"),
+    Message("user", "one"),
+    Message("system", "rules"),
+    Message("assistant", "1"),
+    Message("system", "more"),
+    Message("user", "two"),
+]
+LAST = "system: more\0user: two\0assistant: "
+ALL = "system: Be brief.\0assistant: hello\0user: one\0system: rules\0assistant: 1\0" + LAST
+
+
+@pytest.mark.parametrize(
+    ("room", "dropped", "left"),
+    [
+        (len(ALL), 0, ALL),
+        (len(ALL) - 1, 1, "system: Be brief.\0" + LAST),
+        (len("system: Be brief.\0" + LAST), 1, "system: Be brief.\0" + LAST),
+    ],
+)
+def test_a_greeting_goes_with_the_oldest_turn_and_a_late_system_message_with_its_own(
+    room: int, dropped: int, left: str
+) -> None:
+    assert prompt_of(ODD, room + 5, 5) == (left, dropped)
+
+
+def test_a_greeting_goes_before_the_only_message_is_refused() -> None:
+    messages = [Message("assistant", "hello"), Message("user", "hi")]
+    whole = "assistant: hello\0user: hi\0assistant: "
+    assert prompt_of(messages, len(whole) + 5, 5) == (whole, 0)
+    assert prompt_of(messages, len(whole) + 4, 5) == ("user: hi\0assistant: ", 1)
+
+
+def test_instructions_alone_that_do_not_fit_are_refused_as_such() -> None:
+    whole = "system: Write.\0assistant: "
+    assert prompt_of([Message("system", "Write.")], len(whole) + 5, 5) == (whole, 0)
+    with pytest.raises(TooLong, match=f"Your system prompt takes {len(whole)} tokens; the limit"):
+        prompt_of([Message("system", "Write.")], len(whole) + 4, 5)
+    with pytest.raises(TooLong, match="Your system prompt has 900 characters; the limit is 800"):
+        prompt_of([Message("system", "x" * 900)], 100, 5)
+
+
+@pytest.mark.parametrize("letters", [3, 200])
+def test_the_oldest_are_left_out_untokenized_in_any_order(letters: int) -> None:
+    messages = [Message("assistant", "hello")]
+    for _ in range(9):
+        messages += [
+            Message("user", "u" * letters),
+            Message("system", "s" * letters),
+            Message("assistant", "a" * letters),
+        ]
+    asked = Conversation([*messages, Message("user", "now")])
+    tokens = CountingTokens()
+    prompt = fit(asked, LineFormat(), tokens, window=80, max_new_tokens=10)
+    assert prompt.ids[: len("user: ")] == [ord(letter) for letter in "user: "]
+    assert tokens.most <= 80 * 8 + 30 * 3
+    assert len(prompt.ids) <= 70
 
 
 class CountingTokens(CharTokens):
@@ -266,15 +383,13 @@ def test_a_prompt_never_exceeds_the_window_and_lacks_only_the_oldest_turns(
     def encoded(dropped: int) -> list[int]:
         return CharTokens().encode(LineFormat().pieces([*system, *dialogue[2 * dropped :]]))
 
-    limit = window - room
+    limit = window - min(room, window // 2)
     try:
         ids, dropped = fit(
             conversation, LineFormat(), CharTokens(), window=window, max_new_tokens=room
         )
     except TooLong:
         assert len(encoded(len(turns))) > limit
-    except BadRequest:
-        assert limit <= 0
     else:
         assert len(ids) <= limit
         assert ids == encoded(dropped)

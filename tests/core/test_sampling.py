@@ -11,17 +11,16 @@ from chat.errors import BadRequest
 WHOLE = ["max_new_tokens", "top_k", "seed", "min_new_tokens"]
 
 EDGES = {
-    "max_new_tokens": (1, 4096),
     "temperature": (0, 2),
-    "top_p": (0.01, 1),
+    "top_p": (0, 1),
     "top_k": (0, 1000),
-    "repetition_penalty": (1, 2),
-    "seed": (0, 2**32 - 1),
+    "repetition_penalty": (0.01, 2),
     "min_p": (0, 0.99),
-    "min_new_tokens": (0, 4096),
     "guidance_scale": (1, 10),
 }
-FIELDS = list(EDGES)
+#: The window limits how long a reply may be, and a seed is as good as any other.
+WITHOUT_END = {"max_new_tokens": 1, "min_new_tokens": 0}
+FIELDS = [*EDGES, *WITHOUT_END, "seed"]
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -40,14 +39,24 @@ def test_what_is_not_a_number_is_refused_by_the_name_that_the_page_shows(
     assert str(caught.value) == f"{Sampling.model_fields[name].title} must be {kind}."
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", EDGES)
 def test_the_ends_of_each_range_are_accepted(name: str) -> None:
     for end in EDGES[name]:
-        room = {} if name == "max_new_tokens" else {"max_new_tokens": 4096}
-        assert getattr(Sampling.checked(**{name: end}, **room), name) == end
+        assert getattr(Sampling.checked(**{name: end}), name) == end
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", WITHOUT_END)
+def test_a_length_has_no_upper_limit_of_its_own(name: str) -> None:
+    lowest = WITHOUT_END[name]
+    for value in (lowest, 4097, 2**31, 2**70, 1e300):
+        longest = {"max_new_tokens": 10**400} if name == "min_new_tokens" else {}
+        assert getattr(Sampling.checked(**{name: value}, **longest), name) == value
+    title = Sampling.model_fields[name].title
+    with pytest.raises(BadRequest, match=f"^{title} must be at least {lowest}\\.$"):
+        Sampling.checked(**{name: lowest - 1})
+
+
+@pytest.mark.parametrize("name", EDGES)
 def test_what_is_out_of_range_is_refused_with_the_limit(name: str) -> None:
     lowest, highest = EDGES[name]
     step = 1 if name in WHOLE else 0.001
@@ -98,6 +107,12 @@ def test_a_temperature_of_nothing_is_greedy(temperature: float) -> None:
     assert Sampling.checked(temperature=temperature).greedy
 
 
+@pytest.mark.parametrize("top_p", [0, 0.0, -0.0])
+def test_a_share_of_nothing_is_greedy(top_p: float) -> None:
+    assert Sampling.checked(top_p=top_p).greedy
+    assert not Sampling.checked(top_p=0.001).greedy
+
+
 @pytest.mark.parametrize("temperature", [0.05, 0.6, 2])
 def test_a_temperature_of_the_slider_is_not_greedy(temperature: float) -> None:
     assert not Sampling.checked(temperature=temperature).greedy
@@ -108,6 +123,35 @@ def test_no_seed_and_minus_one_are_the_same() -> None:
     assert Sampling.checked(seed=0) != Sampling()
 
 
+@pytest.mark.parametrize("seed", [2**32, 2**63, 2**70, 1e300, -2, -(2**70), 2**32 - 1, 0])
+def test_a_seed_may_be_any_whole_number(seed: float) -> None:
+    folded = Sampling.checked(seed=seed).seed
+    assert folded is not None
+    assert 0 <= folded < 2**32
+    assert folded == Sampling.checked(seed=seed).seed
+    assert folded != Sampling.checked(seed=int(seed) + 1).seed
+
+
+@pytest.mark.parametrize("top_k", [-1, -1.0, 0])
+def test_minus_one_and_nothing_are_all_tokens(top_k: float) -> None:
+    assert Sampling.checked(top_k=top_k).top_k == 0
+
+
+def test_a_stop_string_of_nothing_is_none() -> None:
+    assert Sampling.checked(stop=[""]).stop == Sampling.checked(stop=["", ""]).stop == ()
+    assert Sampling.checked(stop=["", "a", ""]).stop == ("a",)
+    with pytest.raises(BadRequest, match="Choices"):
+        Sampling.checked(choices=[""])
+
+
+def test_a_reply_is_cut_to_what_there_is_room_for() -> None:
+    asked = Sampling(max_new_tokens=100, min_new_tokens=50, top_k=3)
+    assert asked.at_most(100) is asked
+    cut = asked.at_most(60)
+    assert (cut.max_new_tokens, cut.min_new_tokens, cut.top_k) == (60, 50, 3)
+    assert (asked.at_most(20).max_new_tokens, asked.at_most(20).min_new_tokens) == (20, 20)
+
+
 def test_lines_come_as_text_from_a_page_and_as_a_list_from_an_api() -> None:
     for name in ("stop", "choices"):
         for value in ("one\ntwo\n", ["one", "two"], ("one", "two")):
@@ -116,7 +160,7 @@ def test_lines_come_as_text_from_a_page_and_as_a_list_from_an_api() -> None:
             assert getattr(Sampling.checked(**{name: value}), name) == ()
 
 
-@pytest.mark.parametrize("value", [5, [1], [None], [[]], {"a": 1}, ["x"] * 65, ["x" * 201], [""]])
+@pytest.mark.parametrize("value", [5, [1], [None], [[]], {"a": 1}, ["x"] * 65, ["x" * 201]])
 def test_what_are_no_lines_or_too_many_is_refused_by_name(value: Any) -> None:
     with pytest.raises(BadRequest, match=r"^Stop strings .*\.$"):
         Sampling.checked(stop=value)

@@ -29,7 +29,8 @@ def entry(role: Any, content: Any) -> dict[str, Any]:
             json.dumps(entries).encode()
             for entries in (
                 [entry("user", "a")],
-                [entry("assistant", "a")],
+                [entry("assistant", "a"), entry("assistant", "b")],
+                [entry("system", "s"), entry("assistant", "a"), entry("assistant", "b")],
                 [entry("user", "a"), entry("user", "b")],
                 [entry("user", ["a"]), entry("assistant", "b")],
                 [entry("root", "a"), entry("assistant", "b")],
@@ -69,6 +70,15 @@ def test_only_one_conversation_can_be_gone_on_with(tmp_path: Path, number: int) 
         transcript.load(str(file))
     with pytest.raises(BadRequest, match="is there already"):
         transcript.save(str(file), [])
+
+
+@pytest.mark.parametrize("system", [[], [("system", "s")]])
+@pytest.mark.parametrize("rest", [[], [("user", "a"), ("assistant", "b")]])
+def test_a_greeting_of_the_assistants_is_kept(tmp_path: Path, system: Any, rest: Any) -> None:
+    messages = [Message(*one) for one in [*system, ("assistant", "hello"), *rest]]
+    file = str(tmp_path / "greeting.json")
+    transcript.save(file, messages)
+    assert transcript.load(file) == messages
 
 
 def test_a_conversation_ends_with_a_reply(tmp_path: Path) -> None:

@@ -116,6 +116,24 @@ def chatglm_reference(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     return encode(tokenizer, prompt) + ends
 
 
+S, U, A = "system", "user", "assistant"
+ORDERS: list[list[Any]] = [
+    [U, A, S, U],
+    [S, U, A, S, U],
+    [U, S],
+    [U, S, A, U, A, S],
+    [A, U],
+    [S, A, U, A, U],
+    [S],
+    [A, S],
+    [A, S, A, U],
+]
+
+
+def in_order(roles: Sequence[Any], texts: Sequence[str] = TEXTS) -> list[Message]:
+    return [Message(role, text) for role, text in zip(roles, cycle(texts), strict=False)]
+
+
 @pytest.mark.parametrize("tokenizer", [LEGACY, NEW], ids=["legacy", "not legacy"])
 def test_llama2_is_metas_reference(tokenizer: Any) -> None:
     for messages in DIALOGUES:
@@ -131,7 +149,7 @@ def test_llama2_has_one_bos_a_turn_whatever_the_tokenizer_adds() -> None:
 
 
 def test_llama3_is_metas_reference() -> None:
-    for messages in DIALOGUES:
+    for messages in [*DIALOGUES, *map(in_order, ORDERS)]:
         assert compose("llama3", LLAMA3, messages) == llama3_reference(LLAMA3, messages)
 
 
@@ -141,7 +159,7 @@ def test_llama3_stops_at_the_end_of_a_turn_and_at_eos() -> None:
 
 
 def test_chatglm3_is_its_reference() -> None:
-    for messages in DIALOGUES:
+    for messages in [*DIALOGUES, *map(in_order, ORDERS)]:
         assert compose("chatglm3", CHATGLM, messages) == chatglm3_reference(CHATGLM, messages)
 
 
@@ -163,6 +181,30 @@ SHIPPED += [("template", tokenizer) for tokenizer in (CHATML, LLAMA3, LEGACY, NE
 def test_a_format_is_the_template_that_a_tokenizer_ships(name: str, tokenizer: Any) -> None:
     for messages in DIALOGUES:
         assert compose(name, tokenizer, messages) == by_template(tokenizer, messages)
+
+
+def vicuna() -> Any:
+    tokenizer = llama2_tokenizer()
+    tokenizer.chat_template = VICUNA_TEMPLATE
+    return tokenizer
+
+
+@pytest.mark.parametrize("roles", ORDERS, ids=str)
+@pytest.mark.parametrize(
+    ("name", "tokenizer"),
+    [
+        ("chatml", CHATML),
+        ("llama3", LLAMA3),
+        ("template", CHATML),
+        ("template", LLAMA3),
+        ("template", vicuna()),
+    ],
+)
+def test_where_a_template_takes_another_order_it_is_written_as_the_template_writes_it(
+    name: str, tokenizer: Any, roles: Sequence[Any]
+) -> None:
+    messages = in_order(roles, ["Paris is the capital.", "  What?  ", "print(1)\n  # two\n"])
+    assert compose(name, tokenizer, messages) == by_template(tokenizer, messages)
 
 
 def test_llama2_is_not_the_template_where_the_tokenizer_is_not_legacy() -> None:
@@ -193,12 +235,6 @@ def test_a_window_is_filled_to_the_token_and_never_beyond(name: str, tokenizer: 
             window = size + 50 + spare
             prompt = fit(Conversation(messages), format, tokens, window=window, max_new_tokens=50)
             assert (len(prompt.ids), prompt.dropped_turns) == (sizes[expected], expected)
-
-
-def vicuna() -> Any:
-    tokenizer = llama2_tokenizer()
-    tokenizer.chat_template = VICUNA_TEMPLATE
-    return tokenizer
 
 
 SETUPS: dict[str, tuple[str, Any]] = {
@@ -241,6 +277,18 @@ def tidy_dialogue(turns: int) -> list[Message]:
 def test_a_prompt_is_a_prefix_of_the_prompts_after_it(name: str) -> None:
     prompts = [compose(*SETUPS[name], tidy_dialogue(turns)) for turns in range(1, 11)]
     for earlier, later in pairwise(prompts):
+        assert later[: len(earlier)] == earlier
+
+
+@pytest.mark.parametrize("name", sorted(SETUPS.keys() - STABLE_WITH_KNOWN_IDS.keys()))
+@pytest.mark.parametrize("begin", [[A, U], [S, A, U], [S, U, S], [U, S]], ids=str)
+def test_it_is_so_in_any_order(name: str, begin: list[Any]) -> None:
+    roles = [*begin, A, S, U, A, U, S, A, S]
+    ends = [place for place, role in enumerate(roles[1:]) if role == A and roles[place] != A]
+    messages = in_order(roles, [text.strip() for text in TEXTS])
+    prompts = [compose(*SETUPS[name], messages[: end + 1]) for end in [*ends, len(roles) - 1]]
+    assert len(prompts) > 2
+    for earlier, later in pairwise(prompts[begin == [S, A, U] :]):
         assert later[: len(earlier)] == earlier
 
 

@@ -40,6 +40,11 @@ def templated(tokenizer: Any, user: str, assistant: str) -> Any:
 
 
 ROLES = ("system", "user", "assistant", "user")
+ORDERS = (
+    ("assistant", "user", "system", "user"),
+    ("system", "user", "assistant", "system"),
+    ("user", "system", "assistant", "user"),
+)
 SETUPS = {
     **EXACT,
     "chatglm": ("chatglm", chatglm_tokenizer()),
@@ -97,13 +102,15 @@ def alike(text: str) -> str:
     return unicodedata.normalize("NFKD", text).replace("▁", " ")
 
 
-def skeleton(name: str, contents: Sequence[str]) -> tuple[list[int], list[int]]:
+def skeleton(
+    name: str, contents: Sequence[str], roles: Sequence[Any] = ROLES
+) -> tuple[list[int], list[int]]:
     """Return the marks in a prompt: control ids in their order, and how often each text mark."""
     tokenizer = SETUPS[name][1]
     controls = {tokenizer.convert_tokens_to_ids(token) for token in control_tokens(tokenizer)}
     if name == "template of unigram":
         controls.remove(tokenizer.unk_token_id)  # a letter that it does not know ends no turn
-    pieces = FORMS[name].pieces([Message(*pair) for pair in zip(ROLES, contents, strict=True)])
+    pieces = FORMS[name].pieces([Message(*pair) for pair in zip(roles, contents, strict=True)])
     text = alike("".join(map(visible, pieces)))
     return (
         [id for id in TOKENS[name].encode(pieces) if id in controls],
@@ -119,6 +126,15 @@ def test_nobody_can_forge_a_turn(
 ) -> None:
     hostile = [f"x{text}x" for text in (system, first, answer, last)]
     assert skeleton(name, hostile) == skeleton(name, ["x"] * 4)
+
+
+@pytest.mark.parametrize("roles", ORDERS, ids=" ".join)
+@pytest.mark.parametrize("name", SETUPS)
+@settings(deadline=None, max_examples=60)
+@given(texts=st.lists(FORGED, min_size=4, max_size=4))
+def test_nobody_can_in_any_order(name: str, roles: Sequence[Any], texts: list[str]) -> None:
+    hostile = [f"x{text}x" for text in texts]
+    assert skeleton(name, hostile, roles) == skeleton(name, ["x"] * 4, roles)
 
 
 @pytest.mark.parametrize("name", SETUPS)

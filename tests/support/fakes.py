@@ -38,6 +38,9 @@ class CharTokens:
     def show(self, ids: Sequence[int]) -> str:
         return "".join(map(chr, ids)).replace(chr(END), "|")
 
+    def knows(self, id: int) -> bool:
+        return 0 <= id <= 0x10FFFF
+
     def remember(self, reply: str, ids: Sequence[int]) -> None:
         self.remembered[reply] = list(ids)
 

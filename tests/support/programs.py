@@ -28,7 +28,9 @@ class Programs:
     ) -> None:
         self.engine = engine
         self.chat = chat_with(engine, max_waiting, format)
-        app = Starlette(routes=api.routes(self.chat, Settings(**settings)))
+        chosen = Settings(**settings)
+        routes = [*api.routes(self.chat, chosen), *api.root_routes(self.chat, chosen)]
+        app = Starlette(routes=routes)
         transport = httpx.ASGITransport(app)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://here/v1")
 

@@ -234,6 +234,15 @@ def test_a_bad_file_leaves_the_conversation_as_it_was(talk: Talk, tmp_path: Path
     assert "user: Hi|" in talk.prompt
 
 
+def test_a_loaded_greeting_of_the_assistants_is_kept(talk: Talk, tmp_path: Path) -> None:
+    file = tmp_path / "greeting.json"
+    file.write_text(json.dumps([{"role": "assistant", "content": "Welcome!"}]))
+    talk(f"/load {file}", "/retry", "/undo", "Hi", "/undo", "Hey", f"/save {file}2")
+    assert talk.notes.count("There is no message yet.") == 2
+    assert talk.prompt.startswith("assistant: Welcome!|user: Hey|")
+    assert json.loads(Path(f"{file}2").read_text("utf-8"))[0]["content"] == "Welcome!"
+
+
 class Interrupted(ScriptedEngine):
     """At its first reply Ctrl-C is pressed, so many times, after `said`."""
 

@@ -1,95 +1,83 @@
 """OpenAI's API beside the page, on the same port: the chat for programs written for it.
 
     GET  /v1/models               the one model there is
+    GET  /v1/models/{id}          the same, by its name
     POST /v1/chat/completions     the next message of a conversation
     POST /v1/completions          what follows a text, as a base model continues it
+    POST /v1/tokenize, /tokenize  the ids that the model would read, and the same backwards
+    GET  /v1/openapi.json         all of this described, from the shapes themselves
 
 `request` reads what is asked, in the `shapes` that there are; `endpoint` has
-`Chat.reply` answer it; `reply`, `events` and `errors` write what comes of it.
+`Chat.reply` answer it; `reply`, `events` and `errors` write what comes of it. What is
+accepted beside what is offered, and why, is in `fields`.
 """
 
-import time
-from hmac import compare_digest
+from collections.abc import Awaitable, Callable
 
-from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from chat.core.chat import Chat
 from chat.settings import Settings
+from chat.web.api.authentication import Authentication
 from chat.web.api.endpoint import Endpoint
-from chat.web.api.errors import json_bytes, refusal
+from chat.web.api.models import Models
+from chat.web.api.openapi import Description
 from chat.web.api.reply import ChatReply, TextReply
 from chat.web.api.shapes import ChatBody, CompletionBody
+from chat.web.api.tokenize import Tokenizing
+
+#: What is at the root too, where vLLM has it.
+AT_ROOT = ("/tokenize", "/detokenize")
 
 
 def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
     """Return the routes of the API for the app that serves the page."""
-    model = {"id": chat.name, "object": "model", "created": int(time.time()), "owned_by": "local"}
-    models = json_bytes({"object": "list", "data": [model]})
-
-    def list_models(request: Request) -> Response:
-        return Response(models, media_type="application/json")
-
-    sampling = settings.sampling()
+    sampling, strict = settings.sampling(), settings.strict_api
     # A base model has nobody to instruct.
     system_prompt = "" if chat.format.name == "plain" else settings.system_prompt
-    continuing = Chat(chat.engine, chat.tokens, chat.plain, chat.gate, name=chat.name)
-    chats = Endpoint(chat, sampling, system_prompt, ChatBody, ChatReply)
-    texts = Endpoint(continuing, sampling, "", CompletionBody, TextReply)
+    continuing = chat.prompting(chat.plain)
+    models, description = Models(chat.name), Description(chat, settings)
+    chats = Endpoint(chat, sampling, system_prompt, ChatBody, ChatReply, strict=strict)
+    texts = Endpoint(continuing, sampling, "", CompletionBody, TextReply, strict=strict)
     router = Router(
         [
-            Route("/models", list_models),
+            Route("/models", Answering(models.all), methods=["GET"]),
+            Route("/models/{id:path}", Answering(models.one), methods=["GET"]),
             Route("/chat/completions", chats, methods=["POST"]),
             Route("/completions", texts, methods=["POST"]),
+            *_tokenizing(chat, settings),
+            Route("/openapi.json", Answering(description.answer), methods=["GET"]),
         ],
         redirect_slashes=False,
     )
     return [Mount("/v1", Authentication(router, settings))]
 
 
-class Authentication:
-    """ASGI middleware: asks for the key, and says all that goes wrong in OpenAI's shape."""
+def root_routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
+    """Return the routes of what is at the root too."""
+    router = Authentication(Router(_tokenizing(chat, settings), redirect_slashes=False), settings)
+    return [Route(path + slash, router) for path in AT_ROOT for slash in ("", "/")]
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
-        self._key = settings.api_key and settings.api_key.get_secret_value().strip()
-        self._login = settings.auth is not None
+
+def _tokenizing(chat: Chat, settings: Settings) -> list[BaseRoute]:
+    system_prompt = "" if chat.format.name == "plain" else settings.system_prompt
+    both = Tokenizing(chat, system_prompt, strict=settings.strict_api)
+    return [
+        Route("/tokenize", Answering(both.tokenize), methods=["POST"]),
+        Route("/detokenize", Answering(both.detokenize), methods=["POST"]),
+    ]
+
+
+class Answering:
+    """An ASGI app around a function; what that raises is for whoever calls the app."""
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
-        try:
-            if scope["type"] == "http":
-                self._check(Headers(scope=scope).get("authorization", ""))
-            await self._app(scope, receive, send)
-        except ClientDisconnect:
-            return
-        except Exception as error:
-            await refusal(error)(scope, receive, send)
-
-    def _check(self, authorization: str) -> None:
-        """Raise HTTPException unless the key that was set is there."""
-        if not self._key:
-            if self._login:  # else this were a way around it
-                raise _unauthorized(
-                    "Here the page asks for a login, and this API for a key, which whoever "
-                    "runs the server has to set with --api-key."
-                )
-            return
-        scheme, _, key = authorization.partition(" ")
-        # Header values come as Latin-1, whatever was sent; some bytes of a letter are blank in it.
-        right = compare_digest(key.strip(" \t").encode("latin-1"), self._key.encode())
-        if scheme.lower() != "bearer" or not right:
-            raise _unauthorized(
-                "This API asks for a key, and yours is not the one; send it as "
-                "Authorization: Bearer KEY."
-                if authorization
-                else "This API asks for a key; send it as Authorization: Bearer KEY."
-            )
-
-
-def _unauthorized(sentence: str) -> HTTPException:
-    return HTTPException(401, sentence, {"WWW-Authenticate": "Bearer"})
+        """Answer one request."""
+        response = await self._answer(Request(scope, receive))
+        await response(scope, receive, send)

@@ -6,7 +6,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -14,8 +13,10 @@ from starlette.types import Message, Receive, Scope, Send
 from chat.core.chat import Chat, Update
 from chat.core.sampling import Sampling
 from chat.errors import RequestError
+from chat.web.api.body import body_of
 from chat.web.api.errors import json_bytes
 from chat.web.api.events import HEADERS, answered, events
+from chat.web.api.ignored import told
 from chat.web.api.reply import TextReply
 from chat.web.api.request import read
 from chat.web.api.shapes import RequestBody
@@ -27,7 +28,8 @@ PATIENCE = 10.0
 class Endpoint:
     """An ASGI app that answers requests of one shape.
 
-    What a request leaves open is as in `sampling` and `system_prompt`.
+    What a request leaves open is as in `sampling` and `system_prompt`; what of it is not
+    known is ignored, unless this is `strict`.
     """
 
     def __init__(
@@ -37,21 +39,19 @@ class Endpoint:
         system_prompt: str,
         shape: type[RequestBody],
         reply: type[TextReply],
+        *,
+        strict: bool,
     ) -> None:
         self._chat = chat
         self._sampling = sampling.model_dump()
         self._system_prompt = system_prompt
         self._shape = shape
         self._reply = reply
+        self._strict = strict
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; raises what it cannot be answered for."""
-        request = Request(scope, receive)
-        kind = request.headers.get("content-type", "").partition(";")[0]
-        # Others are what a page of any site can send to a server on its visitor's machine.
-        if kind.strip().lower() != "application/json":
-            raise HTTPException(415, "Please send JSON, with Content-Type: application/json.")
-        body = await request.body()
+        sent = await body_of(Request(scope, receive))
 
         async def patient(message: Message) -> None:
             try:
@@ -60,30 +60,35 @@ class Endpoint:
             except TimeoutError:
                 raise ClientDisconnect from None
 
-        await _while_connected(receive, self._answer(body, patient, scope, receive))
+        await _while_connected(receive, self._answer(sent, patient, scope, receive))
 
-    async def _answer(self, body: bytes, send: Send, scope: Scope, receive: Receive) -> None:
+    async def _answer(self, sent: bytes, send: Send, scope: Scope, receive: Receive) -> None:
         # In a thread, since a long conversation would hold up everyone else's replies.
-        asked, controls = await asyncio.to_thread(read, self._shape, body)
-        reply = self._reply(self._chat.name, with_usage=asked.with_usage)
+        asked = await asyncio.to_thread(read, self._shape, sent)
+        if self._strict:
+            asked.check_known()
+        body, controls = asked.body, asked.controls
+        reply = self._reply(self._chat.name, with_usage=body.with_usage)
         try:
             sampling = Sampling.checked(**{**self._sampling, **controls.values})
-            conversation = await asyncio.to_thread(asked.conversation, self._system_prompt)
+            conversation = await asyncio.to_thread(body.conversation, self._system_prompt)
             async with aclosing(self._chat.reply(conversation, sampling)) as updates:
-                new = _new(updates, conversation.begun, asked.repeated)
-                if asked.stream:
+                new = _new(updates, conversation.begun, body.repeated)
+                if body.stream:
                     stream = events(reply, new)
                     content = answered(await anext(stream), stream)
-                    await StreamingResponse(content, headers=HEADERS).stream_response(send)
+                    headers = {**HEADERS, **told(asked.unknown)}
+                    await StreamingResponse(content, headers=headers).stream_response(send)
                     return
                 async for update in new:
                     last = update
         except RequestError as error:
-            names = {"message": asked.written_in, **controls.names}
+            names = {"message": body.written_in, **controls.names}
             error.field = names.get(error.field, error.field)
             raise
         whole = json_bytes(reply.whole(last))
-        await Response(whole, media_type="application/json")(scope, receive, send)
+        answer = Response(whole, headers=told(asked.unknown), media_type="application/json")
+        await answer(scope, receive, send)
 
 
 async def _while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:

@@ -18,6 +18,13 @@ SENTENCES = {404: "There is nothing here.", 405: "This address takes another met
 log = logging.getLogger(__name__)
 
 
+class NoSuchModel(HTTPException):
+    """There is no model of this name."""
+
+    def __init__(self, there_is: str) -> None:
+        super().__init__(404, f"There is no such model here; there is {there_is}.")
+
+
 def json_bytes(value: Any) -> bytes:
     """Write JSON in UTF-8, on one line."""
     return json.dumps(value, ensure_ascii=False).encode()
@@ -26,6 +33,8 @@ def json_bytes(value: Any) -> bytes:
 def refusal(error: Exception) -> Response:
     """Return the answer to a request that ended in `error`."""
     match error:
+        case NoSuchModel():
+            return _answer(404, error.detail, param="model", code="model_not_found")
         case HTTPException(status_code=status):
             code = "invalid_api_key" if status == 401 else None
             sentence = SENTENCES.get(status, error.detail)

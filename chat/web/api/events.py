@@ -1,5 +1,6 @@
 """A reply as it grows, as server-sent events (HTML Living Standard, 9.2)."""
 
+import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -15,19 +16,24 @@ HEADERS = {
     "X-Accel-Buffering": "no",
 }
 
+#: Seconds of silence after which a comment says that the connection is not dead. Simple
+#: readers take a comment for an event that they cannot read, so there are no others.
+PING = 10.0
+
 
 async def events(reply: TextReply, updates: AsyncGenerator[Update]) -> AsyncGenerator[bytes]:
     """Yield the events of a stream; what refuses the request is raised before the first."""
-    sent = None
+    sent, spoke = None, 0.0
     async for update in updates:
         if sent is None:
             yield _event(reply.chunk(reply.first))
-            sent = ""
+            sent, spoke = "", time.monotonic()
         if new := update.text[len(sent) :]:
             yield _event(reply.chunk(reply.more(new)))
-            sent = update.text
-        else:  # a comment, so that no proxy takes the connection for dead
+            sent, spoke = update.text, time.monotonic()
+        elif time.monotonic() - spoke >= PING:
             yield f": {status.line(update)}\n\n".encode()
+            spoke = time.monotonic()
     yield _event(reply.end(update))
     if reply.with_usage:
         yield _event(reply.usage(update))

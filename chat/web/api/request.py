@@ -1,10 +1,13 @@
-"""Reading a request: what is asked, and how it should be sampled.
+"""Reading a request: what is asked, how it should be sampled, and what of it is not known.
 
 The controls are those of the page, which `Sampling` checks for every door.
 """
 
 import json
-from typing import Any, TypeVar
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -12,20 +15,23 @@ from chat.core.conversation import LONE_SURROGATES
 from chat.core.explain import explain
 from chat.core.sampling import Sampling
 from chat.errors import BadRequest
-from chat.web.api.shapes import RequestBody
+from chat.web.api.shapes import RequestBody, Shape
 
-#: Controls by OpenAI's names; each can also go by its own.
-NAMES = {"max_tokens": "max_new_tokens", "max_completion_tokens": "max_new_tokens"}
-#: What is not offered, and may be sent as it is without it.
-OFF: dict[str, Any] = {
-    "n": 1,
-    "best_of": 1,
-    "frequency_penalty": 0,
-    "presence_penalty": 0,
-    "logit_bias": {},
-    "logprobs": False,
-    "store": False,
+#: Controls by the names of other APIs; each can also go by its own.
+NAMES = {
+    "max_tokens": "max_new_tokens",
+    "max_completion_tokens": "max_new_tokens",
+    "n_predict": "max_new_tokens",
+    "num_predict": "max_new_tokens",
+    "min_tokens": "min_new_tokens",
+    "repeat_penalty": "repetition_penalty",
+    "random_seed": "seed",
+    "guided_choice": "choices",
+    "guided_regex": "regex",
+    "guided_json": "json_schema",
 }
+#: What asks for as long a reply as there is room for, and how long that is at most.
+UNLIMITED, LONGEST = (-1, 0), 2**31 - 1
 
 
 class Controls:
@@ -39,16 +45,39 @@ class Controls:
 
     def add(self, control: str, name: str, value: Any) -> None:
         """Take the value of a control that the request calls `name`."""
-        if control in self.names:
-            raise BadRequest(f"{name} says the same as {self.names[control]}; send one.", name)
-        self.names[control] = name
-        self.values[control] = value
+        if control == "max_new_tokens" and value in UNLIMITED and not isinstance(value, bool):
+            value = LONGEST
+        elif control in ("stop", "choices") and isinstance(value, str):
+            value = [value]  # not a text of several lines, as which a page sends them
+        elif control == "json_schema" and isinstance(value, dict):
+            value = json.dumps(value)
+        if control not in self.names:
+            self.names[control] = name
+            self.values[control] = value
+        elif value != self.values[control]:
+            other = self.names[control]
+            raise BadRequest(f"{name} says something else than {other}; send one.", name)
 
 
-Body = TypeVar("Body", bound=RequestBody)
+Body = TypeVar("Body", bound=Shape)
 
 
-def read(shape: type[Body], body: bytes) -> tuple[Body, Controls]:
+@dataclass(frozen=True)
+class Asked(Generic[Body]):
+    """What was read of a request."""
+
+    body: Body
+    controls: Controls
+    #: The paths of what is not known here, one of each kind.
+    unknown: list[str]
+
+    def check_known(self) -> None:
+        """Raise BadRequest for the first of what is not known here."""
+        for path in self.unknown:
+            raise BadRequest(f"{path} is not known here.", path)
+
+
+def read(shape: type[Body], body: bytes) -> Asked[Body]:
     """Read a request.
 
     Raises:
@@ -63,26 +92,53 @@ def read(shape: type[Body], body: bytes) -> tuple[Body, Controls]:
     if not isinstance(fields, dict):
         raise BadRequest("The request must be a JSON object.")
     controls = Controls()
-    for name in [name for name, value in fields.items() if value is not None]:
-        if name in OFF:
-            value, off = fields.pop(name), OFF[name]
-            if value != off or isinstance(value, bool) != isinstance(off, bool):
-                raise BadRequest(f"{name} must be {json.dumps(off)}.", name)
-        elif (control := NAMES.get(name, name)) in Sampling.model_fields:
-            value = fields.pop(name)
-            # Not a text of several lines, as which a page sends them.
-            one = control == "stop" and isinstance(value, str)
-            controls.add(control, name, [value] if one else value)
+    if issubclass(shape, RequestBody):
+        for name in [name for name, value in fields.items() if value is not None]:
+            if (control := NAMES.get(name, name)) in Sampling.model_fields:
+                controls.add(control, name, fields.pop(name))
     try:
         asked = shape.model_validate(fields)
     except ValidationError as error:
         where = _path(error)
         raise BadRequest(explain(error, lambda _: where), where) from None
-    if asked.stream_options and not asked.stream:
-        raise BadRequest("stream_options can only be set with stream.", "stream_options")
-    if asked.response_format:
+    kinds: dict[str, str] = {}
+    for path in _unknown(asked):
+        kinds.setdefault(re.sub(r"\[\d+\]", "", path), path)
+    if isinstance(asked, RequestBody) and asked.response_format:
         controls.add("json_schema", "response_format", asked.response_format.written)
-    return asked, controls
+    return Asked(asked, controls, list(kinds.values()))
+
+
+def _unknown(shape: Shape, at: str = "") -> Iterator[str]:
+    """Yield the paths of what nobody here knows.
+
+    Raises:
+        BadRequest: something is known, and cannot be done.
+    """
+    known = shape.known
+    for name, value in (shape.model_extra or {}).items():
+        path = (at + name)[:100]
+        if name in known.off:
+            if not any(_same(value, off) for off in known.off[name]):
+                asked = " or ".join(map(json.dumps, known.off[name]))
+                raise BadRequest(f"{path} must be {asked}.", path)
+        elif name in known.refused:
+            if value != "":
+                raise BadRequest(f"{path} is not known here.", path)
+        elif name not in known.harmless:
+            yield path
+    for name in type(shape).model_fields:
+        value = getattr(shape, name)
+        if isinstance(value, Shape):
+            yield from _unknown(value, f"{at}{name}.")
+        elif isinstance(value, list):
+            for place, one in enumerate(value):
+                if isinstance(one, Shape):
+                    yield from _unknown(one, f"{at}{name}[{place}].")
+
+
+def _same(value: Any, off: Any) -> bool:
+    return bool(value == off and isinstance(value, bool) == isinstance(off, bool))
 
 
 def _path(error: ValidationError) -> str:

@@ -14,7 +14,7 @@ Controls = dict[str, gr.components.Component]
 #: What an event changes: components, with their new values.
 Changes = dict[gr.components.Component, Any]
 
-#: The step of each slider, whose bounds are those of its field.
+#: The step of each slider, whose bounds are those of its field,
 STEPS = {
     "max_new_tokens": 1,
     "temperature": 0.05,
@@ -23,6 +23,8 @@ STEPS = {
     "min_p": 0.01,
     "repetition_penalty": 0.01,
 }
+#: unless what is below them is of use to programs alone.
+LOWEST = {"top_p": 0.01, "repetition_penalty": 1.0}
 GOES_WITH = {"guidance_scale": "negative_prompt"}
 SHOWN = ("system_prompt", *STEPS)
 """The controls that most people look for; the others are one step further away."""
@@ -30,7 +32,7 @@ SHOWN = ("system_prompt", *STEPS)
 
 def controls(settings: Settings, engine: Engine) -> Controls:
     """Return a control for the system prompt and for each field of `Sampling`, by its name."""
-    longest = engine.window // 2
+    longest = min(engine.window // 2, settings.max_new_tokens_limit or engine.window)
     found: Controls = {
         "system_prompt": gr.Textbox(
             settings.system_prompt, label="System prompt", lines=2, max_lines=8
@@ -45,8 +47,8 @@ def controls(settings: Settings, engine: Engine) -> Controls:
             needed in engine.supports or needed not in OPTIONAL
         )
         if name in STEPS:
-            lowest, highest = bounds(name)
-            highest = min(highest, longest) if name == "max_new_tokens" else highest
+            lowest, highest = (1, longest) if name == "max_new_tokens" else bounds(name)
+            lowest = min(value, LOWEST.get(name, lowest))
             value = min(value, highest)
             control = gr.Slider(lowest, highest, value, step=STEPS[name], **words)
         elif isinstance(value, str | tuple):

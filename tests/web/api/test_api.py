@@ -26,6 +26,32 @@ async def test_the_model_is_listed_by_the_name_that_replies_bear() -> None:
     assert answer["model"] == "owner/name"
 
 
+@pytest.mark.parametrize("name", ["model", "owner/name", "owner/name-GGUF:name.Q4_K_M.gguf", "a b"])
+async def test_the_model_is_there_by_its_name(name: str) -> None:
+    programs = Programs(ScriptedEngine())
+    programs.chat.name = name
+    app = Starlette(routes=api.routes(programs.chat, Settings()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://a") as client:
+        (listed,) = (await client.get("/v1/models")).json()["data"]
+        for path in (name, name.replace("/", "%2F"), f"{name}/"):
+            assert (await client.get(f"/v1/models/{path}")).json() == listed
+        for path in ("other", f"{name}x", "owner", "owner/other"):
+            missing = error(await client.get(f"/v1/models/{path}"), 404)
+            assert missing["message"] == f"There is no such model here; there is {name}."
+            assert (missing["param"], missing["code"]) == ("model", "model_not_found")
+        assert (await client.delete(f"/v1/models/{name}")).status_code == 405
+
+
+@pytest.mark.parametrize("path", ["", "/", "//"])
+async def test_slashes_too_many_are_none(path: str) -> None:
+    client = Programs(ScriptedEngine()).client
+    for before in ("http://here/v1/", "http://here/v1//"):
+        assert (await client.get(f"{before}models{path}")).json()["object"] == "list"
+        for where in ("chat/completions", "chat//completions"):
+            answer = await client.post(f"{before}{where}{path}", json={"messages": HI})
+            assert answer.json()["object"] == "chat.completion"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -59,7 +85,16 @@ KEYS = [
 @pytest.mark.parametrize(("headers", "right"), KEYS)
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/models"), ("POST", "/chat/completions"), ("POST", "/completions"), ("GET", "/x")],
+    [
+        ("GET", "/models"),
+        ("GET", "/models/model"),
+        ("GET", "/models/"),
+        ("GET", "/openapi.json"),
+        ("POST", "/chat/completions"),
+        ("POST", "/completions"),
+        ("POST", "/tokenize"),
+        ("GET", "/x"),
+    ],
 )
 async def test_a_key_is_asked_for_everywhere_if_one_is_set(
     headers: dict[str, Any], right: bool, method: str, path: str

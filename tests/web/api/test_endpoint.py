@@ -150,7 +150,7 @@ def test_the_page_and_the_api_refuse_with_the_same_words(server: Server) -> None
     page = Client(url, verbose=False, analytics_enabled=False)
     for message, name, field, value in [
         ("hi", "temperature", "temperature", 9),
-        ("hi", "max_new_tokens", "max_tokens", 5000),
+        ("hi", "max_new_tokens", "max_tokens", -2),
         ("hi", "seed", "seed", "5"),
         (" ", "top_k", "top_k", 1),
         ("x" * 3000, "top_k", "top_k", 1),

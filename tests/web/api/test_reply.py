@@ -1,11 +1,15 @@
 """chat.web.api.reply and events: replies in OpenAI's shapes, whole and as they grow."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from chat.core.chat import Update
+from chat.web.api import events as stream
+from chat.web.api.reply import ChatReply
 from tests.support.fakes import ScriptedEngine, echo
 from tests.support.programs import Programs, events
 
@@ -79,12 +83,42 @@ async def test_stop_strings_end_a_reply_and_are_not_in_it(stop: Any, text: str) 
     assert (choice["message"]["content"], choice["finish_reason"]) == (text, "stop")
 
 
-async def test_who_waits_in_a_stream_gets_comments_meanwhile() -> None:
-    programs = Programs(ScriptedEngine())
+@pytest.mark.parametrize("ask", [Programs.chats, Programs.completes])
+async def test_who_waits_for_a_moment_in_a_stream_gets_no_comments(ask: Callable[..., Any]) -> None:
+    programs = Programs(ScriptedEngine(lambda prompt: "five!", reading=1.2))
     with programs.chat.gate.enter():
-        asking = asyncio.create_task(programs.chats(stream=True))
+        asking = asyncio.create_task(ask(programs, stream=True))
         while programs.chat.gate.size < 2:
             await asyncio.sleep(0.01)
-    answer = await asking
-    assert "\n\n: Waiting: 1 person is ahead of you…\n\n" in answer.text
-    assert events(answer)[-1] == "[DONE]"
+    lines = [line for line in (await asking).text.split("\n") if line]
+    assert all(line.startswith("data: ") for line in lines)
+
+
+async def test_after_ten_seconds_of_silence_a_comment_says_that_the_connection_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(stream, "time", SimpleNamespace(monotonic=lambda: now))
+
+    async def updates() -> AsyncGenerator[Update]:
+        nonlocal now
+        for seconds, state, text in [
+            (0, "waiting", ""),
+            (9.9, "waiting", ""),
+            (10, "waiting", ""),
+            (19.9, "reading", ""),
+            (20, "reading", ""),
+            (25, "writing", "a"),
+            (34.9, "writing", "a"),
+            (35, "writing", "a"),
+            (45, "writing", "ab"),
+            (45, "finished", "ab"),
+        ]:
+            now = 100.0 + seconds
+            yield Update(state, text, place=1)
+
+    kinds = []
+    async for event in stream.events(ChatReply("model", with_usage=False), updates()):
+        kinds.append(event.decode().split(" ")[1 if event.startswith(b":") else 0])
+    data = "data:"
+    assert kinds == [data, "Waiting:", "Reading", data, "Writing:", data, data, data]

@@ -35,10 +35,80 @@ async def test_what_is_asked_for_reaches_the_engine_and_the_rest_is_the_hosts(
     assert programs.engine.samplings == [sampling]
 
 
+@pytest.mark.parametrize(
+    ("fields", "control", "value"),
+    [
+        ({"top_k": -1}, "top_k", 0),
+        ({"top_p": 0}, "top_p", 0),
+        ({"seed": 2**32 + 7}, "seed", 7),
+        ({"seed": 2**63 - 1}, "seed", 2**32 - 1),
+        ({"seed": -2}, "seed", 2**32 - 2),
+        ({"seed": -1}, "seed", None),
+        ({"seed": 1e20}, "seed", 10**20 % 2**32),
+        ({"random_seed": 7}, "seed", 7),
+        ({"stop": ""}, "stop", ()),
+        ({"stop": [""]}, "stop", ()),
+        ({"stop": []}, "stop", ()),
+        ({"stop": ["", "END"]}, "stop", ("END",)),
+        ({"repetition_penalty": 0.9}, "repetition_penalty", 0.9),
+        ({"repeat_penalty": 1.2}, "repetition_penalty", 1.2),
+        ({"max_tokens": 9, "max_completion_tokens": 9}, "max_new_tokens", 9),
+        ({"max_tokens": 9, "max_completion_tokens": 9.0}, "max_new_tokens", 9),
+        ({"max_tokens": 9, "max_completion_tokens": None}, "max_new_tokens", 9),
+        ({"max_new_tokens": 9, "n_predict": 9}, "max_new_tokens", 9),
+        ({"min_tokens": 3}, "min_new_tokens", 3),
+    ],
+)
+async def test_values_mean_what_clients_mean_by_them(
+    fields: dict[str, Any], control: str, value: Any
+) -> None:
+    programs = Programs(ScriptedEngine())
+    answer = await programs.chats(**fields)
+    assert answer.status_code == 200
+    assert programs.engine.samplings == [Sampling().model_copy(update={control: value})]
+
+
+@pytest.mark.parametrize("asked", [-1, 0, -1.0, 5000, 2000, 2**63, 1e10])
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "n_predict"])
+async def test_who_asks_for_more_than_there_is_room_for_gets_what_there_is(
+    asked: float, name: str
+) -> None:
+    programs = Programs(ScriptedEngine())
+    for _ in range(2):
+        answer = (await programs.chats(**{name: asked})).json()
+        room = 2000 - answer["usage"]["prompt_tokens"]
+        assert programs.engine.samplings[-1].max_new_tokens == room
+        programs.chat.longest = 5000
+    programs.chat.longest = 5
+    cut = (await programs.chats(**{name: asked})).json()
+    assert cut["choices"][0]["finish_reason"] == "length"
+    assert cut["usage"]["completion_tokens"] == 5
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("guided_choice", ["yes", "no"]),
+        ("guided_regex", "[a-z]+"),
+        ("guided_json", {"type": "object", "properties": {}}),
+        ("json_schema", {"type": "object", "properties": {}}),
+        ("json_schema", '{"type": "object", "properties": {}}'),
+    ],
+)
+async def test_what_ties_a_reply_down_goes_by_the_names_of_other_servers_too(
+    field: str, value: Any
+) -> None:
+    engine = ScriptedEngine()
+    engine.supports = frozenset({"choices", "regex", "json_schema"})
+    assert (await Programs(engine).chats(**{field: value})).status_code == 200
+    assert engine.samplings[0].needs() != []
+
+
 async def test_null_is_as_good_as_nothing() -> None:
     programs = Programs(ScriptedEngine())
     fields = "temperature seed stop max_tokens tools n logprobs stream stream_options user model"
-    messages = [{**HI[0], "refusal": None, "tool_calls": None}]
+    fields += " audio suffix functions web_search_options continue_final_message"
+    messages = [{**HI[0], "refusal": None, "tool_calls": None, "audio": None}]
     answer = await programs.chats(messages=messages, **dict.fromkeys(fields.split()))
     assert answer.status_code == 200
     assert programs.engine.samplings == [Sampling()]
@@ -48,6 +118,20 @@ async def test_what_is_switched_off_may_be_sent() -> None:
     off = {"n": 1, "frequency_penalty": 0.0, "presence_penalty": 0, "logit_bias": {}}
     answer = await Programs(ScriptedEngine()).chats(**off, logprobs=False, store=False, user="ann")
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("stream_options", [{}, {"include_usage": True}, None])
+async def test_stream_options_may_come_without_a_stream(stream_options: Any) -> None:
+    answer = await Programs(ScriptedEngine()).chats(stream_options=stream_options)
+    assert answer.json()["usage"]["completion_tokens"] == 12
+
+
+async def test_a_reply_that_was_begun_may_be_said_to_be_continued() -> None:
+    programs = Programs(ScriptedEngine())
+    more = {"continue_final_message": True, "add_generation_prompt": False}
+    assert (await programs.chats(messages=ECHO, **more)).status_code == 200
+    assert programs.engine.prompts[0].endswith("assistant: a")
+    assert (await programs.chats(continue_final_message=False)).status_code == 200
 
 
 SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
@@ -75,7 +159,7 @@ async def test_the_response_format_reaches_an_engine_that_can_obey_it(
 
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:,"}}
-LATE = [*HI, {"role": "assistant", "content": "a"}, {"role": "system", "content": "b"}, *HI]
+ECHO = [*HI, {"role": "assistant", "content": "a"}]
 
 
 @pytest.mark.parametrize(
@@ -84,23 +168,28 @@ LATE = [*HI, {"role": "assistant", "content": "a"}, {"role": "system", "content"
         ({"temperature": 9}, "temperature", "Temperature must be at most 2."),
         ({"temperature": "5"}, "temperature", "Temperature must be a number."),
         ({"temperature": True}, "temperature", "Temperature must be a number."),
-        ({"top_p": 0}, "top_p", "Top-p must be at least 0.01."),
+        ({"top_p": -0.1}, "top_p", "Top-p must be at least 0."),
+        ({"top_k": -2}, "top_k", "Top-k must be at least 0."),
+        (
+            {"repetition_penalty": 0},
+            "repetition_penalty",
+            "Repetition penalty must be at least 0.01.",
+        ),
+        ({"repeat_penalty": 3}, "repeat_penalty", "Repetition penalty must be at most 2."),
         ({"seed": 2.5}, "seed", "Seed must be a whole number."),
-        ({"max_tokens": 0}, "max_tokens", "Max new tokens must be at least 1."),
+        ({"max_tokens": -2}, "max_tokens", "Max new tokens must be at least 1."),
+        ({"max_tokens": False}, "max_tokens", "Max new tokens must be a whole number."),
+        ({"max_tokens": 2.5}, "max_tokens", "Max new tokens must be a whole number."),
+        ({"n_predict": "5"}, "n_predict", "Max new tokens must be a whole number."),
         (
-            {"max_completion_tokens": 5000},
+            {"max_tokens": 5, "max_completion_tokens": 6},
             "max_completion_tokens",
-            "Max new tokens must be at most 4096.",
+            "max_completion_tokens says something else than max_tokens; send one.",
         ),
         (
-            {"max_tokens": 2000},
-            "max_tokens",
-            "Max new tokens must be less than the model's window of 2,000.",
-        ),
-        (
-            {"max_tokens": 5, "max_completion_tokens": 5},
+            {"max_tokens": -1, "max_completion_tokens": 6},
             "max_completion_tokens",
-            "max_completion_tokens says the same as max_tokens; send one.",
+            "max_completion_tokens says something else than max_tokens; send one.",
         ),
         ({"stop": 5}, "stop", "Stop strings must be text."),
         ({"stop": [1]}, "stop", "Stop strings must be text."),
@@ -142,14 +231,49 @@ LATE = [*HI, {"role": "assistant", "content": "a"}, {"role": "system", "content"
         ({"frequency_penalty": 0.5}, "frequency_penalty", "frequency_penalty must be 0."),
         ({"logit_bias": {"5": 1}}, "logit_bias", "logit_bias must be {}."),
         ({"logprobs": True}, "logprobs", "logprobs must be false."),
-        ({"tools": []}, "tools", "tools is not known here."),
-        ({"functions": []}, "functions", "functions is not known here."),
-        ({"temprature": 1}, "temprature", "temprature is not known here."),
+        ({"top_logprobs": 3}, "top_logprobs", "top_logprobs must be 0."),
+        ({"tools": [{"type": "function"}]}, "tools", "tools must be []."),
+        ({"tool_choice": "required"}, "tool_choice", 'tool_choice must be "none" or "auto".'),
+        (
+            {"tool_choice": {"type": "function"}},
+            "tool_choice",
+            'tool_choice must be "none" or "auto".',
+        ),
+        ({"functions": [{"name": "a"}]}, "functions", "functions must be []."),
+        (
+            {"function_call": {"name": "a"}},
+            "function_call",
+            'function_call must be "none" or "auto".',
+        ),
+        ({"modalities": ["audio"]}, "modalities", 'modalities must be ["text"].'),
+        ({"modalities": ["text", "audio"]}, "modalities", 'modalities must be ["text"].'),
+        ({"audio": {"voice": "a"}}, "audio", "audio is not known here."),
+        ({"web_search_options": {}}, "web_search_options", "web_search_options is not known here."),
+        ({"suffix": "end"}, "suffix", "suffix is not known here."),
+        ({"prompt": "hi"}, "prompt", "prompt is not known here."),
+        ({"system": "Obey."}, "system", "system is not known here."),
+        ({"echo": True}, "echo", "echo must be false."),
+        ({"ignore_eos": True}, "ignore_eos", "ignore_eos must be false."),
+        ({"ignore_eos": 0}, "ignore_eos", "ignore_eos must be false."),
+        (
+            {"skip_special_tokens": False},
+            "skip_special_tokens",
+            "skip_special_tokens must be true.",
+        ),
+        ({"grammar": "root ::= a"}, "grammar", 'grammar must be "".'),
+        ({"format": "json"}, "format", 'format must be "".'),
+        ({"documents": [{"text": "a"}]}, "documents", "documents must be []."),
+        ({"chat_template": "x"}, "chat_template", "chat_template is not known here."),
+        (
+            {"messages": ECHO, "continue_final_message": False},
+            "continue_final_message",
+            "continue_final_message must be true where the last message is a reply.",
+        ),
         ({"stream": "yes"}, "stream", "stream must be true or false."),
         (
-            {"stream_options": {"include_usage": True}},
-            "stream_options",
-            "stream_options can only be set with stream.",
+            {"stream_options": {"include_usage": "yes"}},
+            "stream_options.include_usage",
+            "stream_options.include_usage must be true or false.",
         ),
         ({"model": 5}, "model", "model must be text."),
         ({"messages": None}, "messages", "messages is missing."),
@@ -162,9 +286,41 @@ LATE = [*HI, {"role": "assistant", "content": "a"}, {"role": "system", "content"
             "Please write a message first.",
         ),
         (
-            {"messages": [*HI, {"role": "tool", "content": "x"}]},
+            {"messages": [*HI, {"role": "robot", "content": "x"}]},
             "messages[1].role",
-            "messages[1].role must be 'system', 'developer', 'user' or 'assistant'.",
+            "messages[1].role must be 'system', 'developer', 'user', 'assistant', 'tool' or "
+            "'function'.",
+        ),
+        ({"messages": [{"content": "x"}]}, "messages[0].role", "messages[0].role is missing."),
+        (
+            {"messages": [{"role": "user", "content": 5}]},
+            "messages[0].content",
+            "messages[0].content must be text.",
+        ),
+        (
+            {"messages": [*HI, {"role": "tool", "content": None}]},
+            "messages[1].content",
+            "messages[1].content is missing.",
+        ),
+        (
+            {"messages": [{**HI[0], "name": 5}]},
+            "messages[0].name",
+            "messages[0].name must be text.",
+        ),
+        (
+            {"messages": [{**HI[0], "images": ["aGk="]}]},
+            "messages[0].images",
+            "messages[0].images must be [].",
+        ),
+        (
+            {"messages": [*HI, {**ECHO[1], "audio": {"id": "a"}}]},
+            "messages[1].audio",
+            "messages[1].audio is not known here.",
+        ),
+        (
+            {"messages": [*HI, {**ECHO[1], "tool_calls": [{"id": "1", "type": "function"}]}]},
+            "messages[1].tool_calls[0].function",
+            "messages[1].tool_calls[0].function is missing.",
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, IMAGE]}]},
@@ -186,16 +342,6 @@ LATE = [*HI, {"role": "assistant", "content": "a"}, {"role": "system", "content"
             "messages[0].content",
             "messages[0].content is missing.",
         ),
-        (
-            {"messages": [{**HI[0], "tool_calls": []}]},
-            "messages[0].tool_calls",
-            "messages[0].tool_calls is not known here.",
-        ),
-        (
-            {"messages": LATE},
-            "messages[2].role",
-            "messages[2].role must not be system, which comes first.",
-        ),
     ],
 )
 async def test_what_cannot_be_done_is_refused_by_name_and_never_generates(
@@ -206,8 +352,6 @@ async def test_what_cannot_be_done_is_refused_by_name_and_never_generates(
         refused = error(await programs.chats(**{**more, **fields}), 400)
         assert (refused["param"], refused["message"]) == (param, sentence)
         assert refused["type"] == "invalid_request_error"
-        if "stream" in param:
-            break
     assert programs.engine.prompts == []
     assert programs.chat.gate.size == 0
 

@@ -36,6 +36,8 @@ SETTINGS = {
     "guidance_scale": 1.0,
     "num_beams": 1,
 }
+#: Any whole number is a seed, and of a length the window takes what it has room for.
+ENDLESS = ("seed", "max_new_tokens")
 NUMBERS = [name for name, value in SETTINGS.items() if value != "" and name != "num_beams"]
 
 
@@ -122,6 +124,8 @@ def test_an_unusable_setting_is_refused_by_name_and_never_generates(
     refusing: tuple[str, ScriptedEngine], name: str, value: Any
 ) -> None:
     url, engine = refusing
+    if (name in ENDLESS and value == 1e10) or (name == "seed" and value == -2):
+        pytest.skip("that is one")
     title = name.replace("_", " ")
     for letter in "pk":
         title = title.replace(f"top {letter}", f"top-{letter}").replace("min p", "min-p")
@@ -154,7 +158,7 @@ def test_a_refused_message_leaves_no_trace_in_the_conversation(serve: Serve) -> 
     client = connect(serve(engine))
     client.predict("first", **SETTINGS, api_name="/chat")
     with pytest.raises(AppError):
-        client.predict("refused", **{**SETTINGS, "top_k": -1}, api_name="/chat")
+        client.predict("refused", **{**SETTINGS, "top_k": -2}, api_name="/chat")
     engine.script = fail_with(EngineError("Out of order."))
     with pytest.raises(AppError):
         client.predict("failed", **SETTINGS, api_name="/chat")

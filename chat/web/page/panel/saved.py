@@ -121,7 +121,8 @@ def _line(text: str) -> str:
 
 def _first_words(messages: list[Message]) -> str:
     """Return the title that a conversation has until it is renamed."""
-    text = _line(messages[0].content)
+    asked = [message for message in messages if message.role == "user"]
+    text = _line([*asked, *messages][0].content)
     if len(text) <= USUAL_TITLE:
         return text
     words, space, _ = text[:USUAL_TITLE].rpartition(" ")

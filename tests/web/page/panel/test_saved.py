@@ -81,6 +81,16 @@ def test_a_title_is_one_line_of_some_length(saved: SavedConversations) -> None:
     assert saved.names(None, [renamed["title"]]) == [renamed["name"]]
 
 
+def test_a_greeting_is_kept_and_gives_no_title(saved: SavedConversations) -> None:
+    greeting = {"role": "assistant", "content": "Welcome!"}
+    sealed = saved.seal(None, [greeting, *entries("Rain?", "Yes.")])
+    assert sealed is not None
+    assert sealed["name"] == "Rain?"
+    assert saved.open(None, sealed["text"])[0] == Message("assistant", "Welcome!")
+    (loaded,) = saved.load(None, [greeting])
+    assert loaded["name"] == "Welcome!"
+
+
 @pytest.mark.parametrize("title", ["", " \n", "\x00\x1b"])
 def test_a_title_that_nobody_could_see_is_refused(saved: SavedConversations, title: str) -> None:
     with pytest.raises(BadRequest, match=r"^A title needs at least one character\.$"):
@@ -184,7 +194,9 @@ def test_any_file_is_refused_or_becomes_clean_conversations(
         return
     for conversation in json.loads(json.dumps(loaded)):
         messages = saved.open("ann", conversation["text"])
-        assert [role for role, _ in messages] == (["user", "assistant"] * 4)[: len(messages)]
+        roles = [role for role, _ in messages]
+        dialogue = roles["assistant" in roles[:1] :]  # after a greeting
+        assert dialogue == (["user", "assistant"] * 4)[: len(dialogue)]
         assert all(content.strip() for _, content in messages)
         assert conversation["name"] == " ".join(conversation["name"].split()) != ""
         assert "\x1b" not in "".join(content for _, content in messages)

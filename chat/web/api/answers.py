@@ -1,0 +1,148 @@
+"""The shapes of what is answered, for the description of the API; `reply` writes them."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Answer(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Model(Answer):
+    """The model."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(Answer):
+    """All models that there are, which is one."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+class Usage(Answer):
+    """How many tokens were read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Said(Answer):
+    """The assistant's next message."""
+
+    role: Literal["assistant"]
+    content: str
+    refusal: None
+
+
+class ChatChoice(Answer):
+    """A reply, and why it ended."""
+
+    index: int
+    message: Said
+    logprobs: None
+    finish_reason: Literal["stop", "length"]
+
+
+class ChatCompletion(Answer):
+    """A reply as a whole."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: Usage
+
+
+class Delta(Answer):
+    """What is new of a reply."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str = ""
+
+
+class ChatChunkChoice(Answer):
+    """A part of a reply; the last says why it ended."""
+
+    index: int
+    delta: Delta
+    logprobs: None
+    finish_reason: Literal["stop", "length"] | None
+
+
+class ChatCompletionChunk(Answer):
+    """The data of one event of a streamed reply."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    choices: list[ChatChunkChoice]
+    usage: Usage | None = None
+
+
+class TextChoice(Answer):
+    """What follows a text, or a part of it."""
+
+    index: int
+    text: str
+    logprobs: None
+    finish_reason: Literal["stop", "length"] | None
+
+
+class TextCompletion(Answer):
+    """What follows a text, as a whole or as the data of one event."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[TextChoice]
+    usage: Usage | None = None
+
+
+class TokenIds(Answer):
+    """What the model would read."""
+
+    count: int
+    max_model_len: int
+    tokens: list[int]
+    token_strs: list[str] | None
+
+
+class Text(Answer):
+    """The text of tokens."""
+
+    prompt: str
+
+
+class Fault(Answer):
+    """What is wrong, in one sentence, and the field that is to blame."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Error(Answer):
+    """An error."""
+
+    error: Fault
+
+
+class OpenAPI(BaseModel):
+    """A description like this one."""
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]

@@ -1,0 +1,153 @@
+"""What a request may hold beside what is offered: which of it does no harm, and why.
+
+What changes the meaning of a reply is done or refused by name; what does not is accepted;
+what nobody here knows is ignored, and named to whoever sent it (`chat.web.api.ignored`).
+
+Source: the references of OpenAI, vLLM, llama.cpp's server, Ollama, LM Studio, LiteLLM,
+OpenRouter and Mistral, and what their clients send.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Known(NamedTuple):
+    """The fields of one shape that are known and not offered."""
+
+    #: Accepted whatever their value, with the reason why.
+    harmless: Mapping[str, str] = {}
+    #: Accepted with one of these values, which ask for nothing; refused with any other.
+    off: Mapping[str, tuple[Any, ...]] = {}
+    #: Refused, unless they are null or an empty text.
+    refused: frozenset[str] = frozenset()
+
+
+def _because(reason: str, names: str) -> dict[str, str]:
+    return dict.fromkeys(names.split(), reason)
+
+
+def described(known: Known) -> dict[str, Any]:
+    """Return a JSON schema of each of the fields."""
+    return {
+        **{name: {"description": reason} for name, reason in known.harmless.items()},
+        **{name: {"enum": [*values, None]} for name, values in known.off.items()},
+        **{
+            name: {"description": "Not offered.", "enum": ["", None]}
+            for name in sorted(known.refused)
+        },
+    }
+
+
+NOTES = _because(
+    "A note for whoever keeps requests; here none are kept.",
+    "user metadata store safety_identifier request_id session_id trace litellm_metadata "
+    "litellm_call_id tags chat_id conversation_id",
+)
+SPEED = _because(
+    "About speed, cost or memory, which the server sees to for everyone.",
+    "service_tier prediction prompt_cache_key prompt_cache_options prompt_cache_retention "
+    "cache_prompt cache_salt id_slot n_cache_reuse n_keep keep_alive num_ctx num_batch "
+    "num_gpu num_thread priority stream_interval sse_ping_interval ttl draft_model",
+)
+EFFORT = _because(
+    "A wish of how much to think or to write, to models that know several ways; this one has one.",
+    "reasoning_effort reasoning verbosity thinking think enable_thinking thinking_budget "
+    "thinking_token_budget include_reasoning reasoning_format reasoning_split "
+    "chat_template_kwargs",
+)
+CHANCE = _because(
+    "One more way of drawing among likely words; which are likely stays as the others say.",
+    "typical_p typical tfs_z top_a min_keep mirostat mirostat_tau mirostat_eta mirostat_mode "
+    "dynatemp_range dynatemp_exponent smoothing_factor dry_multiplier dry_base "
+    "dry_allowed_length dry_penalty_last_n dry_sequence_breakers xtc_probability xtc_threshold "
+    "epsilon_cutoff eta_cutoff repeat_last_n samplers sampler_priority temperature_last "
+    "length_penalty early_stopping",
+)
+FIGURES = _because(
+    "Asks for figures or for another form of them; what is said stays the same.",
+    "timings_per_token return_progress return_tokens return_token_ids return_tokens_as_token_ids "
+    "return_prompt_text post_sampling_probs response_fields details",
+)
+HANDLING = _because(
+    "How the prompt is put together, which the model's own format settles.",
+    "add_generation_prompt add_special_tokens spaces_between_special_tokens",
+)
+TOOLS = _because("About calls of tools, and there are none.", "parallel_tool_calls")
+
+REQUEST = Known(
+    harmless={**NOTES, **SPEED, **EFFORT, **CHANCE, **FIGURES, **HANDLING, **TOOLS},
+    off={
+        "n": (1,),
+        "best_of": (1,),
+        "frequency_penalty": (0,),
+        "presence_penalty": (0,),
+        "logit_bias": ({},),
+        "logprobs": (False,),
+        "top_logprobs": (0,),
+        "n_probs": (0,),
+        "tools": ([],),
+        "tool_choice": ("none", "auto"),
+        "functions": ([],),
+        "function_call": ("none", "auto"),
+        "modalities": (["text"],),
+        "bad_words": ([],),
+        "do_sample": (True,),
+        "documents": ([],),
+        "format": ("",),
+        "grammar": ("",),
+        "ignore_eos": (False,),
+        "images": ([],),
+        "include_stop_str_in_output": (False,),
+        "lora": ([],),
+        "return_full_text": (False,),
+        "safe_prompt": (False,),
+        "skip_special_tokens": (True,),
+        "stop_token_ids": ([],),
+        "use_beam_search": (False,),
+    },
+    refused=frozenset(
+        _because(
+            "It changes what is read or said.",
+            "allowed_token_ids audio chat_template guided_grammar input instructions moderation "
+            "prompt_embeds prompt_logprobs structured_outputs suffix system "
+            "truncate_prompt_tokens web_search_options",
+        )
+    ),
+)
+CHAT = REQUEST._replace(off={**REQUEST.off, "echo": (False,)}, refused=REQUEST.refused | {"prompt"})
+COMPLETION = REQUEST._replace(refused=REQUEST.refused | {"messages"})
+
+MESSAGE = Known(
+    harmless={
+        **_because(
+            "What was thought before an earlier reply, which models are not shown again.",
+            "reasoning_content reasoning reasoning_details thinking thinking_blocks",
+        ),
+        **_because(
+            "A client's own notes on a message.",
+            "id annotations created created_at timestamp model status type usage metadata "
+            "provider_specific_fields logprobs parsed phase weight",
+        ),
+        **_because("About speed.", "cache_control prompt_cache_breakpoint"),
+        **_because("A last message from the assistant is always continued.", "prefix partial"),
+    },
+    off={"images": ([],), "attachments": ([],), "files": ([],)},
+    refused=frozenset({"audio"}),
+)
+PART = Known(
+    harmless={
+        **_because("About speed.", "cache_control prompt_cache_breakpoint"),
+        **_because("A client's own notes on a part.", "id annotations logprobs citations"),
+    }
+)
+CALL = Known(harmless=_because("The place of a call among others.", "index"))
+STREAM_OPTIONS = Known(
+    harmless=_because(
+        "Letters that hide how long a part is; none are added.", "include_obfuscation"
+    )
+)
+TOKENIZE = Known(
+    harmless=NOTES,
+    off={"add_generation_prompt": (True,), "continue_final_message": (False, True), "tools": ([],)},
+    refused=frozenset({"chat_template"}),
+)

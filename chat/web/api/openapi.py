@@ -1,0 +1,189 @@
+"""`/v1/openapi.json`: the API described (OpenAPI 3.1), from the shapes that requests are read with.
+
+The controls are those of `Sampling`, with the host's values for what a request leaves open;
+what this engine cannot obey may only be null. Fields that are accepted and do nothing are
+there with the reason (see `chat.web.api.fields`).
+"""
+
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chat import __version__
+from chat.core.chat import Chat
+from chat.core.sampling import OPTIONAL, Sampling
+from chat.settings import Settings
+from chat.web.api import answers
+from chat.web.api.errors import json_bytes
+from chat.web.api.ignored import HEADER
+from chat.web.api.request import NAMES
+from chat.web.api.shapes import ChatBody, CompletionBody
+from chat.web.api.tokenize import DetokenizeBody, TokenizeBody
+
+Schema = dict[str, Any]
+
+NULL: Schema = {"type": "null"}
+LINE: Schema = {"type": "string", "maxLength": 200}
+LINES: Schema = {"anyOf": [LINE, {"type": "array", "items": LINE, "maxItems": 64}]}
+#: What a program may send for a control, where that is not what `Sampling` says.
+WIDER: dict[str, Schema] = {
+    "max_new_tokens": {"minimum": -1},
+    "top_k": {"minimum": -1},
+    "num_beams": {"maximum": 1},
+    "stop": LINES,
+    "choices": LINES,
+    "json_schema": {"anyOf": [{"type": "string", "maxLength": 10_000}, {"type": "object"}]},
+}
+HI = [{"role": "user", "content": "What is the capital of France?"}]
+SENTENCES = {
+    400: "The request cannot be answered; the sentence says why, and param names the field.",
+    401: "A key is asked for.",
+    404: "There is nothing here.",
+    405: "This address takes another method.",
+    413: "The request is too large.",
+    415: "The request is not JSON, or packed in a way that is not offered.",
+    429: "The queue is full; Retry-After says when to come back.",
+    500: "The model failed.",
+    503: "The model is still loading.",
+}
+
+
+class Description:
+    """The document, made when it is first asked for."""
+
+    def __init__(self, chat: Chat, settings: Settings) -> None:
+        self._chat = chat
+        self._settings = settings
+
+    async def answer(self, request: Request) -> Response:
+        """Answer with the document, as it is seen from where the request came."""
+        root = str(request.scope.get("root_path", "")).removesuffix("/v1")
+        content = json_bytes({**self._document, "servers": [{"url": root or "/"}]})
+        return Response(content, media_type="application/json")
+
+    @cached_property
+    def _document(self) -> Schema:
+        text, one = "Token ids of a text or a conversation", "The text of token ids"
+        tokens = _post(text, TokenizeBody, answers.TokenIds, {"prompt": "Once upon a time"})
+        back = _post(one, DetokenizeBody, answers.Text, {"tokens": [1, 2, 3]})
+        chats = _post("The next message", ChatBody, answers.ChatCompletion, {"messages": HI})
+        texts = _post(
+            "What follows a text", CompletionBody, answers.TextCompletion, {"prompt": "A"}
+        )
+        _streamed(chats, answers.ChatCompletionChunk)
+        _streamed(texts, answers.TextCompletion)
+        document: Schema = {
+            "openapi": "3.1.0",
+            "info": {"title": "Fourbit Chat", "version": __version__},
+            "paths": {
+                "/v1/models": {"get": _get("The model in a list", answers.ModelList)},
+                "/v1/models/{id}": {"get": _named(_get("The model by its name", answers.Model))},
+                "/v1/chat/completions": {"post": chats},
+                "/v1/completions": {"post": texts},
+                "/v1/tokenize": {"post": tokens},
+                "/v1/detokenize": {"post": back},
+                "/tokenize": {"post": tokens},
+                "/detokenize": {"post": back},
+                "/v1/openapi.json": {"get": _get("This description", answers.OpenAPI)},
+            },
+            "components": {"schemas": self._schemas()},
+        }
+        if self._settings.api_key:
+            document["components"]["securitySchemes"] = {
+                "key": {"type": "http", "scheme": "bearer"}
+            }
+            document["security"] = [{"key": []}]
+        return document
+
+    def _schemas(self) -> Schema:
+        asked: list[type[BaseModel]] = [ChatBody, CompletionBody, TokenizeBody, DetokenizeBody]
+        answered: list[type[BaseModel]] = [
+            answers.ModelList,
+            answers.ChatCompletion,
+            answers.ChatCompletionChunk,
+            answers.TextCompletion,
+            answers.TokenIds,
+            answers.Text,
+            answers.Error,
+            answers.OpenAPI,
+        ]
+        _, whole = models_json_schema(
+            [(model, "validation") for model in (*asked, *answered)],
+            ref_template="#/components/schemas/{model}",
+        )
+        schemas: Schema = whole["$defs"]
+        for shape in (ChatBody, CompletionBody):
+            schemas[shape.__name__]["properties"] |= self._controls()
+        return schemas
+
+    def _controls(self) -> Schema:
+        """Return the controls by all names that they go by."""
+        written = Sampling.model_json_schema()["properties"]
+        values = self._settings.sampling().model_dump(mode="json")
+        found = {}
+        for name, own in written.items():
+            words = {key: own[key] for key in ("title", "description")}
+            if name in OPTIONAL and name not in self._chat.engine.supports:
+                found[name] = {**words, **NULL}
+                continue
+            wider = WIDER.get(name, {})
+            limits = {} if "anyOf" in wider else own
+            schema = {key: value for key, value in limits.items() if key not in (*words, "default")}
+            found[name] = {
+                **words,
+                "default": values[name],
+                "anyOf": [{**schema, **wider}, NULL],
+            }
+        return found | {other: found[name] for other, name in NAMES.items()}
+
+
+def _ref(model: type[BaseModel]) -> Schema:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _json(schema: Schema, **more: Any) -> Schema:
+    return {"application/json": {"schema": schema, **more}}
+
+
+def _get(summary: str, answer: type[BaseModel], *errors: int) -> Schema:
+    refusals = {
+        str(status): {"description": SENTENCES[status], "content": _json(_ref(answers.Error))}
+        for status in (401, 500, 503, *errors)
+    }
+    found = {"description": summary, "content": _json(_ref(answer))}
+    return {"summary": summary, "responses": {"200": found, **refusals}}
+
+
+def _post(summary: str, shape: type[BaseModel], answer: type[BaseModel], example: Any) -> Schema:
+    operation = _get(summary, answer, 400, 413, 415, 429)
+    operation["requestBody"] = {"required": True, "content": _json(_ref(shape), example=example)}
+    operation["responses"]["200"]["headers"] = {
+        HEADER: {
+            "description": "What of the request is not known here, and was ignored.",
+            "schema": {"type": "string"},
+        }
+    }
+    return operation
+
+
+def _streamed(operation: Schema, chunk: type[BaseModel]) -> None:
+    """Describe what is answered where a stream is asked for."""
+    events = f"Server-sent events, whose data is a {chunk.__name__}, and at the end [DONE]."
+    operation["responses"]["200"]["content"]["text/event-stream"] = {
+        "schema": {"type": "string", "description": events}
+    }
+
+
+def _named(operation: Schema) -> Schema:
+    operation["parameters"] = [
+        {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    ]
+    operation["responses"]["404"] = {
+        "description": SENTENCES[404],
+        "content": _json(_ref(answers.Error)),
+    }
+    return operation

@@ -1,0 +1,103 @@
+"""Texts and conversations to token ids and back: what the model would read.
+
+    POST /tokenize      {"prompt"} or {"messages"} -> {"count", "max_model_len", "tokens"}
+    POST /detokenize    {"tokens"} -> {"prompt"}
+
+Source: vLLM's server. Unlike there, a control token that someone typed is text, as it is
+in every prompt here.
+"""
+
+import asyncio
+from typing import Any
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chat.core.chat import Chat
+from chat.core.conversation import Conversation, clean
+from chat.errors import BadRequest, RequestError
+from chat.web.api import fields
+from chat.web.api.body import body_of
+from chat.web.api.errors import json_bytes
+from chat.web.api.ignored import told
+from chat.web.api.request import Asked, Body, read
+from chat.web.api.shapes import Messages, Shape, conversation_in
+from prompts import Message
+from prompts.formats.plain import Plain
+
+
+class TokenizeBody(Shape):
+    """A text, as a base model reads it, or a conversation, as it is prompted."""
+
+    known = fields.TOKENIZE
+
+    model: str = ""
+    prompt: str | None = None
+    messages: Messages = Field(default_factory=list)
+    #: Whether a text begins with what the tokenizer puts before one.
+    add_special_tokens: bool = True
+    return_token_strs: bool = False
+
+
+class DetokenizeBody(Shape):
+    """Ids of tokens."""
+
+    model: str = ""
+    tokens: list[int]
+
+
+class Tokenizing:
+    """The two endpoints; `system_prompt` is for who brings none, as where a reply is asked for."""
+
+    def __init__(self, chat: Chat, system_prompt: str, *, strict: bool) -> None:
+        self._chat = chat
+        self._system_prompt = system_prompt
+        self._strict = strict
+
+    async def tokenize(self, request: Request) -> Response:
+        """Answer with ids."""
+        asked = await self._read(TokenizeBody, request)
+        ids = await self._ids(asked.body)
+        found: dict[str, Any] = {"count": len(ids), "max_model_len": self._chat.engine.window}
+        found |= {"tokens": ids, "token_strs": None}
+        if asked.body.return_token_strs:
+            found["token_strs"] = [self._chat.tokens.show([id]) for id in ids]
+        return _answer(asked, found)
+
+    async def detokenize(self, request: Request) -> Response:
+        """Answer with a text."""
+        asked = await self._read(DetokenizeBody, request)
+        ids = asked.body.tokens
+        for place, id in enumerate(ids):
+            if not self._chat.tokens.knows(id):
+                where = f"tokens[{place}]"
+                raise BadRequest(f"{where} is no token of this model.", where)
+        text = await asyncio.to_thread(self._chat.tokens.show, ids)
+        return _answer(asked, {"prompt": text})
+
+    async def _read(self, shape: type[Body], request: Request) -> Asked[Body]:
+        asked = await asyncio.to_thread(read, shape, await body_of(request))
+        if self._strict:
+            asked.check_known()
+        return asked
+
+    async def _ids(self, body: TokenizeBody) -> list[int]:
+        if "messages" not in body.model_fields_set:
+            if body.prompt is None:
+                raise BadRequest("prompt is missing.", "prompt")
+            format = self._chat.plain if body.add_special_tokens else Plain()
+            text = Conversation([Message("user", clean(body.prompt))])
+            return await self._chat.prompting(format).prompt(text)
+        if body.prompt is not None:
+            raise BadRequest("prompt says something else than messages; send one.", "prompt")
+        try:
+            found = conversation_in(body.messages, self._system_prompt)
+            return await self._chat.prompt(found)
+        except RequestError as error:
+            error.field = "messages"
+            raise
+
+
+def _answer(asked: Asked[Any], found: dict[str, Any]) -> Response:
+    return Response(json_bytes(found), headers=told(asked.unknown), media_type="application/json")

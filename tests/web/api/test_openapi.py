@@ -1,0 +1,216 @@
+"""chat.web.api.openapi: the description is valid, and true to what is answered."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+
+from chat.settings import Settings
+from chat.web import api
+from chat.web.api.request import read
+from chat.web.api.shapes import ChatBody
+from tests.support.fakes import ScriptedEngine, chat_with
+from tests.support.programs import HI, Programs, events
+
+
+async def description(**settings: Any) -> dict[str, Any]:
+    programs = Programs(ScriptedEngine(), **settings)
+    headers = {"Authorization": f"Bearer {settings.get('api_key')}"}
+    answer = await programs.client.get("/openapi.json", headers=headers)
+    assert answer.headers["content-type"] == "application/json"
+    return dict(answer.json())
+
+
+def checker(document: dict[str, Any], schema: Any) -> Any:
+    """Return what checks a value against a schema of the document."""
+    return jsonschema.Draft202012Validator({**schema, "components": document["components"]})
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def inside(value: Any) -> Iterator[Any]:
+    """Yield a value and all values in it."""
+    yield value
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from inside(one)
+
+
+async def test_it_is_a_valid_description() -> None:
+    document = await description()
+    assert document["openapi"] == "3.1.0"
+    assert {"title", "version"} <= document["info"].keys()
+    schemas = document["components"]["schemas"]
+    for schema in schemas.values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    for one in inside(document):
+        if isinstance(one, dict) and "$ref" in one:
+            head, name = one["$ref"].rsplit("/", 1)
+            assert (head, name in schemas) == ("#/components/schemas", True)
+    for method, path, operation in operations(document):
+        assert operation["summary"]
+        assert ("requestBody" in operation) == (method == "POST")
+        named = [one["name"] for one in operation.get("parameters", [])]
+        assert [f"{{{name}}}" in path for name in named] == [True] * path.count("{")
+        assert all("description" in answer for answer in operation["responses"].values())
+
+
+def test_it_names_all_addresses_that_there_are() -> None:
+    chat, settings = chat_with(ScriptedEngine()), Settings()
+    (mount,) = api.routes(chat, settings)
+    inner: Any = mount
+    found = {f"/v1{route.path}" for route in inner.app._app.routes}
+    found |= {route.path for route in api.root_routes(chat, settings)}  # type: ignore[attr-defined]
+    document: Any = api.Description(chat, settings)._document
+    assert set(document["paths"]) == {
+        path.replace(":path", "") for path in found if not path.endswith("/")
+    }
+
+
+async def test_its_examples_are_answered_as_it_says() -> None:
+    document = await description()
+    programs = Programs(ScriptedEngine(lambda prompt: "ok"))
+    for method, path, operation in operations(document):
+        url = "http://here" + path.replace("{id}", programs.chat.name)
+        body = None
+        if method == "POST":
+            sent = operation["requestBody"]["content"]["application/json"]
+            body = sent["example"]
+            checker(document, sent["schema"]).validate(body)
+        answer = await programs.client.request(method, url, json=body)
+        assert answer.status_code == 200, answer.text
+        schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        checker(document, schema).validate(answer.json())
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "chunk"),
+    [
+        ("/v1/chat/completions", {"messages": HI}, "ChatCompletionChunk"),
+        ("/v1/completions", {"prompt": "a"}, "TextCompletion"),
+    ],
+)
+async def test_streams_are_as_it_says(path: str, body: Any, chunk: str) -> None:
+    document = await description()
+    content = document["paths"][path]["post"]["responses"]["200"]["content"]
+    assert chunk in content["text/event-stream"]["schema"]["description"]
+    programs = Programs(ScriptedEngine(lambda prompt: "ok"))
+    asked = {**body, "stream": True, "stream_options": {"include_usage": True}}
+    answer = await programs.client.post(f"http://here{path}", json=asked)
+    check = checker(document, {"$ref": f"#/components/schemas/{chunk}"})
+    *chunks, done = events(answer)
+    assert done == "[DONE]"
+    assert len(chunks) > 2
+    for one in chunks:
+        check.validate(one)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/chat/completions", {}),
+        ("GET", "/v1/models/other", None),
+        ("POST", "/tokenize", {}),
+        ("POST", "/v1/completions", "text"),
+    ],
+)
+async def test_so_are_errors(method: str, path: str, body: Any) -> None:
+    document = await description()
+    programs = Programs(ScriptedEngine())
+    kind = {"Content-Type": "text/plain"} if body == "text" else {}
+    sent = {"content": body} if body == "text" else {"json": body}
+    answer = await programs.client.request(method, f"http://here{path}", headers=kind, **sent)
+    described = {
+        path.replace("{id}", "other"): methods for path, methods in document["paths"].items()
+    }
+    responses = described[path][method.lower()]["responses"]
+    schema = responses[str(answer.status_code)]["content"]["application/json"]["schema"]
+    checker(document, schema).validate(answer.json())
+
+
+#: Bodies, and whether they are ones that could be answered.
+BODIES: list[tuple[Any, bool]] = [
+    ({"messages": HI}, True),
+    ({"messages": HI, "temperature": None, "stop": None, "tools": None, "suffix": None}, True),
+    ({"messages": HI, "temperature": 2, "top_k": -1, "seed": -5, "max_tokens": -1}, True),
+    ({"messages": HI, "stop": "a"}, True),
+    ({"messages": HI, "stop": ["a"], "stream": True, "metadata": {"a": 1}}, True),
+    ({"messages": HI, "anything": 1}, True),
+    ({"messages": [{"role": "assistant", "content": None}, *HI]}, True),
+    ({"messages": [{"role": "assistant"}, *HI]}, True),
+    ({"messages": [{"role": "user", "content": ["a", {"type": "text", "text": "b"}]}]}, True),
+    (
+        {
+            "messages": [
+                *HI,
+                {
+                    "role": "assistant",
+                    "tool_calls": [{"id": "1", "function": {"name": "a", "arguments": {}}}],
+                },
+                {"role": "tool", "tool_call_id": "1", "content": "b"},
+            ]
+        },
+        True,
+    ),
+    ({"messages": HI, "response_format": {"type": "text"}}, True),
+    ({"messages": HI, "n": 1, "tool_choice": "auto", "modalities": ["text"]}, True),
+    ({}, False),
+    ({"messages": None}, False),
+    ({"messages": ["a"]}, False),
+    ({"messages": [{"role": "user"}]}, False),
+    ({"messages": [{"role": "user", "content": None}]}, False),
+    ({"messages": [{"role": "robot", "content": "a"}]}, False),
+    ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, False),
+    ({"messages": HI, "temperature": 3}, False),
+    ({"messages": HI, "temperature": "1"}, False),
+    ({"messages": HI, "max_tokens": -2}, False),
+    ({"messages": HI, "n": 2}, False),
+    ({"messages": HI, "num_beams": 2}, False),
+    ({"messages": HI, "suffix": "a"}, False),
+    ({"messages": HI, "prompt": "a"}, False),
+    ({"messages": HI, "regex": "a"}, False),
+    ({"messages": HI, "modalities": ["audio"]}, False),
+    ({"messages": HI, "response_format": {"type": "json_schema"}}, False),
+    ({"messages": HI, "stream": "yes"}, False),
+]
+
+
+@pytest.mark.parametrize(("body", "right"), BODIES, ids=lambda one: json.dumps(one)[:60])
+async def test_it_allows_what_is_answered_and_nothing_that_is_refused(
+    body: Any, right: bool
+) -> None:
+    document = await description()
+    described = checker(document, {"$ref": "#/components/schemas/ChatBody"}).is_valid(body)
+    programs = Programs(ScriptedEngine(lambda prompt: "ok"))
+    answered = await programs.post("/chat/completions", body)
+    assert (described, answered.status_code) == (right, 200 if right else 400)
+
+
+async def test_what_the_engine_can_obey_is_offered_and_defaults_are_the_hosts() -> None:
+    engine = ScriptedEngine()
+    engine.supports = frozenset({"regex"})
+    programs = Programs(engine, temperature=0.25)
+    document = (await programs.client.get("/openapi.json")).json()
+    fields = document["components"]["schemas"]["ChatBody"]["properties"]
+    assert fields["temperature"]["default"] == 0.25
+    assert "anyOf" in fields["regex"]
+    assert fields["choices"]["type"] == "null"
+
+
+async def test_it_says_whether_a_key_is_asked_for_and_where_it_is() -> None:
+    assert "security" not in await description()
+    keyed = await description(api_key="secret")
+    assert keyed["security"] == [{"key": []}]
+    assert keyed["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    assert keyed["servers"] == [{"url": "/"}]
+
+
+def test_what_is_read_is_what_is_described() -> None:
+    asked = read(ChatBody, json.dumps({"messages": HI, "colour": 1}).encode())
+    assert asked.unknown == ["colour"]

@@ -1,0 +1,35 @@
+"""chat.web.page.controls: sliders between sensible ends, whatever programs may ask for."""
+
+from typing import Any
+
+import pytest
+
+from chat.settings import Settings
+from chat.web.page.controls import controls
+from tests.support.fakes import ScriptedEngine
+
+
+def slider(name: str, **settings: Any) -> tuple[float, float, float]:
+    """Return the ends of a slider, and where it stands."""
+    made: Any = controls(Settings(**settings), ScriptedEngine())[name]
+    return made.minimum, made.maximum, made.value
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("max_new_tokens", {}, (1, 1000, 512)),
+        ("max_new_tokens", {"max_new_tokens": 5000}, (1, 1000, 1000)),
+        ("max_new_tokens", {"max_new_tokens_limit": 100}, (1, 100, 100)),
+        ("max_new_tokens", {"max_new_tokens_limit": 9000}, (1, 1000, 512)),
+        ("top_p", {}, (0.01, 1, 0.9)),
+        ("top_p", {"top_p": 0}, (0, 1, 0)),
+        ("repetition_penalty", {}, (1, 2, 1.05)),
+        ("repetition_penalty", {"repetition_penalty": 0.9}, (0.9, 2, 0.9)),
+        ("top_k", {"top_k": -1}, (0, 1000, 0)),
+    ],
+)
+def test_a_slider_goes_as_far_as_is_sensible_and_holds_what_the_host_set(
+    name: str, settings: dict[str, Any], expected: tuple[float, float, float]
+) -> None:
+    assert slider(name, **settings) == expected
