@@ -3,7 +3,7 @@
 A decorated generator runs in a forked process, in a thread that has never used
 torch before; a fork cannot take the threads along that torch has in its parent.
 What goes in and out is pickled. After each thing that it yields the process
-looks whether it was closed meanwhile. It is used again if it lives.
+looks whether it was closed meanwhile. It is used again if it lives and is idle.
 """
 
 import inspect
@@ -13,6 +13,7 @@ import signal
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +28,7 @@ class Worker:
     def __init__(self, task: Callable[..., Any]) -> None:
         self.asked, self.given = fork.SimpleQueue(), fork.Queue()
         self.stop = fork.Event()
+        self.busy = True
         self.process = fork.Process(target=self._work, args=[task], daemon=True)
         self.process.start()
 
@@ -69,34 +71,47 @@ class Spaces(ModuleType):
         #: Called where Hugging Face is asked for a GPU; may raise gr.Error.
         self.schedule: Callable[[], None] = lambda: None
         self.seconds: list[int] = []
+        self._choosing = Lock()
 
     def GPU(self, task: Any = None, *, duration: Any = None) -> Any:
         if task is None:
             return lambda task: self.GPU(task, duration=duration)
         assert inspect.isgeneratorfunction(task)
+        workers: list[Worker] = []
 
         def decorated(*arguments: Any) -> Generator[Any]:
             self.seconds.append(duration(*arguments))
             self.schedule()
-            idle = [worker for worker in self.workers if worker.process.is_alive()]
-            worker = idle[0] if idle else Worker(task)
-            self.workers = [worker]
+            worker = self._idle_one(task, workers)
             worker.asked.put(arguments)
-            while True:
-                what, item = worker.get()
-                if what == "error":
-                    raise gr.Error(item, title="ZeroGPU worker error", print_exception=False)
-                if what == "end":
-                    return
-                try:
-                    yield item
-                except GeneratorExit:
-                    worker.stop.set()
-                    while worker.get()[0] == "item":
-                        pass
-                    raise
+            try:
+                while True:
+                    what, item = worker.get()
+                    if what == "error":
+                        raise gr.Error(item, title="ZeroGPU worker error", print_exception=False)
+                    if what == "end":
+                        return
+                    try:
+                        yield item
+                    except GeneratorExit:
+                        worker.stop.set()
+                        while worker.get()[0] == "item":
+                            pass
+                        raise
+            finally:
+                worker.busy = False
 
         return decorated
+
+    def _idle_one(self, task: Callable[..., Any], workers: list[Worker]) -> Worker:
+        with self._choosing:
+            for worker in workers:
+                if worker.process.is_alive() and not worker.busy:
+                    worker.busy = True
+                    return worker
+            workers.append(Worker(task))
+            self.workers.append(workers[-1])
+            return workers[-1]
 
     def kill(self) -> None:
         for worker in self.workers:

@@ -140,25 +140,28 @@ class OpenVINOEngine:
             raise EngineError(FAILED) from None
 
     def _listen(self) -> None:
-        """Hand on what the process sends; if it ends, tell everyone and start another."""
+        """Hand on what the process sends; if it ends, start another; at the end tell everyone."""
         while not self._closed:
             try:
                 for part in self._connection.recv():
                     self._hand_on(*part)
             except (EOFError, OSError):
-                self.state = "loading"
-                self._connection.close()
-                self._fail_all()
                 if not self._closed:
-                    log.error("The engine's process ended (%s).", self._process.wait())
-                    try:
-                        self._start()
-                    except ModelError as error:
-                        log.error("%s", error)
-                        self.state = "failed"
-                        self._closed = True
-                        self._connection.close()
-                        self._fail_all()
+                    self._restart()
+        self._connection.close()
+        self._fail_all()
+
+    def _restart(self) -> None:
+        self.state = "loading"
+        self._connection.close()
+        self._fail_all()
+        log.error("The engine's process ended (%s).", self._process.wait())
+        try:
+            self._start()
+        except ModelError as error:
+            log.error("%s", error)
+            self.state = "failed"
+            self._closed = True
 
     def _hand_on(self, number: int, ids: list[int], state: str) -> None:
         if stream := self._streams.get(number):

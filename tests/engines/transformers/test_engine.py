@@ -84,19 +84,6 @@ async def until_idle(engine: TransformersEngine) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_gives_what_generate_gives_without_the_prompt(engine: TransformersEngine) -> None:
-    assert await collect(engine.generate(PROMPT, greedy(20))) == reference(PROMPT, 20)
-
-
-async def test_ends_with_the_stop_id(model: PreTrainedModel) -> None:
-    expected = reference(PROMPT, 20)
-    stop = next(id for id in expected if id != expected[0])
-    engine = TransformersEngine(model, {stop}, window=4096)
-    ids = await collect(engine.generate(PROMPT, greedy(20)))
-    engine.close()
-    assert ids == expected[: expected.index(stop) + 1]
-
-
 def test_the_models_own_end_ids_stop_it_too(model: PreTrainedModel) -> None:
     model.generation_config = GenerationConfig(eos_token_id=[3, 4])
     engine = TransformersEngine(model, {NEVER}, window=4096)
@@ -114,11 +101,6 @@ async def test_defaults_that_a_checkpoint_ships_do_not_mix_in(model: PreTrainedM
     assert ids == reference(PROMPT, 20)
 
 
-async def test_sampling_from_one_token_is_greedy(engine: TransformersEngine) -> None:
-    sampling = Sampling(temperature=1.5, top_k=1, max_new_tokens=12, repetition_penalty=1)
-    assert await collect(engine.generate(PROMPT, sampling)) == reference(PROMPT, 12)
-
-
 async def test_the_repetition_penalty_counts_once_in_sampling_too(
     engine: TransformersEngine,
 ) -> None:
@@ -132,36 +114,6 @@ async def test_a_repetition_penalty_is_obeyed(engine: TransformersEngine) -> Non
     sampling = Sampling(temperature=0, max_new_tokens=20, repetition_penalty=2)
     ids = await collect(engine.generate(PROMPT, sampling))
     assert len(set(ids)) == len(ids) > len(set(reference(PROMPT, 20)))
-
-
-@pytest.mark.parametrize("temperature", [0, 1])
-async def test_a_reply_does_not_end_before_its_shortest_length(
-    model: PreTrainedModel, temperature: float
-) -> None:
-    engine = TransformersEngine(model, {*reference(PROMPT, 3)}, window=4096)
-    sampling = Sampling(temperature=temperature, max_new_tokens=20, top_k=1 if temperature else 50)
-    short = await collect(engine.generate(PROMPT, sampling))
-    at_least = sampling.model_copy(update={"min_new_tokens": 9})
-    long = await collect(engine.generate(PROMPT, at_least))
-    engine.close()
-    assert len(short) == 1
-    assert len(long) >= 9
-    assert not engine.stop_ids & {*long[:8]}
-
-
-def test_the_window_is_at_most_what_the_model_was_trained_for(model: PreTrainedModel) -> None:
-    engines = [TransformersEngine(model, {NEVER}, window=window) for window in (100, 4096)]
-    for engine in engines:
-        engine.close()
-    assert [engine.window for engine in engines] == [100, 512]
-
-
-async def test_each_of_many_at_once_gets_its_own(engine: TransformersEngine) -> None:
-    prompts = [[first, 9, 10] for first in range(30, 38)]
-    replies = await asyncio.gather(
-        *(collect(engine.generate(prompt, greedy(12))) for prompt in prompts)
-    )
-    assert replies == [reference(prompt, 12) for prompt in prompts]
 
 
 async def test_ids_come_one_by_one_and_not_at_the_end(
@@ -284,14 +236,6 @@ def test_a_model_on_a_cpu_is_made_quick_once_it_has_packed_its_weights(
     TransformersEngine(model, {NEVER}, window=64).close()
     assert model.config._attn_implementation == "packed_sdpa"
     assert passes == [2]
-
-
-def test_close_gives_the_thread_back(model: PreTrainedModel) -> None:
-    before = threading.active_count()
-    engine = TransformersEngine(model, {NEVER}, window=64)
-    assert threading.active_count() == before + 1
-    engine.close()
-    assert threading.active_count() == before
 
 
 class TinyTokens(CharTokens):

@@ -27,10 +27,11 @@ from chat.engines.transformers.kv_cache import GrowingCache
 from chat.engines.transformers.undocumented import attention_of, is_4_bit, read_only_new_tokens
 from tests.support import tiny_models
 
-ATTENTION = "cpu/attention.py falls back on it, and does the same for one token"
-LAYER = "kv_cache.py overrides it, to grow in place"
-CROP = "kv_cache.py cuts a cache back with it"
-LOOKUP = "undocumented.py wraps it, so that prompt lookup reads only what is new"
+HERE = "chat/engines/transformers"
+ATTENTION = f"{HERE}/cpu/attention.py falls back on it, and does the same for one token"
+LAYER = f"{HERE}/kv_cache.py overrides it, to grow in place"
+CROP = f"{HERE}/kv_cache.py cuts a cache back with it"
+LOOKUP = f"{HERE}/undocumented.py wraps it, so that prompt lookup reads only what is new"
 
 #: What it is, its parameters as they are in the version that is pinned, and what it is for.
 SIGNATURES: list[tuple[Callable[..., Any], str, str]] = [
@@ -44,12 +45,16 @@ SIGNATURES: list[tuple[Callable[..., Any], str, str]] = [
     (undocumented.DynamicLayer.lazy_initialization, "self, key_states, value_states", LAYER),
     (undocumented.DynamicLayer.update, "self, key_states, value_states, *args, **kwargs", LAYER),
     (undocumented.DynamicLayer.crop, "self, tokens_to_remove", CROP),
-    (undocumented.DynamicLayer.get_seq_length, "self", "kv_cache.py asks it for its length"),
+    (
+        undocumented.DynamicLayer.get_seq_length,
+        "self",
+        f"{HERE}/kv_cache.py asks it for its length",
+    ),
     (
         undocumented.Cache.__init__,
         "self, layers=None, layer_class_to_replicate=None, offloading=False, "
         "offload_only_non_sliding=True",
-        "kv_cache.py gives it the layers of its own",
+        f"{HERE}/kv_cache.py gives it the layers of its own",
     ),
     (
         GenerationMixin.prepare_inputs_for_generation,
@@ -80,7 +85,7 @@ def test_the_signature_is_what_it_was(
 
 
 def test_a_models_attention_has_a_name_that_can_be_read_and_set() -> None:
-    use = "cpu/attention.py asks for it: only torch's is replaced"
+    use = f"{HERE}/cpu/attention.py asks for it: only torch's is replaced"
     model = tiny_models.llama()
     assert attention_of(model) == "sdpa", use
     assert attention_of(tiny_models.llama(attn_implementation="eager")) == "eager", use
@@ -89,7 +94,7 @@ def test_a_models_attention_has_a_name_that_can_be_read_and_set() -> None:
 
 
 def test_a_model_in_4_bits_says_so() -> None:
-    use = "cpu/linear.py asks for it, before it looks for bitsandbytes' layers"
+    use = f"{HERE}/cpu/linear.py asks for it, before it looks for bitsandbytes' layers"
     assert '"is_loaded_in_4bit", True' in inspect.getsource(quantizer_bnb_4bit), use
     model = tiny_models.llama()
     assert not is_4_bit(model)
@@ -110,7 +115,7 @@ def test_a_layer_of_a_cache_has_what_ours_fills() -> None:
 
 
 def test_a_cache_for_a_config_has_a_layer_of_its_kind_for_each() -> None:
-    use = "kv_cache.py tells from it which models attend to all tokens before each one"
+    use = f"{HERE}/kv_cache.py tells from it which models attend to all tokens before each one"
     kinds = {type(layer) for layer in DynamicCache(config=tiny_models.llama().config).layers}
     assert kinds == {undocumented.DynamicLayer}, use
     sliding = {type(layer) for layer in DynamicCache(config=tiny_models.sliding().config).layers}

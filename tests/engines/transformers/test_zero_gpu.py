@@ -95,12 +95,6 @@ async def test_gives_what_transformers_gives_and_computes_in_the_forked_process_
     )
 
 
-async def test_ids_come_while_the_reply_is_written(engine: Any) -> None:
-    batches = [ids async for ids in engine.generate(PROMPT, greedy(200)) if ids]
-    assert sum(map(len, batches)) == 200
-    assert len(batches) > 3
-
-
 async def test_a_process_that_is_used_again_keeps_its_kv_caches(
     engine: Any, spaces: Spaces, read: Any
 ) -> None:
@@ -112,16 +106,6 @@ async def test_a_process_that_is_used_again_keeps_its_kv_caches(
     here = TransformersEngine(llama(), {NEVER}, window=512)
     assert again == await collect(here.generate(PROMPT + first, greedy(5)))
     here.close()
-
-
-async def test_stop_ends_the_work_in_the_forked_process(engine: Any, read: Any) -> None:
-    async with aclosing(engine.generate(PROMPT, greedy(400))) as batches:
-        async for ids in batches:
-            if ids:
-                break
-    stopped = await settled(read)
-    assert stopped < 390
-    assert len(await collect(engine.generate(PROMPT, greedy(5)))) == 5
 
 
 async def test_stop_while_it_reads_ends_the_work_too(

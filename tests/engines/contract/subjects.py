@@ -1,0 +1,245 @@
+"""Every engine with a tiny model, and what the contract must be able to do to each of them."""
+
+import multiprocessing
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from transformers import GenerationConfig, PreTrainedModel
+
+from chat.core.engine import Engine
+from chat.core.sampling import Sampling
+from chat.engines.openvino.engine import EXACT, OpenVINOEngine
+from chat.engines.stream import TICK
+from chat.engines.transformers.engine import TransformersEngine
+from chat.engines.transformers.loop import LoopEngine
+from chat.errors import EngineError
+from tests.support import tiny_models
+from tests.support.fakes import END, ScriptedEngine
+from tests.support.zero_gpu import Spaces
+
+fork = multiprocessing.get_context("fork")
+
+PROMPT = [5, 6, 7, 8]
+WRITTEN = "what somebody wrote"
+
+
+def greedy(tokens: int, **changes: Any) -> Sampling:
+    values = {"temperature": 0, "max_new_tokens": tokens, "repetition_penalty": 1, **changes}
+    return Sampling(**values)
+
+
+class Subject(ABC):
+    """One kind of engine. `engine` is made once, for all tests of a module."""
+
+    #: As the only stop id: this model hardly ever picks it greedily.
+    never = 1
+    #: How many people ask it at once here.
+    people = 16
+    #: Forward passes that it may make after its reply was closed.
+    late = 1
+
+    def __init__(self) -> None:
+        self.engine = self.make({self.never})
+
+    @abstractmethod
+    def make(self, stop_ids: set[int], window: int = 4096) -> Engine:
+        """Return another engine of this kind."""
+
+    def reference(self, prompt: list[int], tokens: int) -> list[int] | None:
+        """Return the right greedy reply, if it is known to the last token."""
+        return None
+
+    def stopping(self, reply: list[int]) -> tuple[Engine, list[int]]:
+        """Return an engine that ends within `reply`, and what it gives of it."""
+        stop = next(id for id in reply if id != reply[0])
+        return self.make({stop, self.never}), reply[: reply.index(stop) + 1]
+
+    def passes(self) -> int:
+        """Return how many forward passes there were."""
+        return 0
+
+    @abstractmethod
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the engine from going on."""
+
+    @contextmanager
+    def failing(self, tokens: int) -> Iterator[Sampling]:
+        """Have replies fail; gives the sampling to ask for one with."""
+        yield greedy(tokens)
+
+    def children(self) -> set[int]:
+        """Return the processes that this one started, but for those that are not the engine's."""
+        return {process.pid for process in psutil.Process().children()}
+
+    def close(self) -> None:
+        self.engine.close()
+
+
+class Hooked:
+    """A hook before each forward pass of a model, in forked processes too."""
+
+    def __init__(self) -> None:
+        self.passes = fork.Value("i", 0)
+        self.broken = fork.Value("b", 0)
+        self.free = fork.Event()
+        self.free.set()
+
+    def __call__(self, *_: Any) -> None:
+        assert self.free.wait(20)
+        if self.broken.value:
+            raise ValueError(WRITTEN)
+        with self.passes.get_lock():
+            self.passes.value += 1
+
+
+class Transformers(Subject):
+    never = 115
+
+    def __init__(self) -> None:
+        self.hook = Hooked()
+        super().__init__()
+
+    def model(self) -> PreTrainedModel:
+        model = tiny_models.llama()
+        model.register_forward_pre_hook(self.hook)
+        return model
+
+    def make(self, stop_ids: set[int], window: int = 4096) -> Engine:
+        return TransformersEngine(self.model(), stop_ids, window)
+
+    def reference(self, prompt: list[int], tokens: int) -> list[int] | None:
+        config = GenerationConfig(max_new_tokens=tokens, do_sample=False, pad_token_id=0)
+        ids = tiny_models.llama().generate(torch.tensor([prompt]), generation_config=config)
+        return ids[0, len(prompt) :].tolist()
+
+    def passes(self) -> int:
+        return self.hook.passes.value
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self.hook.free.clear()
+        try:
+            yield
+        finally:
+            self.hook.free.set()
+
+    @contextmanager
+    def failing(self, tokens: int) -> Iterator[Sampling]:
+        self.hook.broken.value = 1
+        yield greedy(tokens)
+        self.hook.broken.value = 0
+
+
+class Loop(Transformers):
+    def make(self, stop_ids: set[int], window: int = 4096) -> Engine:
+        return LoopEngine(self.model(), stop_ids, window, lambda number, step: None)
+
+
+class ZeroGPU(Transformers):
+    people = 4
+    #: It hears of it at its next token, over two pipes, and goes on meanwhile.
+    late = 200
+
+    def __init__(self) -> None:
+        self.patch = pytest.MonkeyPatch()
+        self.spaces = Spaces()
+        self.patch.setitem(sys.modules, "spaces", self.spaces)
+        self.patch.delitem(sys.modules, "chat.engines.transformers.zero_gpu", raising=False)
+        super().__init__()
+
+    def make(self, stop_ids: set[int], window: int = 4096) -> Engine:
+        module = import_module("chat.engines.transformers.zero_gpu")
+        engine: Engine = module.ZeroGPUEngine(self.model(), stop_ids, window)
+        return engine
+
+    def close(self) -> None:
+        super().close()
+        self.spaces.kill()
+        self.patch.undo()
+
+    def children(self) -> set[int]:
+        return super().children() - {worker.process.pid for worker in self.spaces.workers}
+
+
+class OpenVINO(Subject):
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        before = set(psutil.Process().children())
+        super().__init__()
+        [self.process] = set(psutil.Process().children()) - before
+
+    def make(self, stop_ids: set[int], window: int = 4096) -> Engine:
+        return OpenVINOEngine(self.folder, stop_ids, window, parallel=8, properties=EXACT)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self.process.suspend()
+        try:
+            yield
+        finally:
+            self.process.resume()
+
+    @contextmanager
+    def failing(self, tokens: int) -> Iterator[Sampling]:
+        # What no check lets through, and what OpenVINO refuses.
+        yield greedy(tokens).model_copy(update={"temperature": 1.0, "top_p": -1.0})
+
+
+class Scripted(Subject):
+    """The stand-in that other tests use in place of an engine."""
+
+    late = 0
+
+    def __init__(self) -> None:
+        self.broken = False
+        self.engine: ScriptedEngine
+        super().__init__()
+
+    def make(self, stop_ids: set[int], window: int = 4096) -> Engine:
+        return ScriptedEngine(self.speak, pace=0.001)
+
+    def stopping(self, reply: list[int]) -> tuple[Engine, list[int]]:
+        return ScriptedEngine(lambda prompt: "".join(map(chr, reply[:7]))), [*reply[:7], END]
+
+    def speak(self, prompt: str) -> str:
+        if self.broken:
+            raise EngineError("The script failed.")
+        reply = self.reference([ord(letter) for letter in prompt], 600)
+        return "".join(map(chr, reply))
+
+    def reference(self, prompt: list[int], tokens: int) -> list[int]:
+        return [100 + (sum(prompt) + at * at) % 89 for at in range(tokens)]
+
+    def passes(self) -> int:
+        return self.engine.given
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self.engine.reading = 3 * TICK
+        yield
+        self.engine.reading = 0
+
+    @contextmanager
+    def failing(self, tokens: int) -> Iterator[Sampling]:
+        self.broken = True
+        yield greedy(tokens)
+        self.broken = False
+
+
+#: How each is made, given a folder with an OpenVINO model.
+SUBJECTS: dict[str, Callable[[Path], Subject]] = {
+    "transformers": lambda folder: Transformers(),
+    "loop": lambda folder: Loop(),
+    "zero_gpu": lambda folder: ZeroGPU(),
+    "openvino": OpenVINO,
+    "scripted": lambda folder: Scripted(),
+}

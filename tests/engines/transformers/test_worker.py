@@ -1,0 +1,104 @@
+"""chat.engines.transformers.worker: what is around the writing of a reply, without a model."""
+
+import asyncio
+import gc
+import threading
+import weakref
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from chat.core.sampling import Sampling
+from chat.engines.stream import StreamClosed
+from chat.engines.transformers.worker import Worker
+from chat.errors import EngineError, OutOfMemory
+
+Start = Callable[..., Worker]
+
+
+@pytest.fixture(name="start")
+def _start() -> Iterator[Start]:
+    workers: list[Worker] = []
+
+    def start(*arguments: Any) -> Worker:
+        workers.append(Worker(*arguments))
+        workers[-1].start()
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.close()
+
+
+async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
+    return [id async for ids in batches for id in ids]
+
+
+async def test_write_is_given_what_was_asked_and_where_to_put_it(start: Start) -> None:
+    sampling, given = Sampling(seed=1), []
+
+    def write(*asked: Any) -> None:
+        *what, put = asked
+        given.append(what)
+        put(1)
+        put(2, 3)
+
+    worker = start(write)
+    assert await collect(worker.generate([5, 6], sampling, [7])) == [1, 2, 3]
+    assert given == [[[5, 6], sampling, [7]]]
+
+
+async def test_replies_are_written_one_at_a_time_in_the_order_in_which_they_were_asked_for(
+    start: Start,
+) -> None:
+    order, threads = [], set()
+
+    def write(prompt: list[int], *rest: Any) -> None:
+        order.append(("begins", prompt[0]))
+        threads.add(threading.current_thread().name)
+        for _ in range(100):
+            rest[-1](prompt[0])
+        order.append(("ends", prompt[0]))
+
+    worker = start(write)
+    replies = (collect(worker.generate([number], Sampling())) for number in range(5))
+    assert await asyncio.gather(*replies) == [[number] * 100 for number in range(5)]
+    assert order == [(what, number) for number in range(5) for what in ("begins", "ends")]
+    assert threads == {"engine"}
+
+
+@pytest.mark.parametrize(("error", "kind"), [(ValueError, EngineError), (MemoryError, OutOfMemory)])
+async def test_after_an_error_all_that_the_reply_held_is_let_go_before_it_recovers(
+    start: Start, error: type[Exception], kind: type[EngineError]
+) -> None:
+    class Tensor:
+        """What takes a lot of memory."""
+
+    held: list[weakref.ref[Tensor]] = []
+    recovered: list[tuple[type, bool]] = []
+
+    def write(*_: Any) -> None:
+        tensor = Tensor()
+        held.append(weakref.ref(tensor))
+        raise error("what somebody wrote")
+
+    def recover(caught: EngineError) -> None:
+        gc.collect()
+        recovered.append((type(caught), held[-1]() is None))
+
+    worker = start(write, recover)
+    with pytest.raises(kind):
+        await collect(worker.generate([1], Sampling()))
+    assert recovered == [(kind, True)]
+
+
+async def test_it_does_not_recover_from_a_reply_that_nobody_wants(start: Start) -> None:
+    recovered: list[EngineError] = []
+
+    def write(*asked: Any) -> None:
+        raise StreamClosed
+
+    worker = start(write, recovered.append)
+    assert await collect(worker.generate([1], Sampling())) == []
+    assert recovered == []
