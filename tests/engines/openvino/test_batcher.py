@@ -17,17 +17,17 @@ import pytest
 from chat import child
 from chat.engines.openvino.engine import EXACT
 from chat.engines.openvino.wire import STEP_TOKENS, Job, Part, Plan
-from chat.models import ir
-from tests.support import gguf_file
+from chat.models import convert
+
+pytestmark = pytest.mark.xdist_group("openvino batcher")  # for the process that all share
 
 ENDLESS = {"ignore_eos": True, "eos_token_id": 1}
 LONG = [10 + at % 300 for at in range(STEP_TOKENS + 150)]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    cache = tmp_path_factory.mktemp("cache")
-    return ir.tokenizer_and_folder(gguf_file.write(cache / "tiny.gguf"), cache)[1]
+@pytest.fixture
+def folder(gguf: Path) -> Path:
+    return convert.place(gguf, gguf.parent, "ir")
 
 
 def job(number: int, prompt: list[int], tokens: int = 5, **options: Any) -> Job:
