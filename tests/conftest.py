@@ -1,28 +1,70 @@
-"""Fixtures that more than one test module needs."""
+"""Fixtures that more than one test module needs, and how many tests run at once."""
 
+import functools
 import os
+import signal
+import ssl
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 # Before anything imports them: no test may reach for a hub or report home.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# On cores that other tests use too, threads wait for each other more than they compute.
+os.environ["OMP_NUM_THREADS"] = "1"
+# A job in the background ignores Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+# No test speaks TLS, and each client would spend 30 ms on reading whom it may trust.
+ssl.create_default_context = functools.cache(ssl.create_default_context)
 # Nor write into the folder that belongs to the person who runs them.
 DATA = tempfile.TemporaryDirectory()
 os.environ["XDG_DATA_HOME"] = DATA.name
 for name in [name for name in os.environ if name.startswith(("CHAT_", "GRADIO_SERVER"))]:
     del os.environ[name]
 
+from filelock import FileLock
+
+from benchmarks.server import free_port
+from chat.models import embedded, ir
 from chat.settings import Settings
 from chat.web import serve
 from chat.web.page import page
 from prompts import PromptFormat
+from tests.support import gguf_file
 from tests.support.fakes import ScriptedEngine, chat_with
+from tests.support.stages import Stages
 
 Serve = Callable[..., str]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker more than there are cores, since some tests wait; none for single files."""
+    named = any("::" in argument or argument.endswith(".py") for argument in config.args)
+    return 0 if named else (os.cpu_count() or 1) + 1
+
+
+#: What a test is that asks for a fixture, itself or through another.
+KINDS = {"browser": "browser", "embedded_model": "model", "gguf": "model"}
+#: Fixtures that are too dear to be made by each worker: who asks for one goes to the same.
+DEAR = ("app", "chat_run", "how_run")
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures that they ask for; what is then unmarked is fast."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        for name in KINDS.keys() & fixtures:
+            item.add_marker(KINDS[name])
+        for name in fixtures.intersection(DEAR):
+            item.add_marker(pytest.mark.xdist_group(name))
+        if not any(item.get_closest_marker(name) for name in ("browser", "model", "slow")):
+            item.add_marker("fast")
 
 
 @contextmanager
@@ -36,7 +78,8 @@ def serving() -> Iterator[Serve]:
         format: PromptFormat | None = None,
         **settings: object,
     ) -> str:
-        chosen = Settings(max_waiting=max_waiting, **settings)
+        # Not the first free one, which two workers could both find free.
+        chosen = Settings(**{"max_waiting": max_waiting, "server_port": free_port(), **settings})
         built = page.build(chat_with(engine, max_waiting, format), chosen)
         pages.append(built)
         return serve.launch(built, chosen, block=False)
@@ -48,8 +91,61 @@ def serving() -> Iterator[Serve]:
             built.close()
 
 
+@pytest.fixture(scope="session")
+def stages() -> Iterator[Stages]:
+    stages = Stages()
+    yield stages
+    stages.close()
+
+
 @pytest.fixture(name="serve")
-def _serve() -> Iterator[Serve]:
-    """Serve pages for one test; call it with an engine to get the page's address."""
-    with serving() as start:
+def _serve(request: pytest.FixtureRequest, stages: Stages) -> Iterator[Serve]:
+    """Serve pages for one test; call it with an engine to get the page's address.
+
+    Who has settings of their own, or replaces parts of the app, gets a page of their own too.
+    """
+    taken = []
+    with serving() as start_anew:
+
+        def start(
+            engine: ScriptedEngine,
+            max_waiting: int = 32,
+            format: PromptFormat | None = None,
+            **settings: object,
+        ) -> str:
+            if settings or "monkeypatch" in request.fixturenames:
+                return start_anew(engine, max_waiting, format, **settings)
+            taken.append(stages.take(engine, max_waiting, format))
+            return taken[-1][1].url
+
         yield start
+    for free, stage in taken:
+        free.append(stage)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what all workers share; who makes something there holds its lock."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def gguf(shared: Path) -> Path:
+    """A random two-layer Llama, which OpenVINO finds converted in the folder of its file."""
+    file = shared / "tiny" / "tiny.gguf"
+    with FileLock(shared / "tiny.lock"):
+        if not file.exists():
+            file.parent.mkdir()
+            ir.tokenizer_and_folder(gguf_file.write(file), file.parent)
+    return file
+
+
+@pytest.fixture(scope="session")
+def embedded_model(shared: Path) -> Path:
+    """The embedded model, fetched and converted for OpenVINO in the user's cache."""
+    cache = Settings().cache_dir
+    with FileLock(shared / "embedded.lock"):
+        file = embedded.fetch(cache)
+        ir.tokenizer_and_folder(file, cache)
+    return file

@@ -17,12 +17,14 @@ import psutil
 import pytest
 from gradio_client import Client
 
+from benchmarks.server import free_port
 from chat.settings import Settings
 from tests.conftest import Serve
 from tests.support.crowd import crowd
 from tests.support.fakes import ScriptedEngine
 
 ROOT = Path(__file__).parent.parent
+EMBEDDED = ("--model", "embedded")
 SENTENCE = re.compile(r"Fourbit Chat: [^\n]+\.\n?")
 
 
@@ -78,13 +80,14 @@ def test_a_port_in_use_and_an_address_of_elsewhere_are_named_before_a_model_is_l
         assert "cannot be served at" in ended.stderr
 
 
+@pytest.mark.usefixtures("embedded_model")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("loading", [False, True], ids=["imports", "loads the model"])
 def test_ctrl_c_or_a_container_that_stops_ends_the_start_soon_without_a_traceback(
     stop: signal.Signals, loading: bool
 ) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-u", "app.py", "--model", "embedded"],
+        [sys.executable, "-u", "app.py", *EMBEDDED, f"--server-port={free_port()}"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -115,6 +118,7 @@ def test_an_unknown_flag_is_named() -> None:
     assert ended.stderr.endswith("unrecognized arguments: --temprature 1\n")
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_had_ends_the_start_with_one_sentence(tmp_path: Path) -> None:
     ended = run("--model", str(tmp_path / "nowhere"), "--cache-dir", str(tmp_path))
     assert ended.returncode == 1
@@ -138,6 +142,9 @@ def test_there_is_a_public_link_only_when_asked_for_on_colab_too(
     assert tunnels == []
     serve(ScriptedEngine(), share=True)
     assert len(tunnels) == 1
+
+
+# With the real embedded model
 
 
 @contextmanager
@@ -169,9 +176,9 @@ def started(*arguments: str, **environment: str) -> Iterator[tuple[str, list[str
 
 
 @pytest.fixture(scope="module")
-def app() -> Iterator[str]:
-    """The app with the embedded model, which the first test run fetches into the user's cache."""
-    with started("--model", "embedded") as (address, _):
+def app(embedded_model: Path) -> Iterator[str]:
+    """The app with the embedded model."""
+    with started(*EMBEDDED) as (address, _):
         yield address
 
 
@@ -231,14 +238,15 @@ async def test_16_people_by_every_way_each_get_what_they_asked_the_embedded_mode
 
 def test_the_second_start_downloads_and_converts_nothing(app: str) -> None:
     nothing = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/nowhere"}
-    with started("--model", "embedded", **nothing) as (address, printed):
+    with started(*EMBEDDED, **nothing) as (address, printed):
         assert not re.search("Fetching|Converting", "".join(printed))
         assert address != app  # the first free port from 7860 on
 
 
+@pytest.mark.usefixtures("embedded_model")
 def test_the_port_answers_from_the_first_line_on_and_all_ends_when_a_container_stops_it() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-u", "app.py", "--model", "embedded"],
+        [sys.executable, "-u", "app.py", *EMBEDDED, f"--server-port={free_port()}"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -250,10 +258,11 @@ def test_the_port_answers_from_the_first_line_on_and_all_ends_when_a_container_s
     assert (health.status_code, health.json()) == (503, {"status": "loading"})
     assert "Loading the model" in httpx.get(url).text
     statuses = ["loading"]
-    while statuses[-1] == "loading":
-        time.sleep(0.05)
-        with suppress(httpx.TransportError):  # between the two servers
-            statuses.append(httpx.get(f"{url}/health").json().get("status"))
+    with httpx.Client() as client:
+        while statuses[-1] == "loading":
+            time.sleep(0.05)
+            with suppress(httpx.TransportError):  # between the two servers
+                statuses.append(client.get(f"{url}/health").json().get("status"))
     assert statuses[-1] == "ready"
     long = {"min_new_tokens": 2000, "max_new_tokens": 2000}
     next(iter(connect(url).submit("Tell a long story.", **long, api_name="/chat")))

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
+import pytest
+
 from chat.core.chat import Chat
 from chat.core.sampling import Sampling
 from chat.settings import Settings
@@ -34,6 +36,7 @@ async def everyone_in_line(chat: Chat) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 async def test_16_people_at_once_by_every_way_get_their_own_replies_whole_and_in_turn() -> None:
     engine = HeldEngine(lambda prompt: f"Re: {last_message(prompt)}. " * 3, pace=0.001)
     chat = chat_with(engine)

@@ -86,7 +86,10 @@ def test_no_secret_is_built_in() -> None:
     assert not re.search(r"TOKEN|AUTH|SECRET|PASSWORD|KEY\b|--share", text, re.IGNORECASE)
 
 
-@pytest.mark.parametrize("state", ["ready", "loading", "failed", "not there", "silent"])
+@pytest.mark.parametrize(
+    "state",
+    ["ready", "loading", "failed", "not there", pytest.param("silent", marks=pytest.mark.slow)],
+)
 def test_the_health_check_passes_only_if_the_model_is_ready(state: str, serve: Serve) -> None:
     with ExitStack() as running:
         listening = listen()

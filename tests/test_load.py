@@ -1,6 +1,7 @@
 """chat.load: which engine runs a model, and a chat that is ready."""
 
 import json
+import shutil
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,9 @@ from tests.support.tiny import chatml_tokenizer
 
 
 @pytest.fixture(scope="module")
-def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return gguf_file.write(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def cache(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One in which the model is converted for OpenVINO already."""
+    return shutil.copytree(gguf.parent, tmp_path_factory.mktemp("load") / "cache")
 
 
 def settings(gguf: Path, cache: Path, **chosen: Any) -> Settings:

@@ -16,7 +16,6 @@ import pytest
 from gradio_client import Client
 from nbclient import NotebookClient
 
-from chat.models import embedded
 from chat.settings import Settings
 from tests.support.fakes import ScriptedEngine, chat_with
 
@@ -41,8 +40,6 @@ def prose(notebook: Any) -> str:
 def executed(name: str, folder: Path, scratch: Path, **environment: str) -> Iterator[Any]:
     """Run a notebook in `folder` without a network; its kernel lives until the end of the block."""
     notebook = read(name)
-    # Fetched here at the latest, so that the notebook itself finds everything on the machine.
-    embedded.fetch(Settings().cache_dir)
     client = NotebookClient(
         notebook,
         timeout=240,
@@ -75,7 +72,7 @@ def executed(name: str, folder: Path, scratch: Path, **environment: str) -> Iter
 
 
 @pytest.fixture(scope="module")
-def chat_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def chat_run(embedded_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """chat.ipynb in an empty folder, as on Colab: it clones this, and has torch and numpy."""
     scratch, repository = tmp_path_factory.mktemp("scratch"), tmp_path_factory.mktemp("repository")
     for package in ("chat", "prompts"):
@@ -101,7 +98,9 @@ def chat_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def how_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def how_run(
+    embedded_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Any]]:
     """how_generation_works.ipynb in this checkout, without git: its cells by their ids."""
     scratch = tmp_path_factory.mktemp("scratch")
     folder = ROOT / "notebooks"

@@ -31,6 +31,7 @@ def test_the_long_message_has_the_tokens_that_it_should() -> None:
     assert scenarios.long_text(1) == scenarios.long_text(1)
 
 
+@pytest.mark.slow
 def test_every_measurement_gives_the_figures_that_the_table_shows(serve: Serve) -> None:
     url = serve(ScriptedEngine(lambda _: "word " * 40, pace=0.001))
     size = Size(users=(1, 2), tokens=100, turns=2, turn_tokens=20, long=200)
@@ -55,6 +56,7 @@ def test_a_server_that_ends_before_it_serves_is_an_error_that_says_what_it_print
         pytest.fail("there is nothing to measure")
 
 
+@pytest.mark.slow
 def test_a_process_tree_is_measured_and_ended_as_a_whole() -> None:
     child = "import sys; data = bytearray(50_000_000); print('ready', flush=True); sys.stdin.read()"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
@@ -113,6 +115,7 @@ def test_a_result_says_that_the_machine_was_not_quiet(percent: float, told: bool
     assert ("used up to 150 % of a core" in shown) == told
 
 
+@pytest.mark.usefixtures("embedded_model")
 def test_the_quick_benchmark_of_the_embedded_model_gives_every_figure() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--quick", "--", "--model", "embedded"],

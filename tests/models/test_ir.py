@@ -52,6 +52,7 @@ def test_a_file_that_is_no_gguf_file_is_one_sentence(tmp_path: Path) -> None:
         ir.refusal(tmp_path / "model.gguf", tmp_path)
 
 
+@pytest.mark.model
 def test_a_gguf_file_is_converted_once_with_the_tokenizer_that_it_holds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,6 +69,7 @@ def test_a_gguf_file_is_converted_once_with_the_tokenizer_that_it_holds(
     assert sorted(tmp_path.iterdir()) == sorted([file, folder]), "nothing else is left behind"
 
 
+@pytest.mark.model
 def test_a_file_that_openvino_cannot_convert_is_one_sentence_and_leaves_nothing(
     tmp_path: Path,
 ) -> None:

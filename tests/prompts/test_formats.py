@@ -1,5 +1,6 @@
 """prompts: which format is chosen, what it refuses, and what it looks like."""
 
+import io
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from tokenizers import AddedToken
 
 from prompts import FORMATS, Message, Piece, PromptError, choose, control_tokens
+from prompts.__main__ import main
 from prompts.base import check, visible
 from prompts.encoder import Encoder
 from prompts.formats.plain import Plain
@@ -290,10 +292,15 @@ def test_the_window_reads_what_other_programs_write(encoding: str) -> None:
     assert shown.stdout.decode() == "日本 🙂\n"
 
 
-def test_the_window_shows_the_ids_of_a_tokenizer(tmp_path: Path) -> None:
+def test_the_window_shows_the_ids_of_a_tokenizer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     CHATML.save_pretrained(tmp_path)
     for name in ("template", "chatml", "auto"):  # all the same here
-        shown = show(name, "--tokenizer", str(tmp_path), messages=dicts(DIALOGUE)).stdout
+        said = io.BytesIO(json.dumps(dicts(DIALOGUE)).encode())
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(said))
+        main([name, "--tokenizer", str(tmp_path)])
+        shown = capsys.readouterr().out
         assert json.loads(shown) == Encoder(CHATML).encode(form("chatml").pieces(DIALOGUE))
 
 
@@ -310,7 +317,12 @@ def test_the_window_shows_the_ids_of_a_tokenizer(tmp_path: Path) -> None:
         (["poem"], [], "There is no prompt format 'poem'"),
         (["template"], [], "The format template needs a tokenizer"),
         (["auto"], [], "Without a tokenizer the format must be named."),
-        (["chatml", "--tokenizer", "/nowhere"], [], "/nowhere holds no tokenizer"),
+        pytest.param(
+            ["chatml", "--tokenizer", "/nowhere"],
+            [],
+            "/nowhere holds no tokenizer",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_window_explains_what_it_cannot_show(

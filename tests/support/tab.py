@@ -17,7 +17,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 Browser, BrowserContext, expect = playwright.Browser, playwright.BrowserContext, playwright.expect
 Locator, Route = playwright.Locator, playwright.Route
 
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=30_000)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
@@ -48,9 +48,9 @@ class Tab:
 
     def __init__(self, context: BrowserContext, url: str) -> None:
         self.elsewhere: list[str] = []
-        context.route(lambda address: not address.startswith(url), self._keep)
+        context.route(re.compile(f"^(?!{re.escape(url)})"), self._keep)
         self.page = context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(30_000)
         self.page.goto(url)
         chatting = self.page.get_by_placeholder("Type a message")
         self.box = chatting.or_(self.page.get_by_placeholder("Write the beginning"))

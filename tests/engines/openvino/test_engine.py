@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from chat.engines.openvino.engine import EXACT, OpenVINOEngine
 from chat.errors import EngineError, ModelError
 from tests.support import gguf_file
 
+pytestmark = pytest.mark.xdist_group("openvino engine")  # for its two engines that all share
+
 PROMPT = [5, 6, 7, 8]
 CLOSE = 0.1  # of logits that spread over tens; OpenVINO computes exp and the like its own way
 NEVER = 1  # as the only stop id: this model never picks it greedily here
@@ -46,8 +48,9 @@ def model(gguf: Path) -> Any:
     )
 
 
-@pytest.fixture(name="start")
-def _start(folder: Path) -> Iterator[Start]:
+@contextmanager
+def starting(folder: Path) -> Iterator[Start]:
+    """Start engines, which live until the end of the block."""
     engines = []
 
     def start(folder: Path = folder, **options: Any) -> OpenVINOEngine:
@@ -61,14 +64,31 @@ def _start(folder: Path) -> Iterator[Start]:
         engines.append(OpenVINOEngine(folder, **chosen))
         return engines[-1]
 
-    yield start
-    for engine in engines:
-        engine.close()
+    try:
+        yield start
+    finally:
+        for engine in engines:
+            engine.close()
 
 
-@pytest.fixture
-def engine(start: Start) -> OpenVINOEngine:
-    return start()
+@pytest.fixture(name="start")
+def _start(folder: Path) -> Iterator[Start]:
+    with starting(folder) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> Iterator[OpenVINOEngine]:
+    """One engine for all that need no other."""
+    with starting(folder) as start:
+        yield start()
+
+
+@pytest.fixture(scope="module")
+def ending(folder: Path) -> Iterator[OpenVINOEngine]:
+    """One engine, for replies that end by themselves, with id 2."""
+    with starting(folder) as start:
+        yield start(stop_ids={2})
 
 
 def greedy(tokens: int, **changes: Any) -> Sampling:
@@ -101,13 +121,13 @@ def text(folder: Path, reply: list[int]) -> str:
     return str(tokenizer.decode(reply, skip_special_tokens=True))
 
 
-def the_process() -> psutil.Process:
-    [process] = [
+def newest_process() -> psutil.Process:
+    processes = [
         child
         for child in psutil.Process().children()
         if "chat.engines.openvino.batcher" in " ".join(child.cmdline())
     ]
-    return process
+    return max(processes, key=psutil.Process.create_time)
 
 
 async def test_takes_the_token_that_transformers_likes_best(
@@ -160,34 +180,30 @@ async def test_min_p_leaves_only_what_is_almost_as_likely_as_the_likeliest(
     ],
 )
 async def test_a_reply_matches_its_pattern(
-    start: Start, folder: Path, pattern: str, temperature: float
+    ending: OpenVINOEngine, folder: Path, pattern: str, temperature: float
 ) -> None:
-    end = 2
-    engine = start(stop_ids={end})
     sampling = greedy(60, temperature=temperature, regex=pattern, seed=1)
-    reply = await collect(engine.generate(PROMPT, sampling))
-    assert reply[-1] == end
+    reply = await collect(ending.generate(PROMPT, sampling))
+    assert reply[-1] == 2
     assert re.fullmatch(pattern, text(folder, reply), re.ASCII)
 
 
-async def test_a_reply_is_one_of_the_choices(start: Start, folder: Path) -> None:
+async def test_a_reply_is_one_of_the_choices(ending: OpenVINOEngine, folder: Path) -> None:
     choices = ("yes", "no (really)", "[x] a|b.*")
-    engine = start(stop_ids={2})
     for allowed in [choices, *((choice,) for choice in choices)]:
-        reply = await collect(engine.generate(PROMPT, greedy(60, choices=allowed)))
+        reply = await collect(ending.generate(PROMPT, greedy(60, choices=allowed)))
         assert text(folder, reply) in allowed
 
 
-async def test_a_reply_is_json_of_its_schema(start: Start, folder: Path) -> None:
+async def test_a_reply_is_json_of_its_schema(ending: OpenVINOEngine, folder: Path) -> None:
     schema = {
         "type": "object",
         "properties": {"on": {"type": "boolean"}, "mood": {"enum": ['a "b\\', 7, None]}},
         "required": ["on", "mood"],
     }
-    engine = start(stop_ids={2})
     for seed in range(4):
         sampling = greedy(400, temperature=1.0, json_schema=json.dumps(schema), seed=seed)
-        reply = await collect(engine.generate(PROMPT, sampling))
+        reply = await collect(ending.generate(PROMPT, sampling))
         if reply[-1] == 2:  # else it wrote white space until it was cut
             found = json.loads(text(folder, reply))
             assert isinstance(found["on"], bool)
@@ -289,7 +305,7 @@ async def test_who_is_answered_while_the_engine_is_closed_hears_of_it(start: Sta
 
 async def test_after_close_there_is_nothing_and_a_request_is_refused(start: Start) -> None:
     engine = start()
-    process = the_process()
+    process = newest_process()
     engine.close()
     process.wait(10)
     with pytest.raises(EngineError):
@@ -322,8 +338,9 @@ async def test_a_warm_cache_gives_what_a_cold_one_gives(start: Start) -> None:
 
 
 async def test_if_the_process_dies_everyone_hears_of_it_and_the_next_request_works(
-    engine: OpenVINOEngine, caplog: pytest.LogCaptureFixture
+    start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
+    engine = start()
     expected = await collect(engine.generate(PROMPT, greedy(5)))
     assert engine.state == "ready"
 
@@ -338,7 +355,7 @@ async def test_if_the_process_dies_everyone_hears_of_it_and_the_next_request_wor
     running = [asyncio.create_task(ask()) for _ in range(3)]
     for _ in running:
         await begun.acquire()
-    the_process().kill()
+    newest_process().kill()
     for task in running:
         with pytest.raises(EngineError, match="Please try again"):
             await task
@@ -361,7 +378,7 @@ async def test_if_the_process_cannot_come_back_the_engine_has_failed(
     copy = shutil.copytree(folder, tmp_path / "copy")
     engine = start(copy)
     (copy / "openvino_model.xml").write_text("<net/>")
-    the_process().kill()
+    newest_process().kill()
     async with asyncio.timeout(30):
         while engine.state != "failed":
             await asyncio.sleep(0.05)

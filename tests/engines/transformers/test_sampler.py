@@ -48,6 +48,7 @@ def draw(sampler: Sampler, scores: torch.Tensor) -> int:
     return int(sampler(TEXT, scores.clone()).argmax())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

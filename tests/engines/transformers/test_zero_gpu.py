@@ -108,6 +108,7 @@ async def test_a_process_that_is_used_again_keeps_its_kv_caches(
     here.close()
 
 
+@pytest.mark.slow
 async def test_stop_while_it_reads_ends_the_work_too(
     engine: Any, read: Any, model: PreTrainedModel
 ) -> None:
@@ -115,7 +116,7 @@ async def test_stop_while_it_reads_ends_the_work_too(
 
     def brake(*_: Any) -> None:
         if slow.value:
-            time.sleep(0.2)
+            time.sleep(0.1)
 
     for layer in model.model.layers:
         layer.register_forward_pre_hook(brake)
@@ -127,12 +128,12 @@ async def test_stop_while_it_reads_ends_the_work_too(
 
 
 async def settled(read: Any) -> int:
-    """Wait until nothing was read for a second, and return how much there was."""
+    """Wait until nothing was read for half a second, and return how much there was."""
     seen = -1
     async with asyncio.timeout(20):
         while seen != read.value:
             seen = read.value
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.5)
     return seen
 
 

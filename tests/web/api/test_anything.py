@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -55,6 +56,7 @@ def requests(draw: st.DrawFn) -> tuple[str, Any]:
     return path, {**body, **{name: draw(FIELDS[name] | ANYTHING) for name in odd}}
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(requests())
 async def test_whatever_is_sent_gets_a_reply_or_a_refusal_in_openais_shape(

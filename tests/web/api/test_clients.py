@@ -233,6 +233,7 @@ def llm(server: Server, tmp_path: Path) -> Callable[..., str]:
     return run
 
 
+@pytest.mark.slow
 def test_llm_has_a_conversation(llm: Callable[..., str], server: Server) -> None:
     assert llm("-m", "chat", "-s", "Rhyme.", "-o", "temperature", "0", "hi") == "You said: hi\n"
     assert llm("-m", "chat", "-c", "again", "--no-stream") == "You said: again\n"
@@ -242,6 +243,7 @@ def test_llm_has_a_conversation(llm: Callable[..., str], server: Server) -> None
     assert server[1].samplings[0].temperature == 0
 
 
+@pytest.mark.slow
 def test_llm_continues_a_text(llm: Callable[..., str], server: Server) -> None:
     server[1].script = lambda prompt: " upon a time"
     assert llm("-m", "text", "Once") == " upon a time\n"

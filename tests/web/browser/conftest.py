@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.support.tab import Browser, Tab
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
     from tests.support.tab import CHROMIUM, FLAGS, playwright
 
