@@ -8,14 +8,15 @@ in every prompt here.
 """
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from chat.core.chat import Chat
 from chat.core.conversation import CHARACTERS_PER_TOKEN, Conversation, clean
+from chat.core.sampling import Whole
 from chat.errors import BadRequest, RequestError, TooLong
 from chat.web.api import fields
 from chat.web.api.body import body_of
@@ -27,10 +28,23 @@ from prompts import Message
 from prompts.formats.plain import Plain
 
 
+def _one_of_both(schema: dict[str, Any]) -> None:
+    """Say that there is a text or there are messages."""
+    both = ("prompt", "messages")
+    schema["oneOf"] = [
+        {
+            "required": [one],
+            "properties": {one: {"not": {"type": "null"}}, other: {"type": "null"}},
+        }
+        for one, other in (both, both[::-1])
+    ]
+
+
 class TokenizeBody(Shape):
     """A text, as a base model reads it, or a conversation, as it is prompted."""
 
     known = fields.TOKENIZE
+    model_config = ConfigDict(json_schema_extra=_one_of_both)
 
     model: str = ""
     prompt: str | None = None
@@ -44,7 +58,7 @@ class DetokenizeBody(Shape):
     """Ids of tokens."""
 
     model: str = ""
-    tokens: list[int]
+    tokens: list[Annotated[Whole, Field(json_schema_extra={"minimum": 0})]]
 
 
 class Tokenizing:
