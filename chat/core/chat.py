@@ -21,7 +21,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from chat.core.conversation import Conversation, Prompt, clean, fit
+from chat.core.conversation import Conversation, Prompt, check_lengths, clean, fit
 from chat.core.engine import Engine
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
@@ -114,12 +114,14 @@ class Chat:
 
         Raises:
             BadRequest: the prompt format refuses it.
+            TooLong: one message has more characters than any that is answered.
         """
         async with self._composing:
             return await asyncio.to_thread(self._encode, conversation)
 
     def _encode(self, conversation: Conversation) -> list[int]:
         asked, begun = conversation.asked, conversation.begun
+        check_lengths(asked, begun, self.engine.window)
         begun = begun.removeprefix(self.format.opening(asked) or "")
         try:
             return self.tokens.encode(

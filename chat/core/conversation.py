@@ -125,6 +125,17 @@ def clean(text: str) -> str:
     return CONTROL_CHARACTERS.sub("", LONE_SURROGATES.sub("\ufffd", text))
 
 
+def check_lengths(messages: Sequence[Message], begun: str, window: int) -> None:
+    """Raise TooLong for what has more characters than are tokenized, which holds others up."""
+    budget = window * CHARACTERS_PER_TOKEN
+    names = {"system": "system prompt", "user": "message", "assistant": "reply so far"}
+    for role, text in [*messages, Message("assistant", begun)]:
+        if len(text) > budget:
+            raise TooLong(
+                f"Your {names[role]} has {len(text):,} characters; the limit is {budget:,}."
+            )
+
+
 def fit(
     conversation: Conversation,
     format: PromptFormat,
@@ -149,15 +160,8 @@ def fit(
     asked, begun = conversation.asked, conversation.begun
     system = [message for message in asked[:1] if message.role == "system"]
     dialogue = list(asked[len(system) :])
+    check_lengths([*system, *dialogue[-1:]], begun, window)
     budget = window * CHARACTERS_PER_TOKEN
-    texts = [
-        *(("system prompt", message.content) for message in system),
-        *(("message", message.content) for message in dialogue[-1:]),
-        ("reply so far", begun),
-    ]
-    for what, text in texts:
-        if len(text) > budget:
-            raise TooLong(f"Your {what} has {len(text):,} characters; the limit is {budget:,}.")
     starts = _turns(dialogue)
 
     def encode(dropped: int) -> list[int]:

@@ -54,7 +54,7 @@ class Controls:
         if control not in self.names:
             self.names[control] = name
             self.values[control] = value
-        elif value != self.values[control]:
+        elif not _same(value, self.values[control]):
             other = self.names[control]
             raise BadRequest(f"{name} says something else than {other}; send one.", name)
 

@@ -45,9 +45,12 @@ def _parts(content: Any) -> Any:
 
 def _part(number: int, part: Any) -> dict[str, Any]:
     part = {"text": part} if isinstance(part, str) else part
-    kind = part.get("type", "text") if isinstance(part, dict) else None
-    if kind == "refusal":
-        part = {"text" if name == kind else name: value for name, value in part.items()}
+    kind = None
+    if isinstance(part, dict):
+        part = {"type": "text"} | _given(part)
+        kind = part["type"]
+        if kind == "refusal":
+            part = {"text" if name == kind else name: value for name, value in part.items()}
     if kind not in TEXTS or not isinstance(part.get("text"), str):
         named = f"is of the type {kind[:20]}" if isinstance(kind, str) else "is something else"
         raise _unfit(f"must be text alone, and part {number} {named}")
@@ -265,10 +268,11 @@ class RequestBody(Shape):
         return ""
 
 
-#: A list of one text.
-OneText = Annotated[list[str], Len(1, 1)]
+#: A text with a letter in it, alone or in a list.
+Written = Annotated[str, Field(pattern=r"[^\s\x00-\x1f\x7f-\x9f]")]
+OneText = Written | Annotated[list[Written], Len(1, 1)]
 #: Only the first that is at fault is named, and to describe thousands takes seconds.
-Messages = Annotated[list[ChatMessage], FailFast()]
+Messages = Annotated[list[ChatMessage], FailFast(), Field(json_schema_extra={"minItems": 1})]
 
 
 class ChatBody(RequestBody):
@@ -295,7 +299,7 @@ class CompletionBody(RequestBody):
     known = fields.COMPLETION
     written_in = "prompt"
 
-    prompt: Annotated[str, BeforeValidator(_one, json_schema_input_type=str | OneText)]
+    prompt: Annotated[str, BeforeValidator(_one, json_schema_input_type=OneText)]
     echo: bool = False
 
     def conversation(self, system_prompt: str) -> Conversation:

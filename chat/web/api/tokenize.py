@@ -8,15 +8,16 @@ in every prompt here.
 """
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from chat.core.chat import Chat
-from chat.core.conversation import Conversation, clean
-from chat.errors import BadRequest, RequestError
+from chat.core.conversation import CHARACTERS_PER_TOKEN, Conversation, clean
+from chat.core.sampling import Whole
+from chat.errors import BadRequest, RequestError, TooLong
 from chat.web.api import fields
 from chat.web.api.body import body_of
 from chat.web.api.errors import json_bytes
@@ -27,10 +28,23 @@ from prompts import Message
 from prompts.formats.plain import Plain
 
 
+def _one_of_both(schema: dict[str, Any]) -> None:
+    """Say that there is a text or there are messages."""
+    both = ("prompt", "messages")
+    schema["oneOf"] = [
+        {
+            "required": [one],
+            "properties": {one: {"not": {"type": "null"}}, other: {"type": "null"}},
+        }
+        for one, other in (both, both[::-1])
+    ]
+
+
 class TokenizeBody(Shape):
     """A text, as a base model reads it, or a conversation, as it is prompted."""
 
     known = fields.TOKENIZE
+    model_config = ConfigDict(json_schema_extra=_one_of_both)
 
     model: str = ""
     prompt: str | None = None
@@ -44,7 +58,7 @@ class DetokenizeBody(Shape):
     """Ids of tokens."""
 
     model: str = ""
-    tokens: list[int]
+    tokens: list[Annotated[Whole, Field(json_schema_extra={"minimum": 0})]]
 
 
 class Tokenizing:
@@ -59,21 +73,18 @@ class Tokenizing:
         """Answer with ids."""
         asked = await self._read(TokenizeBody, request)
         ids = await self._ids(asked.body)
-        found: dict[str, Any] = {"count": len(ids), "max_model_len": self._chat.engine.window}
-        found |= {"tokens": ids, "token_strs": None}
+        strings = None
         if asked.body.return_token_strs:
-            found["token_strs"] = [self._chat.tokens.show([id]) for id in ids]
+            show = self._chat.tokens.show
+            strings = await asyncio.to_thread(lambda: [show([id]) for id in ids])
+        window = self._chat.engine.window
+        found = {"count": len(ids), "max_model_len": window, "tokens": ids, "token_strs": strings}
         return _answer(asked, found)
 
     async def detokenize(self, request: Request) -> Response:
         """Answer with a text."""
         asked = await self._read(DetokenizeBody, request)
-        ids = asked.body.tokens
-        for place, id in enumerate(ids):
-            if not self._chat.tokens.knows(id):
-                where = f"tokens[{place}]"
-                raise BadRequest(f"{where} is no token of this model.", where)
-        text = await asyncio.to_thread(self._chat.tokens.show, ids)
+        text = await asyncio.to_thread(self._text, asked.body.tokens)
         return _answer(asked, {"prompt": text})
 
     async def _read(self, shape: type[Body], request: Request) -> Asked[Body]:
@@ -83,20 +94,31 @@ class Tokenizing:
         return asked
 
     async def _ids(self, body: TokenizeBody) -> list[int]:
-        if "messages" not in body.model_fields_set:
-            if body.prompt is None:
-                raise BadRequest("prompt is missing.", "prompt")
-            format = self._chat.plain if body.add_special_tokens else Plain()
-            text = Conversation([Message("user", clean(body.prompt))])
-            return await self._chat.prompting(format).prompt(text)
-        if body.prompt is not None:
-            raise BadRequest("prompt says something else than messages; send one.", "prompt")
+        of_messages = "messages" in body.model_fields_set
         try:
-            found = conversation_in(body.messages, self._system_prompt)
-            return await self._chat.prompt(found)
+            if of_messages and body.prompt is None:
+                found = await asyncio.to_thread(conversation_in, body.messages, self._system_prompt)
+                return await self._chat.prompt(found)
+            if body.prompt is None:
+                raise BadRequest("prompt is missing.")
+            if of_messages:
+                raise BadRequest("prompt says something else than messages; send one.")
+            text = Conversation([Message("user", clean(body.prompt))])
+            format = self._chat.plain if body.add_special_tokens else Plain()
+            return await self._chat.prompting(format).prompt(text)
         except RequestError as error:
-            error.field = "messages"
+            error.field = "prompt" if body.prompt is not None or not of_messages else "messages"
             raise
+
+    def _text(self, ids: list[int]) -> str:
+        most = self._chat.engine.window * CHARACTERS_PER_TOKEN
+        if len(ids) > most:
+            raise TooLong(f"There are {len(ids):,} tokens; the limit is {most:,}.", "tokens")
+        for place, id in enumerate(ids):
+            if not self._chat.tokens.knows(id):
+                where = f"tokens[{place}]"
+                raise BadRequest(f"{where} is no token of this model.", where)
+        return self._chat.tokens.show(ids)
 
 
 def _answer(asked: Asked[Any], found: dict[str, Any]) -> Response:

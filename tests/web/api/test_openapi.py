@@ -161,6 +161,7 @@ BODIES: list[tuple[Any, bool]] = [
     ({"messages": HI, "response_format": {"type": "text"}}, True),
     ({"messages": HI, "n": 1, "tool_choice": "auto", "modalities": ["text"]}, True),
     ({}, False),
+    ({"messages": []}, False),
     ({"messages": None}, False),
     ({"messages": ["a"]}, False),
     ({"messages": [{"role": "user"}]}, False),
@@ -189,6 +190,32 @@ async def test_it_allows_what_is_answered_and_nothing_that_is_refused(
     described = checker(document, {"$ref": "#/components/schemas/ChatBody"}).is_valid(body)
     programs = Programs(ScriptedEngine(lambda prompt: "ok"))
     answered = await programs.post("/chat/completions", body)
+    assert (described, answered.status_code) == (right, 200 if right else 400)
+
+
+@pytest.mark.parametrize(
+    ("shape", "path", "body", "right"),
+    [
+        ("TokenizeBody", "/tokenize", {"prompt": ""}, True),
+        ("TokenizeBody", "/tokenize", {"prompt": "a", "messages": None}, True),
+        ("TokenizeBody", "/tokenize", {"messages": HI}, True),
+        ("TokenizeBody", "/tokenize", {}, False),
+        ("TokenizeBody", "/tokenize", {"prompt": None}, False),
+        ("TokenizeBody", "/tokenize", {"prompt": "a", "messages": HI}, False),
+        ("TokenizeBody", "/tokenize", {"prompt": 5}, False),
+        ("DetokenizeBody", "/detokenize", {"tokens": []}, True),
+        ("DetokenizeBody", "/detokenize", {"tokens": [-1]}, False),
+        ("DetokenizeBody", "/detokenize", {"tokens": None}, False),
+        ("CompletionBody", "/completions", {"prompt": ["a"], "echo": None}, True),
+        ("CompletionBody", "/completions", {"prompt": " "}, False),
+        ("CompletionBody", "/completions", {"prompt": ["a", "b"]}, False),
+        ("CompletionBody", "/completions", {"prompt": "a", "messages": HI}, False),
+    ],
+)
+async def test_it_does_so_for_every_shape(shape: str, path: str, body: Any, right: bool) -> None:
+    document = await description()
+    described = checker(document, {"$ref": f"#/components/schemas/{shape}"}).is_valid(body)
+    answered = await Programs(ScriptedEngine(lambda prompt: "ok")).post(path, body)
     assert (described, answered.status_code) == (right, 200 if right else 400)
 
 

@@ -191,6 +191,11 @@ ECHO = [*HI, {"role": "assistant", "content": "a"}]
             "max_completion_tokens",
             "max_completion_tokens says something else than max_tokens; send one.",
         ),
+        (
+            {"min_new_tokens": 0, "min_tokens": False},
+            "min_tokens",
+            "min_tokens says something else than min_new_tokens; send one.",
+        ),
         ({"stop": 5}, "stop", "Stop strings must be text."),
         ({"stop": [1]}, "stop", "Stop strings must be text."),
         ({"regex": "("}, "regex", "Regular expression is not a regular expression."),

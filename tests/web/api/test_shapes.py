@@ -89,7 +89,7 @@ async def test_an_empty_last_message_after_the_assistants_has_that_continued(las
         ([{"type": "input_text", "text": "a"}], "a"),
         ([{"type": "output_text", "text": "a", "annotations": [], "logprobs": []}], "a"),
         ([{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}], "a"),
-        ([{"text": "a"}], "a"),
+        ([{"text": "a"}, {"type": None, "text": "b"}], "ab"),
         (["a", "b"], "ab"),
         (["a", {"type": "text", "text": "b"}], "ab"),
         ([{"type": "refusal", "refusal": "No."}], "No."),

@@ -64,6 +64,19 @@ async def test_ids_become_text_again() -> None:
     assert await asked(programs, "/detokenize", tokens=[]) == {"prompt": ""}
 
 
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"prompt": "x" * 16_001}, "prompt"),
+        ({"messages": [{**HI[0], "content": "x" * 16_001}]}, "messages"),
+    ],
+)
+async def test_what_is_too_long_for_any_answer_is_not_tokenized(body: Any, param: str) -> None:
+    fault = error(await Programs(ScriptedEngine()).post("/tokenize", body), 400)
+    assert fault["message"] == "Your message has 16,001 characters; the limit is 16,000."
+    assert (fault["param"], fault["code"]) == (param, "context_length_exceeded")
+
+
 @pytest.mark.parametrize("path", ["/tokenize", "/detokenize", "/tokenize/"])
 async def test_both_are_at_the_root_too_and_need_the_same_key(path: str) -> None:
     programs = Programs(ScriptedEngine(), api_key="secret")
@@ -101,6 +114,12 @@ async def test_both_are_at_the_root_too_and_need_the_same_key(path: str) -> None
         ("/detokenize", {"tokens": "a"}, "tokens", "tokens must be a list."),
         ("/detokenize", {"tokens": ["a"]}, "tokens[0]", "tokens[0] must be a whole number."),
         ("/detokenize", {"tokens": [97, -1]}, "tokens[1]", "tokens[1] is no token of this model."),
+        (
+            "/detokenize",
+            {"tokens": [97] * 16_001},
+            "tokens",
+            "There are 16,001 tokens; the limit is 16,000.",
+        ),
         ("/detokenize", {"tokens": [2**70]}, "tokens[0]", "tokens[0] is no token of this model."),
     ],
 )
