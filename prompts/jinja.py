@@ -1,16 +1,24 @@
 """Chat templates in Jinja, run on tainted text (`prompts.taint`).
 
-The environment is that of transformers, with its filters, functions and sandbox,
-except that each way in which Jinja makes one text of several keeps the taint.
+What a template may use is what transformers documents for `apply_chat_template`:
+`raise_exception`, `strftime_now`, `tojson`, loop controls and the generation
+block, in Jinja's sandbox. Beyond that, each way in which Jinja makes one text of
+several keeps the taint.
 """
 
+import json
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import wraps
-from typing import Any
+from typing import Any, NoReturn
 
-from jinja2 import Template, TemplateSyntaxError, nodes
+from jinja2 import Template, TemplateError, TemplateSyntaxError, nodes
 from jinja2.compiler import CodeGenerator, Frame
+from jinja2.exceptions import SecurityError
+from jinja2.ext import Extension, LoopControlExtension
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
 
 from prompts.base import PromptError
 from prompts.taint import Tainted, bare, read, taint
@@ -29,22 +37,8 @@ def compiled(source: str) -> Template:
     Raises:
         PromptError: it has a fault in its syntax; says which, and in what line.
     """
-    # Not documented: the environment that `apply_chat_template` renders in.
-    from transformers.utils.chat_template_utils import _compile_jinja_template
-
-    theirs = _compile_jinja_template("").environment
-    environment = _Environment(
-        trim_blocks=theirs.trim_blocks,
-        lstrip_blocks=theirs.lstrip_blocks,
-        extensions=[type(extension) for extension in theirs.extensions.values()],
-    )
-    environment.globals = theirs.globals
-    environment.filters = {
-        name: _letters(filter) if name in BY_LETTERS else _reading(filter)
-        for name, filter in theirs.filters.items()
-    }
     try:
-        return environment.from_string(source)
+        return _environment().from_string(source)
     except TemplateSyntaxError as error:
         where = f"{reason(error)} (line {error.lineno})"
         raise PromptError(f"The chat template cannot be read: {where}.") from None
@@ -57,6 +51,84 @@ def reason(error: Exception) -> str:
     text = " ".join(str(bare(getattr(error, "message", None) or str(error))).split())
     text = str(bare(read(text))) or type(error).__name__
     return (text[:LONGEST] + "…" if len(text) > LONGEST else text).rstrip(".")
+
+
+def _environment() -> "_Environment":
+    environment = _Environment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[LoopControlExtension, _Generation]
+    )
+    filters = {**environment.filters, "tojson": _json}
+    environment.filters = {
+        name: _letters(filter) if name in BY_LETTERS else _reading(filter)
+        for name, filter in filters.items()
+    }
+    environment.globals |= {
+        "raise_exception": _refuse,
+        "strftime_now": lambda form: datetime.now().strftime(form),
+        "namespace": _Namespace,
+        "dict": _Dict(),
+    }
+    return environment
+
+
+def _refuse(message: str) -> NoReturn:
+    raise TemplateError(message)
+
+
+def _json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: Any = None,
+    separators: Any = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
+
+
+class _Namespace(Namespace):
+    """Jinja's, without names that mean something to Python."""
+
+    def __init__(*arguments: Any, **named: Any) -> None:
+        for name in dict(*arguments[1:], **named):
+            _check_name(name)
+        Namespace.__init__(*arguments, **named)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check_name(name)
+        super().__setitem__(name, value)
+
+
+class _Dict:
+    """`dict` for templates, and not the class itself, which would be a way into Python."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> dict[Any, Any]:
+        return dict(*arguments, **named)
+
+    def fromkeys(self, *arguments: Any) -> dict[Any, Any]:
+        """See `dict.fromkeys`."""
+        return dict.fromkeys(*arguments)
+
+
+def _check_name(name: str) -> None:
+    if name.startswith("_"):
+        raise SecurityError(f"The namespace may not have a name like {name!r}.")
+
+
+class _Generation(Extension):
+    """`{% generation %}` marks a reply for those who train; here it is as if it were not there."""
+
+    tags = {"generation"}  # noqa: RUF012
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.Scope(body, lineno=line)
 
 
 class _Code(CodeGenerator):

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 
 from chat import child
 from chat.errors import ModelError
-from chat.models import convert
+from chat.models import convert, parts
 from chat.models.memory import require
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
@@ -40,6 +40,7 @@ def refusal(source: Path, cache: Path) -> str | None:
         architecture = reader.fields["general.architecture"].contents()
     except Exception:  # whatever the bytes led it to
         raise ModelError(f"{source.name} is not a GGUF file, or it is damaged.") from None
+    parts.require_whole(source.name, reader)
     types = {tensor.tensor_type.name for tensor in reader.tensors}
     if architecture not in ARCHITECTURES:
         return f"its architecture is {architecture}"

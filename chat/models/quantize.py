@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from chat.errors import ModelError, out_of_memory
-from chat.models import convert
+from chat.models import convert, parts
 from chat.models.memory import require
 
 #: Bytes of memory for each byte of 16-bit weights, once they are 4-bit: a
@@ -115,6 +115,9 @@ def _converted(gguf: Path, cache: Path) -> Path:
 
 
 def _convert(gguf: Path, folder: Path) -> None:
+    from gguf import GGUFReader
+
+    parts.require_whole(gguf.name, GGUFReader(gguf))
     size = gguf.stat().st_size
     require(size * UNPACKED, psutil.virtual_memory().available, "memory")
     require(size * UNPACKED * 1.3, shutil.disk_usage(folder.parent).free, "disk space")

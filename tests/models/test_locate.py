@@ -1,15 +1,18 @@
 """From a model's name to its files."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gguf import GGUFReader
 
 from chat.errors import ModelError
 from chat.models.locate import locate, title
+from tests.support import gguf_file
 from tests.support.hub import TOKEN, hub
 
 
@@ -93,6 +96,41 @@ def test_one_gguf_file_of_a_hub_repository_is_downloaded(address: str, tmp_path:
     name = "owner/tiny:tiny.gguf"
     found = Path(locate_in_a_process(name, tmp_path / "home", HF_ENDPOINT=address))
     assert found.read_bytes() == b"GGUF"
+
+
+def test_a_model_in_parts_is_found_by_its_first_and_downloaded_whole(
+    folder: Path, address: str, tmp_path: Path
+) -> None:
+    (folder / "Q8_0").mkdir()
+    parts = gguf_file.split(gguf_file.write(folder / "Q8_0" / "big.gguf"), 3)
+    name = "owner/tiny:Q8_0/big-0000{}-of-00003.gguf"
+
+    def had(part: int, **settings: str) -> str:
+        return locate_in_a_process(name.format(part), tmp_path, **settings)
+
+    found = Path(had(1, HF_ENDPOINT=address))
+    assert len(GGUFReader(found).tensors) == len(GGUFReader(folder / "Q8_0" / "big.gguf").tensors)
+    assert had(1, HF_HUB_OFFLINE="1") == str(found)
+    assert "name its first part, Q8_0/big-00001-of-00003.gguf." in had(2, HF_ENDPOINT=address)
+    parts[2].unlink()
+    shutil.rmtree(tmp_path / "hub")
+    said = had(1, HF_ENDPOINT=address)
+    assert said == "ModelError: owner/tiny has no file Q8_0/big-00003-of-00003.gguf."
+
+
+def test_templates_by_name_come_along_and_nothing_else_that_lies_in_folders(
+    folder: Path, address: str, tmp_path: Path
+) -> None:
+    for path in ("additional_chat_templates/rag.jinja", "onnx/config.json", "x/a.safetensors"):
+        (folder / path).parent.mkdir()
+        (folder / path).write_text("{}")
+    found = Path(locate_in_a_process("owner/tiny", tmp_path / "home", HF_ENDPOINT=address))
+    files = [str(file.relative_to(found)) for file in found.rglob("*") if file.is_file()]
+    assert sorted(files) == [
+        "additional_chat_templates/rag.jinja",
+        "config.json",
+        "model.safetensors",
+    ]
 
 
 def test_a_downloaded_model_needs_no_hub_any_more(address: str, tmp_path: Path) -> None:

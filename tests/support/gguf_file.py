@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFWriter, TokenType
+from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, TokenType
 from gguf.quants import quantize
 
 from tests.support.tiny import chatml_tokenizer
@@ -56,6 +56,30 @@ def write(file: Path, kind: str = "F16", architecture: str = "llama", **extra: s
     writer.write_tensors_to_file()
     writer.close()
     return file
+
+
+def split(file: Path, count: int) -> list[Path]:
+    """Write `file` in this many parts beside it, as llama-gguf-split does, and return them."""
+    reader = GGUFReader(file)
+    found = []
+    for number in range(count):
+        part = file.with_name(f"{file.stem}-{number + 1:05}-of-{count:05}{file.suffix}")
+        writer = GGUFWriter(part, "llama")
+        for field in reader.fields.values() if number == 0 else ():
+            if not field.name.startswith("GGUF.") and field.name != "general.architecture":
+                inner = field.types[-1] if len(field.types) > 1 else None
+                writer.add_key_value(field.name, field.contents(), field.types[0], inner)
+        writer.add_uint16("split.no", number)
+        writer.add_uint16("split.count", count)
+        writer.add_int32("split.tensors.count", len(reader.tensors))
+        for tensor in reader.tensors[number::count]:
+            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        found.append(part)
+    return found
 
 
 def _add_tokenizer(writer: GGUFWriter) -> int:

@@ -43,19 +43,21 @@ def hub(**repositories: Path) -> Iterator[tuple[str, list[str]]]:
             elif not folder:
                 status, headers["X-Error-Code"] = 401, "RepoNotFound"
             elif rest[:1] == ["resolve"]:
-                file = folder / rest[-1]
+                file = folder.joinpath(*rest[2:])
                 if file.is_file():
                     status, content = 200, file.read_bytes()
                     headers["ETag"] = f'"{sha1(content).hexdigest()}"'
                 else:
                     status, headers["X-Error-Code"] = 404, "EntryNotFound"
             else:
-                files = [{"rfilename": file.name} for file in sorted(folder.iterdir())]
-                info = {"id": f"{owner}/{name}", "sha": COMMIT, "siblings": files}
+                files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+                sizes = {str(file.relative_to(folder)): file.stat().st_size for file in files}
+                info = {"id": f"{owner}/{name}", "sha": COMMIT}
+                info["siblings"] = [{"rfilename": path} for path in sizes]
                 if rest[:1] == ["tree"]:
                     info = [
-                        {"type": "file", "path": f.name, "size": f.stat().st_size, "oid": "0" * 40}
-                        for f in sorted(folder.iterdir())
+                        {"type": "file", "path": path, "size": size, "oid": "0" * 40}
+                        for path, size in sizes.items()
                     ]
                 status, content = 200, json.dumps(info).encode()
             self.send_response(status)

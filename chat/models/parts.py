@@ -1,0 +1,124 @@
+"""A GGUF file as everything reads it: whole, and with an ending in small letters.
+
+A large one is often split (`name-00001-of-00003.gguf`, as llama.cpp's llama-gguf-split
+names its parts). transformers would read the first part and make up the other
+weights, so that the parts are joined once, in the cache.
+"""
+
+import os
+import re
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from chat.errors import ModelError
+from chat.models import convert
+from chat.models.memory import require
+
+PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf)", re.IGNORECASE)
+SPLIT = "split."
+
+
+def parts(name: str) -> list[str]:
+    """Return the names of all parts of the file whose first part is `name`, or that alone.
+
+    Raises:
+        ModelError: it is a later part; names the first.
+    """
+    match = PART.fullmatch(name)
+    if not match or not int(match[3]):
+        return [name]
+    stem, number, count, ending = match.groups()
+    names = [f"{stem}-{part:05}-of-{count}{ending}" for part in range(1, int(count) + 1)]
+    if int(number) != 1:
+        raise ModelError(f"{name} is a later part of a model; name its first part, {names[0]}.")
+    return names
+
+
+def title(name: str) -> str:
+    """Return what the model in a GGUF file of this name is called."""
+    match = PART.fullmatch(name)
+    return match[1] if match else re.sub(r"\.gguf$", "", name, flags=re.IGNORECASE)
+
+
+def whole(first: Path, cache: Path) -> Path:
+    """Return the GGUF file whose first part is `first`: itself, or one in the cache.
+
+    Raises:
+        ModelError: it is a later part, or another one is missing or damaged.
+    """
+    files = [first.with_name(name) for name in parts(first.name)]
+    for file in files:
+        if not file.is_file():
+            raise ModelError(
+                f"{file.name} is missing: this model has {len(files)} parts, which have to lie "
+                "side by side."
+            )
+    if len(files) == 1 and first.suffix == ".gguf":
+        return first
+    doing = f"joining the parts of {first.name}"
+    folder = convert.once(convert.place(first, cache, "whole"), doing, partial(_join, files))
+    return folder / f"{title(first.name)}.gguf"
+
+
+def require_whole(name: str, reader: Any) -> None:
+    """Raise ModelError if a file is a part of a model by what is in it, and not by its name."""
+    count = reader.fields.get(f"{SPLIT}count")
+    if count and count.contents() > 1:
+        raise ModelError(
+            f"{name} is one of {count.contents()} parts of a model, but is not named as they are: "
+            f"{title(name)}-00001-of-{count.contents():05}.gguf is the first."
+        )
+
+
+def _join(files: list[Path], folder: Path) -> None:
+    folder.mkdir()
+    target = folder / f"{title(files[0].name)}.gguf"
+    if len(files) == 1:
+        os.symlink(files[0].resolve(), target)
+        return
+    size = sum(file.stat().st_size for file in files)
+    require(size, shutil.disk_usage(folder).free, "disk space")
+    print(f"Joining the {len(files)} parts of {target.name}, once", flush=True)
+    try:
+        _write(files, target)
+    except OSError as error:
+        raise ModelError(
+            f"The parts of {target.name} cannot be joined ({error.strerror})."
+        ) from None
+    except Exception:  # whatever the bytes led to
+        raise ModelError(
+            f"The parts of {target.name} do not belong together, or are damaged."
+        ) from None
+
+
+def _write(files: list[Path], target: Path) -> None:
+    from gguf import GGUFReader, GGUFValueType, GGUFWriter
+
+    readers = [GGUFReader(file) for file in files]
+    fields = readers[0].fields
+    tensors = [tensor for reader in readers for tensor in reader.tensors]
+    for number, reader in enumerate(readers):
+        if reader.fields[f"{SPLIT}no"].contents() != number:
+            raise ValueError
+    if fields[f"{SPLIT}tensors.count"].contents() != len(tensors):
+        raise ValueError
+    architecture = "general.architecture"
+    writer = GGUFWriter(target, fields[architecture].contents(), endianess=readers[0].endianess)
+    writer.data_alignment = readers[0].alignment
+    for field in fields.values():
+        if field.name.startswith(("GGUF.", SPLIT)) or field.name == architecture or not field.data:
+            continue
+        kind, *inner = field.types
+        is_array = kind == GGUFValueType.ARRAY
+        writer.add_key_value(field.name, field.contents(), kind, inner[-1] if is_array else None)
+    for tensor in tensors:
+        data = tensor.data
+        writer.add_tensor_info(tensor.name, data.shape, data.dtype, data.nbytes, tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    for tensor in tensors:
+        writer.write_tensor_data(tensor.data)
+    writer.close()
