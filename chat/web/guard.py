@@ -63,7 +63,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path = _without_root(scope)
+        path = scope["path"]
         if not is_open(path):
             await PlainTextResponse("There is nothing here.", 404)(scope, receive, send)
             return
@@ -86,10 +86,3 @@ class Guard:
             return first.pop() if first else await receive()
 
         await self._app(scope, replay, send)
-
-
-def _without_root(scope: Scope) -> str:
-    """Return the address as routes have it, where a proxy in front of the app adds a prefix."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "").rstrip("/")
-    return path.removeprefix(root) if f"{path}/".startswith(f"{root}/") else path
