@@ -11,7 +11,6 @@ the engine (`chat.engines`) into the reply so far, again and again.
 import os
 import signal
 import sys
-from importlib import import_module
 from threading import Thread
 
 from chat import space
@@ -36,19 +35,19 @@ def main() -> None:
 def run(settings: Settings) -> None:
     """Load the model in 4 bits and chat with it until interrupted."""
     # Here and not above, so that --help and a wrong flag answer at once.
-    from chat.web import address
+    from chat.web import address, proxies
 
     listening, settings = address.listen(settings)
     where = f"http://{settings.server_name}:{settings.server_port}"
     print(f"Fourbit Chat is starting at {where} ...", flush=True)
     from chat.web.lobby import lobby
 
-    with lobby(listening):
+    with lobby(listening, settings.root()):
         space.emulate_gpu()
         # Gradio looks for it at each update, and nothing here draws.
         sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]
         # Gradio takes as long to import as a small model to load, so both go on at once.
-        Thread(target=import_module, args=["gradio"], daemon=True).start()
+        Thread(target=proxies.import_gradio, daemon=True).start()
         from chat.load import load
 
         chat = load(settings)

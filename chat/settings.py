@@ -5,6 +5,7 @@ One typed object, read and checked at start; a flag wins over its variable.
 
 import os
 import platform
+import re
 import tempfile
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -150,6 +152,11 @@ class Settings(
         le=65535,
         description="the port; unless set, GRADIO_SERVER_PORT or the first free one from 7860 on",
     )
+    root_path: str | None = Field(
+        None,
+        description="the path below which a reverse proxy shows the page, such as /chat; unless "
+        "set, GRADIO_ROOT_PATH. Needed only if the proxy does not take it off",
+    )
     cache_dir: Path = Field(
         user_cache_path("fourbit-chat"),
         validate_default=True,
@@ -174,6 +181,11 @@ class Settings(
             raise ValueError(f"nothing can be written there ({error.strerror})") from None
         return folder
 
+    @field_validator("root_path")
+    @classmethod
+    def _path(cls, path: str | None) -> str | None:
+        return path if path is None else _root(path)
+
     @field_validator("auth")
     @classmethod
     def _logins(cls, auth: SecretStr | None) -> SecretStr | None:
@@ -188,6 +200,12 @@ class Settings(
         if key is not None and not key.get_secret_value().strip():
             raise ValueError("write at least one character")
         return key
+
+    def root(self) -> str:
+        """Return the path below which a reverse proxy shows the page, such as /chat, or nothing."""
+        if self.root_path is not None:
+            return self.root_path
+        return _root(os.environ.get("GRADIO_ROOT_PATH", ""))
 
     def logins(self) -> list[tuple[str, str]] | None:
         """Return the logins as Gradio takes them, or None if everyone may come in."""
@@ -204,6 +222,19 @@ class Settings(
 
 def _login(text: str) -> tuple[str, str, str]:
     return text.strip().partition(":")
+
+
+def _root(path: str) -> str:
+    """Return a root path as `/a/b`, or nothing for the root itself; of an address, its path.
+
+    Raises:
+        ValueError: it is no path.
+    """
+    path = unquote(urlsplit(path).path if "://" in path else path)
+    parts = [part for part in path.split("/") if part]
+    if any(part in (".", "..") or re.search(r"[\s?#\\\x00-\x1f\x7f]", part) for part in parts):
+        raise ValueError("write a path such as /chat")
+    return "".join(f"/{part}" for part in parts)
 
 
 def read(arguments: list[str]) -> Settings:
@@ -238,6 +269,7 @@ def checked(source: CliSettingsSource[Any], flags: Namespace) -> Settings:
     """
     _check_names(os.environ)
     _check_gradio_port(os.environ.get("GRADIO_SERVER_PORT", ""))
+    _check_gradio_root(os.environ.get("GRADIO_ROOT_PATH", ""))
     try:
         settings = Settings(_cli_settings_source=source(parsed_args=flags))
         settings.sampling()  # what a pattern or a schema holds is checked there
@@ -268,3 +300,10 @@ def _check_gradio_port(port: str) -> None:
     """Refuse what would stop Gradio with a traceback while it is imported."""
     if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
         raise SettingsError("GRADIO_SERVER_PORT must be a whole number from 1 to 65535.")
+
+
+def _check_gradio_root(path: str) -> None:
+    try:
+        _root(path)
+    except ValueError:
+        raise SettingsError("GRADIO_ROOT_PATH must be a path such as /chat.") from None

@@ -17,6 +17,8 @@ MAX_BODY = 1_000_000
 OPEN = frozenset(
     {
         "/",
+        "/detokenize",
+        "/tokenize",
         "/config",  # what programs read first, and the page when it comes back
         "/favicon.ico",
         "/health",
@@ -63,7 +65,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path = _without_root(scope)
+        path = scope["path"]
         if not is_open(path):
             await PlainTextResponse("There is nothing here.", 404)(scope, receive, send)
             return
@@ -73,7 +75,7 @@ class Guard:
             body += message.get("body", b"")
             if len(body) > MAX_BODY:
                 sentence = f"The limit is {MAX_BODY:,} bytes."
-                programs = path.startswith("/v1/")
+                programs = path.startswith(("/v1/", "/tokenize", "/detokenize"))
                 refused = refusal(HTTPException(413, sentence))
                 answer = refused if programs else PlainTextResponse(sentence, 413)
                 await answer(scope, receive, send)
@@ -86,10 +88,3 @@ class Guard:
             return first.pop() if first else await receive()
 
         await self._app(scope, replay, send)
-
-
-def _without_root(scope: Scope) -> str:
-    """Return the address as routes have it, where a proxy in front of the app adds a prefix."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "").rstrip("/")
-    return path.removeprefix(root) if f"{path}/".startswith(f"{root}/") else path

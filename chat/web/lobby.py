@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.types import Receive, Scope, Send
 
 from chat.web import health
+from chat.web.reverse_proxy import ReverseProxy
 
 LOADING = "The model is still loading. Please try again in a moment."
 
@@ -49,10 +50,14 @@ PAGE = """<!doctype html>
 
 
 @contextmanager
-def lobby(listening: socket.socket) -> Iterator[None]:
-    """Answer on a socket that listens, in a thread, until the block ends; then the port is free."""
+def lobby(listening: socket.socket, root: str = "") -> Iterator[None]:
+    """Answer on a socket that listens, in a thread, until the block ends; then the port is free.
+
+    A reverse proxy may show it below the path `root`.
+    """
+    app = ReverseProxy(_answer, root)
     config = uvicorn.Config(
-        _answer, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
+        app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, args=[[listening]], daemon=True)

@@ -6,13 +6,15 @@ from starlette.middleware import Middleware
 from chat import space
 from chat.errors import SettingsError
 from chat.settings import Settings
-from chat.web import api, health
+from chat.web import api, health, proxies
 from chat.web.guard import Guard
+from chat.web.logout import Logout
 from chat.web.origin_form import OriginForm
 from chat.web.page.completion_page import CompletionPage
 from chat.web.page.gradio_internals import keep_no_statistics
 from chat.web.page.page import Page
 from chat.web.page.theme import CSS, FONTS, HEAD
+from chat.web.reverse_proxy import ReverseProxy
 
 #: Events that Gradio may run beside those of the people who are answered or waiting.
 SPARE = 64
@@ -27,30 +29,37 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
     keep_no_statistics()
     page.queue(api_open=False, max_size=settings.max_waiting + SPARE)
     try:
-        _, url, _ = page.launch(
-            share=space.share(settings.share),
-            auth=settings.logins(),
-            server_name=settings.server_name,
-            server_port=settings.server_port,
-            max_threads=settings.max_waiting + SPARE,
-            state_session_capacity=500,
-            app_kwargs={
-                "middleware": [Middleware(OriginForm), Middleware(Guard)],
-                "routes": [
-                    health.route(page.chat.engine),
-                    *api.routes(page.chat, settings),
-                    *api.root_routes(page.chat, settings),
-                ],
-            },
-            run_history=False,
-            ssr_mode=False,  # a Space may switch it on, and Node would stand between
-            enable_monitoring=False,
-            footer_links=[],
-            theme=gr.themes.Default(**FONTS),
-            css=CSS,
-            head=HEAD,
-            prevent_thread_lock=True,
-        )
+        with proxies.ignored():
+            _, url, _ = page.launch(
+                share=space.share(settings.share),
+                auth=settings.logins(),
+                server_name=settings.server_name,
+                server_port=settings.server_port,
+                max_threads=settings.max_waiting + SPARE,
+                state_session_capacity=500,
+                app_kwargs={
+                    "middleware": [
+                        Middleware(OriginForm),
+                        Middleware(ReverseProxy, settings.root()),
+                        Middleware(Guard),
+                        Middleware(Logout),
+                    ],
+                    "routes": [
+                        health.route(page.chat.engine),
+                        *api.routes(page.chat, settings),
+                        *api.root_routes(page.chat, settings),
+                    ],
+                },
+                root_path="",  # ReverseProxy takes it off
+                run_history=False,
+                ssr_mode=False,  # a Space may switch it on, and Node would stand between
+                enable_monitoring=False,
+                footer_links=[],
+                theme=gr.themes.Default(**FONTS),
+                css=CSS,
+                head=HEAD,
+                prevent_thread_lock=True,
+            )
     except OSError:
         where = settings.server_port or "this address"
         raise SettingsError(

@@ -41,7 +41,7 @@ interface Conversations {
 }
 
 interface Window {
-    gradio_config: {root: string, api_prefix: string};
+    gradio_config: {api_prefix: string};
     conversations?: Conversations;
     focusMessage(): void;
 }

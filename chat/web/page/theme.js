@@ -5,11 +5,25 @@
     // What keeps HTML from being seen as such (chat/web/page/escape.py) is not copied with it.
     /** @param {unknown} text */
     const unescape = (text) => String(text).replace(new RegExp(MARKED, "g"), "$1");
+    /** @param {string} text */
+    const writeAsSelected = async (text) => {
+        const box = document.createElement("textarea");
+        const focused = document.activeElement;
+        box.value = text;
+        box.style.cssText = "position: fixed; opacity: 0";
+        document.body.append(box);
+        box.select();
+        const copied = document.execCommand("copy");
+        box.remove();
+        if (focused instanceof HTMLElement) focused.focus({preventScroll: true});
+        if (!copied) throw new Error("The browser lets the page copy nothing.");
+    };
     const clipboard = navigator.clipboard;  // missing where the page comes over plain HTTP
-    if (clipboard) {
-        const write = clipboard.writeText.bind(clipboard);
-        clipboard.writeText = (text) => write(unescape(text));
-    }
+    const write = clipboard?.writeText.bind(clipboard) ?? writeAsSelected;
+    /** @param {string} text */
+    const writeText = (text) => write(unescape(text));
+    if (clipboard) clipboard.writeText = writeText;
+    else Object.defineProperty(navigator, "clipboard", {value: {writeText}});
     document.addEventListener("copy", (event) => {
         const selected = String(getSelection());
         if (unescape(selected) === selected) return;

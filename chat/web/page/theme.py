@@ -1,6 +1,7 @@
 """How the page looks, and what it does in the browser beyond Gradio's own."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import gradio as gr
 
@@ -13,6 +14,10 @@ FONTS = {
     "font": [gr.themes.LocalFont("Source Sans Pro", weights=(400, 700)), "system-ui", "sans-serif"],
     "font_mono": [gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "monospace"],
 }
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">'
+    '<text y=".9em" font-size="90">💬</text></svg>'
+)
 CSS = """
 :root {
     --block-info-text-color: var(--neutral-500);
@@ -42,9 +47,11 @@ pre .token { filter: brightness(0.65); }
 }
 footer { display: none !important; }
 """
-#: A picture that the model asks for must not tell another host who reads it.
+#: A picture that the model asks for must not tell another host who reads it, nor have the
+#: browser fetch addresses of this one. So the page's own picture comes with it.
 HEAD = f"""
-<meta http-equiv="Content-Security-Policy" content="img-src 'self' data: blob:; media-src 'self'">
+<meta http-equiv="Content-Security-Policy" content="img-src data: blob:; media-src 'none'">
+<link rel="icon" href="data:image/svg+xml,{quote(ICON)}">
 <script>{script(Path(__file__).parent, "theme.js", MARKED=MARKED)}</script>
 """
 #: Gives the cursor to the text box (theme.js), as JavaScript.

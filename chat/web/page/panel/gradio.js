@@ -8,8 +8,8 @@
  * @param {unknown[]} data
  */
 function post(endpoint, data) {
-    const {root, api_prefix} = window.gradio_config;
-    return fetch(`${root}${api_prefix}/run/${endpoint}`, {
+    // From where the browser has the page, which the server need not know.
+    return fetch(`.${window.gradio_config.api_prefix}/run/${endpoint}`, {
         method: "POST",
         headers: {"Content-Type": "application/json"},
         body: JSON.stringify({data: [data]}),
