@@ -131,7 +131,7 @@ class Chat:
             raise BadRequest(str(error), "message") from None
 
     def _check_supported(self, sampling: Sampling, begun: str) -> None:
-        if begun and (sampling.pattern or sampling.schema_to_fit):
+        if begun and (sampling.pattern or sampling.json_schema):
             raise BadRequest(
                 "A reply that has to fit a pattern or a schema cannot be continued.", "message"
             )

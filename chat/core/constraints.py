@@ -6,12 +6,10 @@ read here, and written again in the plainest words. What is a pattern at all, an
 can be matched token by token, is for `re` and the grammar library to say.
 """
 
-import json
 import re
+import unicodedata
 import warnings
-from typing import Annotated, Any, Literal, NamedTuple
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing import NamedTuple
 
 # What it would become one day concerns nobody here; the pattern is taken as it is today.
 warnings.filterwarnings("ignore", "Possible (nested set|set )", FutureWarning)
@@ -20,8 +18,13 @@ warnings.filterwarnings("ignore", "Possible (nested set|set )", FutureWarning)
 #: others wait while an engine compiles it: a second with `"a?" * 300`, a minute at 2,000.
 MOST_REPEATED = 300
 
+#: Controls, and halves of a letter; not what joins emoji or letters, or is a wide space.
+HIDDEN = ("Cc", "Cs")
+#: What turns the direction of all that follows.
+BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 NOT_OFFERED = "looks around, refers back or sets flags, which is not offered"
 CATEGORIES = {"d": "0-9", "w": "a-zA-Z0-9_", "s": " \\t\\n\\r"}
+ANYTHING = "(?:.|\\n)*"
 #: What a pattern (Python's) is made of, after its `\\`: a letter by its number or name, a
 #: reference, or one character.
 ESCAPE = r"\\(?:x..|u.{4}|U.{8}|N\{[^}]*\}|0[0-7]{0,2}|[0-3][0-7]{2}|[1-9]\d?|.)"
@@ -66,6 +69,24 @@ def plain(pattern: str) -> str:
     if LLMatcher.validate_grammar(LLMatcher.grammar_from_regex(whole.text)):
         raise ValueError(NOT_OFFERED)
     return whole.text
+
+
+def searched(pattern: str) -> str:
+    """Return a pattern for the whole of each text in which `pattern` is found (ECMA 262's way)."""
+    alternatives, depth = [""], 0
+    for found in PART.finditer(pattern):
+        depth += (found.lastgroup == "group") - (found["other"] == ")")
+        if found["other"] == "|" and not depth:
+            alternatives.append("")
+        else:
+            alternatives[-1] += found[0]
+    return "|".join(map(_wholly, alternatives))
+
+
+def _wholly(pattern: str) -> str:
+    parts = [found[0] for found in PART.finditer(pattern)]
+    before = "" if parts[:1] == ["^"] else ANYTHING
+    return before + pattern + ("" if parts[-1:] == ["$"] else ANYTHING)
 
 
 def _read(pattern: str) -> _Written:
@@ -173,61 +194,6 @@ def _letter(part: str) -> str:
 
 def _shown(letter: str, special: str) -> str:
     named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
-    if letter not in named and not letter.isprintable():
+    if letter not in named and (unicodedata.category(letter) in HIDDEN or letter in BIDI):
         raise ValueError("has a control character in it")
     return f"\\{letter}" if letter in special else named.get(letter, letter)
-
-
-Name = Annotated[str, Field(pattern=r"^[\w $@.-]{1,64}$")]
-
-
-class Schema(BaseModel):
-    """The part of JSON Schema (json-schema.org, 2020-12) that is offered."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    type: Literal["object", "array", "string", "number", "integer", "boolean", "null"] | None = None
-    title: str = ""
-    description: str = ""
-    properties: dict[Name, "Schema"] = {}
-    required: list[str] = []
-    additionalProperties: bool = False
-    items: "Schema | None" = None
-    enum: list[str | int | float | bool | None] | None = Field(None, min_length=1)
-    anyOf: "list[Schema] | None" = Field(None, min_length=1)
-
-    @model_validator(mode="after")
-    def _known(self) -> "Schema":
-        if set(self.required) - set(self.properties):
-            raise ValueError("required names a property that is not there")
-        return self
-
-
-def closed(schema: str) -> str:
-    """Return a JSON schema without room for properties that it does not name.
-
-    Unless it asks for them, unlike in JSON Schema, where a small model would
-    invent one after the other.
-
-    Raises:
-        ValueError: it is no JSON schema, or asks for what is not offered.
-    """
-    try:
-        read = Schema.model_validate_json(schema)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, fault["loc"]))
-        where = f"asks for what is not offered, at {where}" if where else "must be a JSON object"
-        raise ValueError(where) from None
-    return json.dumps(_closed(read.model_dump(exclude_unset=True)))
-
-
-def _closed(schema: dict[str, Any]) -> dict[str, Any]:
-    if "properties" in schema or schema.get("type") == "object":
-        inner = {name: _closed(value) for name, value in schema.get("properties", {}).items()}
-        schema = {"additionalProperties": False, **schema, "properties": inner}
-    if schema.get("items"):
-        schema["items"] = _closed(schema["items"])
-    if schema.get("anyOf"):
-        schema["anyOf"] = [_closed(one) for one in schema["anyOf"]]
-    return schema

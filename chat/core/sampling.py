@@ -22,15 +22,20 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
-from chat.core.constraints import closed, one_of, plain
+from chat.core.constraints import one_of, plain
 from chat.core.explain import explain
+from chat.core.json_schema import fitting
 from chat.errors import BadRequest
 
 MAX_LINES = 64
 #: The fields that not every engine can obey.
 OPTIONAL = ("choices", "regex", "json_schema", "negative_prompt")
 #: What reads the fields that tie a reply down, or says why it cannot.
-READ: dict[str, Callable[[Any], str]] = {"choices": one_of, "regex": plain, "json_schema": closed}
+READ: dict[str, Callable[[Any], object]] = {
+    "choices": one_of,
+    "regex": plain,
+    "json_schema": fitting,
+}
 
 
 def _whole(value: Any) -> Any:
@@ -153,7 +158,7 @@ class SamplingFields(BaseModel):
     )
     json_schema: str = Field(
         "",
-        max_length=10_000,
+        max_length=100_000,
         title="JSON schema",
         description="The reply is JSON of this schema.",
     )
@@ -224,7 +229,12 @@ class Sampling(SamplingFields):
     @property
     def schema_to_fit(self) -> str:
         """The JSON schema that the reply has to fit, or nothing."""
-        return self.json_schema and closed(self.json_schema)
+        return self.json_schema and fitting(self.json_schema).schema
+
+    @property
+    def grammar_to_fit(self) -> str:
+        """The same as EBNF, for xgrammar, or nothing."""
+        return self.json_schema and fitting(self.json_schema).grammar
 
     def at_most(self, tokens: int) -> "Sampling":
         """Return the same for a reply of no more tokens than this."""

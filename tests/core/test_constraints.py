@@ -1,13 +1,12 @@
-"""chat.core.constraints: patterns in the plainest words, and what is offered of JSON Schema."""
+"""chat.core.constraints: patterns in the plainest words."""
 
-import json
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.core.constraints import closed, one_of, plain
+from chat.core.constraints import one_of, plain, searched
 
 SAME = [
     ("yes|no", ["yes", "no"], ["maybe", "", "yesno"]),
@@ -95,49 +94,43 @@ def test_what_leaves_nothing_to_say_is_refused(pattern: str) -> None:
         plain(pattern)
 
 
-def test_a_control_character_is_refused() -> None:
-    with pytest.raises(ValueError, match="control character"):
-        plain("\x00")
+@pytest.mark.parametrize("letter", ["\x00", "\x7f", "\x85", "\ud800", "\u202e", "\u2067"])
+def test_a_control_character_is_refused(letter: str) -> None:
+    for read in (plain, lambda text: one_of((text,))):
+        with pytest.raises(ValueError, match="control character"):
+            read(f"a{letter}")
 
 
 @pytest.mark.parametrize(
-    "schema",
+    "text",
     [
-        {},
-        {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
-        {"type": "array", "items": {"anyOf": [{"enum": ["a", 1, None]}, {"type": "null"}]}},
+        "👨\u200d👩\u200d👧",
+        "می\u200cخواهم",
+        "全\u3000角",
+        "10\xa0km",
+        "a\xadb",
+        "\ufeff",
+        "ק\u200f",
     ],
 )
-def test_usual_schemas_are_offered(schema: object) -> None:
-    assert isinstance(json.loads(closed(json.dumps(schema))), dict)
-
-
-def test_a_schema_leaves_no_room_for_properties_that_it_does_not_name() -> None:
-    inner = {"properties": {"a": {"type": "null"}}}
-    for schema, found in (
-        (inner, lambda closed: closed),
-        ({"items": inner}, lambda closed: closed["items"]),
-        ({"anyOf": [inner]}, lambda closed: closed["anyOf"][0]),
-        ({"properties": {"b": inner}}, lambda closed: closed["properties"]["b"]),
-    ):
-        assert found(json.loads(closed(json.dumps(schema)))) == {
-            "properties": {"a": {"type": "null"}},
-            "additionalProperties": False,
-        }
-    asked = {"type": "object", "additionalProperties": True}
-    assert json.loads(closed(json.dumps(asked)))["additionalProperties"] is True
+def test_what_joins_letters_or_is_a_wide_space_is_none(text: str) -> None:
+    assert re.fullmatch(plain(text), text)
+    assert re.fullmatch(one_of((text,)), text)
 
 
 @pytest.mark.parametrize(
-    ("schema", "where"),
+    ("pattern", "fits", "others"),
     [
-        ({"$ref": "#"}, r"\$ref"),
-        ({"type": "strange"}, "type"),
-        ({"properties": {"a": {"pattern": "x"}}}, "properties.a.pattern"),
-        ({"properties": {'a"b': {}}}, "properties"),
-        ({"anyOf": []}, "anyOf"),
+        ("b", ["b", "abc", "a\nb\n"], ["a", ""]),
+        ("^b", ["b", "bc"], ["ab"]),
+        ("b$", ["b", "ab"], ["bc"]),
+        ("^a|b$", ["ac", "cb", "ab"], ["ba", "c"]),
+        ("^(a|b)$", ["a", "b"], ["ab", "ac"]),
+        ("[$|^]", ["x|y", "^", "$"], ["a"]),
     ],
 )
-def test_other_schemas_are_refused_with_the_place(schema: object, where: str) -> None:
-    with pytest.raises(ValueError, match=f"^asks for what is not offered, at {where}"):
-        closed(json.dumps(schema))
+def test_a_pattern_that_is_searched_for_may_be_anywhere(
+    pattern: str, fits: list[str], others: list[str]
+) -> None:
+    for text in [*fits, *others]:
+        assert bool(re.fullmatch(plain(searched(pattern)), text)) == (text in fits)

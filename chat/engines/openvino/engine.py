@@ -197,7 +197,7 @@ class OpenVINOEngine:
         if sampling.pattern:
             options["structured_output_config"] = {"regex": sampling.pattern}
         elif sampling.json_schema:
-            options["structured_output_config"] = {"json_schema": sampling.schema_to_fit}
+            options["structured_output_config"] = {"grammar": sampling.grammar_to_fit}
         return options
 
 

@@ -17,6 +17,7 @@ from llguidance.torch import (
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from chat.core.json_schema import SPACES
 from chat.core.sampling import Sampling
 
 
@@ -38,9 +39,9 @@ class Guide:
         if sampling.pattern:
             grammar = LLMatcher.grammar_from_regex(sampling.pattern)
         else:
-            # Without free white space, of which a small model may never stop writing more.
             grammar = LLMatcher.grammar_from_json_schema(
-                sampling.schema_to_fit, overrides={"whitespace_flexible": False}
+                sampling.schema_to_fit,
+                overrides=SPACES,  # type: ignore[arg-type]
             )
         return _GrammarProcessor(LLMatcher(self._texts, grammar), self._vocabulary)
 

@@ -214,11 +214,11 @@ ECHO = [*HI, {"role": "assistant", "content": "a"}]
             {
                 "response_format": {
                     "type": "json_schema",
-                    "json_schema": {"schema": {"type": "object", "$defs": {}}},
+                    "json_schema": {"schema": {"properties": {"a": {"not": {}}}}},
                 }
             },
             "response_format",
-            "JSON schema asks for what is not offered, at $defs.",
+            "JSON schema asks for what is not offered, at properties.a.not.",
         ),
         (
             {"response_format": {"type": "json_schema"}},
