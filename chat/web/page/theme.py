@@ -4,7 +4,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from chat.web.page.escape import MARKED
+from chat.web.page.escape import ESCAPED
 from chat.web.page.javascript import script
 
 TITLE = "Fourbit Chat"
@@ -35,6 +35,8 @@ CSS = """
 .min_value, .max_value, input.subdued { color: var(--block-info-text-color) !important; }
 pre .token { filter: brightness(0.65); }
 .dark pre .token { filter: brightness(1.6); }
+/* A user's message is what was typed (escape.py). */
+[data-testid="user"] p { white-space: pre-wrap; tab-size: 4; }
 /* Each paragraph runs as its own script does: right to left for Arabic, in the box too. */
 .message :is(p, li, h1, h2, h3, h4, h5, h6, td, th), textarea {
     unicode-bidi: plaintext;
@@ -45,7 +47,7 @@ footer { display: none !important; }
 #: A picture that the model asks for must not tell another host who reads it.
 HEAD = f"""
 <meta http-equiv="Content-Security-Policy" content="img-src 'self' data: blob:; media-src 'self'">
-<script>{script(Path(__file__).parent, "theme.js", MARKED=MARKED)}</script>
+<script>{script(Path(__file__).parent, "theme.js", ESCAPED=ESCAPED)}</script>
 """
 #: Gives the cursor to the text box (theme.js), as JavaScript.
 FOCUS = "() => window.focusMessage()"
