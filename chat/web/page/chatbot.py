@@ -1,12 +1,11 @@
 """The conversation in the page: how messages are shown, and how they come back."""
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
 from chat.core.conversation import text_of
-from chat.web.page.escape import escape, unescape
+from chat.web.page.escape import escape, unescape, verbatim
 from chat.web.page.gradio_internals import change_texts
 from chat.web.page.history import History, entry
 
@@ -29,11 +28,18 @@ def chatbot() -> gr.Chatbot:
         latex_delimiters=FORMULAS,
         scale=1,
     )
-    change_texts(made, shown=_each(escape), given=_each(unescape))
+    change_texts(made, shown=_shown, given=_given)
     return made
 
 
-def _each(change: Callable[[str], str]) -> Callable[[Any], History]:
-    return lambda messages: [
-        entry(one["role"], change(text_of(one["content"]))) for one in messages or []
-    ]
+def _shown(messages: Any) -> History:
+    """Return messages as the browser gets them: a reply is Markdown, all else is typed."""
+    shown: History = []
+    for message in messages or []:
+        as_shown = escape if message["role"] == "assistant" else verbatim
+        shown.append(entry(message["role"], as_shown(text_of(message["content"]))))
+    return shown
+
+
+def _given(messages: Any) -> History:
+    return [entry(one["role"], unescape(text_of(one["content"]))) for one in messages or []]

@@ -1,7 +1,7 @@
 // What the page's JavaScript finds: from Python (chat/web/page/javascript.py), and in Gradio's page.
 
-/** Matches what keeps HTML from being seen as such, and before it its group (chat/web/page/escape.py). */
-declare const MARKED: string;
+/** Matches a reference and its number, or a sign that is marked (chat/web/page/escape.py). */
+declare const ESCAPED: string;
 /** What can be asked, and where (chat/web/page/panel/__init__.py). */
 declare const ENDPOINTS: Record<
     "seal" | "rename" | "names" | "open" | "export" | "import", string

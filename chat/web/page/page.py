@@ -192,7 +192,8 @@ class Page(ChatInterface):
         index = edited.index[0] if isinstance(edited.index, (list, tuple)) else edited.index
         # The page shows the edited text already, which must not stay if it is refused.
         history[index] = entry("user", unescape(str(edited.previous_value)))
-        return self._begin(unescape(str(edited.value)), history[:index], history)
+        # theme.js has put what was typed into its text box, so there is nothing to unescape.
+        return self._begin(str(edited.value), history[:index], history)
 
     def _example(self, history: History, example: gr.SelectData) -> Changes:
         return self._begin(text_of(example.value), history, history)

@@ -2,9 +2,13 @@
 // What the page does in the browser beyond Gradio's own.
 
 {
-    // What keeps HTML from being seen as such (chat/web/page/escape.py) is not copied with it.
-    /** @param {unknown} text */
-    const unescape = (text) => String(text).replace(new RegExp(MARKED, "g"), "$1");
+    // What keeps text from being seen as Markdown (chat/web/page/escape.py) is not copied with it.
+    const escaped = new RegExp(ESCAPED, "g");
+    /** @param {unknown} text a message as the server sent it */
+    const unescape = (text) => String(text).replace(
+        escaped, (_, number, sign) => sign ?? String.fromCodePoint(number));
+    /** @param {string} text a message as it is on the screen, where references are signs */
+    const unmarked = (text) => text.replace(escaped, (whole, _, sign) => sign ?? whole);
     /** @param {string} text */
     const writeAsSelected = async (text) => {
         const box = document.createElement("textarea");
@@ -26,9 +30,22 @@
     else Object.defineProperty(navigator, "clipboard", {value: {writeText}});
     document.addEventListener("copy", (event) => {
         const selected = String(getSelection());
-        if (unescape(selected) === selected) return;
-        event.clipboardData?.setData("text/plain", unescape(selected));
+        if (unmarked(selected) === selected) return;
+        event.clipboardData?.setData("text/plain", unmarked(selected));
         event.preventDefault();
+    });
+
+    // Nor is it there to be edited. The server takes what such a box holds as it is.
+    const ready = new WeakSet();
+    document.addEventListener("focusin", () => {
+        /** @type {NodeListOf<HTMLTextAreaElement>} */
+        const boxes = document.querySelectorAll(".edit-textarea");
+        for (const box of boxes) {
+            if (ready.has(box)) continue;
+            ready.add(box);
+            box.value = unescape(box.value);
+            box.dispatchEvent(new Event("input", {bubbles: true}));
+        }
     });
 }
 

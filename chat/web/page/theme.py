@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from chat.web.page.escape import MARKED
+from chat.web.page.escape import ESCAPED
 from chat.web.page.javascript import script
 
 TITLE = "Fourbit Chat"
@@ -40,6 +40,8 @@ CSS = """
 .min_value, .max_value, input.subdued { color: var(--block-info-text-color) !important; }
 pre .token { filter: brightness(0.65); }
 .dark pre .token { filter: brightness(1.6); }
+/* A user's message is what was typed (escape.py). */
+[data-testid="user"] p { white-space: pre-wrap; tab-size: 4; }
 /* Each paragraph runs as its own script does: right to left for Arabic, in the box too. */
 .message :is(p, li, h1, h2, h3, h4, h5, h6, td, th), textarea {
     unicode-bidi: plaintext;
@@ -52,7 +54,7 @@ footer { display: none !important; }
 HEAD = f"""
 <meta http-equiv="Content-Security-Policy" content="img-src data: blob:; media-src 'none'">
 <link rel="icon" href="data:image/svg+xml,{quote(ICON)}">
-<script>{script(Path(__file__).parent, "theme.js", MARKED=MARKED)}</script>
+<script>{script(Path(__file__).parent, "theme.js", ESCAPED=ESCAPED)}</script>
 """
 #: Gives the cursor to the text box (theme.js), as JavaScript.
 FOCUS = "() => window.focusMessage()"

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from chat.settings import Settings
 from chat.web import serve
 from chat.web.page import page
+from chat.web.page.escape import MARK
 from chat.web.page.history import entry
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine, chat_with
@@ -21,13 +22,31 @@ PARTS += ["<b>x</b>", "<b>x</b>", "<b>", "x", "`", "\t", "| a |", "# "]
 TRAPS = ["\t\n", "\u00a0\n", "\x0b\n", "\n\t", "\n$$\n```\n\n$$\n```\n$$"]
 TRAPS = [f"```\na\n```{trap}```\n<b>x</b>\n```\n<b>x</b>" for trap in TRAPS]
 TRAPS += ["```\na\r```\r<b>x</b>", "```\na\n```\t\nb\n```\n<b>x</b>"]
+#: What people type, and Markdown would make something else of.
+TYPED = ["__init__", "*args", "# comment", "3. is my answer", "a*b*c", r"C:\new\_temp", "&lt;b&gt;"]
+TYPED += [
+    "---",
+    "    def f():\n\treturn  1\n\n\n    # so",
+    "| a |\n| - |\n| b |",
+    "[a](/b) ![a](/b)",
+]
+TYPED += ["$$x$$, $y$ and \\(z\\)", "%%%LATEX_BLOCK_0%%%", "```python\nf`x`\n```", "a~b~c ~~d~~"]
+TYPED += [
+    "http://a.b/c_d_e www.a.b a@b.c",
+    'src="/file=x"',
+    f"<{MARK}b> &#0042;",
+    "a\n===",
+    "a  \n b",
+]
+TYPED += ["- [ ] a\n- b\n\n> c", "&copy &#65; &nbsp;", "[a]: /b\n\n[a]", "x" * 500, "你好~世界~"]
+BITS = [*PARTS, *(bit for text in TYPED for bit in re.split("(?<=[^0-9A-Za-z])", text) if bit)]
 
 
 def test_html_is_text_and_code_is_code(serve: Serve, visit: Visit) -> None:
     tab = visit(serve(ScriptedEngine(lambda prompt: f"{HTML} and 1 < 2\n\n{CODE}\n\n{HTML}")))
     tab.ask(HTML)
     for message in (tab.messages, tab.replies):
-        assert HTML in message.text_content().replace("\u2060", "")
+        assert HTML in message.text_content().replace(MARK, "")
         assert message.locator("b, div.block, img, think").count() == 0
     assert "1 < 2" in tab.replies.text_content()
     code = tab.replies.locator("pre code")
@@ -62,7 +81,7 @@ def test_the_model_reads_what_was_written_and_so_does_who_copies_it(
     tab.button("Retry").click()
     tab.settled("Finished:")
     assert engine.prompts[1].count(HTML) == 2
-    assert not any("\u2060" in prompt for prompt in engine.prompts)
+    assert not any(MARK in prompt for prompt in engine.prompts)
     tab.page.get_by_role("button", name=re.compile("^Copy")).last.click()
     read = "() => navigator.clipboard.readText()"
     tab.page.wait_for_function(
@@ -87,7 +106,7 @@ def test_it_stays_so_after_a_message_that_was_refused(serve: Serve, visit: Visit
     tab.ask("more")
     assert engine.prompts[-1].count(HTML) == 4
     for message in (*tab.messages.all()[:2], *tab.replies.all()):
-        assert HTML in message.text_content().replace("\u2060", "")
+        assert HTML in message.text_content().replace(MARK, "")
         assert message.locator("b, div.block, img, think").count() == 0
 
 
@@ -117,9 +136,73 @@ def test_no_mixture_of_fences_lists_and_formulas_makes_a_tag_of_text(visit: Visi
             named = sum(
                 line.count("<b>") for line in text.split("\n") if "```" in line or "~~~" in line
             )
-            assert shown.replace("\u2060", "").count("<b>") >= text.count("<b>") - named
+            assert shown.replace(MARK, "").count("<b>") >= text.count("<b>") - named
     finally:
         built.close()
+
+
+def test_no_mixture_of_markdown_changes_what_was_typed(visit: Visit) -> None:
+    draw = random.Random(4)
+    texts = TYPED + ["".join(draw.choices(BITS, k=draw.randint(1, 16))) for _ in range(120)]
+    texts = [text for text in texts + TRAPS if text.strip()]
+    built = page.build(chat_with(ScriptedEngine()), Settings())
+    talk = [
+        entry(role, text) for text in texts for role, text in (("user", text), ("assistant", "x"))
+    ]
+    built.chatbot.value = built.chatbot.postprocess(talk).model_dump()
+    try:
+        tab = visit(serve.launch(built, Settings(), block=False))
+        expect(tab.replies).to_have_count(len(texts), timeout=120_000)
+        paragraphs = tab.messages.locator("p")
+        expect(paragraphs).to_have_count(len(texts))
+        assert paragraphs.all_text_contents() == texts
+        assert tab.messages.locator("p *, pre, ul, ol, table, hr, img").count() == 0
+    finally:
+        built.close()
+
+
+def test_what_was_typed_comes_back_as_it_was(serve: Serve, visit: Visit) -> None:
+    engine = ScriptedEngine(lambda prompt: f"Number {len(engine.prompts)}")
+    tab = visit(serve(engine))
+    tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    copied = "() => navigator.clipboard.readText()"
+    typed = "".join(f"{text}\n" for text in TYPED) + "."
+    tab.ask(typed)
+    tab.button("Retry").click()
+    expect(tab.replies).to_have_text("Number 2")
+    tab.settled("Finished:")
+    assert all(typed in prompt for prompt in engine.prompts)
+    tab.messages.first.hover()
+    tab.page.get_by_role("button", name=re.compile("^Copy message")).first.click()
+    tab.page.wait_for_function(f"({copied})().then((text) => text.endsWith('.'))")
+    assert tab.page.evaluate(copied) == typed
+    tab.messages.locator("p").evaluate("(message) => getSelection().selectAllChildren(message)")
+    tab.page.keyboard.press("Control+C")
+    # A mark that somebody typed is the one thing that is not selected.
+    assert tab.page.evaluate(copied) == typed.replace(MARK, "")
+    tab.button("Edit").first.click()
+    expect(tab.chat.get_by_role("textbox")).to_have_value(typed)
+    tab.button("Cancel").click()
+    tab.edit(0, typed + "!")
+    expect(tab.replies).to_have_text("Number 3")
+    tab.settled("Finished:")
+    assert f"{typed}!" in engine.prompts[-1]
+    expect(tab.messages.locator("p")).to_have_text(typed + "!")
+    tab.button("Undo").click()
+    expect(tab.box).to_have_value(typed + "!")
+
+
+def test_markdown_does_not_change_what_a_reply_says(serve: Serve, visit: Visit) -> None:
+    says = "每天2~3次，连续5~7天 &lt;b&gt; &copy; &#65; 2*3*4 x**2 + y**2 `&lt;`"
+    code = "```\n&lt; 2~3, 5~7\n```"
+    tab = visit(serve(ScriptedEngine(lambda prompt: f"{says} ~~gone~~\n\n{code}\n\n**so**")))
+    tab.ask("Hi")
+    shown = tab.replies.text_content().replace(MARK, "")
+    assert says.replace("`", "") in shown
+    expect(tab.replies.locator("pre code")).to_have_text("&lt; 2~3, 5~7")
+    expect(tab.replies.locator("del")).to_have_text("gone")
+    expect(tab.replies.locator("strong")).to_have_text("so")
+    assert tab.replies.locator("em").count() == 0
 
 
 def test_formulas_are_set_and_prices_are_not(serve: Serve, visit: Visit) -> None:

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chat.errors import BadRequest
+from chat.web.page.escape import MARK
 from chat.web.page.panel.saved import (
     LONGEST_TITLE,
     MOST_CONVERSATIONS,
@@ -38,7 +39,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> SavedConversations:
 def test_a_history_comes_back_as_clean_messages(saved: SavedConversations) -> None:
     history = [
         {"role": "system", "content": "Obey."},
-        *entries("Is <\u2060b> a tag?\x00", "Yes: `<b>`."),
+        *entries(f"Is <{MARK}b> a tag?\x00", "Yes: `<b>`."),
         {"role": "user", "content": ""},
     ]
     sealed = saved.seal(None, history)
