@@ -271,3 +271,23 @@ def test_the_port_answers_from_the_first_line_on_and_all_ends_when_a_container_s
     assert process.wait(timeout=20) == 0
     assert psutil.wait_procs(children, timeout=10)[1] == []
     process.stdout.close()
+
+
+@pytest.mark.parametrize(
+    "proxies",
+    [
+        dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"),
+        {"ALL_PROXY": "socks5://127.0.0.1:9"},
+        {"HTTP_PROXY": "http://[::1", "no_proxy": "[::1,*:x"},
+        {"ALL_PROXY": "foo://bar"},
+    ],
+    ids=["dead", "SOCKS", "malformed", "of no kind"],
+)
+def test_it_starts_whatever_proxies_are_set_and_says_nothing_of_them(
+    proxies: dict[str, str],
+) -> None:
+    with started("--model", "embedded", **proxies) as (address, printed):
+        assert "Traceback" not in "".join(printed)
+        assert not re.search("rror|roxy", "".join(printed))
+        with httpx.Client(trust_env=False) as client:
+            assert client.get(f"{address}/health").json() == {"status": "ready"}

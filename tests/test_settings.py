@@ -206,3 +206,36 @@ def test_a_chat_template_that_was_chosen_is_used() -> None:
         SettingsError, match=r"^--chat-template cannot be used with .* llama2, [^.]+\.$"
     ):
         read([*flags, "llama2"])
+
+
+@pytest.mark.parametrize(
+    ("path", "root"),
+    [
+        ("", ""),
+        ("/", ""),
+        ("/chat", "/chat"),
+        ("chat", "/chat"),
+        ("/a/chat/", "/a/chat"),
+        ("/pl%C3%A4ne", "/pläne"),
+        ("https://example.com/chat", "/chat"),
+        ("https://example.com", ""),
+    ],
+)
+def test_a_root_path_is_read_however_it_is_written(
+    path: str, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read(["--root-path", path]).root() == root
+    monkeypatch.setenv("GRADIO_ROOT_PATH", path)
+    assert read([]).root() == root
+    assert read(["--root-path", "/other"]).root() == "/other"
+
+
+@pytest.mark.parametrize("path", ["/a b", "/a/../b", ".", "/a?b", "/a#b", "/a%0Ab", "a\\b"])
+def test_a_root_path_that_is_none_is_refused_at_the_start(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SettingsError, match=r"^--root-path \(or CHAT_ROOT_PATH\).* such as /chat"):
+        read(["--root-path", path])
+    monkeypatch.setenv("GRADIO_ROOT_PATH", path)
+    with pytest.raises(SettingsError, match=r"^GRADIO_ROOT_PATH must be a path such as /chat"):
+        read([])

@@ -117,6 +117,16 @@ def test_it_can_stand_behind_a_proxy_that_adds_a_prefix(
         assert httpx.get(url + path).text == "There is nothing here."
 
 
+@pytest.mark.parametrize("variable", ["CHAT_ROOT_PATH", "GRADIO_ROOT_PATH"])
+def test_the_api_is_there_with_the_prefix_and_without(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "/a")
+    url = serve(ScriptedEngine())
+    for path in ("a/v1/models", "v1/models", "a/health", "health"):
+        assert httpx.get(url + path).status_code == 200
+
+
 def test_a_request_that_weighs_too_much_is_refused_before_it_is_read_whole(serve: Serve) -> None:
     url = serve(ScriptedEngine())
     sent = 0

@@ -72,3 +72,14 @@ def test_the_port_is_free_after_an_error_too() -> None:
     with pytest.raises(KeyboardInterrupt), lobby(listening):
         raise KeyboardInterrupt
     listen(port).close()
+
+
+def test_it_answers_below_the_path_that_a_proxy_adds() -> None:
+    listening = listen()
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    with lobby(listening, "/a/chat"):
+        for root in (url, f"{url}/a/chat"):
+            assert httpx.get(f"{root}/health").json() == {"status": "loading"}
+            assert httpx.get(f"{root}/").text == PAGE
+            assert "error" in httpx.get(f"{root}/v1/models").json()
+        assert httpx.get(f"{url}/a/chat?x=1").headers["Location"] == "chat/?x=1"

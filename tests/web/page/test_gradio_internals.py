@@ -8,6 +8,7 @@ import inspect
 import sys
 from pathlib import Path
 
+import fastapi
 import gradio as gr
 import gradio.blocks
 import gradio.events
@@ -140,6 +141,16 @@ def test_statistics_and_drawing_can_be_switched_off(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with gradio.utils.MatplotlibBackendMananger():  # as around each update
         pass
+
+
+def test_its_root_can_be_said_to_be_where_the_browser_has_it() -> None:
+    where = "chat/web/reverse_proxy.py"
+    headers = [(b"host", b"a"), (b"x-gradio-server", b".")]
+    scope = {"type": "http", "scheme": "http", "path": "/", "query_string": b"", "headers": headers}
+    request = fastapi.Request(scope)
+    assert gradio.route_utils.get_root_url(request, "/", "") == ".", changed(
+        "the header that its root is taken from", where
+    )
 
 
 def test_the_browser_finds_the_addresses() -> None:
