@@ -183,7 +183,7 @@ def prepare(
 
 
 class _Streamer(BaseStreamer):
-    """Passes on what `generate` adds to the prompt, which it puts first."""
+    """Passes on what `generate` adds to the prompt ([1, tokens]), which it puts first."""
 
     def __init__(self, put: Callable[..., None], threads: int) -> None:
         self.ids: list[int] = []
