@@ -50,6 +50,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 #: What a test is that asks for a fixture, itself or through another.
 KINDS = {"browser": "browser", "embedded_model": "model", "gguf": "model"}
+BROWSER = Path(__file__).parent / "web" / "browser"
 #: Fixtures that are too dear to be made by each worker: who asks for one goes to the same.
 DEAR = ("app", "chat_run", "how_run")
 
@@ -61,6 +62,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         for name in KINDS.keys() & fixtures:
             item.add_marker(KINDS[name])
+        if BROWSER in item.path.parents:
+            item.add_marker("browser")
         for name in fixtures.intersection(DEAR):
             item.add_marker(pytest.mark.xdist_group(name))
         if not any(item.get_closest_marker(name) for name in ("browser", "model", "slow")):

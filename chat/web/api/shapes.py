@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from annotated_types import Len
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -270,7 +269,7 @@ class RequestBody(Shape):
 
 #: A text with a letter in it, alone or in a list.
 Written = Annotated[str, Field(pattern=r"[^\s\x00-\x1f\x7f-\x9f]")]
-OneText = Written | Annotated[list[Written], Len(1, 1)]
+OneText = Written | Annotated[list[Written], Field(min_length=1, max_length=1)]
 #: Only the first that is at fault is named, and to describe thousands takes seconds.
 Messages = Annotated[list[ChatMessage], FailFast(), Field(json_schema_extra={"minItems": 1})]
 

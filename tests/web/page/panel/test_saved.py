@@ -88,7 +88,7 @@ def test_a_greeting_is_kept_and_gives_no_title(saved: SavedConversations) -> Non
     assert sealed is not None
     assert sealed["name"] == "Rain?"
     assert saved.open(None, sealed["text"])[0] == Message("assistant", "Welcome!")
-    (loaded,) = saved.load(None, [greeting])
+    (loaded,) = saved.import_file(None, [greeting])
     assert loaded["name"] == "Welcome!"
 
 
