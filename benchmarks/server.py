@@ -42,22 +42,21 @@ def serving(program: Sequence[str], flags: Sequence[str], port: int | None) -> I
     """
     command = [sys.executable, *program, *flags, "--server-port", str(port or free_port())]
     began = time.perf_counter()
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
-    try:
-        url = _address(process)
-        with urlopen(url) as page:
-            page.read()
-        yield Server(url, process.pid, began, time.perf_counter() - began)
-    finally:
-        processes.end(process.pid)
-        process.wait()
+    ) as process:
+        try:
+            url = _address(process)
+            with urlopen(url) as page:
+                page.read()
+            yield Server(url, process.pid, began, time.perf_counter() - began)
+        finally:
+            processes.end(process.pid)
 
 
 def free_port() -> int:

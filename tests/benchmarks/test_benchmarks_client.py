@@ -15,6 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from benchmarks import baseline, load
 from benchmarks.client import UNDER_WAY, ReplyError, Tab, config
 from benchmarks.load import Job, Person
+from benchmarks.server import free_port
 from benchmarks.session import changed
 from benchmarks.wire import Wire
 from chat.settings import Settings
@@ -102,7 +103,8 @@ def _launch() -> Iterator[Callable[[gr.Blocks], str]]:
 
     def launch(page: gr.Blocks) -> str:
         pages.append(page)
-        return str(page.launch(prevent_thread_lock=True, quiet=True)[1])
+        port = free_port()
+        return str(page.launch(prevent_thread_lock=True, quiet=True, server_port=port)[1])
 
     yield launch
     for page in pages:

@@ -17,10 +17,12 @@ Program = Callable[..., "subprocess.Popen[str]"]
 CONVERT = """
 import sys
 from pathlib import Path
-from chat.models import ir, quantize
+if sys.argv[3] == "ir":
+    from chat.models.ir import tokenizer_and_folder as make
+else:
+    from chat.models.quantize import tokenizer_and_model as make
 print("ready", flush=True)
 input()
-make = {"ir": ir.tokenizer_and_folder, "nf4": quantize.tokenizer_and_model}[sys.argv[3]]
 make(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 FETCH = """
@@ -76,6 +78,7 @@ def at_once(processes: list["subprocess.Popen[str]"]) -> list[str]:
     return [written for written, _ in ended]
 
 
+@pytest.mark.model
 @pytest.mark.parametrize(
     ("kind", "doing"),
     [("ir", "converting tiny.gguf for OpenVINO"), ("nf4", "converting tiny.gguf to 4-bit NF4")],
