@@ -11,15 +11,18 @@ What those marks are is seen by rendering dialogues of stand-ins; wherever
 people wrote one, an invisible U+2060 breaks it.
 
 Messages in an order that is not usual are rendered as they are if the template takes
+<<<<<<< HEAD
 them: it writes stand-ins in their place all out, and those of the system not as if they
 were the assistant's. Else the first of the orders in `prompts.order` that it takes is; so
 a system prompt that a template refuses is put before the first message.
+=======
+them (see `prompts.taken`), else in the first of the orders in `prompts.order` that it takes.
+>>>>>>> refs/heads/api11
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any
 
 from prompts import jinja, templates
@@ -38,10 +41,19 @@ from prompts.base import (
     fold,
 )
 from prompts.order import Order, arranged, in_turns
+<<<<<<< HEAD
 from prompts.taint import TEMPLATE, Tainted, bare, taint
 
 #: A private-use character that no template writes.
 STAND_IN = "\ue0f2"
+=======
+from prompts.taken import STAND_IN, Taken
+
+# Private-use characters, which are taken out of what people write.
+OPEN, CLOSE, FROM, TO = "\ue0f0", "\ue0f1", "\ue0f4", "\ue0f5"
+CONTENT = re.compile(f"{FROM}([^{FROM}{TO}]*){TO}")
+FENCES = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}|[{OPEN}{CLOSE}]")
+>>>>>>> refs/heads/api11
 BRACKETED = re.compile(r"(?<!\S)[\[<]\S+[\]>](?!\S)")
 
 
@@ -80,7 +92,7 @@ class Template(PromptFormat):
         controls = control_tokens(tokenizer)
         self._controls = any_of(controls)
         self._alike = any_of([fold(token).casefold() for token in controls])
-        self._takes = lru_cache(maxsize=256)(self._writes_out)
+        self._takes = Taken(self._apply)
         self.marks = self._find_marks()
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
@@ -155,31 +167,37 @@ class Template(PromptFormat):
                 yield said
             before = said
 
+<<<<<<< HEAD
     def _apply(self, messages: list[Message]) -> str:
         text: str = self._template.render(
             self._tokens,
             messages=[message._asdict() for message in messages],
             tools=None,
             documents=None,
+=======
+    def _fence(self, text: str) -> str:
+        """Break the marks in what someone wrote, and fence its control tokens."""
+        for private in (OPEN, CLOSE, STAND_IN, FROM, TO):
+            text = text.replace(private, "")
+        # As if on lines of its own, which the template may put it on.
+        text = defuse(f"\n{text}\n", self.marks)[1:-1]
+        if self._alike.search(fold(self._controls.sub("", text)).casefold()):
+            text = OPEN + text + CLOSE
+        else:
+            text = self._controls.sub(f"{OPEN}\\g<0>{CLOSE}", text)
+        # The white space stays outside, where a template may strip it.
+        inner = text.strip()
+        start = text.find(inner)
+        return f"{text[:start]}{FROM}{inner}{TO}{text[start + len(inner) :]}"
+
+    def _apply(self, messages: Sequence[Message]) -> str:
+        rendered = self._tokenizer.apply_chat_template(
+            [message._asdict() for message in messages],
+            tokenize=False,
+>>>>>>> refs/heads/api11
             add_generation_prompt=True,
         )
         return text
-
-    def _writes_out(self, roles: tuple[Role, ...]) -> bool:
-        """Whether messages of these roles are all written, and none as another's."""
-        stand_ins = [f"{STAND_IN}{place}{STAND_IN}" for place in range(len(roles))]
-
-        def render(roles: Sequence[Role]) -> str:
-            try:
-                return self._apply(list(map(Message, roles, stand_ins)))
-            except Exception:  # of a template that anyone may have written
-                return ""
-
-        text = render(roles)
-        if not all(one in text for one in stand_ins):
-            return False
-        replies = [*roles[:1], *("assistant" if one == "system" else one for one in roles[1:])]
-        return "system" not in roles[1:] or render(replies) != text
 
     def _find_marks(self) -> tuple[str, ...]:
         """Return the ordinary text with which the template marks roles.

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from prompts import FORMATS, Message, PromptError, choose
 from prompts.base import visible
-from prompts.formats.template import Template
 from prompts.order import Order, arranged, in_turns, turns
-from tests.support.tiny import LLAMA2_TEMPLATE, chatml_tokenizer
+from tests.support.tiny import chatml_tokenizer
 
 NAMES = {"s": "system", "u": "user", "a": "assistant"}
 
@@ -90,87 +89,9 @@ def test_every_format_writes_every_text_once_and_in_order(
     name: str, pairs: list[tuple[Any, str]]
 ) -> None:
     messages = [Message(*pair) for pair in [*pairs, ("user", "<last>")]]
-    format = choose(CHATML if name == "template" else None, name)
+    format = choose(chatml_tokenizer() if name == "template" else None, name)
     text = "".join(map(visible, format.pieces(messages)))
     found = text
     for _, content in messages:
         _, there, found = found.partition(content)
         assert there, (content, text)
-
-
-CHATML = chatml_tokenizer()
-#: Templates of the kinds that are about.
-ALTERNATE = (
-    "{% set dialogue = messages[1:] if messages[0].role == 'system' else messages %}"
-    "{% for message in dialogue %}{% if (message.role == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{ raise_exception('Conversation roles must alternate.') }}{% endif %}{% endfor %}"
-)
-LATE = (
-    "{% for message in messages %}{% if message.role == 'system' and not loop.first %}"
-    "{{ raise_exception('System message must be at the beginning.') }}{% endif %}{% endfor %}"
-)
-NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
-ASKED = (
-    "{% if messages | selectattr('role', 'equalto', 'user') | list | length == 0 %}"
-    "{{ raise_exception('No user query found in messages.') }}{% endif %}"
-)
-
-
-def template(*before: str, base: str = "") -> Template:
-    tokenizer = chatml_tokenizer()
-    tokenizer.chat_template = "".join(before) + (base or tokenizer.chat_template)
-    return Template(tokenizer)
-
-
-ODD = {
-    "late": "s: x | u: a | a: b | s: y | u: c",
-    "greeting": "s: x | a: hi | u: a",
-    "alone": "s: x",
-}
-
-
-@pytest.mark.parametrize(
-    ("made", "order", "taken"),
-    [
-        (template(), Order.ANY, ["late", "greeting", "alone"]),
-        (template(ALTERNATE), Order.TURNS, ["late", "greeting"]),
-        (template(LATE), Order.SYSTEM_FIRST, ["late", "greeting", "alone"]),
-        (template(ASKED), Order.TURNS, ["alone"]),
-        (template(NO_SYSTEM, ALTERNATE), Order.TURNS_ALONE, ["late", "greeting", "alone"]),
-        (template(base=LLAMA2_TEMPLATE), Order.TURNS, ["late", "alone"]),
-    ],
-    ids=["any", "alternating", "system first", "asks for a user", "no system", "llama2"],
-)
-def test_a_template_gets_the_most_faithful_order_that_it_takes(
-    made: Template, order: Order, taken: list[str]
-) -> None:
-    for name in taken:
-        messages = said(ODD[name])
-        assert made.pieces(messages) == made.pieces(arranged(messages, order)), name
-
-
-def test_a_system_message_that_would_pass_for_a_reply_is_said_by_the_user() -> None:
-    # This template knows users, and takes all others for the assistant.
-    text = "".join(map(visible, template(base=LLAMA2_TEMPLATE).pieces(said(ODD["late"]))))
-    assert "b <|im_end|><|im_start|>[INST] y\n\nc [/INST]" in text
-
-
-def test_a_template_that_collects_system_messages_does_so() -> None:
-    collects = (
-        "{% for one in messages if one.role == 'system' %}<<{{ one.content }}>>{% endfor %}"
-        "{% for one in messages if one.role != 'system' %}[{{ one.role }}]{{ one.content }}"
-        "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
-    )
-    text = "".join(map(visible, template(base=collects).pieces(said(ODD["late"]))))
-    assert text == "<<x>><<y>>[user]a[assistant]b[user]c[assistant]"
-
-
-def test_a_template_that_keeps_only_one_system_message_loses_none() -> None:
-    keeps = (
-        "{% set kept = namespace(text='') %}{% for one in messages if one.role == 'system' %}"
-        "{% set kept.text = one.content %}{% endfor %}<<{{ kept.text }}>>"
-        "{% for one in messages if one.role != 'system' %}[{{ one.role }}]{{ one.content }}"
-        "{% endfor %}[assistant]"
-    )
-    text = "".join(map(visible, template(base=keeps).pieces(said(ODD["late"]))))
-    assert text == "<<x>>[user]a[assistant]b[user]y\n\nc[assistant]"

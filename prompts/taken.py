@@ -1,0 +1,86 @@
+"""Whether a chat template takes messages in some order, seen by what it makes of stand-ins.
+
+Templates refuse few orders and spoil many: one leaves out a second system message, one
+keeps only the last, one writes it as if the assistant had said it, one has no mark for an
+assistant who begins, and one asks for a reply only after a user's message. So an order
+that is not usual is taken if
+
+    all texts are in what is written,
+    those of the system would be written otherwise if they were the assistant's,
+    what stands before the assistant's ends as it does usually,
+    and so does what asks for a reply.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import takewhile
+from typing import NamedTuple
+
+from prompts.base import Message, Role
+
+STAND_IN = "\ue0f2"
+"""A private-use character, which is taken out of what people write."""
+
+USUAL: tuple[tuple[Role, ...], ...] = (
+    ("system", "user", "assistant", "user"),
+    ("user", "assistant", "user"),
+)
+
+Render = Callable[[Sequence[Message]], str]
+
+
+class _Seen(NamedTuple):
+    """What a template makes of messages."""
+
+    text: str
+    #: What stands before each text of the assistant's, back to the text before it.
+    leads: list[str]
+    #: What stands after the last text, and asks for a reply.
+    tail: str
+
+
+class Taken:
+    """Whether a template takes messages of these roles, in this order."""
+
+    def __init__(self, render: Render) -> None:
+        self._render = render
+        self._usual = next(filter(None, map(self._see, USUAL)), None)
+        self._takes = lru_cache(maxsize=256)(self._look)
+
+    def __call__(self, roles: tuple[Role, ...]) -> bool:
+        """Whether nothing would be lost or be taken for another's."""
+        return self._takes(roles)
+
+    def _look(self, roles: tuple[Role, ...]) -> bool:
+        seen, usual = self._see(roles), self._usual
+        if not seen or not usual or not _end_alike(seen.tail, usual.tail):
+            return False
+        if not all(_end_alike(lead, usual.leads[0]) for lead in seen.leads):
+            return False
+        replies = (*roles[:1], *("assistant" if one == "system" else one for one in roles[1:]))
+        others = self._see(replies) if replies != roles else None
+        return not others or others.text != seen.text
+
+    def _see(self, roles: Sequence[Role]) -> _Seen | None:
+        """Return what is made of stand-ins, or None if it is refused or one is left out."""
+        stand_ins = [f"{STAND_IN}{place}{STAND_IN}" for place in range(len(roles))]
+        try:
+            text = self._render(list(map(Message, roles, stand_ins)))
+        except Exception:  # of a template that anyone may have written
+            return None
+        places = [text.find(one) for one in stand_ins]
+        if min(places) < 0:
+            return None
+        ends = [0, *(place + len(one) for place, one in zip(places, stand_ins, strict=True))]
+        leads = [
+            text[max(end for end in ends if end <= place) : place]
+            for role, place in zip(roles, places, strict=True)
+            if role == "assistant"
+        ]
+        return _Seen(text, leads, text[max(ends) :])
+
+
+def _end_alike(one: str, other: str) -> bool:
+    """Whether the ends that two texts share have a letter."""
+    backwards = zip(reversed(one), reversed(other), strict=False)
+    return any(a.isalnum() for a, _ in takewhile(lambda pair: pair[0] == pair[1], backwards))
