@@ -13,9 +13,16 @@ from itertools import pairwise
 from math import ceil, floor
 from typing import Any
 
+from chat.core.constraints import longest
+
 Path = tuple[str | int, ...]
 
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
+#: The longest grammar, in characters, and the most that the squares of its patterns' lengths
+#: (with their repetitions written out) may come to: an engine compiles it while others wait,
+#: and where much can be left out, that takes as long as the square. 1 s of CPU time is the
+#: worst that was measured with a vocabulary of 49,000 tokens.
+MOST_CHARACTERS, MOST_SQUARED = 60_000, 90_000
 #: How often something may come in one piece: more takes xgrammar seconds a token.
 BLOCK = 32
 DAY = r"(0[1-9]|[12][0-9]|3[01])"
@@ -25,26 +32,27 @@ TIME = (
     r"(Z|[+\-]([01][0-9]|2[0-3]):[0-5][0-9])"
 )
 BYTE = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2,2}|[1-9]{0,1}[0-9])"
-LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9\-]{0,20}[a-zA-Z0-9]){0,1}"
-HOST = rf"{LABEL}(\.{LABEL}){{0,5}}"
+LABEL = r"[a-zA-Z0-9]{1,}(-[a-zA-Z0-9]{1,}){0,}"
+HOST = rf"{LABEL}(\.{LABEL}){{0,}}"
 #: By name, what is written for it, as plain patterns (see `constraints.plain`).
 FORMATS = {
     "date": DATE,
     "time": TIME,
     "date-time": f"{DATE}T{TIME}",
     "duration": r"P([0-9]{1,4}D(T[0-9]{1,4}H){0,1}|T[0-9]{1,4}(H|M|S)|[0-9]{1,4}W)",
-    "email": rf"[a-zA-Z0-9_+\-]{{1,20}}(\.[a-zA-Z0-9_+\-]{{1,20}}){{0,3}}@{HOST}",
+    "email": rf"[a-zA-Z0-9_+\-]{{1,}}(\.[a-zA-Z0-9_+\-]{{1,}}){{0,}}@{HOST}",
     "hostname": HOST,
     "ipv4": rf"{BYTE}(\.{BYTE}){{3,3}}",
     "ipv6": r"([0-9a-f]{1,4}:){7,7}[0-9a-f]{1,4}",
     "uuid": r"[0-9a-f]{8,8}(-[0-9a-f]{4,4}){3,3}-[0-9a-f]{12,12}",
-    "uri": rf"https{{0,1}}://{HOST}(/[a-zA-Z0-9._~\-]{{0,40}}){{0,8}}",
+    "uri": rf"https{{0,1}}://{HOST}(/[a-zA-Z0-9._~\-]{{0,}}){{0,}}",
 }
 #: The rules that others are made of.
 COMMON = r"""
 space ::= " "?
 hex ::= [0-9a-fA-F]
-char ::= [^"\\\u0000-\u001f\u007f] | "\\" (["\\/bfnrt] | "u" [0-9a-cA-C] hex hex hex)
+char ::= [ !#-\[\]-~] | [\u0080-\ud7ff] | [\ue000-\U0010ffff] | "\\" escape
+escape ::= ["\\/bfnrt] | "u" [0-9a-cA-C] hex hex hex
 string ::= "\"" char* "\""
 whole ::= "0" | [1-9] [0-9]{0,17}
 fraction ::= "." [0-9]{1,17}
@@ -77,12 +85,15 @@ def written(schema: dict[str, Any]) -> str:
 
     Raises:
         NotWritten: there is none.
+        ValueError: it takes too long to compile.
     """
     writer = _Writer()
     for name, node in schema.get("$defs", {}).items():
         writer.rules[f"d{name}"] = writer.value(node, ("$defs", name))
     root = writer.value({k: v for k, v in schema.items() if k != "$defs"} or True, ())
     rules = "".join(f"{name} ::= {body}\n" for name, body in writer.rules.items())
+    if len(rules) > MOST_CHARACTERS or writer.squared > MOST_SQUARED:
+        raise ValueError("is too large, or has patterns that are too long")
     return f"root ::= {root}\n{COMMON.lstrip()}{rules}"
 
 
@@ -96,6 +107,7 @@ class _Writer:
     def __init__(self) -> None:
         self.rules: dict[str, str] = {}
         self._named: dict[str, str] = {}
+        self._patterns: dict[str, int] = {}
 
     def _rule(self, body: str) -> str:
         """Return the name of a rule for `body`."""
@@ -150,6 +162,15 @@ class _Writer:
             raise NotWritten((*path, "minLength" if least else "maxLength"))
         if "pattern" in node and "format" in node:
             raise NotWritten((*path, "format"))
+        return self._matching(pattern)
+
+    @property
+    def squared(self) -> int:
+        """See `MOST_SQUARED`."""
+        return sum(length * length for length in self._patterns.values())
+
+    def _matching(self, pattern: str) -> str:
+        self._patterns[pattern] = longest(pattern)
         return self._quoted(_pattern(pattern))
 
     def _quoted(self, body: str) -> str:
@@ -170,7 +191,7 @@ class _Writer:
 
     def _exactly(self, rule: str, times: int) -> str:
         blocks, rest = divmod(times, BLOCK)
-        parts = [f"{rule}{{{rest},{rest}}}"] if rest else []
+        parts = [self._rule(f"{rule}{{{rest},{rest}}}")] if rest else []
         if blocks:
             block = self._rule(f"{rule}{{{BLOCK},{BLOCK}}}")
             parts.append(self._exactly(block, blocks))
@@ -178,12 +199,12 @@ class _Writer:
 
     def _at_most(self, rule: str, times: int) -> str:
         if times <= BLOCK:
-            return f"{rule}{{0,{times}}}"
+            return self._rule(f"{rule}{{0,{times}}}")
         blocks, rest = divmod(times, BLOCK)
         block = self._rule(f"{rule}{{{BLOCK},{BLOCK}}}")
-        few = f"{rule}{{0,{BLOCK - 1}}}"
+        few = self._at_most(rule, BLOCK - 1)
         some = f"{self._at_most(block, blocks - 1)} {few}" if blocks > 1 else few
-        last = f"{rule}{{0,{rest}}}" if rest else ""
+        last = self._at_most(rule, rest) if rest else ""
         return self._rule(f"{some} | {self._exactly(block, blocks)} {last}")
 
     def _number(self, kind: str, node: dict[str, Any]) -> str:
@@ -245,7 +266,7 @@ class _Writer:
         extra = ""
         if patterns:
             extra = self._one_of(
-                self._member(self._quoted(_pattern(name)), one, (*path, "patternProperties", name))
+                self._member(self._matching(name), one, (*path, "patternProperties", name))
                 for name, one in patterns.items()
             )
         elif more is not False:
