@@ -16,6 +16,8 @@ EDGES = {
     "top_p": (0.01, 1),
     "top_k": (0, 1000),
     "repetition_penalty": (1, 2),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
     "seed": (0, 2**32 - 1),
     "min_p": (0, 0.99),
     "min_new_tokens": (0, 4096),

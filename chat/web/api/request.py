@@ -20,8 +20,6 @@ NAMES = {"max_tokens": "max_new_tokens", "max_completion_tokens": "max_new_token
 OFF: dict[str, Any] = {
     "n": 1,
     "best_of": 1,
-    "frequency_penalty": 0,
-    "presence_penalty": 0,
     "logit_bias": {},
     "logprobs": False,
     "store": False,

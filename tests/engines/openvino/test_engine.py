@@ -25,6 +25,7 @@ from transformers import (
 from chat.core.sampling import Sampling
 from chat.engines.openvino import engine as openvino
 from chat.engines.openvino.engine import EXACT, OpenVINOEngine
+from chat.engines.transformers.sampler import Penalties
 from chat.errors import EngineError, ModelError
 from chat.models import ir
 from tests.support import gguf_file
@@ -159,6 +160,20 @@ async def test_a_repetition_penalty_counts_prompt_and_reply_as_transformers_does
     reply = await collect(engine.generate(PROMPT, greedy(200, repetition_penalty=2)))
     assert max(gaps(model, PROMPT, reply, penalty=2.0)) < CLOSE
     assert max(gaps(model, PROMPT, reply)) > CLOSE
+
+
+@pytest.mark.parametrize(("presence", "frequency"), [(2, 0), (0, 2), (-1.5, 0.5)])
+async def test_penalties_are_those_of_the_transformers_engine(
+    engine: OpenVINOEngine, model: Any, presence: float, frequency: float
+) -> None:
+    sampling = greedy(60, presence_penalty=presence, frequency_penalty=frequency)
+    reply = await collect(engine.generate(PROMPT, sampling))
+    take = Penalties(len(PROMPT), presence, frequency)
+    for at in range(len(reply)):
+        ids = torch.tensor([[*PROMPT, *reply[:at]]])
+        with torch.inference_mode():
+            scores = take(ids, model(ids).logits[:, -1].clone())[0]
+        assert scores.max() - scores[reply[at]] < CLOSE
 
 
 async def test_a_seed_repeats_a_reply_and_without_one_each_is_drawn_anew(
