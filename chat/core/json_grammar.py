@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from itertools import pairwise
 from math import ceil, floor
 from typing import Any
 
@@ -69,6 +68,9 @@ any ::= null | boolean | number | string | array | object
 PART = re.compile(r"\[(?:\\.|[^\]\\])*\]|\{\d+,\d*\}|\\.|.", re.DOTALL)
 #: What matches without a letter.
 NOTHING = '""'
+Range = tuple[int, int]
+#: What JSON does not show as it is, and halves of a letter.
+HIDDEN = [(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0x7F, 0x7F), (0xD800, 0xDFFF)]
 NAMED = {"\\n": "\n", "\\t": "\t", "\\r": "\r"}
 
 
@@ -311,9 +313,9 @@ class _Writer:
 
     def _other(self, names: Sequence[str]) -> str:
         heads = sorted({name[0] for name in names if name})
-        plain_letter = '[^%s"\\\\\\u0000-\\u001f\\u007f]'
-        shown = "".join(_in_class(ord(head)) for head in heads if head not in '"\\')
-        ways = [f"{plain_letter % shown} {plain_letter % ''}*"]
+        letters = _without([(0, 0x10FFFF)], HIDDEN)
+        others = _without(letters, [(ord(head), ord(head)) for head in heads])
+        ways = [f"{_letters(others)} {_letters(letters)}*"]
         for head in heads:
             if head not in '"\\':
                 after = [name[1:] for name in names if name[:1] == head]
@@ -359,27 +361,29 @@ def _class(inner: str) -> str:
         ranges.append((ord(letters[at]), ord(letters[through])))
         at = through + 1
 
-    def within(code: int) -> bool:
-        return any(first <= code <= last for first, last in ranges) != negated
-
-    # What JSON does not show as it is.
-    ways = [literal(_json(one)[1:-1]) for one in '"\\\n\r\t' if within(ord(one))]
-    hidden = [*range(0x20), 0x22, 0x5C, 0x7F]
     if negated:
-        body = "".join(_span(first, last) for first, last in ranges)
-        return "(" + " | ".join([f'[^{body}"\\\\\\u0000-\\u001f\\u007f]', *ways]) + ")"
-    body = ""
-    for first, last in ranges:
-        cuts = [first - 1, *(code for code in hidden if first <= code <= last), last + 1]
-        for before, after in pairwise(cuts):
-            if before + 1 < after:
-                body += _span(before + 1, after - 1)
-    return "(" + " | ".join([f"[{body}]"] * bool(body) + ways) + ")"
+        ranges = _without([(0, 0x10FFFF)], ranges)
+    ways = [_letters(shown)] if (shown := _without(ranges, HIDDEN)) else []
+    for letter in '"\\\n\r\t':  # which JSON shows otherwise
+        if any(first <= ord(letter) <= last for first, last in ranges):
+            ways.append(literal(_json(letter)[1:-1]))
+    return "(" + " | ".join(ways) + ")"
+
+
+def _without(ranges: list[Range], holes: list[Range]) -> list[Range]:
+    for start, end in holes:
+        left = [(first, min(last, start - 1)) for first, last in ranges]
+        right = [(max(first, end + 1), last) for first, last in ranges]
+        ranges = [(first, last) for first, last in [*left, *right] if first <= last]
+    return ranges
+
+
+def _letters(ranges: list[Range]) -> str:
+    """Return a class, in letters to have: what is not some letter is to xgrammar any bytes."""
+    return "[" + "".join(_span(first, last) for first, last in ranges) + "]"
 
 
 def _span(first: int, last: int) -> str:
-    if first < 0x20:
-        return f"\\u{first:04x}" if first == last else f"\\u{first:04x}-{_in_class(last)}"
     return _in_class(first) if first == last else f"{_in_class(first)}-{_in_class(last)}"
 
 

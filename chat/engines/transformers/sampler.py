@@ -30,8 +30,8 @@ class Penalties(LogitsProcessor):
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return `scores` ([1, vocabulary], changed in place); `input_ids` is [1, tokens]."""
-        ids, times = input_ids[0, self._prompt :].unique(return_counts=True)
-        scores[0, ids] -= self._presence + self._frequency * times.to(scores.dtype)
+        times = input_ids[0, self._prompt :].bincount(minlength=scores.shape[1])
+        scores -= self._presence * (times > 0) + self._frequency * times
         return scores
 
 
