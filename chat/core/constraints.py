@@ -71,6 +71,11 @@ def plain(pattern: str) -> str:
     return whole.text
 
 
+def longest(pattern: str) -> int:
+    """Return how long a pattern is with its repetitions written out."""
+    return _read(pattern).length
+
+
 def searched(pattern: str) -> str:
     """Return a pattern for the whole of each text in which `pattern` is found (ECMA 262's way)."""
     alternatives, depth = [""], 0

@@ -9,13 +9,19 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from itertools import pairwise
 from math import ceil, floor
 from typing import Any
+
+from chat.core.constraints import longest
 
 Path = tuple[str | int, ...]
 
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
+#: The longest grammar, in characters, and the most that the squares of its patterns' lengths
+#: (with their repetitions written out) may come to: an engine compiles it while others wait,
+#: and where much can be left out, that takes as long as the square. 0.9 s of CPU time is the
+#: worst that was measured with a vocabulary of 49,000 tokens.
+MOST_CHARACTERS, MOST_SQUARED = 60_000, 20_000
 #: How often something may come in one piece: more takes xgrammar seconds a token.
 BLOCK = 32
 DAY = r"(0[1-9]|[12][0-9]|3[01])"
@@ -25,26 +31,27 @@ TIME = (
     r"(Z|[+\-]([01][0-9]|2[0-3]):[0-5][0-9])"
 )
 BYTE = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2,2}|[1-9]{0,1}[0-9])"
-LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9\-]{0,20}[a-zA-Z0-9]){0,1}"
-HOST = rf"{LABEL}(\.{LABEL}){{0,5}}"
+LABEL = r"[a-zA-Z0-9]{1,}(-[a-zA-Z0-9]{1,}){0,}"
+HOST = rf"{LABEL}(\.{LABEL}){{0,}}"
 #: By name, what is written for it, as plain patterns (see `constraints.plain`).
 FORMATS = {
     "date": DATE,
     "time": TIME,
     "date-time": f"{DATE}T{TIME}",
     "duration": r"P([0-9]{1,4}D(T[0-9]{1,4}H){0,1}|T[0-9]{1,4}(H|M|S)|[0-9]{1,4}W)",
-    "email": rf"[a-zA-Z0-9_+\-]{{1,20}}(\.[a-zA-Z0-9_+\-]{{1,20}}){{0,3}}@{HOST}",
+    "email": rf"[a-zA-Z0-9_+\-]{{1,}}(\.[a-zA-Z0-9_+\-]{{1,}}){{0,}}@{HOST}",
     "hostname": HOST,
     "ipv4": rf"{BYTE}(\.{BYTE}){{3,3}}",
     "ipv6": r"([0-9a-f]{1,4}:){7,7}[0-9a-f]{1,4}",
     "uuid": r"[0-9a-f]{8,8}(-[0-9a-f]{4,4}){3,3}-[0-9a-f]{12,12}",
-    "uri": rf"https{{0,1}}://{HOST}(/[a-zA-Z0-9._~\-]{{0,40}}){{0,8}}",
+    "uri": rf"https{{0,1}}://{HOST}(/[a-zA-Z0-9._~\-]{{0,}}){{0,}}",
 }
 #: The rules that others are made of.
 COMMON = r"""
 space ::= " "?
 hex ::= [0-9a-fA-F]
-char ::= [^"\\\u0000-\u001f\u007f] | "\\" (["\\/bfnrt] | "u" [0-9a-cA-C] hex hex hex)
+char ::= [ !#-\[\]-~] | [\u0080-\ud7ff] | [\ue000-\U0010ffff] | "\\" escape
+escape ::= ["\\/bfnrt] | "u" [0-9a-cA-C] hex hex hex
 string ::= "\"" char* "\""
 whole ::= "0" | [1-9] [0-9]{0,17}
 fraction ::= "." [0-9]{1,17}
@@ -61,6 +68,9 @@ any ::= null | boolean | number | string | array | object
 PART = re.compile(r"\[(?:\\.|[^\]\\])*\]|\{\d+,\d*\}|\\.|.", re.DOTALL)
 #: What matches without a letter.
 NOTHING = '""'
+Range = tuple[int, int]
+#: What JSON does not show as it is, and halves of a letter.
+HIDDEN = [(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0x7F, 0x7F), (0xD800, 0xDFFF)]
 NAMED = {"\\n": "\n", "\\t": "\t", "\\r": "\r"}
 
 
@@ -77,12 +87,15 @@ def written(schema: dict[str, Any]) -> str:
 
     Raises:
         NotWritten: there is none.
+        ValueError: it takes too long to compile.
     """
     writer = _Writer()
     for name, node in schema.get("$defs", {}).items():
         writer.rules[f"d{name}"] = writer.value(node, ("$defs", name))
     root = writer.value({k: v for k, v in schema.items() if k != "$defs"} or True, ())
     rules = "".join(f"{name} ::= {body}\n" for name, body in writer.rules.items())
+    if len(rules) > MOST_CHARACTERS or writer.squared > MOST_SQUARED:
+        raise ValueError("is too large, or has patterns that are too long")
     return f"root ::= {root}\n{COMMON.lstrip()}{rules}"
 
 
@@ -96,6 +109,7 @@ class _Writer:
     def __init__(self) -> None:
         self.rules: dict[str, str] = {}
         self._named: dict[str, str] = {}
+        self._patterns: dict[str, int] = {}
 
     def _rule(self, body: str) -> str:
         """Return the name of a rule for `body`."""
@@ -150,6 +164,15 @@ class _Writer:
             raise NotWritten((*path, "minLength" if least else "maxLength"))
         if "pattern" in node and "format" in node:
             raise NotWritten((*path, "format"))
+        return self._matching(pattern)
+
+    @property
+    def squared(self) -> int:
+        """See `MOST_SQUARED`."""
+        return sum(length * length for length in self._patterns.values())
+
+    def _matching(self, pattern: str) -> str:
+        self._patterns[pattern] = longest(pattern)
         return self._quoted(_pattern(pattern))
 
     def _quoted(self, body: str) -> str:
@@ -170,7 +193,7 @@ class _Writer:
 
     def _exactly(self, rule: str, times: int) -> str:
         blocks, rest = divmod(times, BLOCK)
-        parts = [f"{rule}{{{rest},{rest}}}"] if rest else []
+        parts = [self._rule(f"{rule}{{{rest},{rest}}}")] if rest else []
         if blocks:
             block = self._rule(f"{rule}{{{BLOCK},{BLOCK}}}")
             parts.append(self._exactly(block, blocks))
@@ -178,12 +201,12 @@ class _Writer:
 
     def _at_most(self, rule: str, times: int) -> str:
         if times <= BLOCK:
-            return f"{rule}{{0,{times}}}"
+            return self._rule(f"{rule}{{0,{times}}}")
         blocks, rest = divmod(times, BLOCK)
         block = self._rule(f"{rule}{{{BLOCK},{BLOCK}}}")
-        few = f"{rule}{{0,{BLOCK - 1}}}"
+        few = self._at_most(rule, BLOCK - 1)
         some = f"{self._at_most(block, blocks - 1)} {few}" if blocks > 1 else few
-        last = f"{rule}{{0,{rest}}}" if rest else ""
+        last = self._at_most(rule, rest) if rest else ""
         return self._rule(f"{some} | {self._exactly(block, blocks)} {last}")
 
     def _number(self, kind: str, node: dict[str, Any]) -> str:
@@ -245,7 +268,7 @@ class _Writer:
         extra = ""
         if patterns:
             extra = self._one_of(
-                self._member(self._quoted(_pattern(name)), one, (*path, "patternProperties", name))
+                self._member(self._matching(name), one, (*path, "patternProperties", name))
                 for name, one in patterns.items()
             )
         elif more is not False:
@@ -290,9 +313,9 @@ class _Writer:
 
     def _other(self, names: Sequence[str]) -> str:
         heads = sorted({name[0] for name in names if name})
-        plain_letter = '[^%s"\\\\\\u0000-\\u001f\\u007f]'
-        shown = "".join(_in_class(ord(head)) for head in heads if head not in '"\\')
-        ways = [f"{plain_letter % shown} {plain_letter % ''}*"]
+        letters = _without([(0, 0x10FFFF)], HIDDEN)
+        others = _without(letters, [(ord(head), ord(head)) for head in heads])
+        ways = [f"{_letters(others)} {_letters(letters)}*"]
         for head in heads:
             if head not in '"\\':
                 after = [name[1:] for name in names if name[:1] == head]
@@ -338,27 +361,29 @@ def _class(inner: str) -> str:
         ranges.append((ord(letters[at]), ord(letters[through])))
         at = through + 1
 
-    def within(code: int) -> bool:
-        return any(first <= code <= last for first, last in ranges) != negated
-
-    # What JSON does not show as it is.
-    ways = [literal(_json(one)[1:-1]) for one in '"\\\n\r\t' if within(ord(one))]
-    hidden = [*range(0x20), 0x22, 0x5C, 0x7F]
     if negated:
-        body = "".join(_span(first, last) for first, last in ranges)
-        return "(" + " | ".join([f'[^{body}"\\\\\\u0000-\\u001f\\u007f]', *ways]) + ")"
-    body = ""
-    for first, last in ranges:
-        cuts = [first - 1, *(code for code in hidden if first <= code <= last), last + 1]
-        for before, after in pairwise(cuts):
-            if before + 1 < after:
-                body += _span(before + 1, after - 1)
-    return "(" + " | ".join([f"[{body}]"] * bool(body) + ways) + ")"
+        ranges = _without([(0, 0x10FFFF)], ranges)
+    ways = [_letters(shown)] if (shown := _without(ranges, HIDDEN)) else []
+    for letter in '"\\\n\r\t':  # which JSON shows otherwise
+        if any(first <= ord(letter) <= last for first, last in ranges):
+            ways.append(literal(_json(letter)[1:-1]))
+    return "(" + " | ".join(ways) + ")"
+
+
+def _without(ranges: list[Range], holes: list[Range]) -> list[Range]:
+    for start, end in holes:
+        left = [(first, min(last, start - 1)) for first, last in ranges]
+        right = [(max(first, end + 1), last) for first, last in ranges]
+        ranges = [(first, last) for first, last in [*left, *right] if first <= last]
+    return ranges
+
+
+def _letters(ranges: list[Range]) -> str:
+    """Return a class, in letters to have: what is not some letter is to xgrammar any bytes."""
+    return "[" + "".join(_span(first, last) for first, last in ranges) + "]"
 
 
 def _span(first: int, last: int) -> str:
-    if first < 0x20:
-        return f"\\u{first:04x}" if first == last else f"\\u{first:04x}-{_in_class(last)}"
     return _in_class(first) if first == last else f"{_in_class(first)}-{_in_class(last)}"
 
 

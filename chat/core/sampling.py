@@ -128,6 +128,20 @@ class SamplingFields(BaseModel):
         title="Repetition penalty",
         description="Above 1, words that are there already become less likely.",
     )
+    presence_penalty: float = Field(
+        0.0,
+        ge=-2,
+        le=2,
+        title="Presence penalty",
+        description="Taken from the score of each token that the reply has already.",
+    )
+    frequency_penalty: float = Field(
+        0.0,
+        ge=-2,
+        le=2,
+        title="Frequency penalty",
+        description="Taken from the score of a token for each time that the reply has it.",
+    )
     seed: Annotated[Whole | None, BeforeValidator(_drawn), AfterValidator(_of_32_bits)] = Field(
         None,
         title="Seed",

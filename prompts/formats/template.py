@@ -11,13 +11,8 @@ What those marks are is seen by rendering dialogues of stand-ins; wherever
 people wrote one, an invisible U+2060 breaks it.
 
 Messages in an order that is not usual are rendered as they are if the template takes
-<<<<<<< HEAD
-them: it writes stand-ins in their place all out, and those of the system not as if they
-were the assistant's. Else the first of the orders in `prompts.order` that it takes is; so
-a system prompt that a template refuses is put before the first message.
-=======
-them (see `prompts.taken`), else in the first of the orders in `prompts.order` that it takes.
->>>>>>> refs/heads/api11
+them (see `prompts.taken`), else in the first of the orders in `prompts.order` that it takes;
+so a system prompt that a template refuses is put before the first message.
 """
 
 import re
@@ -41,19 +36,9 @@ from prompts.base import (
     fold,
 )
 from prompts.order import Order, arranged, in_turns
-<<<<<<< HEAD
 from prompts.taint import TEMPLATE, Tainted, bare, taint
-
-#: A private-use character that no template writes.
-STAND_IN = "\ue0f2"
-=======
 from prompts.taken import STAND_IN, Taken
 
-# Private-use characters, which are taken out of what people write.
-OPEN, CLOSE, FROM, TO = "\ue0f0", "\ue0f1", "\ue0f4", "\ue0f5"
-CONTENT = re.compile(f"{FROM}([^{FROM}{TO}]*){TO}")
-FENCES = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}|[{OPEN}{CLOSE}]")
->>>>>>> refs/heads/api11
 BRACKETED = re.compile(r"(?<!\S)[\[<]\S+[\]>](?!\S)")
 
 
@@ -167,34 +152,12 @@ class Template(PromptFormat):
                 yield said
             before = said
 
-<<<<<<< HEAD
-    def _apply(self, messages: list[Message]) -> str:
+    def _apply(self, messages: Sequence[Message]) -> str:
         text: str = self._template.render(
             self._tokens,
             messages=[message._asdict() for message in messages],
             tools=None,
             documents=None,
-=======
-    def _fence(self, text: str) -> str:
-        """Break the marks in what someone wrote, and fence its control tokens."""
-        for private in (OPEN, CLOSE, STAND_IN, FROM, TO):
-            text = text.replace(private, "")
-        # As if on lines of its own, which the template may put it on.
-        text = defuse(f"\n{text}\n", self.marks)[1:-1]
-        if self._alike.search(fold(self._controls.sub("", text)).casefold()):
-            text = OPEN + text + CLOSE
-        else:
-            text = self._controls.sub(f"{OPEN}\\g<0>{CLOSE}", text)
-        # The white space stays outside, where a template may strip it.
-        inner = text.strip()
-        start = text.find(inner)
-        return f"{text[:start]}{FROM}{inner}{TO}{text[start + len(inner) :]}"
-
-    def _apply(self, messages: Sequence[Message]) -> str:
-        rendered = self._tokenizer.apply_chat_template(
-            [message._asdict() for message in messages],
-            tokenize=False,
->>>>>>> refs/heads/api11
             add_generation_prompt=True,
         )
         return text

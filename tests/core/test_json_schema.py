@@ -123,6 +123,15 @@ def test_what_cannot_be_met_is_refused(schema: object, sentence: str) -> None:
         read(schema)
 
 
+def test_what_takes_too_long_to_compile_is_refused() -> None:
+    patterns = [{"pattern": f"^[a-z]{{0,{n}}}[^0-9]{{0,9}}$", "type": "string"} for n in range(90)]
+    values = [f"value {n}" for n in range(9_000)]
+    for schema in ({"prefixItems": patterns, "type": "array"}, {"enum": values}):
+        with pytest.raises(ValueError, match="is too large, or has patterns that are too long"):
+            read(schema)
+    assert read({"prefixItems": patterns[:1] * 90, "type": "array"})
+
+
 def test_what_grows_too_large_or_too_deep_is_refused() -> None:
     deep: Any = {}
     for _ in range(300):

@@ -15,6 +15,8 @@ EDGES = {
     "top_p": (0, 1),
     "top_k": (0, 1000),
     "repetition_penalty": (0.01, 2),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
     "min_p": (0, 0.99),
     "guidance_scale": (1, 10),
 }

@@ -84,7 +84,10 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "names": {"patternProperties": {"^[ab]$": NULL}, "type": "object", "maxProperties": 2},
     "items": {"type": "array", "items": NULL, "minItems": 33, "maxItems": 70},
     "few items": {"type": "array", "prefixItems": [NULL], "items": {"enum": [1]}, "maxItems": 3},
-    "lengths": {"type": "string", "minLength": 33, "maxLength": 70},
+    "lengths": _tuple(
+        {"type": "string", "minLength": 33, "maxLength": 70},
+        {"type": "string", "pattern": "^[a-c]{2,3}$"},
+    ),
     "patterns": _tuple(
         *(
             {"type": "string", "pattern": pattern}

@@ -182,6 +182,8 @@ class OpenVINOEngine:
             "max_new_tokens": sampling.max_new_tokens,
             "min_new_tokens": sampling.min_new_tokens,
             "repetition_penalty": sampling.repetition_penalty,
+            "presence_penalty": sampling.presence_penalty,
+            "frequency_penalty": sampling.frequency_penalty,
             "eos_token_id": min(self.stop_ids),
             "stop_token_ids": set(self.stop_ids),
         }

@@ -23,7 +23,7 @@ from chat.engines.transformers.cpu.threads import decoding_threads
 from chat.engines.transformers.guide import Guide
 from chat.engines.transformers.kv_cache import growing_layers
 from chat.engines.transformers.prefix_cache import PrefixCache
-from chat.engines.transformers.sampler import Sampler
+from chat.engines.transformers.sampler import Penalties, Sampler
 from chat.engines.transformers.undocumented import read_only_new_tokens
 from chat.engines.transformers.worker import Put, Worker, readable
 from chat.errors import EngineError, OutOfMemory
@@ -88,6 +88,10 @@ class TransformersEngine(Worker):
                     self._model,
                     torch.tensor([negative], device=ids.device),  # type: ignore[arg-type]
                 )
+            )
+        if sampling.presence_penalty or sampling.frequency_penalty:
+            processors.append(
+                Penalties(len(prompt), sampling.presence_penalty, sampling.frequency_penalty)
             )
         if self._guide and (sampling.pattern or sampling.json_schema):
             processors.append(self._guide.processor(sampling))

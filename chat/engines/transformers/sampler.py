@@ -17,6 +17,24 @@ from chat.core.sampling import Sampling
 FIRST, FACTOR = 64, 8
 
 
+class Penalties(LogitsProcessor):
+    """Takes from the scores of tokens that the reply has, as OpenAI's API defines it.
+
+    `presence` once, and `frequency` for each time; the first `prompt` tokens do not count.
+    """
+
+    def __init__(self, prompt: int, presence: float, frequency: float) -> None:
+        self._prompt = prompt
+        self._presence = presence
+        self._frequency = frequency
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return `scores` ([1, vocabulary], changed in place); `input_ids` is [1, tokens]."""
+        times = input_ids[0, self._prompt :].bincount(minlength=scores.shape[1])
+        scores -= self._presence * (times > 0) + self._frequency * times
+        return scores
+
+
 class Sampler(LogitsProcessor):
     """Draws one token at each call, and makes it the likeliest, for a greedy `generate`.
 

@@ -70,7 +70,9 @@ class Endpoint:
         body, controls = asked.body, asked.controls
         reply = self._reply(self._chat.name, with_usage=body.with_usage)
         try:
-            sampling = Sampling.checked(**{**self._sampling, **controls.values})
+            # In a thread too: a schema can take a while to judge.
+            given = {**self._sampling, **controls.values}
+            sampling = await asyncio.to_thread(Sampling.checked, **given)
             conversation = await asyncio.to_thread(body.conversation, self._system_prompt)
             async with aclosing(self._chat.reply(conversation, sampling)) as updates:
                 new = _new(updates, conversation.begun, body.repeated)

@@ -79,8 +79,6 @@ REQUEST = Known(
     off={
         "n": (1,),
         "best_of": (1,),
-        "frequency_penalty": (0,),
-        "presence_penalty": (0,),
         "logit_bias": ({},),
         "logprobs": (False,),
         "top_logprobs": (0,),

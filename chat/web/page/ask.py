@@ -37,8 +37,8 @@ async def ask(
     given = dict(controls)
     system_prompt = given.pop("system_prompt", "")
     try:
-        sampling = Sampling.checked(**given)
-        # In a thread, since a long history would hold up everyone else's replies.
+        # In threads, since a large schema or a long history would hold up everyone else's replies.
+        sampling = await asyncio.to_thread(Sampling.checked, **given)
         conversation = await asyncio.to_thread(rebuild, history, message, system_prompt, begun)
         async with aclosing(chat.reply(conversation, sampling)) as updates:
             async for update in updates:

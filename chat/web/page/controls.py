@@ -22,11 +22,14 @@ STEPS = {
     "top_k": 1,
     "min_p": 0.01,
     "repetition_penalty": 0.01,
+    "presence_penalty": 0.1,
+    "frequency_penalty": 0.1,
 }
 #: unless what is below them is of use to programs alone.
 LOWEST = {"top_p": 0.01, "repetition_penalty": 1.0}
 GOES_WITH = {"guidance_scale": "negative_prompt"}
-SHOWN = ("system_prompt", *STEPS)
+ASIDE = ("presence_penalty", "frequency_penalty")
+SHOWN = ("system_prompt", *(name for name in STEPS if name not in ASIDE))
 """The controls that most people look for; the others are one step further away."""
 
 

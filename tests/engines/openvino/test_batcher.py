@@ -35,10 +35,11 @@ def plan(folder: Path, blocks: int = 100) -> Plan:
 class Batcher:
     """The real one, with a method for its property, which cannot be reached from afar."""
 
-    def __init__(self, plan: Plan) -> None:
-        from chat.engines.openvino.batcher import Batcher
+    def __init__(self, plan: Plan, most_compiled: int = 200) -> None:
+        from chat.engines.openvino import batcher
 
-        self._batcher = Batcher(plan)
+        batcher.MOST_COMPILED = most_compiled
+        self._batcher = batcher.Batcher(plan)
 
     def take(self, message: Job | int) -> None:
         self._batcher.take(message)
@@ -125,6 +126,32 @@ def test_a_cancelled_request_is_gone_after_the_next_step(batcher: Batcher) -> No
     assert part.ids == []
     assert part.state != "running"
     assert not batcher.busy()
+
+
+def tied(number: int, pattern: str, tokens: int = 2) -> Job:
+    ends = {"ignore_eos": False, "eos_token_id": 2, "stop_token_ids": {2}}
+    ties = {"structured_output_config": {"regex": pattern}}
+    return job(number, [5, 6, 7], tokens, **ends, **ties)
+
+
+def test_what_it_has_compiled_is_let_go_when_it_is_too_much_and_nobody_is_answered(
+    elsewhere: Any, folder: Path
+) -> None:
+    batcher = elsewhere.Batcher(plan(folder), most_compiled=2)
+    assert steps_to_the_first_token(batcher, job(1, LONG)) == 2
+    for number, pattern in enumerate(["a{9}", "b{9}", "a{9}"], 2):
+        batcher.take(tied(number, pattern))
+        while batcher.busy():
+            batcher.step()
+    assert steps_to_the_first_token(batcher, job(5, LONG)) == 1  # all of it is there still
+    batcher.take(job(6, [5, 6, 7], tokens=3))
+    batcher.step()
+    batcher.take(tied(7, "c{9}"))
+    numbers = []
+    while batcher.busy():
+        numbers += [part.number for part in batcher.step()]
+    assert numbers[:3] == [6, 6, 7]
+    assert steps_to_the_first_token(batcher, job(8, LONG)) == 2
 
 
 def test_what_does_not_fit_the_cache_waits_in_line(elsewhere: Any, folder: Path) -> None:

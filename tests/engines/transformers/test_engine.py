@@ -110,6 +110,18 @@ async def test_the_repetition_penalty_counts_once_in_sampling_too(
     assert await collect(engine.generate(PROMPT, drawn)) == expected
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+@pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
+async def test_penalties_are_obeyed(
+    engine: TransformersEngine, name: str, temperature: float
+) -> None:
+    sampling = Sampling(temperature=temperature, top_k=1, max_new_tokens=20, repetition_penalty=1)
+    more, less = (sampling.model_copy(update={name: value}) for value in (-2, 2))
+    usual = len(set(await collect(engine.generate(PROMPT, sampling))))
+    assert len(set(await collect(engine.generate(PROMPT, more)))) <= usual
+    assert len(set(await collect(engine.generate(PROMPT, less)))) >= usual
+
+
 async def test_a_repetition_penalty_is_obeyed(engine: TransformersEngine) -> None:
     sampling = Sampling(temperature=0, max_new_tokens=20, repetition_penalty=2)
     ids = await collect(engine.generate(PROMPT, sampling))

@@ -15,7 +15,7 @@ from transformers.generation.logits_process import (
 
 from chat.core.sampling import Sampling
 from chat.engines.transformers import sampler
-from chat.engines.transformers.sampler import Sampler
+from chat.engines.transformers.sampler import Penalties, Sampler
 
 DRAWS = 20_000
 TEXT = torch.tensor([[1, 5, 5, 17, 30]])
@@ -125,3 +125,12 @@ def test_without_a_seed_two_requests_differ() -> None:
         sampler = Sampler(Sampling(temperature=2.0, top_k=0, top_p=1.0), CPU)
         runs.append([draw(sampler, scores()) for _ in range(30)])
     assert runs[0] != runs[1]
+
+
+def test_penalties_are_taken_off_for_what_the_reply_has_and_not_for_its_prompt() -> None:
+    found = Penalties(2, presence=0.5, frequency=0.25)(
+        torch.tensor([[1, 2, 3, 4, 3]]), zeros := torch.zeros(1, 6)
+    )
+    assert found is zeros
+    assert found.tolist() == [[0, 0, 0, -1.0, -0.75, 0]]
+    assert not Penalties(2, 0.5, 0.25)(torch.tensor([[1, 2]]), torch.zeros(1, 6)).any()

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from chat.errors import EngineError
 from tests.conftest import serving
 from tests.support.fakes import ScriptedEngine
+from tests.support.schemas import Everything
 
 HI: Any = [{"role": "user", "content": "hi"}]
 Server = tuple[str, ScriptedEngine]
@@ -112,6 +113,25 @@ def test_openais_helper_for_schemas_gets_its_object(client: OpenAI, server: Serv
         **Person.model_json_schema(),
         "additionalProperties": False,
     }
+
+
+class Node(BaseModel):
+    name: str
+    next: list["Node"]
+
+
+def test_openais_helper_gets_objects_of_any_shape(client: OpenAI, server: Server) -> None:
+    place = '{"zip": "12ä", "floor": -2}'
+    pets = '[{"kind": "cat"}, {"kind": "dog", "barks": true}]'
+    everything = (
+        f'{{"mood": "größer", "place": {place}, "other": null, "pair": [true, 1], "pets": {pets}, '
+        '"share": 0.25, "counts": {}}'
+    )
+    nodes = '{"name": "a", "next": [{"name": "b", "next": []}]}'
+    for shape, reply in ((Everything, everything), (Node, nodes)):
+        server[1].script = lambda prompt, reply=reply: reply
+        parsed = client.chat.completions.parse(model="m", messages=HI, response_format=shape)
+        assert parsed.choices[0].message.parsed == shape.model_validate_json(reply)
 
 
 def test_openai_continues_a_text(client: OpenAI, server: Server) -> None:

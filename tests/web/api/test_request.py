@@ -23,6 +23,8 @@ from tests.support.programs import HI, Programs, error
         ("top_k", 3, "top_k"),
         ("min_p", 0.125, "min_p"),
         ("repetition_penalty", 1.5, "repetition_penalty"),
+        ("presence_penalty", -0.5, "presence_penalty"),
+        ("frequency_penalty", 1.5, "frequency_penalty"),
         ("min_new_tokens", 2, "min_new_tokens"),
     ],
 )
@@ -233,7 +235,11 @@ ECHO = [*HI, {"role": "assistant", "content": "a"}]
         ({"response_format": "text"}, "response_format", "response_format must be an object."),
         ({"n": 2}, "n", "n must be 1."),
         ({"n": True}, "n", "n must be 1."),
-        ({"frequency_penalty": 0.5}, "frequency_penalty", "frequency_penalty must be 0."),
+        (
+            {"frequency_penalty": 2.5},
+            "frequency_penalty",
+            "Frequency penalty must be at most 2.",
+        ),
         ({"logit_bias": {"5": 1}}, "logit_bias", "logit_bias must be {}."),
         ({"logprobs": True}, "logprobs", "logprobs must be false."),
         ({"top_logprobs": 3}, "top_logprobs", "top_logprobs must be 0."),

@@ -26,6 +26,8 @@ SETTINGS = {
     "top_k": 0,
     "min_p": 0.0,
     "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
     "seed": 0,
     "min_new_tokens": 0,
     "stop": "",
