@@ -26,6 +26,7 @@ os.environ["XDG_DATA_HOME"] = DATA.name
 for name in [name for name in os.environ if name.startswith(("CHAT_", "GRADIO_SERVER"))]:
     del os.environ[name]
 
+import hypothesis
 from filelock import FileLock
 
 from benchmarks.server import free_port
@@ -39,6 +40,12 @@ from tests.support.fakes import ScriptedEngine, chat_with
 from tests.support.stages import Stages
 
 Serve = Callable[..., str]
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(optionalhook=True)
