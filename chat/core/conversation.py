@@ -128,12 +128,10 @@ def clean(text: str) -> str:
 def check_lengths(messages: Sequence[Message], begun: str, window: int) -> None:
     """Raise TooLong for what has more characters than are tokenized, which holds others up."""
     budget = window * CHARACTERS_PER_TOKEN
-    names = {"system": "system prompt", "user": "message", "assistant": "reply so far"}
-    for role, text in [*messages, Message("assistant", begun)]:
+    names = {"system": "system prompt", "user": "message", "assistant": "reply"}
+    for what, text in [*((names[role], text) for role, text in messages), ("reply so far", begun)]:
         if len(text) > budget:
-            raise TooLong(
-                f"Your {names[role]} has {len(text):,} characters; the limit is {budget:,}."
-            )
+            raise TooLong(f"Your {what} has {len(text):,} characters; the limit is {budget:,}.")
 
 
 def fit(
@@ -160,15 +158,15 @@ def fit(
     asked, begun = conversation.asked, conversation.begun
     system = [message for message in asked[:1] if message.role == "system"]
     dialogue = list(asked[len(system) :])
-    check_lengths([*system, *dialogue[-1:]], begun, window)
-    budget = window * CHARACTERS_PER_TOKEN
     starts = _turns(dialogue)
+    check_lengths([*system, *dialogue[starts[-1] :]], begun, window)
 
     def encode(dropped: int) -> list[int]:
         messages = [*system, *dialogue[starts[dropped] :]]
         return tokens.encode(format.begun(messages, begun) if begun else format.pieces(messages))
 
-    skipped = min(bisect_left(starts, _beyond(dialogue, budget)), len(starts) - 1)
+    beyond = _beyond(dialogue, window * CHARACTERS_PER_TOKEN)
+    skipped = min(bisect_left(starts, beyond), len(starts) - 1)
     if len(ids := encode(skipped)) <= room:
         return Prompt(ids, skipped)
     dropped = bisect_left(

@@ -325,6 +325,8 @@ class CountingTokens(CharTokens):
     [
         ([Message("user", "x" * 200_000)], "message"),
         ([Message("system", "x" * 200_000), Message("user", "hi")], "system prompt"),
+        ([Message("user", "x" * 200_000), Message("system", "hi")], "message"),
+        ([Message("user", "hi"), Message("system", "x" * 200_000)], "system prompt"),
     ],
 )
 def test_a_message_of_200000_characters_is_refused_before_it_is_tokenized(

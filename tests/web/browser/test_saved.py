@@ -212,6 +212,22 @@ def test_what_is_exported_can_be_imported_elsewhere(url: str, visit: Visit) -> N
     listed(other, *"abcde", "Is a < b?", "Rain or snow?")
 
 
+def test_a_greeting_of_the_assistants_is_kept(serve: Serve, visit: Visit) -> None:
+    engine = ScriptedEngine(echo)
+    tab = visit(serve(engine))
+    greeting = {"role": "assistant", "content": "Welcome!"}
+    said = [greeting, {"role": "user", "content": "Rain?"}, {"role": "assistant", "content": "No."}]
+    choose(tab, json.dumps(said).encode())
+    open_one(tab, "Rain?")
+    tab.says("Welcome!", "Rain?", "No.")
+    tab.ask("And now?")
+    assert engine.prompts[-1].startswith(
+        "system: You are a helpful assistant.\0assistant: Welcome!\0user: Rain?"
+    )
+    (saved,) = exported(tab, "Export all")["conversations"]
+    assert saved["messages"][0] == greeting
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
