@@ -21,8 +21,8 @@ stop          leave; so do exit, quit and Ctrl-D
 /retry        get another reply to the last message
 /undo         take the last message back, to edit it
 /system TEXT  set the system prompt; off for none; without TEXT, show it
-/save FILE    write the conversation to a file, as JSON
-/load FILE    go on with a conversation that was saved
+/save FILE    write the conversation to a file, as JSON, or as Markdown (.md)
+/load FILE    go on with a conversation that was saved, here or by another program
 help          show this
 
 Alt-Enter starts a new line. Ctrl-C stops a reply, or leaves if there is none.
@@ -144,7 +144,7 @@ class Terminal:
         self._console.note(f"Saved to {file}.")
 
     def _load(self, file: str) -> None:
-        messages = transcript.load(file)
+        messages = transcript.load(file, self._console.note)
         system = [message.content for message in messages[:1] if message.role == "system"]
         self._messages, self._system_prompt = messages[len(system) :], "".join(system)
         self._console.note(f"Loaded {len(self._messages)} messages.")

@@ -29,12 +29,10 @@ def entry(role: Any, content: Any) -> dict[str, Any]:
             json.dumps(entries).encode()
             for entries in (
                 [entry("user", "a")],
-                [entry("assistant", "a"), entry("assistant", "b")],
-                [entry("system", "s"), entry("assistant", "a"), entry("assistant", "b")],
                 [entry("user", "a"), entry("user", "b")],
-                [entry("user", ["a"]), entry("assistant", "b")],
                 [entry("root", "a"), entry("assistant", "b")],
-                [entry("user", "a"), entry("assistant", "b"), entry("system", "c")],
+                [entry("user", 5), entry("assistant", "b")],
+                [entry("user", " "), entry("assistant", None)],
             )
         ),
     ],
@@ -49,6 +47,82 @@ def test_what_is_no_conversation_is_refused_and_not_written_over(
     with pytest.raises(BadRequest, match="is there already"):
         transcript.save(str(file), [])
     assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ([entry("assistant", "a"), entry("assistant", "b")], ["a:a\n\nb"]),
+        (
+            [entry("system", "s"), entry("assistant", "a"), entry("assistant", "b")],
+            ["s:s", "a:a\n\nb"],
+        ),
+        ([entry("user", ["a"]), entry("assistant", "b")], ["u:a", "a:b"]),
+        (
+            [entry("user", "a"), entry("assistant", "b"), entry("system", "c")],
+            ["s:c", "u:a", "a:b"],
+        ),
+        ({"model": "m", "messages": [entry("user", "a"), entry("assistant", "b")]}, ["u:a", "a:b"]),
+        (
+            {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+            ["u:a", "a:b"],
+        ),
+    ],
+)
+def test_what_another_program_holds_is_loaded_and_not_written_over(
+    tmp_path: Path, content: Any, expected: list[str]
+) -> None:
+    file = tmp_path / "other.json"
+    file.write_text(json.dumps(content))
+    loaded = transcript.load(str(file))
+    assert [f"{role[0]}:{text}" for role, text in loaded] == expected
+    with pytest.raises(BadRequest, match="is there already"):
+        transcript.save(str(file), [])
+    assert json.loads(file.read_text()) == content
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_what_was_saved_may_come_back_in_what_other_editors_write(
+    tmp_path: Path, encoding: str
+) -> None:
+    file, messages = tmp_path / "talk.json", [Message("user", "日本"), Message("assistant", "🙂")]
+    transcript.save(str(file), messages)
+    file.write_text(file.read_text("utf-8"), encoding)
+    assert transcript.load(str(file)) == messages
+    transcript.save(str(file), messages)
+    assert file.read_text("utf-8").startswith("[\n"), "it is ours, and may be saved over"
+
+
+def test_the_one_conversation_that_there_is_is_taken_and_the_rest_said(tmp_path: Path) -> None:
+    file, notes = tmp_path / "export.json", []
+    good = [entry("user", "a"), {"role": "tool", "content": "x"}, entry("assistant", "b")]
+    file.write_text(json.dumps([{"messages": good}, {"messages": []}, 5]))
+    loaded = transcript.load(str(file), notes.append)
+    assert loaded == [Message("user", "a"), Message("assistant", "b")]
+    assert notes == [
+        "Took 1 of 3 conversations; 1 holds no text; 1 cannot be read; "
+        "1 message without text was left out."
+    ]
+    transcript.save(str(tmp_path / "mine.json"), loaded)
+    transcript.load(str(tmp_path / "mine.json"), notes.append)
+    assert len(notes) == 1, "of nothing left out nothing is said"
+
+
+@pytest.mark.parametrize("ending", [".md", ".MD", ".markdown"])
+def test_a_name_of_markdown_gets_markdown_that_only_markdown_of_ours_is_saved_over(
+    tmp_path: Path, ending: str
+) -> None:
+    file = tmp_path / f"my talk{ending}"
+    transcript.save(str(file), [Message("user", "日本"), Message("assistant", "# Plan")])
+    shown = "# my talk\n\n## User\n\n日本\n\n## Assistant\n\n### Plan\n"
+    assert file.read_text("utf-8") == shown
+    transcript.save(str(file), [Message("system", "x")])
+    assert file.read_text("utf-8") == "# my talk\n\n## System\n\nx\n"
+    for other in (b"# Notes\n\nmine\n", b"\xff\xfe", b"", b'[{"role": "user", "content": "a"}]'):
+        file.write_bytes(other)
+        with pytest.raises(BadRequest, match="is there already"):
+            transcript.save(str(file), [])
+        assert file.read_bytes() == other
 
 
 def exported(*conversations: list[dict[str, Any]]) -> str:

@@ -226,6 +226,28 @@ def test_a_saved_conversation_is_gone_on_with(talk: Talk, tmp_path: Path) -> Non
     )
 
 
+def test_a_conversation_of_another_program_is_gone_on_with(talk: Talk, tmp_path: Path) -> None:
+    file = tmp_path / "conversations.json"
+    messages = [
+        {"role": "system", "content": [{"type": "text", "text": "Rhyme."}]},
+        {"role": "assistant", "content": "Hello!"},
+        {"role": "user", "content": [{"type": "text", "text": "One"}]},
+        {"role": "assistant", "content": None, "tool_calls": []},
+        {"role": "assistant", "content": "Two"},
+    ]
+    file.write_text(json.dumps([{"model": "m", "messages": messages}, {"messages": []}]), "utf-16")
+    talk(f"/load {file}", "Again", "/save " + str(tmp_path / "talk.md"))
+    assert talk.prompt == (
+        "system: Rhyme.|assistant: Hello!|user: One|assistant: Two|user: Again|assistant: "
+    )
+    assert "Took 1 of 2 conversations; 1 holds no text; 1 message without text was" in talk.notes
+    assert "Loaded 3 messages." in talk.notes
+    assert (tmp_path / "talk.md").read_text("utf-8") == (
+        "# talk\n\n## System\n\nRhyme.\n\n## Assistant\n\nHello!\n\n## User\n\nOne\n\n"
+        "## Assistant\n\nTwo\n\n## User\n\nAgain\n\n## Assistant\n\nYou said: Again\n"
+    )
+
+
 def test_a_bad_file_leaves_the_conversation_as_it_was(talk: Talk, tmp_path: Path) -> None:
     file = tmp_path / "bad.json"
     file.write_text("[]x")

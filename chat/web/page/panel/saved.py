@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from chat.core.conversation import clean, dialogue
-from chat.core.transcript import Conversation, Entry, File, parse
+from chat.core.export import Conversation, Entry, File, parse
 from chat.errors import BadRequest
 from chat.web.page.escape import unescape
 from chat.web.page.panel.seal import Seal

@@ -1,0 +1,58 @@
+"""The format of what the page exports, which it and the terminal can read.
+
+    {"format": "fourbit-chat", "version": 1, "conversations": [
+        {"title": "Rain", "saved": "2026-01-31T12:00:00Z", "messages": [
+            {"role": "user", "content": "A poem?"},
+            {"role": "assistant", "content": "Drops on the window."}]}]}
+
+The list of messages alone, a system prompt first, is a conversation too. That is
+what the terminal saves and what other programs read.
+"""
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, StrictStr, ValidationError
+
+from chat.errors import BadRequest
+from prompts.base import Role
+
+
+class Entry(BaseModel):
+    """One message."""
+
+    role: Role
+    content: StrictStr
+
+
+class Conversation(BaseModel):
+    """A conversation with a name, and when it was saved last."""
+
+    title: StrictStr = ""
+    saved: AwareDatetime | None = None
+    messages: list[Entry]
+
+
+class File(BaseModel):
+    """What the page exports."""
+
+    format: Literal["fourbit-chat"]
+    version: Literal[1]
+    conversations: list[Conversation]
+
+
+def parse(content: Any, file: str) -> list[Conversation]:
+    """Return the conversations in `content`, which was JSON and has to be in this format.
+
+    Raises:
+        BadRequest: it is not; calls it `file`, and says where it is at fault.
+    """
+    try:
+        if isinstance(content, list):
+            return [Conversation(messages=content)]
+        return File.model_validate(content).conversations
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise BadRequest(
+            f"{file} is no conversation and no export of some"
+            f"{f' ({where} is at fault)' if where else ''}."
+        ) from None
