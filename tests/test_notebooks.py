@@ -224,7 +224,8 @@ def test_prefill_reads_the_prompt_and_decode_one_token_a_step(how_run: dict[str,
 
 
 def test_the_loop_that_is_shown_is_the_project_s(how_run: dict[str, Any]) -> None:
-    assert printed(how_run["source"]).strip() in (ROOT / "chat" / "decode.py").read_text()
+    decode = ROOT / "chat" / "engines" / "transformers" / "decode.py"
+    assert printed(how_run["source"]).strip() in decode.read_text()
 
 
 def test_both_streamers_give_what_generate_writes(how_run: dict[str, Any]) -> None:
