@@ -19,10 +19,10 @@ from prompts.base import Message
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 HEADING = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
 UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")
-#: A line that one below it does not make a heading: blank, a list, quote, heading, code or rule.
-NO_TITLE = re.compile(
-    r"\s*$|\s*([-*+>]|\d{1,9}[.)])(\s|$)|#{1,6}\s| {4}|\t| {0,3}([-*_][ \t]*){3,}$"
-)
+RULE = re.compile(r" {0,3}([-*_])[ \t]*(\1[ \t]*){2,}")
+#: A list or a quote, and perhaps the text in it, which goes on below.
+ITEM = re.compile(r"\s*(?:>|(?:[-*+]|\d{1,9}[.)])(?:\s|$))\s*(\w?)")
+INDENTED = re.compile(r" {4}|\t")
 WRITTEN = re.compile(r"# [^\n]*\n\n## (System|User|Assistant)\n")
 
 
@@ -48,18 +48,25 @@ def _below(text: str) -> str:
     """Return a text with its headings two levels down, and all of its code closed."""
     lines: list[str] = []
     fence = ""  # what closes the block of code that a line is in
+    paragraph = item = False  # what the line before is part of
     for line in text.split("\n"):
-        mark = FENCE.fullmatch(line)
-        heading = HEADING.match(line)
+        mark, heading = FENCE.fullmatch(line), HEADING.match(line)
+        opens = mark and not (mark[1][0] == "`" and "`" in mark[2])
         if fence:
             if mark and mark[1].startswith(fence) and not mark[2].strip():
                 fence = ""
-        elif mark and not (mark[1][0] == "`" and "`" in mark[2]):
+        elif mark and opens:
             fence = mark[1]
         elif heading:
             line = "#" * min(2, 6 - len(heading[1])) + line.lstrip(" ")
-        elif UNDERLINE.fullmatch(line) and lines and not NO_TITLE.match(lines[-1]):
+        elif paragraph and UNDERLINE.fullmatch(line):
             lines[-1] = f"{'###' if '=' in line else '####'} {lines[-1].strip()}"
+            paragraph = False
             continue
+        plain = bool(line.strip()) and not (fence or opens or heading or RULE.fullmatch(line))
+        starts = ITEM.match(line)
+        item = plain and (bool(starts[1]) if starts else item)
+        text_goes_on = paragraph or not INDENTED.match(line)
+        paragraph = plain and text_goes_on and not (starts or item)
         lines.append(line)
     return "\n".join([*lines, *([fence] if fence else [])])

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -68,6 +68,9 @@ def test_a_text_without_headings_stays_to_the_letter(text: str) -> None:
         ("Plan\n---\nx", "#### Plan\nx"),
         ("a\n```\n# x", "a\n```\n# x\n```"),
         ("a\n~~~~ py\n```\n# x\n", "a\n~~~~ py\n```\n# x\n\n~~~~"),
+        ("```\n```\n-", "```\n```\n-"),
+        ("- a\nb\n---", "- a\nb\n---"),
+        ("a\n    b\n---", "a\n#### b"),
         ("````\n```\n# x\n````\n# y", "````\n```\n# x\n````\n### y"),
     ],
 )
@@ -80,6 +83,7 @@ LINES = ["# a", "## b", "###### c", "```", "````", "~~~", "```py", "===", "---",
 LINES += ["    code", "> quote", "  # d", "#", "`` a ``", "1. y", "***", "-", "= =", "```a`", "\tq"]
 
 
+@settings(deadline=None, max_examples=500)
 @given(st.lists(st.sampled_from(LINES), max_size=8).map("\n".join))
 def test_no_message_breaks_the_structure(text: str) -> None:
     written = write("T", [Message("user", text), Message("assistant", "b")])
