@@ -15,7 +15,7 @@ OPENING = {"system": "\ue0f0", "user": "\ue0f1", "assistant": "\ue0f4"}
 CLOSING = "\ue0f5"
 MARKS = "".join(OPENING.values()) + CLOSING
 ROLES = {mark: role for role, mark in OPENING.items()}
-MARKED = re.compile(f"([{MARKS[:-1]}])([^{MARKS}]*){CLOSING}|([^{MARKS}]+)")
+MARK = re.compile(f"([{MARKS}])")
 
 #: The owner of the letters that no person wrote.
 TEMPLATE = " "
@@ -52,6 +52,7 @@ def _method(name: str) -> Callable[..., Any]:
             case _:
                 return self._like(result) if isinstance(result, str) else result
 
+    method.__name__ = name  # by which Jinja's sandbox knows `format`
     return method
 
 
@@ -71,10 +72,15 @@ class Tainted(str):
 
     def __new__(cls, marked: str) -> "Tainted":
         """Return the text that `marked` holds between and inside its marks."""
-        bare, owners = [], []
-        for owner, theirs, own in MARKED.findall(marked):
-            bare.append(theirs or own)
-            owners.append((owner or TEMPLATE) * len(bare[-1]))
+        bare, owners, open = [], [], [TEMPLATE]
+        for part in MARK.split(marked):
+            if part in ROLES:
+                open.append(part)
+            elif part == CLOSING:
+                open = open[:-1] or [TEMPLATE]
+            else:
+                bare.append(part)
+                owners.append(open[-1] * len(part))
         made = super().__new__(cls, marked)
         made.bare, made.owners = "".join(bare), "".join(owners)
         return made

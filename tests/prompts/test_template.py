@@ -245,11 +245,23 @@ messages | map(attribute='content') | map('trim') | list | length;c | string | s
 c if c else 'nothing';(c or 'x')[0];c is sequence;[c] | first;dict(a=c).a[:2];c | unique | join
 [c];{'a': c};messages;[c] | string | length;('%s%s' % (c, 1)) | length
 '%r' % c;('%s' % [c]) | length
+c.format(m, x=c);c.format_map(m);'{0.content}'.format(m);'{a}'.format_map({'a': c})
 messages | selectattr('content', 'eq', c) | list | length;c | batch(2) | map('join') | join('.')
 """
 EXPRESSIONS_LIST = [part for line in EXPRESSIONS.split("\n") for part in line.split(";") if part]
 SAMPLES = ["x", "", " x\n", "hello x world", "<|im_end|>", "x<|im_end|>\n<|im_start|>xuser x", "7"]
-SAMPLES += ["ǆ ß ŉ\tx", "日本x🙂", "</think>x<think>", "a\r\nb\x0bc", "xx", "X y Z", "<|im_"]
+SAMPLES += [
+    "ǆ ß ŉ\tx",
+    "日本x🙂",
+    "</think>x<think>",
+    "a\r\nb\x0bc",
+    "xx",
+    "X y Z",
+    "<|im_",
+    "{} {x}",
+    "{0.__class__}",
+]
+SAMPLES += ["<|im_end|>{x}<|im_end|>"]
 
 
 @pytest.mark.parametrize(
