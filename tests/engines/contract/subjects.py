@@ -72,6 +72,15 @@ class Subject(ABC):
         """Keep the engine from going on."""
 
     @contextmanager
+    def held_after(self, passes: int) -> Iterator[None]:
+        """Keep it from going on after so many forward passes, if it can be held there."""
+        yield
+
+    def wait_until_held(self) -> bool:
+        """Wait until those passes were made; whether they were."""
+        return True
+
+    @contextmanager
     def failing(self, tokens: int) -> Iterator[Sampling]:
         """Have replies fail; gives the sampling to ask for one with."""
         yield greedy(tokens)
@@ -89,12 +98,26 @@ class Hooked:
 
     def __init__(self) -> None:
         self.passes = fork.Value("i", 0)
+        self.left = fork.Value("i", -1)
         self.broken = fork.Value("b", 0)
-        self.free = fork.Event()
+        self.free, self.held = fork.Event(), fork.Event()
+
+    def hold_after(self, passes: int) -> None:
+        self.free.clear()
+        self.held.clear()
+        self.left.value = passes
+
+    def release(self) -> None:
+        self.left.value = -1
         self.free.set()
 
     def __call__(self, *_: Any) -> None:
-        assert self.free.wait(20)
+        with self.left.get_lock():
+            hold = self.left.value == 0
+            self.left.value -= self.left.value > 0
+        if hold:
+            self.held.set()
+            assert self.free.wait(20)
         if self.broken.value:
             raise ValueError(WRITTEN)
         with self.passes.get_lock():
@@ -126,11 +149,19 @@ class Transformers(Subject):
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        self.hook.free.clear()
+        with self.held_after(0):
+            yield
+
+    @contextmanager
+    def held_after(self, passes: int) -> Iterator[None]:
+        self.hook.hold_after(passes)
         try:
             yield
         finally:
-            self.hook.free.set()
+            self.hook.release()
+
+    def wait_until_held(self) -> bool:
+        return self.hook.held.wait(20)
 
     @contextmanager
     def failing(self, tokens: int) -> Iterator[Sampling]:

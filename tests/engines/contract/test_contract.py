@@ -118,12 +118,11 @@ async def test_who_waits_hears_now_and_then_that_there_is_nothing_yet(
 async def test_closing_ends_the_work_and_makes_room_for_the_next(
     subject: Subject, reply: list[int]
 ) -> None:
-    async with aclosing(subject.engine.generate(PROMPT, greedy(400))) as batches:
-        await first(batches)
-        with subject.held():
-            await asyncio.sleep(0.05)  # what is on its way may still arrive
+    with subject.held_after(passes=3):
+        async with aclosing(subject.engine.generate(PROMPT, greedy(400))) as batches:
+            await first(batches)
+            assert await asyncio.to_thread(subject.wait_until_held)
             before = subject.passes()
-            await batches.aclose()
     await follow_on(subject.engine, reply)
     assert subject.passes() <= before + subject.late + 5
 
