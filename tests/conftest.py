@@ -75,6 +75,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(name))
         if not any(item.get_closest_marker(name) for name in ("browser", "model", "slow")):
             item.add_marker("fast")
+    # Last, since what drives the browser has an event loop that stays, and others then cannot run.
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ Chromium is asked for only when a test is: where there is none, tests.support.ta
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,11 +15,21 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator["Browser"]:
-    from tests.support.tab import CHROMIUM, FLAGS, playwright
+def driver() -> Iterator[Any]:
+    """The one that there can be: its event loop runs as long as it does."""
+    from tests.support.tab import playwright
 
     with playwright.sync_playwright() as driver:
-        yield driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def browser(driver: Any) -> Iterator["Browser"]:
+    from tests.support.tab import CHROMIUM, FLAGS
+
+    launched = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    yield launched
+    launched.close()
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from tests.support.tab import (
     Tab,
     echo,
     expect,
-    playwright,
     slow_talk,
 )
 
@@ -35,10 +34,11 @@ Open = Callable[[str], Tab]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(driver: Any) -> Iterator[Browser]:
     """A browser for which this machine has names, which are not its own to the server."""
-    with playwright.sync_playwright() as driver:
-        yield driver.chromium.launch(executable_path=CHROMIUM, args=NAMED)
+    launched = driver.chromium.launch(executable_path=CHROMIUM, args=NAMED)
+    yield launched
+    launched.close()
 
 
 @pytest.fixture
@@ -120,12 +120,11 @@ def framed(page: Any, url: str) -> Any:
 
 
 @pytest.mark.parametrize("flag", ["", "--test-third-party-cookie-phaseout"])
-def test_a_login_in_another_sites_frame_holds(flag: str, serve: Serve, tmp_path: Path) -> None:
+def test_a_login_in_another_sites_frame_holds(
+    flag: str, serve: Serve, driver: Any, tmp_path: Path
+) -> None:
     app = serve(ScriptedEngine(echo), auth="ann:secret")
-    with (
-        nginx(SET_UPS["TLS with headers"], app, tmp_path, HOST) as url,
-        playwright.sync_playwright() as driver,
-    ):
+    with nginx(SET_UPS["TLS with headers"], app, tmp_path, HOST) as url:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*NAMED, flag])
         frame = framed(browser.new_page(ignore_https_errors=True), url)
         log_in(frame)
