@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ for name in [name for name in os.environ if name.startswith(("CHAT_", "GRADIO_SE
 
 import hypothesis
 from filelock import FileLock
+from xdist.scheduler import LoadScopeScheduling
 
 from benchmarks.server import free_port
 from chat.models import embedded, ir
@@ -48,35 +50,50 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("unhurried")
 
 
+#: Those of a model are marked by the fixture that they ask for, itself or through another.
+MODELS = {"embedded_model", "gguf"}
+BROWSER = Path(__file__).parent / "web" / "browser"
+#: Modules whose fixtures are too dear to be made by each worker.
+WHOLE = {
+    "tests/engines/contract/test_contract.py",
+    "tests/engines/openvino/test_batcher.py",
+    "tests/engines/openvino/test_engine.py",
+    "tests/test_app.py",
+    "tests/test_notebooks.py",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their folder and their fixtures; what is then unmarked is fast."""
+    for item in items:
+        if BROWSER in item.path.parents:
+            item.add_marker("browser")
+        if MODELS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("model")
+        if not any(item.get_closest_marker(name) for name in ("browser", "model", "slow")):
+            item.add_marker("fast")
+    # Last, since what drives the browser has an event loop that stays, and others then cannot run.
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+class Scheduling(LoadScopeScheduling):
+    """Gives each worker a test at a time, or a module that stays whole; those first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return module if module in WHOLE else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One worker more than there are cores, since some tests wait; none for single files."""
     named = any("::" in argument or argument.endswith(".py") for argument in config.args)
     return 0 if named else (os.cpu_count() or 1) + 1
-
-
-#: What a test is that asks for a fixture, itself or through another.
-KINDS = {"browser": "browser", "embedded_model": "model", "gguf": "model"}
-BROWSER = Path(__file__).parent / "web" / "browser"
-#: Fixtures that are too dear to be made by each worker: who asks for one goes to the same.
-DEAR = ("app", "chat_run", "how_run")
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the fixtures that they ask for; what is then unmarked is fast."""
-    for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        for name in KINDS.keys() & fixtures:
-            item.add_marker(KINDS[name])
-        if BROWSER in item.path.parents:
-            item.add_marker("browser")
-        for name in fixtures.intersection(DEAR):
-            item.add_marker(pytest.mark.xdist_group(name))
-        if not any(item.get_closest_marker(name) for name in ("browser", "model", "slow")):
-            item.add_marker("fast")
-    # Last, since what drives the browser has an event loop that stays, and others then cannot run.
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
 @contextmanager

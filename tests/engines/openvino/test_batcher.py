@@ -18,8 +18,6 @@ from chat import child
 from chat.engines.openvino.engine import EXACT
 from chat.engines.openvino.wire import STEP_TOKENS, Job, Part, Plan
 
-pytestmark = pytest.mark.xdist_group("openvino batcher")  # for the process that all share
-
 ENDLESS = {"ignore_eos": True, "eos_token_id": 1}
 LONG = [10 + at % 300 for at in range(STEP_TOKENS + 150)]
 

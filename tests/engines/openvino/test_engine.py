@@ -31,8 +31,6 @@ from chat.errors import EngineError, ModelError
 from tests.support import gguf_file
 from tests.support.schemas import SCHEMAS, STRING
 
-pytestmark = pytest.mark.xdist_group("openvino engine")  # for its two engines that all share
-
 PROMPT = [5, 6, 7, 8]
 CLOSE = 0.1  # of logits that spread over tens; OpenVINO computes exp and the like its own way
 NEVER = 1  # as the only stop id: this model never picks it greedily here

@@ -90,7 +90,8 @@ def test_stop_before_the_first_word_puts_the_message_back(serve: Serve, visit: V
 def test_stop_at_once_stops(serve: Serve, visit: Visit) -> None:
     engine = ScriptedEngine(lambda _: TALK, PACE)
     tab = visit(serve(engine))
-    tab.send("Talk")
+    with tab.page.expect_response("**/queue/join"):  # before that Gradio knows nothing to stop
+        tab.send("Talk")
     tab.stop_button.click()
     tab.settled("Stopped")
     assert idle_within(2, engine)
