@@ -53,6 +53,24 @@ hypothesis.settings.load_profile("unhurried")
 #: Those of a model are marked by the fixture that they ask for, itself or through another.
 MODELS = {"embedded_model", "gguf"}
 BROWSER = Path(__file__).parent / "web" / "browser"
+#: Modules that start servers or programs, convert models, or try thousands of texts.
+SLOW = {
+    "tests/benchmarks/test_benchmarks_client.py",
+    "tests/core/imports/test_imports.py",
+    "tests/engines/transformers/test_engine.py",
+    "tests/engines/transformers/test_engine_turns.py",
+    "tests/engines/transformers/test_guide.py",
+    "tests/engines/transformers/test_zero_gpu.py",
+    "tests/models/test_locate.py",
+    "tests/models/test_parts.py",
+    "tests/prompts/test_forgery.py",
+    "tests/prompts/test_template.py",
+    "tests/prompts/test_templates.py",
+    "tests/test_app.py",
+    "tests/web/page/test_page.py",
+    "tests/web/test_logout.py",
+    "tests/web/test_proxies.py",
+}
 #: Modules whose fixtures are too dear to be made by each worker.
 WHOLE = {
     "tests/engines/contract/test_contract.py",
@@ -70,6 +88,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
         if MODELS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("model")
+        if item.nodeid.partition("::")[0] in SLOW:
+            item.add_marker("slow")
         if not any(item.get_closest_marker(name) for name in ("browser", "model", "slow")):
             item.add_marker("fast")
     # Last, since what drives the browser has an event loop that stays, and others then cannot run.
