@@ -44,7 +44,7 @@ def save(file: str, messages: list[Message]) -> None:
         raise BadRequest(f"{file} cannot be written{_reason(error)}.") from None
 
 
-def load(file: str, note: Callable[[str], None] = lambda sentence: None) -> list[Message]:
+def read(file: str, note: Callable[[str], None] = lambda sentence: None) -> list[Message]:
     """Return the messages in `file`: system?, assistant?, (user, assistant)*.
 
     `note` is told what of the file was left out, if something was.

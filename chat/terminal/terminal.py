@@ -144,7 +144,7 @@ class Terminal:
         self._console.note(f"Saved to {file}.")
 
     def _load(self, file: str) -> None:
-        messages = transcript.load(file, self._console.note)
+        messages = transcript.read(file, self._console.note)
         system = [message.content for message in messages[:1] if message.role == "system"]
         self._messages, self._system_prompt = messages[len(system) :], "".join(system)
         self._console.note(f"Loaded {len(self._messages)} messages.")

@@ -43,7 +43,7 @@ def test_what_is_no_conversation_is_refused_and_not_written_over(
     file = tmp_path / "bad.json"
     file.write_bytes(content)
     with pytest.raises(BadRequest, match=rf"^{re.escape(str(file))} [^\n]+\.$"):
-        transcript.load(str(file))
+        transcript.read(str(file))
     with pytest.raises(BadRequest, match="is there already"):
         transcript.save(str(file), [])
     assert file.read_bytes() == content
@@ -74,7 +74,7 @@ def test_what_another_program_holds_is_loaded_and_not_written_over(
 ) -> None:
     file = tmp_path / "other.json"
     file.write_text(json.dumps(content))
-    loaded = transcript.load(str(file))
+    loaded = transcript.read(str(file))
     assert [f"{role[0]}:{text}" for role, text in loaded] == expected
     with pytest.raises(BadRequest, match="is there already"):
         transcript.save(str(file), [])
@@ -88,7 +88,7 @@ def test_what_was_saved_may_come_back_in_what_other_editors_write(
     file, messages = tmp_path / "talk.json", [Message("user", "日本"), Message("assistant", "🙂")]
     transcript.save(str(file), messages)
     file.write_text(file.read_text("utf-8"), encoding)
-    assert transcript.load(str(file)) == messages
+    assert transcript.read(str(file)) == messages
     transcript.save(str(file), messages)
     assert file.read_text("utf-8").startswith("[\n"), "it is ours, and may be saved over"
 
@@ -97,14 +97,14 @@ def test_the_one_conversation_that_there_is_is_taken_and_the_rest_said(tmp_path:
     file, notes = tmp_path / "export.json", []
     good = [entry("user", "a"), {"role": "tool", "content": "x"}, entry("assistant", "b")]
     file.write_text(json.dumps([{"messages": good}, {"messages": []}, 5]))
-    loaded = transcript.load(str(file), notes.append)
+    loaded = transcript.read(str(file), notes.append)
     assert loaded == [Message("user", "a"), Message("assistant", "b")]
     assert notes == [
         "Took 1 of 3 conversations; 1 holds no text; 1 cannot be read; "
         "1 message without text was left out."
     ]
     transcript.save(str(tmp_path / "mine.json"), loaded)
-    transcript.load(str(tmp_path / "mine.json"), notes.append)
+    transcript.read(str(tmp_path / "mine.json"), notes.append)
     assert len(notes) == 1, "of nothing left out nothing is said"
 
 
@@ -133,7 +133,7 @@ def exported(*conversations: list[dict[str, Any]]) -> str:
 def test_what_the_page_exported_is_loaded(tmp_path: Path) -> None:
     file = tmp_path / "exported.json"
     file.write_text(exported([entry("user", "a"), entry("assistant", "b")]))
-    assert transcript.load(str(file)) == [Message("user", "a"), Message("assistant", "b")]
+    assert transcript.read(str(file)) == [Message("user", "a"), Message("assistant", "b")]
 
 
 @pytest.mark.parametrize("number", [0, 2])
@@ -141,7 +141,7 @@ def test_only_one_conversation_can_be_gone_on_with(tmp_path: Path, number: int) 
     file = tmp_path / "exported.json"
     file.write_text(exported(*[[entry("user", "a"), entry("assistant", "b")]] * number))
     with pytest.raises(BadRequest, match=f"holds {number} conversations; export the one"):
-        transcript.load(str(file))
+        transcript.read(str(file))
     with pytest.raises(BadRequest, match="is there already"):
         transcript.save(str(file), [])
 
@@ -152,32 +152,32 @@ def test_a_greeting_of_the_assistants_is_kept(tmp_path: Path, system: Any, rest:
     messages = [Message(*one) for one in [*system, ("assistant", "hello"), *rest]]
     file = str(tmp_path / "greeting.json")
     transcript.save(file, messages)
-    assert transcript.load(file) == messages
+    assert transcript.read(file) == messages
 
 
 def test_a_conversation_ends_with_a_reply(tmp_path: Path) -> None:
     file = tmp_path / "asked.json"
     file.write_text(json.dumps([entry("user", "a")]))
     with pytest.raises(BadRequest, match="ends with a message that has no reply"):
-        transcript.load(str(file))
+        transcript.read(str(file))
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "huge.json"
     file.write_text("[         ]")
-    assert transcript.load(str(file)) == []
+    assert transcript.read(str(file)) == []
     monkeypatch.setattr(transcript, "LARGEST", 10)
     with pytest.raises(BadRequest, match="too large"):
-        transcript.load(str(file))
+        transcript.read(str(file))
 
 
 def test_files_that_cannot_be_had_are_named(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "no" / "where")
     for file in (nowhere, str(tmp_path), "/dev/null", "a\0b"):
         with pytest.raises(BadRequest, match=re.escape(f"There is no file {file}.")):
-            transcript.load(file)
+            transcript.read(file)
     with pytest.raises(BadRequest, match=r"^x+ cannot be read \(File name too long\)\.$"):
-        transcript.load("x" * 300)
+        transcript.read("x" * 300)
     for file in (nowhere, str(tmp_path), "x" * 300, "a\0b"):
         with pytest.raises(BadRequest, match=re.escape(file)):
             transcript.save(file, [])
@@ -186,4 +186,4 @@ def test_files_that_cannot_be_had_are_named(tmp_path: Path) -> None:
 def test_control_characters_in_a_file_go_no_further(tmp_path: Path) -> None:
     file = tmp_path / "talk.json"
     file.write_text(json.dumps([entry("user", "a\x1b[2J"), entry("assistant", "\udcff")]))
-    assert transcript.load(str(file)) == [Message("user", "a[2J"), Message("assistant", "\ufffd")]
+    assert transcript.read(str(file)) == [Message("user", "a[2J"), Message("assistant", "\ufffd")]
