@@ -48,7 +48,7 @@ def measure(tokenizer: Any, name: str, turns: int, tokens: int) -> dict[str, Any
     def turn(length: int) -> float:
         """Return the time of the turn that makes `length` messages, the others being known."""
         fresh = Encoder(tokenizer)
-        for _, reply in messages[1:length:2]:
+        for _, reply, *_ in messages[1:length:2]:
             fresh.remember(reply, tokenizer(reply, add_special_tokens=False)["input_ids"])
         fresh.encode(format.pieces(messages[: length - 2]))
         return milliseconds(fresh, format, messages[:length])[0]

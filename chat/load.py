@@ -111,9 +111,11 @@ def _together(
         format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
         plain = prompts.choose(tokenizer, "plain")
         tokens = FastTokens(tokenizer)
+        tooled = prompts.tooled(tokenizer)
     except PromptError as error:
         raise ModelError(str(error)) from None
     engine = start(tokens.stop_ids(format.stop))
     gate = Gate(engine.parallel, settings.max_waiting)
     name = locate.title(settings.model, cuda=cuda)
-    return Chat(engine, tokens, format, gate, plain, name, settings.max_new_tokens_limit)
+    longest = settings.max_new_tokens_limit
+    return Chat(engine, tokens, format, gate, plain, name, longest, tooled)

@@ -13,6 +13,7 @@ from typing import Any
 from prompts import templates
 from prompts.base import (
     PROBE,
+    Call,
     Control,
     Message,
     Piece,
@@ -25,6 +26,7 @@ from prompts.base import (
     rendered,
     visible,
 )
+from prompts.calls import Tool
 from prompts.formats.alpaca import Alpaca
 from prompts.formats.chatglm import ChatGLM
 from prompts.formats.chatglm3 import ChatGLM3
@@ -33,6 +35,7 @@ from prompts.formats.llama2 import Llama2
 from prompts.formats.llama3 import Llama3
 from prompts.formats.plain import Plain
 from prompts.formats.template import Template
+from prompts.formats.tooled import Tooled
 
 #: Each takes the model's tokenizer (None if only text is wanted) and whether a
 #: base model's reply begins with the text it continues.
@@ -62,6 +65,14 @@ def choose(tokenizer: Any, name: str = "auto", *, echo: bool = False) -> PromptF
     if tokenizer and name != "template":
         _check_controls(chosen, tokenizer)
     return chosen
+
+
+def tooled(tokenizer: Any) -> Tooled | None:
+    """Return how the model is told of tools, or None if it knows none."""
+    try:
+        return Tooled(tokenizer)
+    except PromptError:
+        return None
 
 
 def _check_controls(chosen: PromptFormat, tokenizer: Any) -> None:
@@ -97,6 +108,7 @@ def _bos(tokenizer: Any) -> str:
 
 __all__ = [
     "FORMATS",
+    "Call",
     "Control",
     "Message",
     "Piece",
@@ -104,7 +116,10 @@ __all__ = [
     "PromptFormat",
     "Reply",
     "Role",
+    "Tool",
+    "Tooled",
     "choose",
     "control_tokens",
+    "tooled",
     "visible",
 ]

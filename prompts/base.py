@@ -12,11 +12,23 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
+#: Those that every format can carry.
+SPEAKERS: tuple[Role, ...] = ("system", "user", "assistant")
 
 WORD_JOINER = "\u2060"
+
+
+class Call(NamedTuple):
+    """A call of a tool, as an assistant writes it."""
+
+    name: str
+    #: An object in JSON, or what of it is written so far.
+    arguments: str
+    #: By which its result names it.
+    id: str = ""
 
 
 class Message(NamedTuple):
@@ -24,6 +36,21 @@ class Message(NamedTuple):
 
     role: Role
     content: str
+    #: What the assistant calls after it.
+    calls: tuple[Call, ...] = ()
+    #: Of a tool, and of the call that this is the result of.
+    name: str = ""
+    call_id: str = ""
+
+    @property
+    def entry(self) -> dict[str, str]:
+        """Whose it is and what it says, as pages, files and chat templates hold messages."""
+        return {"role": self.role, "content": self.content}
+
+    @property
+    def size(self) -> int:
+        """How many characters are in it."""
+        return len(self.content) + sum(len(call.name) + len(call.arguments) for call in self.calls)
 
 
 @dataclass(frozen=True)
@@ -67,8 +94,19 @@ class PromptError(ValueError):
     """A prompt cannot be composed; the message is one sentence for the user."""
 
 
+class Read(NamedTuple):
+    """A reply, or what is there of it, as it was read."""
+
+    #: What it says.
+    content: str
+    #: What it calls; of the last one there may be only a part.
+    calls: tuple[Call, ...] = ()
+    #: Whether nothing that may follow would count.
+    done: bool = False
+
+
 class PromptFormat(Protocol):
-    """Composes the prompt of one family of models."""
+    """Composes the prompt of one family of models, and reads what they write."""
 
     name: str
     #: Control tokens that end a reply, besides the tokenizer's own EOS.
@@ -77,6 +115,8 @@ class PromptFormat(Protocol):
     marks: tuple[str, ...] = ()
     #: What stands between the prompt and a reply whose ids are not known.
     gap: str = ""
+    #: Control tokens that `read` needs to see.
+    shown: tuple[str, ...] = ()
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """Return the prompt that asks for the next assistant message.
@@ -102,16 +142,22 @@ class PromptFormat(Protocol):
         """Return the text that the reply continues, or None: a chat's reply begins anew."""
         return None
 
+    def read(self, reply: str, *, finished: bool) -> Read:
+        """Return what the reply so far says and calls."""
+        return Read(reply)
 
-def check(messages: Sequence[Message]) -> tuple[str | None, list[Message]]:
+
+def check(
+    messages: Sequence[Message], roles: tuple[Role, ...] = SPEAKERS
+) -> tuple[str | None, list[Message]]:
     """Split messages into the system prompt that comes first (None without one) and the rest.
 
     Raises:
         PromptError: a role is unknown or a content no text, or there is nothing to answer,
             since the last one is the assistant's; names the faulty one by its position, from 1.
     """
-    for position, (role, content) in enumerate(messages, 1):
-        if role not in get_args(Role):
+    for position, (role, content, *_) in enumerate(messages, 1):
+        if role not in roles:
             raise PromptError(
                 f"Message {position} has the unknown role {_describe_role(role)}; "
                 "there are system, user and assistant."
@@ -170,7 +216,7 @@ PROBE = (
 
 def rendered(tokenizer: Any) -> str:
     """Return what the tokenizer's chat template makes of `PROBE`, or "" if it fails."""
-    messages = [message._asdict() for message in PROBE]
+    messages = [message.entry for message in PROBE]
     try:
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     except Exception:  # of a template that anyone may have written

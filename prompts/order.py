@@ -12,8 +12,8 @@ is. For one that knows turns alone, as Llama-2's does, each text stays at its pl
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from itertools import groupby, takewhile
-from operator import itemgetter
+from itertools import chain, groupby, takewhile
+from operator import attrgetter
 
 from prompts.base import Message, Role, check
 
@@ -31,12 +31,17 @@ class Order(IntEnum):
     TURNS_ALONE = 3
 
 
-def joined(said: Iterable[tuple[Role, str]]) -> list[Message]:
-    """Return messages of which no two in a row are from one side."""
-    return [
-        Message(role, "\n\n".join(content for _, content in group if content))
-        for role, group in groupby(said, key=itemgetter(0))
-    ]
+def joined(messages: Iterable[Message]) -> list[Message]:
+    """Return messages of which no two in a row are from one side, but for those of tools."""
+    found: list[Message] = []
+    for role, same in groupby(messages, key=attrgetter("role")):
+        group = list(same)
+        if role == "tool" or len(group) == 1:
+            found += group
+        else:
+            content = "\n\n".join(one.content for one in group if one.content)
+            found.append(Message(role, content, tuple(chain(*(one.calls for one in group)))))
+    return found
 
 
 def arranged(messages: Sequence[Message], order: Order) -> list[Message]:
@@ -46,11 +51,8 @@ def arranged(messages: Sequence[Message], order: Order) -> list[Message]:
     leading = list(takewhile(lambda one: one.role == "system", messages))
     if order is Order.TURNS_ALONE:
         leading = []
-    rest: list[tuple[Role, str]] = [
-        ("user" if role == "system" else role, content)
-        for role, content in messages[len(leading) :]
-    ]
-    dialogue = joined(rest)
+    rest = messages[len(leading) :]
+    dialogue = joined(one._replace(role="user") if one.role == "system" else one for one in rest)
     if order >= Order.TURNS and (not dialogue or dialogue[0].role == "assistant"):
         dialogue.insert(0, Message("user", ""))
     return [*joined(leading), *dialogue]

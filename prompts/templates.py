@@ -39,6 +39,15 @@ def default(tokenizer: Any) -> str:
     return named.get("default", "")
 
 
+def for_tools(tokenizer: Any) -> str:
+    """Return the source of the template to use where there are tools, or "".
+
+    Raises:
+        PromptError: see `default`.
+    """
+    return _named(tokenizer).get("tool_use") or default(tokenizer)
+
+
 def _named(tokenizer: Any) -> dict[str, str]:
     templates = tokenizer.chat_template or {}
     return templates if isinstance(templates, dict) else {"default": str(templates)}

@@ -28,7 +28,7 @@ from chat.core.sampling import Sampling
 from chat.core.stops import Stops
 from chat.core.tokens import Decoder, Tokens
 from chat.errors import BadRequest
-from prompts import PromptError, PromptFormat
+from prompts import Call, PromptError, PromptFormat, Tooled
 from prompts.formats.plain import Plain
 
 #: Seconds between two updates of one reply. A browser shows no more, and each
@@ -45,6 +45,8 @@ class Update:
     state: Literal["waiting", "reading", "writing", "finished", "length"]
     #: The whole reply so far.
     text: str = ""
+    #: The calls of tools in it; of the last one there may be only a part.
+    calls: tuple[Call, ...] = ()
     #: How many people come first, while waiting.
     place: int = 0
     #: The prompt as the model reads it, control tokens visible.
@@ -70,6 +72,7 @@ class Chat:
         plain: PromptFormat | None = None,
         name: str = "model",
         longest: int | None = None,
+        tooled: Tooled | None = None,
     ) -> None:
         self.engine = engine
         self.gate = gate
@@ -77,6 +80,8 @@ class Chat:
         self.format = format
         #: How this model continues a text, as base models do.
         self.plain = plain or Plain()
+        #: How it is told of tools, if it knows any.
+        self.tooled = tooled
         #: What the model may be called in public.
         self.name = name
         #: Most tokens of a reply, if the host limits them more than the window does.
@@ -151,7 +156,7 @@ class Chat:
         )
         negative = self._fit(other, sampling).ids if other else []
         begun_ids = self.tokens.encode([self.format.beginning(begun)]) if begun else []
-        decoder = self.tokens.decoder()
+        decoder = self.tokens.decoder(self.format.shown)
         # The white space at its end was left out of what was shown.
         decoded = decoder.push(begun_ids)
         return _Composed(
@@ -202,14 +207,16 @@ class Chat:
                     written += new
                     text += composed.decoder.push(new)
                     shown = stops.cut(text)
+                    read = self.format.read(composed.reply(shown), finished=False)
                     update = replace(
                         update,
                         state="writing" if first else "reading",
-                        text=composed.reply(shown),
+                        text=read.content,
+                        calls=read.calls,
                         tokens=len(written),
                         seconds=now - first if first else 0.0,
                     )
-                    if stops.found:
+                    if stops.found or read.done:
                         break
                     yield update
                     if ids:
@@ -222,8 +229,11 @@ class Chat:
                     composed.reply(text).removeprefix(composed.opening or ""),
                     [*composed.begun_ids, *written],
                 )
-        cut = not (ended or stops.found) and update.tokens >= sampling.max_new_tokens
-        yield replace(update, text=composed.reply(shown), state="length" if cut else "finished")
+        read = self.format.read(composed.reply(shown), finished=True)
+        full = update.tokens >= sampling.max_new_tokens
+        cut = full and not (ended or stops.found or read.done)
+        state: Literal["length", "finished"] = "length" if cut else "finished"
+        yield replace(update, text=read.content, calls=read.calls, state=state)
 
 
 class _Composed(NamedTuple):

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 
 from chat.core.tokens import Tokens
 from chat.errors import BadRequest, TooLong
-from prompts import Message, PromptFormat, Role
+from prompts import Message, PromptFormat
 from prompts.order import joined
 
 #: More characters than this for each token of the window are refused or left
 #: out before they cost a tokenization. Prose has about 4 to a token.
 CHARACTERS_PER_TOKEN = 8
+
+#: Who speaks between two messages of the user's side.
+REPLYING = ("assistant", "tool")
 
 LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -23,8 +26,8 @@ CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 class Conversation:
     """What is to be answered: messages in any order, of which no two in a row are from one side.
 
-    If the last one is the assistant's, it is the part of the reply that is there already,
-    and is to go on.
+    Only those of tools can be, each of which is the result of one call. If the last one is
+    the assistant's, it is the part of the reply that is there already, and is to go on.
     """
 
     messages: Sequence[Message]
@@ -37,8 +40,8 @@ class Conversation:
     @property
     def begun(self) -> str:
         """The part of the reply that is there already."""
-        role, content = self.messages[-1]
-        return content if role == "assistant" else ""
+        last = self.messages[-1]
+        return last.content if last.role == "assistant" else ""
 
     def with_begun(self, text: str) -> "Conversation":
         """Return the same conversation with `text` there already, or nothing of the reply."""
@@ -78,32 +81,37 @@ def rebuild(history: Any, message: Any, system_prompt: Any, begun: Any = "") -> 
 
 def dialogue(history: Any) -> list[Message]:
     """Return what of `history` is a user's or an assistant's text, in turn; either may begin."""
-    return joined((role, content) for role, content in _entries(history) if content.strip())
+    return joined(entry for entry in _entries(history) if entry.content.strip())
 
 
-def conversation(said: Iterable[tuple[Role, str]], system_prompt: str) -> Conversation:
+def conversation(said: Iterable[Message], system_prompt: str) -> Conversation:
     """Return the conversation in messages in any order; `system_prompt` is for who brings none.
 
     Blank ones are left out, and those in a row from one side become one.
 
     Raises:
-        BadRequest: nobody but the assistant says anything.
+        BadRequest: nobody but the assistant says anything, or its last message calls tools,
+            which come next.
     """
-    cleaned: list[tuple[Role, str]] = [(role, clean(content)) for role, content in said]
-    messages = joined((role, content) for role, content in cleaned if content.strip())
+    cleaned = [message._replace(content=clean(message.content)) for message in said]
+    messages = joined(
+        one for one in cleaned if one.content.strip() or one.calls or one.role == "tool"
+    )
     if all(message.role == "assistant" for message in messages):
         raise BadRequest("Please write a message first.", "message")
+    if messages[-1].calls:
+        raise BadRequest("The last message calls tools; send what they returned too.", "message")
     if messages[0].role == "system":
         system_prompt = messages[0].content
-    elif any(role == "system" for role, _ in cleaned):
+    elif any(message.role == "system" for message in cleaned):
         system_prompt = ""
     return Conversation(messages).with_system(clean(system_prompt).strip())
 
 
-def _entries(history: Any) -> Iterable[tuple[Role, str]]:
+def _entries(history: Any) -> Iterable[Message]:
     for entry in history if isinstance(history, list) else []:
         if isinstance(entry, Mapping) and entry.get("role") in ("user", "assistant"):
-            yield entry["role"], clean(text_of(entry.get("content")))
+            yield Message(entry["role"], clean(text_of(entry.get("content"))))
 
 
 def text_of(content: Any) -> str:
@@ -128,10 +136,16 @@ def clean(text: str) -> str:
 def check_lengths(messages: Sequence[Message], begun: str, window: int) -> None:
     """Raise TooLong for what has more characters than are tokenized, which holds others up."""
     budget = window * CHARACTERS_PER_TOKEN
-    names = {"system": "system prompt", "user": "message", "assistant": "reply"}
-    for what, text in [*((names[role], text) for role, text in messages), ("reply so far", begun)]:
-        if len(text) > budget:
-            raise TooLong(f"Your {what} has {len(text):,} characters; the limit is {budget:,}.")
+    names = {
+        "system": "system prompt",
+        "user": "message",
+        "assistant": "reply",
+        "tool": "tool's result",
+    }
+    sizes = [*((names[one.role], one.size) for one in messages), ("reply so far", len(begun))]
+    for what, size in sizes:
+        if size > budget:
+            raise TooLong(f"Your {what} has {size:,} characters; the limit is {budget:,}.")
 
 
 def fit(
@@ -144,8 +158,9 @@ def fit(
 ) -> Prompt:
     """Compose the longest prompt that leaves room for the reply, or for the rest of it.
 
-    Whole turns (what the user's side says and the answer) are dropped, oldest first, with
-    a greeting before them; never the system prompt and never the last message.
+    Whole turns (what the user's side says and the answer, with all that was called on the
+    way) are dropped, oldest first, with a greeting before them; never the system prompt and
+    never the last message.
 
     `window` is the most tokens that prompt and reply may have together, of which
     `max_new_tokens` are kept for the reply, but no more than half.
@@ -192,7 +207,7 @@ def _turns(dialogue: Sequence[Message]) -> list[int]:
     begin = [
         place
         for place, message in enumerate(dialogue)
-        if message.role != "assistant" and (not place or dialogue[place - 1].role == "assistant")
+        if message.role not in REPLYING and (not place or dialogue[place - 1].role in REPLYING)
     ]
     return sorted({0, *(begin[1:] or begin)})
 
@@ -200,7 +215,7 @@ def _turns(dialogue: Sequence[Message]) -> list[int]:
 def _beyond(dialogue: Sequence[Message], budget: int) -> int:
     """Return how many of the oldest messages lie more than `budget` characters back."""
     for back, message in enumerate(reversed(dialogue)):
-        budget -= len(message.content)
+        budget -= message.size
         if budget < 0:
             return len(dialogue) - back
     return 0

@@ -34,7 +34,7 @@ def write(title: str, messages: Sequence[Message]) -> str:
     """
     parts = [
         f"# {' '.join(title.split())}",
-        *(f"## {role.title()}\n\n{_below(text)}" for role, text in messages),
+        *(f"## {role.title()}\n\n{_below(text)}" for role, text, *_ in messages),
     ]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 

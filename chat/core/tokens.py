@@ -25,8 +25,8 @@ class Tokens(Protocol):
         """Return the ids of a prompt; plain pieces never give a control token's id."""
         ...
 
-    def decoder(self) -> Decoder:
-        """Return a decoder for one reply, which leaves control tokens out."""
+    def decoder(self, shown: Sequence[str] = ()) -> Decoder:
+        """Return a decoder for one reply, which leaves out control tokens but those `shown`."""
         ...
 
     def show(self, ids: Sequence[int]) -> str:
@@ -45,9 +45,9 @@ class Tokens(Protocol):
 class FastTokens(Encoder):
     """`Tokens` on a transformers tokenizer with a Rust backend."""
 
-    def decoder(self) -> Decoder:
+    def decoder(self, shown: Sequence[str] = ()) -> Decoder:
         """See `Tokens.decoder`."""
-        return _StreamDecoder(self.backend)
+        return _StreamDecoder(self.backend, shown)
 
     def show(self, ids: Sequence[int]) -> str:
         """See `Tokens.show`."""
@@ -61,8 +61,9 @@ class FastTokens(Encoder):
 class _StreamDecoder:
     """`tokenizers.decoders.DecodeStream`: linear in the reply, and never half a character."""
 
-    def __init__(self, backend: Tokenizer) -> None:
+    def __init__(self, backend: Tokenizer, shown: Sequence[str]) -> None:
         self._backend = backend
+        self._shown = {id: text for text in shown if (id := backend.token_to_id(text)) is not None}
         self._stream = DecodeStream(skip_special_tokens=True)
         self._pending: list[int] = []
 
@@ -70,6 +71,8 @@ class _StreamDecoder:
         return "".join(map(self._step, ids))
 
     def _step(self, id: int) -> str:
+        if id in self._shown:
+            return self._shown[id]
         try:
             text = self._stream.step(self._backend, id)
         except Exception:  # pending bytes came to nothing, and spoil what was given before them

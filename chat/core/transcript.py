@@ -34,7 +34,7 @@ def save(file: str, messages: list[Message]) -> None:
     if is_markdown:
         text = markdown.write(path.stem, messages)
     else:
-        entries = [message._asdict() for message in messages]
+        entries = [message.entry for message in messages]
         text = json.dumps(entries, ensure_ascii=False, indent=2) + "\n"
     try:
         if path.exists() and not (_is_markdown if is_markdown else _is_conversation)(path):

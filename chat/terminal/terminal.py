@@ -118,7 +118,7 @@ class Terminal:
 
         The first Ctrl-C cancels this task, and nothing else.
         """
-        console, history = self._console, [message._asdict() for message in before]
+        console, history = self._console, [message.entry for message in before]
         try:
             await console.stream(
                 self._chat.reply(rebuild(history, text, self._system_prompt), self._sampling)

@@ -47,7 +47,7 @@ class Alpaca(PromptFormat):
         system, dialogue = turns(messages)
         head = defuse(system or PREAMBLE, self.marks)
         pieces: list[Piece] = [Control(self._bos)] if self._bos else []
-        for role, content in dialogue:
+        for role, content, *_ in dialogue:
             text = defuse(content, self.marks)
             if role == "user":
                 pieces.append(f"{head}\n\n### Instruction:\n{text}\n\n### Response:")

@@ -28,6 +28,6 @@ class ChatGLM3(PromptFormat):
         """See `PromptFormat.pieces`."""
         check(messages)
         pieces: list[Piece] = [Control("[gMASK]sop")]
-        for role, content in messages:
+        for role, content, *_ in messages:
             pieces += [Control(f"<|{role}|>"), "\n", content]
         return [*pieces, Control("<|assistant|>")]

@@ -30,7 +30,7 @@ class ChatML(PromptFormat):
         """See `PromptFormat.pieces`."""
         check(messages)
         pieces: list[Piece] = []
-        for role, content in messages:
+        for role, content, *_ in messages:
             reply = role == "assistant"
             said = [f"{role}\n", Reply(content)] if reply else [f"{role}\n{content}"]
             pieces += [START, *said, END, "\n"]

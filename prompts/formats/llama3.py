@@ -32,7 +32,7 @@ class Llama3(PromptFormat):
         """See `PromptFormat.pieces`."""
         check(messages)
         pieces: list[Piece] = [Control("<|begin_of_text|>")]
-        for role, content in messages:
+        for role, content, *_ in messages:
             pieces += [START_HEADER, role, END_HEADER, "\n\n"]
             # The empty string keeps the reply from being joined to the line ends.
             text = content.strip()

@@ -32,7 +32,7 @@ class Plain(PromptFormat):
         system, dialogue = turns(messages)
         pieces: list[Piece] = [Control(self._bos)] if self._bos else []
         before, asked = system or "", ""
-        for role, content in dialogue:
+        for role, content, *_ in dialogue:
             if role == "user":
                 pieces.append("\n\n".join(filter(None, (before, content))))
                 before, asked = "", content

@@ -15,13 +15,16 @@ them (see `prompts.taken`), else in the first of the orders in `prompts.order` t
 so a system prompt that a template refuses is put before the first message.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 
 from prompts import jinja, templates
 from prompts.base import (
+    Call,
     Control,
     Message,
     Piece,
@@ -39,6 +42,7 @@ from prompts.order import Order, arranged, in_turns
 from prompts.taint import TEMPLATE, Tainted, bare, taint
 from prompts.taken import STAND_IN, Taken
 
+ID = re.compile("[a-zA-Z0-9]{9}")
 BRACKETED = re.compile(r"(?<!\S)[\[<]\S+[\]>](?!\S)")
 
 
@@ -65,25 +69,27 @@ class Template(PromptFormat):
     """
 
     name = "template"
+    #: What may be called, as templates take it.
+    tools: list[dict[str, Any]] | None = None
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, source: str = "") -> None:
         if not tokenizer:
             raise PromptError("The format template needs a tokenizer, which brings the template.")
-        source = templates.default(tokenizer)
+        source = source or templates.default(tokenizer)
         if not source:
             raise PromptError("This model's tokenizer has no chat template.")
         self._template = jinja.compiled(source)
         self._tokens = tokenizer.special_tokens_map
-        controls = control_tokens(tokenizer)
-        self._controls = any_of(controls)
-        self._alike = any_of([fold(token).casefold() for token in controls])
-        self._takes = Taken(self._apply)
+        self._control_tokens = tuple(control_tokens(tokenizer))
+        self._controls = any_of(self._control_tokens)
+        self._alike = any_of([fold(token).casefold() for token in self._control_tokens])
+        self._takes = Taken(lambda messages: self._apply(messages).bare)
         self.marks = self._find_marks()
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`; what people wrote without control tokens is in `Control`s."""
-        check(messages)
-        return self._pieces(self._defused(Tainted(self._render(messages))))
+        check(messages, get_args(Role))
+        return self._pieces(self._defused(self._render(messages)))
 
     def _pieces(self, text: Tainted) -> list[Piece]:
         prompt = ""  # what stands before the reply, and perhaps before earlier ones
@@ -129,12 +135,12 @@ class Template(PromptFormat):
             parts.append(taint(broken, role) if role and broken != part else part)
         return Tainted("".join(parts))
 
-    def _render(self, messages: Sequence[Message]) -> str:
+    def _render(self, messages: Sequence[Message]) -> Tainted:
         """Return what the template makes of the messages, in the order that it takes."""
         failed: Exception | None = None
         for order in self._orders(messages):
             try:
-                return self._apply([Message(role, taint(text, role)) for role, text in order])
+                return self._apply(order)
             except Exception as error:  # of a template that anyone may have written
                 failed = error
         reason = f": {jinja.reason(failed)}" if failed else ""
@@ -147,20 +153,22 @@ class Template(PromptFormat):
         before: list[Message] = []
         for order in Order:
             said = arranged(messages, order)
-            roles = tuple(message.role for message in said)
+            # What is called and returned stands where templates have it.
+            spoken = (one for one in said if not one.calls and one.role != "tool")
+            roles = tuple(one.role for one in spoken)
             if said != before and (in_turns(roles) or self._takes(roles)):
                 yield said
             before = said
 
-    def _apply(self, messages: Sequence[Message]) -> str:
-        text: str = self._template.render(
+    def _apply(self, messages: Sequence[Message]) -> Tainted:
+        text = self._template.render(
             self._tokens,
-            messages=[message._asdict() for message in messages],
-            tools=None,
+            messages=list(map(_entry, messages)),
+            tools=self.tools,
             documents=None,
             add_generation_prompt=True,
         )
-        return text
+        return Tainted(text)
 
     def _find_marks(self) -> tuple[str, ...]:
         """Return the ordinary text with which the template marks roles.
@@ -172,7 +180,7 @@ class Template(PromptFormat):
         text = ""
         for roles in DIALOGUES:
             with suppress(PromptError):  # some templates take one turn only
-                text += bare(self._render([Message(role, STAND_IN) for role in roles])) + "\n"
+                text += self._render([Message(role, STAND_IN) for role in roles]).bare + "\n"
         marks = set()
         for line in text.replace(STAND_IN, "\n").splitlines():
             for part in self._controls.split(line):
@@ -183,6 +191,46 @@ class Template(PromptFormat):
                 elif not mark.isalnum() and any(map(str.isalpha, mark)):
                     marks.add(mark)
         return tuple(marks)
+
+
+def _entry(message: Message) -> dict[str, Any]:
+    """Return a message as templates take it, in which all that came from outside is tainted."""
+    entry: dict[str, Any] = {
+        "role": message.role,
+        "content": taint(message.content, message.role),
+    }
+    if message.calls:
+        entry["tool_calls"] = [_called(call) for call in message.calls]
+    if message.role == "tool":
+        entry |= {"name": taint(message.name, "user"), "tool_call_id": _short(message.call_id)}
+    return entry
+
+
+def _called(call: Call) -> dict[str, Any]:
+    try:
+        arguments = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        arguments = call.arguments
+    function = {"name": taint(call.name, "user"), "arguments": tainted(arguments)}
+    return {"type": "function", "id": _short(call.id), "function": function}
+
+
+def _short(id: str) -> str:
+    """Return an id of nine letters for any: some templates take no others."""
+    return id if ID.fullmatch(id) else hashlib.sha256(id.encode()).hexdigest()[:9]
+
+
+def tainted(value: Any) -> Any:
+    """Return a value out of JSON with each text in it tainted."""
+    match value:
+        case str():
+            return taint(value, "user")
+        case list():
+            return list(map(tainted, value))
+        case dict():
+            return {tainted(key): tainted(entry) for key, entry in value.items()}
+        case _:
+            return value
 
 
 def _cut(text: str, plain: bytearray) -> list[Piece]:

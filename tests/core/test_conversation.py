@@ -31,7 +31,7 @@ def assistant(content: Any) -> dict[str, Any]:
 
 
 def script(conversation: Conversation) -> str:
-    return " | ".join(f"{role[0]}: {content}" for role, content in conversation.messages)
+    return " | ".join(f"{role[0]}: {content}" for role, content, *_ in conversation.messages)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_what_is_not_a_letter_is_cleaned_away_wherever_it_comes_from(
 ) -> None:
     assert clean(dirty) == expected
     made = rebuild([user(dirty), assistant([{"text": dirty}])], dirty, dirty, dirty)
-    assert [content for _, content in made.messages] == [expected] * 5
+    assert [content for _, content, *_ in made.messages] == [expected] * 5
 
 
 LETTERS = st.text(st.characters(), max_size=8)  # all there are, lone surrogates too
@@ -141,14 +141,14 @@ def test_any_junk_gives_messages_in_turn_or_a_bad_request(
         assert not clean(text_of(message)).strip()
         return
     _, dialogue = check(conversation.asked)
-    roles = [role for role, _ in dialogue]
+    roles = [role for role, *_ in dialogue]
     # A greeting, perhaps, and then user and assistant in turn.
     assert in_turns(roles["assistant" in roles[:1] :])
     assert dialogue[-1].content.endswith(clean(text_of(message)))
     assert conversation.begun == clean(text_of(begun))
-    for _, content in conversation.asked:
+    for _, content, *_ in conversation.asked:
         assert content.strip()
-    for _, content in conversation.messages:
+    for _, content, *_ in conversation.messages:
         assert clean(content) == content
         content.encode()  # raises for a lone surrogate
 
@@ -235,7 +235,7 @@ def test_for_a_reply_no_more_than_half_the_window_is_kept(max_new_tokens: int) -
 )
 def test_messages_may_come_in_any_order(said: str, system_prompt: str, expected: str) -> None:
     names: Any = {"s": "system", "u": "user", "a": "assistant"}
-    messages = [(names[part[0]], part[3:]) for part in said.split(" | ")]
+    messages = [Message(names[part[0]], part[3:]) for part in said.split(" | ")]
     assert script(conversation(messages, system_prompt)) == expected
 
 
@@ -246,7 +246,7 @@ def test_where_nobody_but_the_assistant_says_anything_there_is_nothing_to_answer
     said: Any,
 ) -> None:
     with pytest.raises(BadRequest, match="write a message") as caught:
-        conversation(said, "Be brief.")
+        conversation([Message(*one) for one in said], "Be brief.")
     assert caught.value.field == "message"
 
 

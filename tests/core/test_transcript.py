@@ -75,7 +75,7 @@ def test_what_another_program_holds_is_loaded_and_not_written_over(
     file = tmp_path / "other.json"
     file.write_text(json.dumps(content))
     loaded = transcript.read(str(file))
-    assert [f"{role[0]}:{text}" for role, text in loaded] == expected
+    assert [f"{role[0]}:{text}" for role, text, *_ in loaded] == expected
     with pytest.raises(BadRequest, match="is there already"):
         transcript.save(str(file), [])
     assert json.loads(file.read_text()) == content

@@ -88,7 +88,7 @@ def llama3_reference(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
         return [*ids, special("<|end_header_id|>"), *encode(tokenizer, "\n\n")]
 
     ids = [special("<|begin_of_text|>")]
-    for role, content in messages:
+    for role, content, *_ in messages:
         ids += [*header(role), *encode(tokenizer, content.strip()), special("<|eot_id|>")]
     return ids + header("assistant")
 
@@ -97,7 +97,7 @@ def chatglm3_reference(tokenizer: Any, messages: Sequence[Message]) -> list[int]
     """Return what ChatGLM3's `build_chat_input` gives, step by step as it goes."""
     special = tokenizer.convert_tokens_to_ids
     ids = [special("[gMASK]"), special("sop")]
-    for role, content in messages:
+    for role, content, *_ in messages:
         ids += [special(f"<|{role}|>"), *encode(tokenizer, "\n"), *encode(tokenizer, content)]
     return [*ids, special("<|assistant|>")]
 
@@ -168,7 +168,7 @@ def test_chatglm_is_its_reference() -> None:
         messages = [
             # The reference knows no marks in what people write, and the colon is one here.
             Message(role, content.replace("：", ":"))
-            for role, content in dialogue(turns, None)
+            for role, content, *_ in dialogue(turns, None)
         ]
         assert compose("chatglm", CHATGLM, messages) == chatglm_reference(CHATGLM, messages)
 
@@ -270,7 +270,7 @@ def test_every_format_is_said_to_be_stable_or_not() -> None:
 
 
 def tidy_dialogue(turns: int) -> list[Message]:
-    return [Message(role, content.strip()) for role, content in dialogue(turns, "Be brief.")]
+    return [Message(role, content.strip()) for role, content, *_ in dialogue(turns, "Be brief.")]
 
 
 @pytest.mark.parametrize("name", sorted(SETUPS.keys() - STABLE_WITH_KNOWN_IDS.keys()))

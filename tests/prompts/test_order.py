@@ -22,7 +22,7 @@ def said(text: str) -> list[Any]:
 
 
 def written(messages: Sequence[Message]) -> str:
-    return " | ".join(f"{role[0]}: {content}" for role, content in messages)
+    return " | ".join(f"{role[0]}: {content}" for role, content, *_ in messages)
 
 
 @pytest.mark.parametrize(
@@ -71,16 +71,16 @@ def test_any_order_becomes_turns_and_no_text_is_lost(pairs: list[tuple[Any, str]
         return
     for order in Order:
         found = arranged(messages, order)
-        assert "".join(content for _, content in found).replace("\n\n", "") == "".join(
-            content for _, content in messages
+        assert "".join(content for _, content, *_ in found).replace("\n\n", "") == "".join(
+            content for _, content, *_ in messages
         )
         if order >= Order.TURNS:
-            assert in_turns([role for role, _ in found])
+            assert in_turns([role for role, *_ in found])
         if order is Order.TURNS_ALONE:
-            assert "system" not in [role for role, _ in found]
+            assert "system" not in [role for role, *_ in found]
     system, dialogue = turns(messages)
     assert (system is None) == (messages[0].role != "system")
-    assert in_turns([role for role, _ in dialogue])
+    assert in_turns([role for role, *_ in dialogue])
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -92,6 +92,6 @@ def test_every_format_writes_every_text_once_and_in_order(
     format = choose(chatml_tokenizer() if name == "template" else None, name)
     text = "".join(map(visible, format.pieces(messages)))
     found = text
-    for _, content in messages:
+    for _, content, *_ in messages:
         _, there, found = found.partition(content)
         assert there, (content, text)

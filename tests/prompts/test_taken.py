@@ -127,7 +127,7 @@ def test_what_a_template_takes_is_looked_at_once() -> None:
 
     def render(messages: Any) -> str:
         asked.append(messages)
-        return "".join(f"<{role}>{content}" for role, content in messages) + "<assistant>"
+        return "".join(f"<{role}>{content}" for role, content, *_ in messages) + "<assistant>"
 
     takes = Taken(render)
     roles: Any = ("assistant", "user", "system", "user")

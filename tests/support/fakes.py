@@ -29,7 +29,7 @@ class CharTokens:
             )
         return ids
 
-    def decoder(self) -> "CharTokens":
+    def decoder(self, shown: Sequence[str] = ()) -> "CharTokens":
         return self
 
     def push(self, ids: Iterable[int]) -> str:
@@ -53,7 +53,7 @@ class LineFormat(PromptFormat):
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         check(messages)
         pieces: list[Piece] = []
-        for role, content in messages:
+        for role, content, *_ in messages:
             pieces += [f"{role}: {content}", Control("|")]
         return [*pieces, "assistant: "]
 

@@ -27,7 +27,7 @@ from chat.core.imports import (
 from chat.core.imports.found import Found
 from chat.core.imports.message import Unreadable
 from chat.errors import BadRequest
-from prompts.base import Message, Role
+from prompts.base import Message
 from prompts.order import joined
 from prompts.unicode import decode
 
@@ -175,11 +175,11 @@ def _taken(found: Found | None, left: Counter[Reason]) -> Conversation | None:
     if found is None or said is None:
         left["unreadable"] += 1
         return None
-    texts: list[tuple[Role, str]] = [("system", clean(system))]
-    texts += [(role, clean(text)) for role, text in filter(None, said)]
-    texts = [(role, text) for role, text in texts if text.strip()]
-    systems = [text for role, text in texts if role == "system"]
-    dialogue = joined(one for one in texts if one[0] != "system")
+    texts = [Message("system", clean(system))]
+    texts += [Message(role, clean(text)) for role, text in filter(None, said)]
+    texts = [one for one in texts if one.content.strip()]
+    systems = [one.content for one in texts if one.role == "system"]
+    dialogue = joined(one for one in texts if one.role != "system")
     if not dialogue:
         left["no text"] += 1
         return None
@@ -188,7 +188,7 @@ def _taken(found: Found | None, left: Counter[Reason]) -> Conversation | None:
     return Conversation(
         title=_line(found.title),
         saved=_time(found.time),
-        messages=[Entry(role=role, content=content) for role, content in messages],
+        messages=[Entry(role=role, content=content) for role, content, *_ in messages],
     )
 
 

@@ -40,8 +40,8 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
     system_prompt = "" if chat.format.name == "plain" else settings.system_prompt
     continuing = chat.prompting(chat.plain)
     models, description = Models(chat.name), Description(chat, settings)
-    chats = Endpoint(chat, sampling, system_prompt, ChatBody, ChatReply, strict=strict)
-    texts = Endpoint(continuing, sampling, "", CompletionBody, TextReply, strict=strict)
+    chats = Endpoint(chat, sampling, system_prompt, ChatBody, ChatReply.to, strict=strict)
+    texts = Endpoint(continuing, sampling, "", CompletionBody, TextReply.to, strict=strict)
     router = Router(
         [
             Route("/models", Answering(models.all), methods=["GET"]),

@@ -35,12 +35,28 @@ class Usage(Answer):
     total_tokens: int
 
 
+class Called(Answer):
+    """A function, with its arguments in JSON."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(Answer):
+    """A call of a tool."""
+
+    id: str
+    type: Literal["function"]
+    function: Called
+
+
 class Said(Answer):
     """The assistant's next message."""
 
     role: Literal["assistant"]
-    content: str
+    content: str | None
     refusal: None
+    tool_calls: list[ToolCall] = []
 
 
 class ChatChoice(Answer):
@@ -49,7 +65,7 @@ class ChatChoice(Answer):
     index: int
     message: Said
     logprobs: None
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "tool_calls"]
 
 
 class ChatCompletion(Answer):
@@ -63,11 +79,28 @@ class ChatCompletion(Answer):
     usage: Usage
 
 
+class CalledDelta(Answer):
+    """What is new of a function that is called."""
+
+    name: str = ""
+    arguments: str
+
+
+class ToolCallDelta(Answer):
+    """What is new of a call; the first of them has its id."""
+
+    index: int
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: CalledDelta
+
+
 class Delta(Answer):
     """What is new of a reply."""
 
     role: Literal["assistant"] = "assistant"
     content: str = ""
+    tool_calls: list[ToolCallDelta] = []
 
 
 class ChatChunkChoice(Answer):
@@ -76,7 +109,7 @@ class ChatChunkChoice(Answer):
     index: int
     delta: Delta
     logprobs: None
-    finish_reason: Literal["stop", "length"] | None
+    finish_reason: Literal["stop", "length", "tool_calls"] | None
 
 
 class ChatCompletionChunk(Answer):

@@ -1,7 +1,7 @@
 """From one request to its reply, for as long as its client is there."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -15,11 +15,13 @@ from chat.core.sampling import Sampling
 from chat.errors import RequestError
 from chat.web.api.body import body_of
 from chat.web.api.errors import json_bytes
-from chat.web.api.events import HEADERS, answered, events
+from chat.web.api.events import HEADERS, Writer, answered, events
 from chat.web.api.ignored import told
-from chat.web.api.reply import TextReply
+from chat.web.api.merging import merged
+from chat.web.api.prompting import named, prompted
 from chat.web.api.request import read
-from chat.web.api.shapes import RequestBody
+from chat.web.api.shapes import Ask, RequestBody
+from prompts import Tooled
 
 #: Seconds that a client may take to read what is sent to it, before it counts as gone.
 PATIENCE = 10.0
@@ -38,7 +40,7 @@ class Endpoint:
         sampling: Sampling,
         system_prompt: str,
         shape: type[RequestBody],
-        reply: type[TextReply],
+        writer: Callable[[Any, str, int], Writer],
         *,
         strict: bool,
     ) -> None:
@@ -46,7 +48,7 @@ class Endpoint:
         self._sampling = sampling.model_dump()
         self._system_prompt = system_prompt
         self._shape = shape
-        self._reply = reply
+        self._writer = writer
         self._strict = strict
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,27 +70,32 @@ class Endpoint:
         if self._strict:
             asked.check_known()
         body, controls = asked.body, asked.controls
-        reply = self._reply(self._chat.name, with_usage=body.with_usage)
         try:
-            # In a thread too: a schema can take a while to judge.
+            # In threads too: a schema can take a while to judge.
             given = {**self._sampling, **controls.values}
+            chat, given = await asyncio.to_thread(
+                lambda: prompted(self._chat, body.offer, given, has_calls=body.has_calls)
+            )
+            asks = await asyncio.to_thread(
+                body.asks, self._system_prompt, tooled=isinstance(chat.format, Tooled)
+            )
+            chat, given = await named(chat, asks[0].conversation, given)
             sampling = await asyncio.to_thread(Sampling.checked, **given)
-            conversation = await asyncio.to_thread(body.conversation, self._system_prompt)
-            async with aclosing(self._chat.reply(conversation, sampling)) as updates:
-                new = _new(updates, conversation.begun, body.repeated)
+            writer = self._writer(body, chat.name, len(asks))
+            replies = [_new(chat.reply(ask.conversation, sampling), ask) for ask in asks]
+            async with aclosing(merged(replies)) as updates:
                 if body.stream:
-                    stream = events(reply, new)
-                    content = answered(await anext(stream), stream)
+                    stream = events(writer, updates)
+                    content = answered(writer, await anext(stream), stream)
                     headers = {**HEADERS, **told(asked.unknown)}
                     await StreamingResponse(content, headers=headers).stream_response(send)
                     return
-                async for update in new:
-                    last = update
+                last = {place: update async for place, update in updates}
         except RequestError as error:
             names = {"message": body.written_in, **controls.names}
             error.field = names.get(error.field, error.field)
             raise
-        whole = json_bytes(reply.whole(last))
+        whole = json_bytes(writer.whole([last[place] for place in range(len(asks))]))
         answer = Response(whole, headers=told(asked.unknown), media_type="application/json")
         await answer(scope, receive, send)
 
@@ -111,16 +118,16 @@ async def _while_connected(receive: Receive, work: Coroutine[Any, Any, None]) ->
         working.result()
 
 
-async def _new(
-    updates: AsyncGenerator[Update], begun: str, repeated: str
-) -> AsyncGenerator[Update]:
+async def _new(updates: AsyncGenerator[Update], ask: Ask) -> AsyncGenerator[Update]:
     """Yield the updates without what the reply began with, and after what is to be repeated."""
     there: str | None = None
+    begun = ask.conversation.begun
     space = begun[len(begun.rstrip()) :]
-    async for update in updates:
-        if there is None and update.state != "waiting":
-            there = update.text
-            # White space at an end is not shown, and comes with the next word.
-            space = "" if there.endswith(space) else space
-        new = update.text[len(there or "") :].removeprefix(space)
-        yield replace(update, text=repeated + new)
+    async with aclosing(updates):
+        async for update in updates:
+            if there is None and update.state != "waiting":
+                there = update.text
+                # White space at an end is not shown, and comes with the next word.
+                space = "" if there.endswith(space) else space
+            new = update.text[len(there or "") :].removeprefix(space)
+            yield replace(update, text=ask.repeated + new)

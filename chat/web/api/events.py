@@ -1,13 +1,12 @@
-"""A reply as it grows, as server-sent events (HTML Living Standard, 9.2)."""
+"""Replies as they grow, as server-sent events (HTML Living Standard, 9.2)."""
 
 import time
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from typing import Any, Protocol
 
 from chat.core import status
 from chat.core.chat import Update
-from chat.web.api.errors import json_bytes, refusal
-from chat.web.api.reply import TextReply
+from chat.web.api.errors import json_bytes
 
 #: Headers of a stream. The last is for nginx, which else shows it once it has ended.
 HEADERS = {
@@ -21,34 +20,64 @@ HEADERS = {
 PING = 10.0
 
 
-async def events(reply: TextReply, updates: AsyncGenerator[Update]) -> AsyncGenerator[bytes]:
+class Writer(Protocol):
+    """Writes what answers one request, in the shapes of one API.
+
+    There may be several replies to it, which are told apart by their place, from 0.
+    """
+
+    def whole(self, updates: Sequence[Update]) -> dict[str, Any]:
+        """Return the replies, of which these were the last updates."""
+        ...
+
+    def begin(self) -> Iterable[bytes]:
+        """Return the events before anything is said."""
+        ...
+
+    def more(self, place: int, update: Update) -> Iterable[bytes]:
+        """Return the events for what is new of a reply, and for its end if that is it."""
+        ...
+
+    def end(self, updates: Sequence[Update]) -> Iterable[bytes]:
+        """Return the events after all replies."""
+        ...
+
+    def failed(self, error: Exception) -> bytes:
+        """Return the event for an error after the first event."""
+        ...
+
+
+async def events(
+    writer: Writer, updates: AsyncGenerator[tuple[int, Update]]
+) -> AsyncGenerator[bytes]:
     """Yield the events of a stream; what refuses the request is raised before the first."""
-    sent, spoke = None, 0.0
-    async for update in updates:
-        if sent is None:
-            yield _event(reply.chunk(reply.first))
-            sent, spoke = "", time.monotonic()
-        if new := update.text[len(sent) :]:
-            yield _event(reply.chunk(reply.more(new)))
-            sent, spoke = update.text, time.monotonic()
+    last: dict[int, Update] = {}
+    spoke = 0.0
+    async for place, update in updates:
+        new = b"".join([*([] if last else writer.begin()), *writer.more(place, update)])
+        last[place] = update
+        if new:
+            yield new
+            spoke = time.monotonic()
         elif time.monotonic() - spoke >= PING:
             yield f": {status.line(update)}\n\n".encode()
             spoke = time.monotonic()
-    yield _event(reply.end(update))
-    if reply.with_usage:
-        yield _event(reply.usage(update))
-    yield b"data: [DONE]\n\n"
+    yield b"".join(writer.end([last[place] for place in sorted(last)]))
 
 
-async def answered(first: bytes, events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+async def answered(
+    writer: Writer, first: bytes, events: AsyncGenerator[bytes]
+) -> AsyncGenerator[bytes]:
     """Yield the events of a stream whose status is sent, so that an error is an event too."""
     yield first
     try:
         async for event in events:
             yield event
     except Exception as error:
-        yield b"data: " + bytes(refusal(error).body) + b"\n\n"
+        yield writer.failed(error)
 
 
-def _event(value: dict[str, Any]) -> bytes:
-    return b"data: " + json_bytes(value) + b"\n\n"
+def event(data: Any, name: str = "") -> bytes:
+    """Return an event: its data as JSON, unless it is written already, and perhaps its name."""
+    written = data if isinstance(data, bytes) else json_bytes(data)
+    return (f"event: {name}\n".encode() if name else b"") + b"data: " + written + b"\n\n"

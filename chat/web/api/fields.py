@@ -72,10 +72,8 @@ HANDLING = _because(
     "How the prompt is put together, which the model's own format settles.",
     "add_generation_prompt add_special_tokens spaces_between_special_tokens",
 )
-TOOLS = _because("About calls of tools, and there are none.", "parallel_tool_calls")
-
 REQUEST = Known(
-    harmless={**NOTES, **SPEED, **EFFORT, **CHANCE, **FIGURES, **HANDLING, **TOOLS},
+    harmless={**NOTES, **SPEED, **EFFORT, **CHANCE, **FIGURES, **HANDLING},
     off={
         "n": (1,),
         "best_of": (1,),
@@ -83,8 +81,6 @@ REQUEST = Known(
         "logprobs": (False,),
         "top_logprobs": (0,),
         "n_probs": (0,),
-        "tools": ([],),
-        "tool_choice": ("none", "auto"),
         "functions": ([],),
         "function_call": ("none", "auto"),
         "modalities": (["text"],),
@@ -113,7 +109,14 @@ REQUEST = Known(
     ),
 )
 CHAT = REQUEST._replace(off={**REQUEST.off, "echo": (False,)}, refused=REQUEST.refused | {"prompt"})
-COMPLETION = REQUEST._replace(refused=REQUEST.refused | {"messages"})
+COMPLETION = REQUEST._replace(
+    harmless={
+        **REQUEST.harmless,
+        **_because("About calls of tools, and there are none.", "parallel_tool_calls"),
+    },
+    off={**REQUEST.off, "tools": ([],), "tool_choice": ("none", "auto")},
+    refused=REQUEST.refused | {"messages"},
+)
 
 MESSAGE = Known(
     harmless={
@@ -139,6 +142,7 @@ PART = Known(
     }
 )
 CALL = Known(harmless=_because("The place of a call among others.", "index"))
+TOOL = Known(harmless=_because("About speed.", "cache_control"))
 STREAM_OPTIONS = Known(
     harmless=_because(
         "Letters that hide how long a part is; none are added.", "include_obfuscation"
@@ -146,6 +150,6 @@ STREAM_OPTIONS = Known(
 )
 TOKENIZE = Known(
     harmless=NOTES,
-    off={"add_generation_prompt": (True,), "continue_final_message": (False, True), "tools": ([],)},
+    off={"add_generation_prompt": (True,), "continue_final_message": (False, True)},
     refused=frozenset({"chat_template"}),
 )

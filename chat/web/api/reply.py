@@ -1,56 +1,87 @@
-"""One reply in OpenAI's shapes: as a whole, or in chunks."""
+"""Replies in OpenAI's shapes: as a whole, or in chunks."""
 
 import secrets
 import time
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Self
 
 from chat.core.chat import Update
+from chat.web.api.errors import refusal
+from chat.web.api.events import event
+from chat.web.api.shapes import RequestBody
+from prompts import Call
 
 FINISHED = {"finished": "stop", "length": "length"}
 
 
 class TextReply:
-    """What follows a text."""
+    """What follows a text (see `Writer`)."""
 
     id = "cmpl"
     kind = chunk_kind = "text_completion"
     first: ClassVar[dict[str, Any]] = {"text": ""}
     last: ClassVar[dict[str, Any]] = {"text": ""}
 
-    def __init__(self, model: str, *, with_usage: bool) -> None:
+    def __init__(self, model: str, *, with_usage: bool = False, replies: int = 1) -> None:
         self._head = {
             "id": f"{self.id}-{secrets.token_hex(12)}",
             "created": int(time.time()),
             "model": model,
         }
-        self.with_usage = with_usage
+        self._with_usage = with_usage
+        self._sent = [Update("waiting")] * replies
+        self._ids: dict[tuple[int, int], str] = {}
 
-    def whole(self, update: Update) -> dict[str, Any]:
-        """Return the reply, of which `update` was the last."""
-        choices = [_choice(self.said(update.text), FINISHED[update.state])]
-        return {**self._head, "object": self.kind, "choices": choices, "usage": _usage(update)}
+    @classmethod
+    def to(cls, body: RequestBody, model: str, replies: int) -> Self:
+        """Return what writes the replies to a request."""
+        return cls(model, with_usage=body.with_usage, replies=replies)
 
-    def chunk(self, said: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
-        """Return a chunk: with `first`, then parts of the text, then `last`."""
-        chunk = {**self._head, "object": self.chunk_kind, "choices": [_choice(said, finish_reason)]}
+    def whole(self, updates: Sequence[Update]) -> dict[str, Any]:
+        """See `Writer.whole`."""
+        choices = [
+            _choice(place, self._said(place, update), _reason(update))
+            for place, update in enumerate(updates)
+        ]
+        return {**self._head, "object": self.kind, "choices": choices, "usage": _usage(updates)}
+
+    def begin(self) -> Iterable[bytes]:
+        """See `Writer.begin`."""
+        return [self._chunk(place, self.first) for place in range(len(self._sent))]
+
+    def more(self, place: int, update: Update) -> Iterable[bytes]:
+        """See `Writer.more`."""
+        for said in self._new(place, self._sent[place], update):
+            yield self._chunk(place, said)
+        self._sent[place] = update
+        if update.state in FINISHED:
+            yield self._chunk(place, self.last, _reason(update))
+
+    def end(self, updates: Sequence[Update]) -> Iterable[bytes]:
+        """See `Writer.end`."""
+        if self._with_usage:
+            head = {**self._head, "object": self.chunk_kind}
+            yield event({**head, "choices": [], "usage": _usage(updates)})
+        yield event(b"[DONE]")
+
+    def failed(self, error: Exception) -> bytes:
+        """See `Writer.failed`."""
+        return event(bytes(refusal(error).body))
+
+    def _chunk(self, place: int, said: dict[str, Any], reason: str | None = None) -> bytes:
+        choices = [_choice(place, said, reason)]
+        chunk = {**self._head, "object": self.chunk_kind, "choices": choices}
         # The last of a stream has it, and the others then say that they do not.
-        return {**chunk, "usage": None} if self.with_usage else chunk
+        return event({**chunk, "usage": None} if self._with_usage else chunk)
 
-    def end(self, update: Update) -> dict[str, Any]:
-        """Return the chunk that says why the reply ended."""
-        return self.chunk(self.last, FINISHED[update.state])
+    def _said(self, place: int, update: Update) -> dict[str, Any]:
+        """Return what a whole reply says."""
+        return {"text": update.text}
 
-    def usage(self, update: Update) -> dict[str, Any]:
-        """Return the chunk with the number of tokens."""
-        return {**self.chunk({}), "choices": [], "usage": _usage(update)}
-
-    def said(self, text: str) -> dict[str, Any]:
-        """Return a text as it is in a whole reply."""
-        return {"text": text}
-
-    def more(self, text: str) -> dict[str, Any]:
-        """Return a part of it as it is in a chunk."""
-        return {"text": text}
+    def _new(self, place: int, sent: Update, update: Update) -> Iterable[dict[str, Any]]:
+        """Yield what is new of a reply."""
+        if new := update.text[len(sent.text) :]:
+            yield {"text": new}
 
 
 class ChatReply(TextReply):
@@ -61,22 +92,47 @@ class ChatReply(TextReply):
     first: ClassVar = {"delta": {"role": "assistant", "content": ""}}
     last: ClassVar = {"delta": {}}
 
-    def said(self, text: str) -> dict[str, Any]:
-        """See `TextReply.said`."""
-        return {"message": {"role": "assistant", "content": text, "refusal": None}}
+    def _said(self, place: int, update: Update) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": update.text, "refusal": None}
+        if update.calls:
+            message["content"] = update.text or None
+            message["tool_calls"] = [
+                self._called(place, index, call) for index, call in enumerate(update.calls)
+            ]
+        return {"message": message}
 
-    def more(self, text: str) -> dict[str, Any]:
-        """See `TextReply.more`."""
-        return {"delta": {"content": text}}
+    def _new(self, place: int, sent: Update, update: Update) -> Iterable[dict[str, Any]]:
+        if new := update.text[len(sent.text) :]:
+            yield {"delta": {"content": new}}
+        for index, call in enumerate(update.calls):
+            if index >= len(sent.calls):
+                begun = self._called(place, index, call._replace(arguments=""))
+                yield {"delta": {"tool_calls": [{"index": index, **begun}]}}
+            known = len(sent.calls[index].arguments) if index < len(sent.calls) else 0
+            if more := call.arguments[known:]:
+                called = {"index": index, "function": {"arguments": more}}
+                yield {"delta": {"tool_calls": [called]}}
+
+    def _called(self, place: int, index: int, call: Call) -> dict[str, Any]:
+        id = self._ids.setdefault((place, index), f"call_{secrets.token_hex(12)}")
+        function = {"name": call.name, "arguments": call.arguments}
+        return {"id": id, "type": "function", "function": function}
 
 
-def _choice(said: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
-    return {"index": 0, **said, "logprobs": None, "finish_reason": finish_reason}
+def _reason(update: Update) -> str:
+    called = update.calls and update.state == "finished"
+    return "tool_calls" if called else FINISHED[update.state]
 
 
-def _usage(update: Update) -> dict[str, int]:
+def _choice(place: int, said: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
+    return {"index": place, **said, "logprobs": None, "finish_reason": finish_reason}
+
+
+def _usage(updates: Sequence[Update]) -> dict[str, int]:
+    read = sum({update.prompt: update.prompt_tokens for update in updates}.values())
+    written = sum(update.tokens for update in updates)
     return {
-        "prompt_tokens": update.prompt_tokens,
-        "completion_tokens": update.tokens,
-        "total_tokens": update.prompt_tokens + update.tokens,
+        "prompt_tokens": read,
+        "completion_tokens": written,
+        "total_tokens": read + written,
     }

@@ -15,7 +15,8 @@ from chat.core.conversation import LONE_SURROGATES
 from chat.core.explain import explain
 from chat.core.sampling import Sampling
 from chat.errors import BadRequest
-from chat.web.api.shapes import RequestBody, Shape
+from chat.web.api.shape import Shape
+from chat.web.api.shapes import RequestBody
 
 #: Controls by the names of other APIs; each can also go by its own.
 NAMES = {

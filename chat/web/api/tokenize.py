@@ -22,9 +22,12 @@ from chat.web.api import fields
 from chat.web.api.body import body_of
 from chat.web.api.errors import json_bytes
 from chat.web.api.ignored import told
+from chat.web.api.messages import Messages, conversation_in, have_calls
+from chat.web.api.prompting import prompted
 from chat.web.api.request import Asked, Body, read
-from chat.web.api.shapes import Messages, Shape, conversation_in
-from prompts import Message
+from chat.web.api.shape import Shape
+from chat.web.api.tools import AUTO, FunctionTool, offered
+from prompts import Message, Tooled
 from prompts.formats.plain import Plain
 
 
@@ -49,6 +52,7 @@ class TokenizeBody(Shape):
     model: str = ""
     prompt: str | None = None
     messages: Messages = Field(default_factory=list)
+    tools: list[FunctionTool] = Field(default_factory=list)
     #: Whether a text begins with what the tokenizer puts before one.
     add_special_tokens: bool = True
     return_token_strs: bool = False
@@ -97,8 +101,8 @@ class Tokenizing:
         of_messages = "messages" in body.model_fields_set
         try:
             if of_messages and body.prompt is None:
-                found = await asyncio.to_thread(conversation_in, body.messages, self._system_prompt)
-                return await self._chat.prompt(found)
+                chat, found = await asyncio.to_thread(self._conversation, body)
+                return await chat.prompt(found)
             if body.prompt is None:
                 raise BadRequest("prompt is missing.")
             if of_messages:
@@ -107,8 +111,16 @@ class Tokenizing:
             format = self._chat.plain if body.add_special_tokens else Plain()
             return await self._chat.prompting(format).prompt(text)
         except RequestError as error:
+            if error.field.startswith("tools"):
+                raise
             error.field = "prompt" if body.prompt is not None or not of_messages else "messages"
             raise
+
+    def _conversation(self, body: TokenizeBody) -> tuple[Chat, Conversation]:
+        offer = offered(body.tools, AUTO, parallel=True)
+        chat, _ = prompted(self._chat, offer, {}, has_calls=have_calls(body.messages))
+        known = isinstance(chat.format, Tooled)
+        return chat, conversation_in(body.messages, self._system_prompt, tooled=known)
 
     def _text(self, ids: list[int]) -> str:
         most = self._chat.engine.window * CHARACTERS_PER_TOKEN

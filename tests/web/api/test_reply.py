@@ -100,7 +100,7 @@ async def test_after_ten_seconds_of_silence_a_comment_says_that_the_connection_l
     now = 100.0
     monkeypatch.setattr(stream, "time", SimpleNamespace(monotonic=lambda: now))
 
-    async def updates() -> AsyncGenerator[Update]:
+    async def updates() -> AsyncGenerator[tuple[int, Update]]:
         nonlocal now
         for seconds, state, text in [
             (0, "waiting", ""),
@@ -115,10 +115,11 @@ async def test_after_ten_seconds_of_silence_a_comment_says_that_the_connection_l
             (45, "finished", "ab"),
         ]:
             now = 100.0 + seconds
-            yield Update(state, text, place=1)
+            yield 0, Update(state, text, place=1)
 
     kinds = []
-    async for event in stream.events(ChatReply("model", with_usage=False), updates()):
-        kinds.append(event.decode().split(" ")[1 if event.startswith(b":") else 0])
+    async for sent in stream.events(ChatReply("model"), updates()):
+        for event in sent.decode().split("\n\n")[:-1]:
+            kinds.append(event.split(" ")[1 if event.startswith(":") else 0])
     data = "data:"
     assert kinds == [data, "Waiting:", "Reading", data, "Writing:", data, data, data]

@@ -243,12 +243,20 @@ ECHO = [*HI, {"role": "assistant", "content": "a"}]
         ({"logit_bias": {"5": 1}}, "logit_bias", "logit_bias must be {}."),
         ({"logprobs": True}, "logprobs", "logprobs must be false."),
         ({"top_logprobs": 3}, "top_logprobs", "top_logprobs must be 0."),
-        ({"tools": [{"type": "function"}]}, "tools", "tools must be []."),
-        ({"tool_choice": "required"}, "tool_choice", 'tool_choice must be "none" or "auto".'),
+        (
+            {"tools": [{"type": "function"}]},
+            "tools[0].function",
+            "tools[0].function is missing.",
+        ),
+        (
+            {"tool_choice": "required"},
+            "tool_choice",
+            "tool_choice asks for a call, and there are no tools.",
+        ),
         (
             {"tool_choice": {"type": "function"}},
             "tool_choice",
-            'tool_choice must be "none" or "auto".',
+            "tool_choice must have function where that is its type, and else not.",
         ),
         ({"functions": [{"name": "a"}]}, "functions", "functions must be []."),
         (

@@ -90,7 +90,7 @@ class Panel:
         """
 
         def open(owner: str | None, text: str) -> Any:
-            history = [message._asdict() for message in saved.open(owner, text)]
+            history = [message.entry for message in saved.open(owner, text)]
             return chatbot.postprocess(history).model_dump()
 
         answers: dict[str, Callable[..., Any]] = {

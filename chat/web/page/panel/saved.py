@@ -37,7 +37,7 @@ class SavedConversations:
         Raises:
             BadRequest: it is too long.
         """
-        messages = [Message(role, unescape(content)) for role, content in dialogue(history)]
+        messages = [Message(role, unescape(content)) for role, content, *_ in dialogue(history)]
         return self._sealed(owner, _first_words(messages), messages) if messages else None
 
     def rename(self, owner: str | None, name: str) -> Sealed:
@@ -73,7 +73,7 @@ class SavedConversations:
         Raises:
             BadRequest: as for `open`.
         """
-        entries = [Entry(**message._asdict()) for message in self.open(owner, text)]
+        entries = [Entry(**message.entry) for message in self.open(owner, text)]
         name = self._seal.open(title, owner)
         content = {"title": name, "saved": saved, "messages": entries}
         file = File(format="fourbit-chat", version=1, conversations=[Conversation(**content)])
@@ -99,7 +99,7 @@ class SavedConversations:
         return {**sealed, "saved": found.saved and found.saved.timestamp() * 1000}
 
     def _sealed(self, owner: str | None, name: str, messages: list[Message]) -> Sealed:
-        text = json.dumps([message._asdict() for message in messages], ensure_ascii=False)
+        text = json.dumps([message.entry for message in messages], ensure_ascii=False)
         return {**self.rename(owner, name), "text": self._seal.close(text, owner)}
 
     def _name(self, owner: str | None, title: str) -> str | None:

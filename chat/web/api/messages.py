@@ -1,0 +1,172 @@
+"""Messages as clients write them, or keep them from earlier replies, and the conversation in them.
+
+Source: OpenAI's API reference, as the package `openai` types it.
+"""
+
+import json
+from collections.abc import Mapping
+from itertools import count
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, FailFast, Field, model_validator
+
+from chat.core.conversation import Conversation, conversation
+from chat.web.api import fields
+from chat.web.api.shape import Shape, given, unfit
+from prompts import Call, Message, Role
+
+#: The parts that are text: OpenAI's of two APIs, and what an assistant said instead of a reply.
+TEXTS = ("text", "input_text", "output_text", "refusal")
+
+
+def _parts(content: Any) -> Any:
+    """Take strings and parts in a list for parts of text, of which alone a content may consist."""
+    if not isinstance(content, str | list):
+        raise unfit("must be text")
+    return content if isinstance(content, str) else list(map(_part, count(1), content))
+
+
+def _part(number: int, part: Any) -> dict[str, Any]:
+    part = {"text": part} if isinstance(part, str) else part
+    kind = None
+    if isinstance(part, dict):
+        part = {"type": "text"} | given(part)
+        kind = part["type"]
+        if kind == "refusal":
+            part = {"text" if name == kind else name: value for name, value in part.items()}
+    if kind not in TEXTS or not isinstance(part.get("text"), str):
+        named = f"is of the type {kind[:20]}" if isinstance(kind, str) else "is something else"
+        raise unfit(f"must be text alone, and part {number} {named}")
+    return dict(part)
+
+
+def _written(arguments: Any) -> Any:
+    """Take arguments that a client has read already for what they were read from."""
+    return json.dumps(arguments, ensure_ascii=False) if isinstance(arguments, dict) else arguments
+
+
+def _silent(schema: dict[str, Any]) -> None:
+    """Say that an assistant's message may be without a content."""
+    schema["required"] = ["role"]
+    schema["if"] = {"properties": {"role": {"const": "assistant"}}}
+    schema["else"] = {"required": ["content"], "properties": {"content": {"not": {"type": "null"}}}}
+
+
+class Part(Shape):
+    """A part of a content."""
+
+    known = fields.PART
+
+    type: Literal["text", "input_text", "output_text", "refusal"] = "text"
+    text: str
+
+
+class FunctionCall(Shape):
+    """What an assistant called, with its arguments in JSON."""
+
+    name: str
+    arguments: Annotated[
+        str, BeforeValidator(_written, json_schema_input_type=str | dict[str, Any])
+    ] = ""
+
+    @property
+    def called(self) -> tuple[str, str]:
+        """Its name and its arguments."""
+        return self.name, self.arguments
+
+
+class ToolCall(Shape):
+    """One of its calls."""
+
+    known = fields.CALL
+
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class ChatMessage(Shape):
+    """One message, as clients write it, or keep it from an earlier reply."""
+
+    known = fields.MESSAGE
+    model_config = ConfigDict(json_schema_extra=_silent)
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: Annotated[
+        str | list[Part], BeforeValidator(_parts, json_schema_input_type=str | list[str | Part])
+    ]
+    name: str = ""
+    refusal: str = ""
+    tool_calls: list[ToolCall] = Field(default_factory=list)
+    function_call: FunctionCall | None = None
+    tool_call_id: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty(cls, shape: Any) -> Any:
+        shape = given(shape)
+        return {"content": "", **shape} if shape.get("role") == "assistant" else shape
+
+    @property
+    def text(self) -> str:
+        """The text in its content."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content)
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """What the assistant called."""
+        calls = [Call(*call.function.called, call.id) for call in self.tool_calls]
+        return (*calls, *([Call(*self.function_call.called)] if self.function_call else []))
+
+    def said(self, called: Mapping[str, str]) -> Message:
+        """Return it as a chat template that knows tools takes it.
+
+        `called` are the names of what was called before, by the ids of the calls. A name
+        stands before what its bearer says, but not before what the assistant does.
+        """
+        text, name = self.text, self.name
+        match self.role:
+            case "assistant":
+                return Message("assistant", text or self.refusal, self.calls)
+            case "tool" | "function":
+                name = name or called.get(self.tool_call_id) or self.role
+                return Message("tool", text, name=name, call_id=self.tool_call_id)
+            case "user":
+                role: Role = "user"
+            case _:
+                role = "system"
+        named = bool(name and text.strip() and name != self.role)
+        return Message(role, f"{name}: {text}" if named else text)
+
+
+#: Only the first that is at fault is named, and to describe thousands takes seconds.
+Messages = Annotated[list[ChatMessage], FailFast(), Field(json_schema_extra={"minItems": 1})]
+
+
+def have_calls(messages: list[ChatMessage]) -> bool:
+    """Whether something was called in them."""
+    return any(one.calls or one.role in ("tool", "function") for one in messages)
+
+
+def conversation_in(
+    messages: list[ChatMessage], system_prompt: str, *, tooled: bool
+) -> Conversation:
+    """Return the conversation in messages; `system_prompt` is for who brings none.
+
+    Unless the format that it is for is `tooled`, calls and their results are text in it.
+
+    Raises:
+        BadRequest: see `chat.core.conversation.conversation`.
+    """
+    called = {call.id: call.function.name for one in messages for call in one.tool_calls}
+    said = [one.said(called) for one in messages]
+    return conversation(said if tooled else map(_as_text, said), system_prompt)
+
+
+def _as_text(message: Message) -> Message:
+    if message.role == "tool":
+        return Message("user", f"{message.name}: {message.content}")
+    calls = [f"{call.name}({call.arguments})" for call in message.calls]
+    return Message(message.role, "\n\n".join(filter(None, [message.content, *calls])))

@@ -1,0 +1,77 @@
+"""How a request is prompted: as the model chats, or with the tools that it offers.
+
+A call that has to be made is begun in the prompt, and what follows is held to its schema.
+Where the name comes before the JSON, the model first chooses one, and is then asked again.
+"""
+
+from contextlib import aclosing
+from typing import Any
+
+from chat.core.chat import Chat
+from chat.core.conversation import Conversation
+from chat.core.sampling import Sampling
+from chat.errors import BadRequest
+from chat.web.api.tools import Offer, check_length
+from prompts import PromptError, Tooled
+from prompts.formats.tooled import UNKNOWN
+
+#: What holds a whole reply, and so leaves no way to call something instead.
+HOLDING = ("choices", "regex", "json_schema")
+FREE = {"choices": (), "regex": "", "json_schema": ""}
+
+
+def prompted(
+    chat: Chat, offer: Offer | None, given: dict[str, Any], *, has_calls: bool
+) -> tuple[Chat, dict[str, Any]]:
+    """Return the chat that answers a request, and what `Sampling` is given for that.
+
+    `has_calls` says whether something was called in it before.
+
+    Raises:
+        BadRequest: the model cannot be told of the tools, or not be held to calling one.
+    """
+    known = chat.tooled
+    if not known:
+        if offer:
+            raise BadRequest(UNKNOWN, "tools")
+        return chat, given
+    if not offer:
+        return (chat.prompting(known) if has_calls else chat), given
+    check_length(offer, chat.engine.window)
+    format = known.offering(offer.tools, parallel=offer.parallel)
+    if not offer.required:
+        if held := next((name for name in HOLDING if given.get(name)), None):
+            title = Sampling.model_fields[held].title
+            raise BadRequest(
+                f"{title} holds the whole reply, so that no tool could be called; send one of the "
+                "two, or tool_choice none or required.",
+                held,
+            )
+        return chat.prompting(format), given
+    return _calling(chat, format, [tool.name for tool in offer.tools], given)
+
+
+def _calling(
+    chat: Chat, format: Tooled, names: list[str], given: dict[str, Any]
+) -> tuple[Chat, dict[str, Any]]:
+    try:
+        format, ties = format.calling(names)
+    except PromptError as error:
+        raise BadRequest(str(error), "tool_choice") from None
+    return chat.prompting(format), {**given, **FREE, **ties}
+
+
+async def named(
+    chat: Chat, conversation: Conversation, given: dict[str, Any]
+) -> tuple[Chat, dict[str, Any]]:
+    """Have the model choose the name of what it calls, if it has to; else return the same.
+
+    Raises:
+        RequestError, EngineError: see `Chat.reply`.
+    """
+    if not (isinstance(chat.format, Tooled) and chat.format.naming):
+        return chat, given
+    async with aclosing(chat.reply(conversation, Sampling.checked(**given))) as updates:
+        async for update in updates:
+            name = update.text
+    return _calling(chat, chat.format, [name], given)

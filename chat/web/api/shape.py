@@ -1,0 +1,50 @@
+"""A part of a request: what all shapes share.
+
+Null is as good as nothing, as it is to OpenAI.
+"""
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from chat.web.api import fields
+
+
+def unfit(problem: str) -> PydanticCustomError:
+    """Return the error for a value of which `problem` says what it must be."""
+    return PydanticCustomError("unfit", "{problem}", {"problem": problem})
+
+
+def given(shape: Any) -> dict[str, Any]:
+    """Return what of an object is not null."""
+    if not isinstance(shape, dict):
+        raise unfit("must be an object")
+    return {name: value for name, value in shape.items() if value is not None}
+
+
+class Shape(BaseModel):
+    """A part of a request. What is not known here is kept beside the fields, to be named."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
+
+    known: ClassVar[fields.Known] = fields.Known()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_null(cls, shape: Any) -> Any:
+        return given(shape)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Describe what is known beside the fields too, and what may be null."""
+        schema = handler(core_schema)
+        found = handler.resolve_ref_schema(schema)
+        for name, own in found["properties"].items():
+            if name not in found.get("required", ()):
+                found["properties"][name] = {"anyOf": [own, {"type": "null"}]}
+        found["properties"] |= fields.described(cls.known)
+        return schema

@@ -1,0 +1,176 @@
+"""A chat template that tells its model of tools, and reads the calls that it makes.
+
+Source: transformers' `apply_chat_template(messages, tools=...)`; a tokenizer may bring a
+template of its own for that, called tool_use, and a `response_template` by which transformers
+reads a reply. A call that has to be made begins in the prompt: its mark is written there as
+the template writes it, so that what follows is JSON of one schema.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from copy import copy
+from functools import partial
+from typing import Any, Self
+
+from prompts import templates
+from prompts.base import Control, Message, Piece, PromptError, Read
+from prompts.calls import PROBE, Tool, recognised
+from prompts.formats.template import Template, tainted
+from prompts.reading import Reader, by_parser
+
+UNKNOWN = "This model's chat template knows no tools."
+#: What templates put around calls and results, where that is no control token.
+MARK = re.compile(r"[\[<]/?\w+[\]>]")
+STAND_IN = Tool("zztool", "zzdescription", {"type": "object", "properties": {}})
+EXCHANGE = [
+    Message("user", "zz"),
+    Message("assistant", "", (PROBE,)),
+    Message("tool", "zz", name=PROBE.name, call_id=PROBE.id),
+]
+
+
+class Tooled(Template):
+    """A chat template that knows tools.
+
+    Raises:
+        PromptError: it knows none, or its model's calls cannot be read.
+    """
+
+    #: Whether the reply is the name of the tool to call.
+    naming = False
+
+    def __init__(self, tokenizer: Any) -> None:
+        super().__init__(tokenizer, templates.for_tools(tokenizer))
+        self._offered: tuple[Tool, ...] = ()
+        self._parallel = True
+        #: What of a reply is in the prompt already.
+        self._begun = ""
+        offering = self.offering([STAND_IN])
+        asking = offering._apply(EXCHANGE[:1]).bare
+        self._dialect = recognised(lambda messages: offering._apply(messages).bare)
+        self._parser = None
+        if getattr(tokenizer, "response_template", None):
+            self._parser = partial(tokenizer.get_response_parser, prefix=asking)
+        if STAND_IN.name not in asking or not (self._dialect or self._parser):
+            raise PromptError(UNKNOWN)
+        self.shown = self._shown()
+        exchange = self._controls.sub("\n", offering._exchange())
+        self.marks = tuple(dict.fromkeys([*self.marks, *MARK.findall(exchange)]))
+
+    def offering(self, tools: Sequence[Tool], *, parallel: bool = True) -> Self:
+        """Return the format that offers these tools; one call is read unless `parallel`."""
+        other = copy(self)
+        other._offered, other._parallel = tuple(tools), parallel
+        other.tools = list(map(_described, tools)) or None
+        return other
+
+    def calling(self, names: Sequence[str]) -> tuple[Self, dict[str, Any]]:
+        """Return the format whose prompt begins a call of one of these tools.
+
+        And what `Sampling` ties the rest to: a `json_schema`, or `choices` of a name, with
+        which this is to be asked again.
+
+        Raises:
+            PromptError: the model's calls are not JSON.
+        """
+        dialect = self._dialect
+        if not dialect:
+            raise PromptError(
+                "This model's calls cannot be held to a schema; leave it to the model whether it "
+                "calls a tool."
+            )
+        other = copy(self)
+        other._begun = dialect.before
+        tools = [tool for tool in self._offered if tool.name in names]
+        if dialect.keys:
+            return other, {"json_schema": json.dumps(_any_of(tools, dialect.keys))}
+        other.naming = len(tools) > 1
+        if other.naming:
+            return other, {"choices": [tool.name for tool in tools]}
+        other._begun += tools[0].name + dialect.between
+        return other, {"json_schema": json.dumps(arguments_of(tools[0]))}
+
+    def pieces(self, messages: Sequence[Message]) -> list[Piece]:
+        """See `PromptFormat.pieces`."""
+        begun = [Control(self._begun)] if self._begun else []
+        return [*super().pieces(messages), *begun]
+
+    def read(self, reply: str, *, finished: bool) -> Read:
+        """See `PromptFormat.read`."""
+        if self.naming or not self._offered:
+            return Read(reply)
+        if self._parser and not self._begun:
+            return by_parser(reply, self._parser, finished=finished)
+        assert self._dialect
+        names = [tool.name for tool in self._offered]
+        reader = Reader(self._dialect, names, parallel=self._parallel)
+        return reader.read(self._begun + reply, finished=finished)
+
+    def _shown(self) -> tuple[str, ...]:
+        """Return the control tokens in calls; transformers' parser knows which it needs."""
+        if self._parser:
+            return self._control_tokens
+        dialect = self._dialect
+        written = dialect.before + dialect.between + dialect.after if dialect else ""
+        return tuple(dict.fromkeys(self._controls.findall(written)))
+
+    def _exchange(self) -> str:
+        """Return what the template writes where a tool is called, a line for each stand-in."""
+        try:
+            return self._apply(EXCHANGE).bare.replace("zz", "\n")
+        except Exception:  # of a template that anyone may have written
+            return ""
+
+
+def arguments_of(tool: Tool) -> dict[str, Any]:
+    """Return the schema of a tool's arguments, which are an object whatever it says."""
+    return {"type": "object", **tool.parameters}
+
+
+def _described(tool: Tool) -> dict[str, Any]:
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": arguments_of(tool),
+    }
+    # The names in it are the template's own, and the rest is whoever's who asks.
+    return {"type": "function", "function": {key: tainted(one) for key, one in function.items()}}
+
+
+def _any_of(tools: Sequence[Tool], keys: tuple[str, str]) -> dict[str, Any]:
+    """Return the schema of a call of one of the tools."""
+    name, arguments = keys
+    calls = [
+        {
+            "type": "object",
+            "properties": {
+                name: {"const": tool.name},
+                arguments: {"$ref": f"#/$defs/tool{place}"},
+            },
+            "required": [name, arguments],
+            "additionalProperties": False,
+        }
+        for place, tool in enumerate(tools)
+    ]
+    schemas = {
+        f"tool{place}": _moved(arguments_of(tool), f"#/$defs/tool{place}")
+        for place, tool in enumerate(tools)
+    }
+    return {**(calls[0] if len(calls) == 1 else {"anyOf": calls}), "$defs": schemas}
+
+
+def _moved(schema: Any, root: str) -> Any:
+    """Return a schema whose references to its root lead to `root`."""
+    match schema:
+        case list():
+            return [_moved(one, root) for one in schema]
+        case dict():
+            return {
+                key: root + one[1:]
+                if key == "$ref" and isinstance(one, str) and one.startswith("#")
+                else _moved(one, root)
+                for key, one in schema.items()
+            }
+        case _:
+            return schema
