@@ -72,7 +72,8 @@ def recognised(render: Callable[[Sequence[Message]], str]) -> Dialect | None:
             return Dialect(written[:first], written[last:], keys)
     for value, first, last in found:
         before, name, between = written[:first].partition(NAME)
-        if value == {KEY: VALUE} and name and before.strip() and between.strip():
+        marked = re.search(r"\w", before) and between.strip()
+        if value == {KEY: VALUE} and name and marked:
             return Dialect(before, written[last:], None, between)
     return None
 

@@ -16,6 +16,7 @@ from prompts.calls import Dialect
 #: What JSON is made of, the last of it perhaps in part.
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^"{}\[\],:]+', re.DOTALL)
 NAME = re.compile(r"[\w.:/-]{0,200}")
+DECODER = json.JSONDecoder(strict=False)
 #: Keys by which models call the arguments, whatever their templates do.
 ARGUMENTS = ("arguments", "parameters")
 
@@ -41,6 +42,8 @@ class Reader:
             start, body = self._begin(reply, at, after_call=after_call)
             said += reply[at:start]
             if start == len(reply):
+                held = 0 if finished else _held(said, self._dialect.mark)
+                said = said[: len(said) - held]
                 break
             call, end = self._call(reply, body)
             if after_call := call is not None:
@@ -54,15 +57,13 @@ class Reader:
             else:
                 said += reply[start:end]
                 at = end
-        if not finished:
-            said = said[: len(said) - _held(said, self._dialect.mark)]
         return Read(said.rstrip(), tuple(calls))
 
     def _begin(self, reply: str, at: int, *, after_call: bool) -> tuple[int, int]:
         """Return where the next call begins, with its mark and without."""
         mark, keys = self._dialect.mark, self._dialect.keys
         if keys and (after_call or not mark):
-            here = _skip(r"[\s,;\[]*", reply, at)
+            here = _skip(r"[\s\[]*", reply, at)
             if reply[here : here + 1] == "{" and (after_call or not reply[:here].strip()):
                 return at, here
         if not mark or (start := reply.find(mark, at)) < 0:
@@ -85,7 +86,7 @@ class Reader:
             if body < 0:
                 return None, None
             found = _object(reply, body)
-            return Call(name.strip(), found.text), found.end
+            return Call(name.strip(), found.text.rstrip()), found.end
         body = _skip(r"[\s\[]*", reply, at)
         if body == len(reply):
             return None, None
@@ -113,11 +114,11 @@ class Reader:
     def _past(self, reply: str, end: int, *, finished: bool) -> int:
         """Return where the text after a call begins."""
         mark = self._dialect.end
-        at = _skip(r"[\s\]]*", reply, end)
+        at = _skip(r"[\s,;\]]*", reply, end)
         if not mark:
             return at
         if reply.startswith(mark, at):
-            return _skip(r"\s*", reply, at + len(mark))
+            return _skip(r"[\s,;]*", reply, at + len(mark))
         return len(reply) if not finished and mark.startswith(reply[at:]) else at
 
 
@@ -157,9 +158,9 @@ def _object(text: str, start: int) -> _Object:
 
 
 def _string(written: str) -> str | None:
-    """Return the text that is written in JSON, or None if it is not there as a whole."""
+    """Return the text that begins there in JSON, or None if it is not there as a whole."""
     try:
-        value = json.loads(written, strict=False)
+        value, _ = DECODER.raw_decode(written)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, str) else None

@@ -28,6 +28,7 @@ EXCHANGE = [
     Message("assistant", "", (PROBE,)),
     Message("tool", "zz", name=PROBE.name, call_id=PROBE.id),
 ]
+TWICE = [EXCHANGE[0], Message("assistant", "", (PROBE, PROBE)), EXCHANGE[2], EXCHANGE[2]]
 
 
 class Tooled(Template):
@@ -43,25 +44,30 @@ class Tooled(Template):
     def __init__(self, tokenizer: Any) -> None:
         super().__init__(tokenizer, templates.for_tools(tokenizer))
         self._offered: tuple[Tool, ...] = ()
-        self._parallel = True
+        self._parallel = self._several = True
         #: What of a reply is in the prompt already.
         self._begun = ""
         offering = self.offering([STAND_IN])
-        asking = offering._apply(EXCHANGE[:1]).bare
+        asking = offering._exchange(EXCHANGE[:1]) or ""
         self._dialect = recognised(lambda messages: offering._apply(messages).bare)
         self._parser = None
         if getattr(tokenizer, "response_template", None):
             self._parser = partial(tokenizer.get_response_parser, prefix=asking)
         if STAND_IN.name not in asking or not (self._dialect or self._parser):
             raise PromptError(UNKNOWN)
+        self._several = offering._exchange(TWICE) is not None
         self.shown = self._shown()
-        exchange = self._controls.sub("\n", offering._exchange())
+        exchange = (offering._exchange(EXCHANGE) or "").replace("zz", "\n")
+        exchange = self._controls.sub("\n", exchange)
         self.marks = tuple(dict.fromkeys([*self.marks, *MARK.findall(exchange)]))
 
     def offering(self, tools: Sequence[Tool], *, parallel: bool = True) -> Self:
-        """Return the format that offers these tools; one call is read unless `parallel`."""
+        """Return the format that offers these tools.
+
+        One call is read unless `parallel`, or if the template could not write several again.
+        """
         other = copy(self)
-        other._offered, other._parallel = tuple(tools), parallel
+        other._offered, other._parallel = tuple(tools), parallel and self._several
         other.tools = list(map(_described, tools)) or None
         return other
 
@@ -115,12 +121,12 @@ class Tooled(Template):
         written = dialect.before + dialect.between + dialect.after if dialect else ""
         return tuple(dict.fromkeys(self._controls.findall(written)))
 
-    def _exchange(self) -> str:
-        """Return what the template writes where a tool is called, a line for each stand-in."""
+    def _exchange(self, messages: Sequence[Message]) -> str | None:
+        """Return what the template writes where tools are called, or None if it refuses that."""
         try:
-            return self._apply(EXCHANGE).bare.replace("zz", "\n")
+            return self._apply(messages).bare
         except Exception:  # of a template that anyone may have written
-            return ""
+            return None
 
 
 def arguments_of(tool: Tool) -> dict[str, Any]:

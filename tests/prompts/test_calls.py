@@ -1,0 +1,82 @@
+"""Each family's way of writing calls shows in what its own template makes of one."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from prompts import Message
+from prompts.calls import Dialect, recognised
+from tests.support import tools
+
+
+def rendered(tokenizer: Any, messages: Sequence[Message]) -> str:
+    """Return what transformers makes of messages."""
+    entries: list[dict[str, Any]] = []
+    for message in messages:
+        entries.append(dict(message.entry))
+        if message.calls:
+            entries[-1]["tool_calls"] = [
+                {
+                    "type": "function",
+                    "id": call.id,
+                    "function": {"name": call.name, "arguments": json.loads(call.arguments)},
+                }
+                for call in message.calls
+            ]
+    return str(tokenizer.apply_chat_template(entries, tokenize=False, add_generation_prompt=True))
+
+
+@pytest.mark.parametrize(
+    ("family", "dialect"),
+    [
+        ("hermes", Dialect("<tool_call>\n", "\n</tool_call>", ("name", "arguments"))),
+        ("llama3", Dialect("", "", ("name", "parameters"))),
+        ("mistral", Dialect("[TOOL_CALLS] [", "]", ("name", "arguments"))),
+        ("mistral_small", Dialect("[TOOL_CALLS]", "", None, "[ARGS]")),
+    ],
+)
+def test_a_template_shows_how_its_model_writes_calls(family: str, dialect: Dialect) -> None:
+    tokenizer = tools.FAMILIES[family]()
+    assert recognised(lambda messages: rendered(tokenizer, messages)) == dialect
+
+
+CALL = "zzname", {"zzkey": "zzvalue"}
+
+
+@pytest.mark.parametrize(
+    ("written", "dialect"),
+    [
+        (
+            '<|tool_call|>[{"name": "zzname", "arguments": {"zzkey": "zzvalue"}}]<|/tool_call|>',
+            Dialect("<|tool_call|>[", "]<|/tool_call|>", ("name", "arguments")),
+        ),
+        (
+            '{"type":"function","function":{"name":"zzname","args":{"zzkey":"zzvalue"}}}',
+            Dialect('{"type":"function","function":', "}", ("name", "args")),
+        ),
+        (
+            '<calls><call>function<sep>zzname\n```json\n{"zzkey": "zzvalue"}\n```<end></calls>',
+            Dialect("<calls><call>function<sep>", "\n```<end></calls>", None, "\n```json\n"),
+        ),
+        ("<function=zzname>\n<parameter=zzkey>\nzzvalue\n</parameter>\n</function>", None),
+        ('[zzname(zzkey="zzvalue")]', None),
+        ('zzname {"zzkey": "zzvalue"}', None),
+        ('["zzname", {"zzkey": "zzvalue"}]', None),
+        ("", None),
+    ],
+)
+def test_what_is_no_name_and_an_object_is_not_known(written: str, dialect: Dialect | None) -> None:
+    def render(messages: Sequence[Message]) -> str:
+        last = messages[-1]
+        return f"<user>Zzsaid<assistant>{written if last.calls else last.content}<end>"
+
+    assert recognised(render) == dialect
+
+
+def test_a_template_that_fails_shows_nothing() -> None:
+    def render(messages: Sequence[Message]) -> str:
+        raise TypeError("no calls here")
+
+    assert recognised(render) is None
