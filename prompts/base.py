@@ -76,12 +76,21 @@ class Reply:
     control: bool = False
 
 
-Piece = Control | Reply | str
+@dataclass(frozen=True)
+class Ids:
+    """A part of a prompt that is token ids already."""
+
+    ids: tuple[int, ...]
+
+
+Piece = Control | Reply | Ids | str
 
 
 def visible(piece: Piece) -> str:
-    """Return a piece as text, control tokens visible."""
+    """Return a piece as text, control tokens visible; ids are none."""
     match piece:
+        case Ids():
+            return ""
         case Control(text):
             return text
         case Reply(content, before, after, _):

@@ -15,7 +15,17 @@ from typing import Any
 from cachetools import LRUCache
 from tokenizers import Tokenizer
 
-from prompts.base import Control, Piece, PromptError, Reply, any_of, control_tokens, defuse, visible
+from prompts.base import (
+    Control,
+    Ids,
+    Piece,
+    PromptError,
+    Reply,
+    any_of,
+    control_tokens,
+    defuse,
+    visible,
+)
 
 #: Most bytes that the remembered ids and their texts may take, in each of three memories.
 MEMORY = 32_000_000
@@ -64,7 +74,7 @@ class Encoder:
         text, control = "", False  # the last piece, to which a reply may still be joined
         joined = False
         for piece in pieces:
-            if isinstance(piece, Reply) and (known := self._known(piece)):
+            if known := self._known(piece):
                 ids += self._encode(text, control=control) + known
                 text, joined = "", False
                 continue
@@ -77,8 +87,10 @@ class Encoder:
             joined = reply
         return ids + self._encode(text, control=control)
 
-    def _known(self, reply: Reply) -> list[int] | None:
-        return self._generated.get(reply.content.strip())
+    def _known(self, piece: Piece) -> list[int] | None:
+        if isinstance(piece, Ids):
+            return list(piece.ids)
+        return self._generated.get(piece.content.strip()) if isinstance(piece, Reply) else None
 
     def _encode(self, text: str, *, control: bool) -> list[int]:
         return self._encode_control(text) if control else self._encode_plain(text)

@@ -257,6 +257,11 @@ class Sampling(SamplingFields):
         shortest = min(self.min_new_tokens, tokens)
         return self.model_copy(update={"max_new_tokens": tokens, "min_new_tokens": shortest})
 
+    def numbered(self, number: int) -> "Sampling":
+        """Return the same for the reply of this number, from 0, of several to one request."""
+        seed = None if self.seed is None else _of_32_bits(self.seed + number)
+        return self.model_copy(update={"seed": seed})
+
     def needs(self) -> list[str]:
         """Return which of `OPTIONAL` are set here."""
         return [name for name in OPTIONAL if getattr(self, name)]

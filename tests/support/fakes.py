@@ -9,7 +9,7 @@ from chat.core.engine import TICK, State
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from prompts import Control, Message, Piece, PromptFormat, visible
-from prompts.base import check
+from prompts.base import Ids, check
 
 END = 0
 """The id that ends a reply; control pieces are this one too."""
@@ -24,6 +24,9 @@ class CharTokens:
     def encode(self, pieces: Sequence[Piece]) -> list[int]:
         ids: list[int] = []
         for piece in pieces:
+            if isinstance(piece, Ids):
+                ids += piece.ids
+                continue
             ids += (
                 [END] if isinstance(piece, Control) else [ord(letter) for letter in visible(piece)]
             )

@@ -1,7 +1,7 @@
 """From one request to its reply, for as long as its client is there."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -12,7 +12,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chat.core.chat import Chat, Update
 from chat.core.sampling import Sampling
-from chat.errors import RequestError
+from chat.core.tokens import Tokens
+from chat.errors import BadRequest, RequestError
 from chat.web.api.body import body_of
 from chat.web.api.errors import json_bytes
 from chat.web.api.events import HEADERS, Writer, answered, events
@@ -20,8 +21,9 @@ from chat.web.api.ignored import told
 from chat.web.api.merging import merged
 from chat.web.api.prompting import named, prompted
 from chat.web.api.request import read
-from chat.web.api.shapes import Ask, RequestBody
+from chat.web.api.shapes import MOST_REPLIES, Ask, RequestBody
 from prompts import Tooled
+from prompts.formats.given import Given
 
 #: Seconds that a client may take to read what is sent to it, before it counts as gone.
 PATIENCE = 10.0
@@ -79,10 +81,15 @@ class Endpoint:
             asks = await asyncio.to_thread(
                 body.asks, self._system_prompt, tooled=isinstance(chat.format, Tooled)
             )
+            _check(asks, body.n, chat.tokens)
             chat, given = await named(chat, asks[0].conversation, given)
             sampling = await asyncio.to_thread(Sampling.checked, **given)
-            writer = self._writer(body, chat.name, len(asks))
-            replies = [_new(chat.reply(ask.conversation, sampling), ask) for ask in asks]
+            replies = [
+                _reply(chat, ask, sampling.numbered(number))
+                for ask in asks
+                for number in range(body.n)
+            ]
+            writer = self._writer(body, chat.name, len(replies))
             async with aclosing(merged(replies)) as updates:
                 if body.stream:
                     stream = events(writer, updates)
@@ -95,7 +102,7 @@ class Endpoint:
             names = {"message": body.written_in, **controls.names}
             error.field = names.get(error.field, error.field)
             raise
-        whole = json_bytes(writer.whole([last[place] for place in range(len(asks))]))
+        whole = json_bytes(writer.whole([last[place] for place in range(len(replies))]))
         answer = Response(whole, headers=told(asked.unknown), media_type="application/json")
         await answer(scope, receive, send)
 
@@ -118,16 +125,29 @@ async def _while_connected(receive: Receive, work: Coroutine[Any, Any, None]) ->
         working.result()
 
 
-async def _new(updates: AsyncGenerator[Update], ask: Ask) -> AsyncGenerator[Update]:
+def _check(asks: Sequence[Ask], n: int, tokens: Tokens) -> None:
+    """Raise BadRequest for too many replies, and for ids that are none of this model."""
+    if len(asks) * n > MOST_REPLIES:
+        raise BadRequest(
+            f"n and prompt ask for {len(asks) * n} replies; the limit is {MOST_REPLIES}.", "n"
+        )
+    for ask in asks:
+        if unknown := next((id for id in ask.ids if not tokens.knows(id)), None):
+            raise BadRequest(f"prompt has {unknown}, which is no token of this model.", "prompt")
+
+
+async def _reply(chat: Chat, ask: Ask, sampling: Sampling) -> AsyncGenerator[Update]:
     """Yield the updates without what the reply began with, and after what is to be repeated."""
+    asked, begun = ask.conversation.messages[-1].content, ask.conversation.begun
+    if ask.ids:
+        chat, asked = chat.prompting(Given(ask.ids)), chat.tokens.show(ask.ids)
     there: str | None = None
-    begun = ask.conversation.begun
     space = begun[len(begun.rstrip()) :]
-    async with aclosing(updates):
+    async with aclosing(chat.reply(ask.conversation, sampling)) as updates:
         async for update in updates:
             if there is None and update.state != "waiting":
                 there = update.text
                 # White space at an end is not shown, and comes with the next word.
                 space = "" if there.endswith(space) else space
             new = update.text[len(there or "") :].removeprefix(space)
-            yield replace(update, text=ask.repeated + new)
+            yield replace(update, text=(asked if ask.echo else "") + new)

@@ -75,7 +75,6 @@ HANDLING = _because(
 REQUEST = Known(
     harmless={**NOTES, **SPEED, **EFFORT, **CHANCE, **FIGURES, **HANDLING},
     off={
-        "n": (1,),
         "best_of": (1,),
         "logit_bias": ({},),
         "logprobs": (False,),

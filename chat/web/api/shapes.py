@@ -10,12 +10,16 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from chat.core.conversation import Conversation, clean, rebuild
+from chat.core.sampling import Whole
 from chat.errors import BadRequest
 from chat.web.api import fields
 from chat.web.api.messages import Messages, conversation_in, have_calls
 from chat.web.api.shape import Shape, unfit
 from chat.web.api.tools import AUTO, Choice, FunctionTool, Offer, offered
+from prompts import Message
 
+#: Most replies to one request.
+MOST_REPLIES = 16
 ANY_OBJECT = {"type": "object", "additionalProperties": True}
 
 
@@ -23,17 +27,30 @@ class Ask(NamedTuple):
     """What one reply answers."""
 
     conversation: Conversation
-    #: What of the request is to be at the beginning of the reply.
-    repeated: str = ""
+    #: The prompt, if it is token ids already.
+    ids: tuple[int, ...] = ()
+    #: Whether what is asked is to be at the beginning of the reply.
+    echo: bool = False
 
 
-def _one(prompt: Any) -> Any:
-    """Take a list of one text for that text."""
-    if isinstance(prompt, list):
-        if len(prompt) != 1 or not isinstance(prompt[0], str):
-            raise unfit("must be one text")
-        prompt = prompt[0]
-    return clean(prompt) if isinstance(prompt, str) else prompt
+def _prompts(prompt: Any) -> Any:
+    """Take one prompt for a list of one."""
+    alone = isinstance(prompt, str) or _are_ids(prompt)
+    found = [prompt] if alone else prompt
+    if not isinstance(found, list) or not found:
+        raise unfit("must be a text, token ids, or a list of those")
+    for one in found:
+        if not (isinstance(one, str) or _are_ids(one)):
+            raise unfit("must be a text, token ids, or a list of those")
+    return [clean(one) if isinstance(one, str) else one for one in found]
+
+
+def _are_ids(prompt: Any) -> bool:
+    return (
+        isinstance(prompt, list)
+        and bool(prompt)
+        and all(type(id) is int and id >= 0 for id in prompt)
+    )
 
 
 def _with_schema(schema: dict[str, Any]) -> None:
@@ -93,6 +110,7 @@ class RequestBody(Shape):
     written_in: ClassVar[str]
 
     model: str = ""  # any: there is one, and the reply says which
+    n: Annotated[Whole, Field(ge=1, le=MOST_REPLIES)] = 1
     stream: bool = False
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
@@ -127,9 +145,11 @@ class RequestBody(Shape):
         return False
 
 
-#: A text with a letter in it, alone or in a list.
+#: A text with a letter in it, or ids.
 Written = Annotated[str, Field(pattern=r"[^\s\x00-\x1f\x7f-\x9f]")]
-OneText = Written | Annotated[list[Written], Field(min_length=1, max_length=1)]
+TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+Prompts = Annotated[list[Written | TokenIds], Field(min_length=1, max_length=MOST_REPLIES)]
+OnePrompt = Written | TokenIds | Prompts
 
 
 class ChatBody(RequestBody):
@@ -169,10 +189,16 @@ class CompletionBody(RequestBody):
     known = fields.COMPLETION
     written_in = "prompt"
 
-    prompt: Annotated[str, BeforeValidator(_one, json_schema_input_type=OneText)]
+    prompt: Annotated[
+        list[str | list[int]], BeforeValidator(_prompts, json_schema_input_type=OnePrompt)
+    ]
     echo: bool = False
 
     def asks(self, system_prompt: str, *, tooled: bool) -> list[Ask]:
         """See `RequestBody.asks`."""
-        repeated = self.prompt if self.echo else ""
-        return [Ask(rebuild([], self.prompt, system_prompt), repeated)]
+        return [
+            Ask(rebuild([], one, system_prompt), echo=self.echo)
+            if isinstance(one, str)
+            else Ask(Conversation([Message("user", "")]), tuple(one), echo=self.echo)
+            for one in self.prompt
+        ]

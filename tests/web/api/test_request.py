@@ -233,8 +233,9 @@ ECHO = [*HI, {"role": "assistant", "content": "a"}]
             "response_format.type must be 'text', 'json_object' or 'json_schema'.",
         ),
         ({"response_format": "text"}, "response_format", "response_format must be an object."),
-        ({"n": 2}, "n", "n must be 1."),
-        ({"n": True}, "n", "n must be 1."),
+        ({"n": 0}, "n", "n must be at least 1."),
+        ({"n": 17}, "n", "n must be at most 16."),
+        ({"n": True}, "n", "n must be a whole number."),
         (
             {"frequency_penalty": 2.5},
             "frequency_penalty",
@@ -383,12 +384,32 @@ async def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     assert refused["param"] is None
 
 
+NO_PROMPT = "prompt must be a text, token ids, or a list of those."
+
+
 @pytest.mark.parametrize(
     ("fields", "param", "sentence"),
     [
         ({"prompt": None}, "prompt", "prompt is missing."),
-        ({"prompt": ["a", "b"]}, "prompt", "prompt must be one text."),
-        ({"prompt": [1, 2]}, "prompt", "prompt must be one text."),
+        ({"prompt": []}, "prompt", NO_PROMPT),
+        ({"prompt": {}}, "prompt", NO_PROMPT),
+        ({"prompt": 5}, "prompt", NO_PROMPT),
+        ({"prompt": [1, -2]}, "prompt", NO_PROMPT),
+        ({"prompt": [1, True]}, "prompt", NO_PROMPT),
+        ({"prompt": [1, "a"]}, "prompt", NO_PROMPT),
+        ({"prompt": ["a", []]}, "prompt", NO_PROMPT),
+        ({"prompt": ["a", " "]}, "prompt", "Please write a message first."),
+        (
+            {"prompt": [5, 2**31]},
+            "prompt",
+            "prompt has 2147483648, which is no token of this model.",
+        ),
+        ({"prompt": ["a"] * 17}, "n", "n and prompt ask for 17 replies; the limit is 16."),
+        (
+            {"prompt": ["a"] * 3, "n": 6},
+            "n",
+            "n and prompt ask for 18 replies; the limit is 16.",
+        ),
         ({"prompt": ""}, "prompt", "Please write a message first."),
         ({"suffix": "end"}, "suffix", "suffix is not known here."),
         ({"best_of": 2}, "best_of", "best_of must be 1."),
