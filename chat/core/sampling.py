@@ -38,7 +38,7 @@ READ: dict[str, Callable[[Any], object]] = {
 }
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """Take 256.0 for 256: JSON from a slider does not tell the two apart."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -76,7 +76,7 @@ def _few(lines: tuple[str, ...]) -> tuple[str, ...]:
     return lines
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+Whole = Annotated[int, BeforeValidator(whole)]
 Lines = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lines), AfterValidator(_few)]
 
 

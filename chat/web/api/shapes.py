@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from chat.core.conversation import Conversation, clean, rebuild
-from chat.core.sampling import Whole
+from chat.core.sampling import whole
 from chat.errors import BadRequest
 from chat.web.api import fields
 from chat.web.api.messages import Messages, conversation_in, have_calls
@@ -110,7 +110,7 @@ class RequestBody(Shape):
     written_in: ClassVar[str]
 
     model: str = ""  # any: there is one, and the reply says which
-    n: Annotated[Whole, Field(ge=1, le=MOST_REPLIES)] = 1
+    n: Annotated[int, Field(ge=1, le=MOST_REPLIES), BeforeValidator(whole)] = 1
     stream: bool = False
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None

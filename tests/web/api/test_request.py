@@ -400,9 +400,9 @@ NO_PROMPT = "prompt must be a text, token ids, or a list of those."
         ({"prompt": ["a", []]}, "prompt", NO_PROMPT),
         ({"prompt": ["a", " "]}, "prompt", "Please write a message first."),
         (
-            {"prompt": [5, 2**31]},
+            {"prompt": [5, 10**7]},
             "prompt",
-            "prompt has 2147483648, which is no token of this model.",
+            "prompt has 10000000, which is no token of this model.",
         ),
         ({"prompt": ["a"] * 17}, "n", "n and prompt ask for 17 replies; the limit is 16."),
         (
