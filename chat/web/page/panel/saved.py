@@ -145,7 +145,7 @@ class SavedConversations:
     def _imported(self, owner: str | None, found: Conversation) -> Sealed:
         messages = [Message(entry.role, entry.content) for entry in found.messages]
         # Sealed it may be short, but to be gone on with it has to be sent as it is.
-        if sum(len(content.encode()) for _, content in messages) > LONGEST:
+        if len(_text(messages).encode()) > LONGEST:
             raise BadRequest("This conversation is too long.")
         sealed = self._sealed(owner, found.title or _first_words(messages), messages)
         return {**sealed, "saved": found.saved and found.saved.timestamp() * 1000}
@@ -155,14 +155,17 @@ class SavedConversations:
         return self._seal.open(title, owner), messages
 
     def _sealed(self, owner: str | None, name: str, messages: list[Message]) -> Sealed:
-        text = json.dumps([message._asdict() for message in messages], ensure_ascii=False)
-        return {**self.rename(owner, name), "text": self._seal.close(text, owner)}
+        return {**self.rename(owner, name), "text": self._seal.close(_text(messages), owner)}
 
     def _name(self, owner: str | None, title: str) -> str | None:
         try:
             return self._seal.open(title, owner)
         except BadRequest:
             return None
+
+
+def _text(messages: list[Message]) -> str:
+    return json.dumps([message._asdict() for message in messages], ensure_ascii=False)
 
 
 def _check_number(asked: list[Any]) -> None:

@@ -214,11 +214,18 @@ def test_what_is_not_taken_is_counted_with_the_reason(saved: SavedConversations)
 
 
 def test_what_is_as_long_as_can_be_is_taken(saved: SavedConversations) -> None:
-    (loaded,) = imported(saved, [{"role": "user", "content": "é" * (LONGEST // 2)}])
-    assert saved.open(None, loaded["text"])
-    for content in ("é" * (LONGEST // 2 + 1), "a" * (LONGEST + 1)):
+    room = LONGEST - len(json.dumps([{"role": "user", "content": ""}]))
+    for content in ("a" * room, "é" * (room // 2)):
+        (loaded,) = imported(saved, [{"role": "user", "content": content}])
+        assert saved.open(None, loaded["text"]) == [Message("user", content)]
+    many = [{"role": ("user", "assistant")[at % 2], "content": "a"} for at in range(LONGEST // 30)]
+    for messages in (
+        [{"role": "user", "content": "a" * (room + 1)}],
+        [{"role": "user", "content": "é" * (room // 2 + 1)}],
+        many,
+    ):
         with pytest.raises(BadRequest, match=r"^This conversation is too long\.$"):
-            imported(saved, [{"role": "user", "content": content}])
+            imported(saved, messages)
 
 
 def test_not_more_are_taken_at_once_than_the_page_asks_about(saved: SavedConversations) -> None:
