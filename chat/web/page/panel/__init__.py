@@ -3,7 +3,8 @@
 All that a visitor does with them happens in the browser, whose storage keeps them: a
 public link keeps nothing of its visitors' on the server, and nobody sees another's. The
 browser asks the server only to seal and to open (see `saved`), one conversation at a
-time, so no request grows with how many there are.
+time, so no request grows with how many there are; but files to import go as they are,
+since the server reads what other programs write.
 
     gradio.js      what the panel needs of Gradio's page
     storage.js     what lies in the browser's storage, and asking the server

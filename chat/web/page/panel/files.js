@@ -65,6 +65,7 @@ async function upload(files) {
             `${files.length > 1 ? "These files are" : "This file is"} too large to be imported: ` +
             `at once there may be ${LARGEST_IMPORT / 1e6} MB.`
         );
+    say("Importing…");
     const given = await Promise.all(files.map(async (file) => [file.name, await base64(file)]));
     /** @type {{conversations: Imported[], sentence: string}} */
     const {conversations, sentence} = await ask("import", given);

@@ -167,7 +167,7 @@ def test_a_system_prompt_is_kept_and_exported(saved: SavedConversations) -> None
 def test_that_somebody_wanted_no_system_prompt_is_kept_and_not_exported(
     saved: SavedConversations,
 ) -> None:
-    sealed = saved.seal(None, [message._asdict() for message in TALK], " ")
+    sealed = saved.seal(None, [message._asdict() for message in TALK], "")
     assert sealed is not None
     assert saved.open(None, sealed["text"]) == [Message("system", ""), *TALK]
     content = saved.export(None, sealed["title"], sealed["text"], "2026-01-31T12:00:00Z")
