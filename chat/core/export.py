@@ -9,9 +9,9 @@ The list of messages alone, a system prompt first, is a conversation too. That i
 what the terminal saves and what other programs read.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, StrictStr, ValidationError
+from pydantic import AwareDatetime, BaseModel, FailFast, StrictStr, ValidationError
 
 from chat.errors import BadRequest
 from prompts.base import Role
@@ -29,7 +29,7 @@ class Conversation(BaseModel):
 
     title: StrictStr = ""
     saved: AwareDatetime | None = None
-    messages: list[Entry]
+    messages: Annotated[list[Entry], FailFast()]  # a million faults would take gigabytes
 
 
 class File(BaseModel):
@@ -37,7 +37,7 @@ class File(BaseModel):
 
     format: Literal["fourbit-chat"]
     version: Literal[1]
-    conversations: list[Conversation]
+    conversations: Annotated[list[Conversation], FailFast()]
 
 
 def parse(content: Any, file: str) -> list[Conversation]:

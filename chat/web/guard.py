@@ -5,6 +5,9 @@ disk, recordings, files, a proxy, editing of the app's code. And it reads a requ
 any size into memory.
 """
 
+import asyncio
+from contextlib import suppress
+
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +16,10 @@ from chat.web.api.errors import refusal
 
 #: Bytes of one request. A long conversation that a browser sends has some 100,000.
 MAX_BODY = 1_000_000
+#: What may weigh more, one at a time: files that somebody imports, in base 64.
+IMPORT, MAX_IMPORT = "/gradio_api/run/saved_import", 34_000_000
+#: Seconds that one of them may take, from its first byte to the end of the answer.
+PATIENCE = 300.0
 
 OPEN = frozenset(
     {
@@ -59,30 +66,39 @@ class Guard:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._importing = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, answer 404 for a closed address, or 413 for one that is too large."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        path = scope["path"]
-        if not is_open(path):
+        elif not is_open(scope["path"]):
             await PlainTextResponse("There is nothing here.", 404)(scope, receive, send)
-            return
-        body = b""
+        elif scope["path"] == IMPORT:
+            async with self._importing:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PATIENCE):
+                        await self._pass_on(scope, receive, send, MAX_IMPORT)
+        else:
+            await self._pass_on(scope, receive, send, MAX_BODY)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        body = bytearray()
         while True:
             message = await receive()
             body += message.get("body", b"")
-            if len(body) > MAX_BODY:
-                sentence = f"The limit is {MAX_BODY:,} bytes."
-                programs = path.startswith(("/v1/", "/tokenize", "/detokenize"))
+            if len(body) > limit:
+                sentence = f"The limit is {limit:,} bytes."
+                programs = scope["path"].startswith(("/v1/", "/tokenize", "/detokenize"))
                 refused = refusal(HTTPException(413, sentence))
                 answer = refused if programs else PlainTextResponse(sentence, 413)
                 await answer(scope, receive, send)
                 return
             if message["type"] == "http.disconnect" or not message.get("more_body"):
                 break
-        first: list[Message] = [{**message, "body": body} if "body" in message else message]
+        if "body" in message:
+            message = {**message, "body": bytes(body)}
+        first = [message]
 
         async def replay() -> Message:
             return first.pop() if first else await receive()

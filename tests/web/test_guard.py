@@ -1,5 +1,6 @@
 """chat.web.guard: which addresses are open, and how much a request may weigh."""
 
+import asyncio
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -8,10 +9,12 @@ import httpx
 import pytest
 from gradio_client import Client
 from starlette.routing import Mount
+from starlette.types import Message, Receive, Scope, Send
 
 from chat.settings import Settings
+from chat.web import guard
 from chat.web import serve as serving
-from chat.web.guard import MAX_BODY, is_open
+from chat.web.guard import IMPORT, MAX_BODY, MAX_IMPORT, Guard, is_open
 from chat.web.page import page
 from tests.conftest import Serve
 from tests.conftest import serving as start_serving
@@ -145,3 +148,72 @@ def test_a_request_just_within_the_limit_is_passed_on_whole(serve: Serve) -> Non
     url = serve(ScriptedEngine())
     answer = httpx.post(f"{url}gradio_api/queue/join", content=b"{" + b" " * (MAX_BODY - 1))
     assert answer.status_code == 422  # read, and not JSON
+
+
+def test_what_somebody_imports_may_weigh_more_up_to_a_limit(serve: Serve) -> None:
+    url = serve(ScriptedEngine()).rstrip("/")
+    for size, status in ((MAX_BODY + 1, 422), (MAX_IMPORT, 422), (MAX_IMPORT + 1, 413)):
+        answer = httpx.post(url + IMPORT, content=b"{" + b" " * (size - 1))
+        assert answer.status_code == status  # read, and not JSON
+    assert answer.text == f"The limit is {MAX_IMPORT:,} bytes."
+
+
+class Importing:
+    """One who imports: sends a body in two parts, and waits before the second."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def receive(self) -> Message:
+        if self.begun.is_set():
+            await self.go_on.wait()
+            return {"type": "http.request", "body": b"b"}
+        self.begun.set()
+        return {"type": "http.request", "body": b"a", "more_body": True}
+
+    async def send(self, message: Message) -> None:
+        raise AssertionError
+
+    async def through(self, guarded: Guard) -> None:
+        await guarded({"type": "http", "path": IMPORT}, self.receive, self.send)
+
+
+def test_one_import_at_a_time_is_held_in_memory() -> None:
+    bodies = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        bodies.append((await receive())["body"])
+
+    async def two() -> None:
+        guarded, first, second = Guard(app), Importing(), Importing()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(first.through(guarded))
+            await first.begun.wait()
+            group.create_task(second.through(guarded))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not second.begun.is_set()
+            second.go_on.set()
+            first.go_on.set()
+        assert bodies == [b"ab", b"ab"]
+
+    asyncio.run(two())
+
+
+def test_an_import_that_never_comes_does_not_keep_others_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard, "PATIENCE", 0.05)
+    bodies = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        bodies.append((await receive())["body"])
+
+    async def two() -> None:
+        guarded, first, second = Guard(app), Importing(), Importing()
+        second.go_on.set()
+        async with asyncio.timeout(10):
+            await asyncio.gather(first.through(guarded), second.through(guarded))
+        assert bodies == [b"ab"]
+
+    asyncio.run(two())

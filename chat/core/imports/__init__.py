@@ -50,11 +50,12 @@ LONGEST_TITLE = 200
 #: Seconds beyond this, the year 5138, are milliseconds.
 LATEST = 1e11
 
-Reason = Literal["no text", "unreadable", "too many", "messages"]
+Reason = Literal["no text", "unreadable", "too long", "too many", "messages"]
 #: Why something was left out, of one and of several.
 REASONS: dict[Reason, tuple[str, str]] = {
     "no text": ("holds no text", "hold no text"),
     "unreadable": ("cannot be read", "cannot be read"),
+    "too long": ("is too long to be saved", "are too long to be saved"),
     "too many": (
         f"is one more than the {MOST:,} that are taken at once",
         f"are more than the {MOST:,} that are taken at once",
@@ -97,11 +98,11 @@ def take(content: Any, file: str = "This file") -> Taken:
     return Taken(taken, +left)
 
 
-def sentence(taken: int, left: Mapping[Reason, int]) -> str:
+def sentence(taken: int, left: Mapping[Reason, int], verb: str = "Took") -> str:
     """Say how many conversations were taken, what was left out, and why."""
     total = taken + sum(left.get(reason, 0) for reason in REASONS if reason != "messages")
     number = f"{taken:,}" if taken == total else f"{taken:,} of {total:,}"
-    return f"Took {number} conversation{'s' * (total != 1)}{_reasons(left)}."
+    return f"{verb} {number} conversation{'s' * (total != 1)}{_reasons(left)}."
 
 
 def _reasons(left: Mapping[Reason, int]) -> str:

@@ -4,12 +4,16 @@
 declare const ESCAPED: string;
 /** What can be asked, and where (chat/web/page/panel/__init__.py). */
 declare const ENDPOINTS: Record<
-    "seal" | "rename" | "names" | "open" | "export" | "import", string
+    "seal" | "rename" | "names" | "open" | "export" | "markdown" | "import", string
 >;
 /** Most conversations that can be asked about at once. */
 declare const MOST_CONVERSATIONS: number;
 /** In characters. */
 declare const LONGEST_TITLE: number;
+/** In bytes. */
+declare const LARGEST_IMPORT: number;
+/** With which the page begins. */
+declare const SYSTEM_PROMPT: string;
 
 /** The panel's own part of the page. */
 declare const element: HTMLElement;
@@ -26,10 +30,14 @@ interface Message {
 interface Conversations {
     /** What is to be shown next. */
     shown(): Message[] | undefined;
+    /** What the status line is to say of it. */
+    about(): string;
+    /** The system prompt that goes with it, in place of the one that the settings show. */
+    system(set: string): string;
     /** A message is on its way to the screen, and a reply will follow. */
     begin(): void;
     /** The message is there; without a history it failed. */
-    begun(history?: Message[]): Promise<void> | undefined;
+    begun(history?: Message[], system?: string): Promise<void> | undefined;
     /** The reply has ended. */
     settle(): void;
     /** The conversation is about to be cleared. */
@@ -37,7 +45,7 @@ interface Conversations {
     /** It is about to be changed. */
     change(): void;
     /** It was changed; without a history that failed. */
-    changed(history?: Message[]): Promise<void> | undefined;
+    changed(history?: Message[], system?: string): Promise<void> | undefined;
 }
 
 interface Window {

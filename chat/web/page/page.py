@@ -92,7 +92,7 @@ class Page(ChatInterface):
 
     def add_panel(self) -> None:
         """Render the saved conversations."""
-        self.panel = Panel()
+        self.panel = Panel(self._controls["system_prompt"])
 
     def add_settings(self) -> None:
         """Render the status line, the controls and the prompt."""
@@ -173,8 +173,16 @@ class Page(ChatInterface):
         )
         self.panel.after(undone, "changed", self.chatbot)
         self.panel.after(cleared, "changed", self.chatbot)
+        system_prompt = [self._controls["system_prompt"]]
+        cleared.then(
+            None,
+            system_prompt,
+            system_prompt,
+            js="(system) => window.conversations?.system(system) ?? system",
+            api_visibility="private",
+        )
         opened = {
-            self.status: "''",
+            self.status: "window.conversations?.about()",
             self.prompt: update_in_javascript(value="", label=EMPTY),
             self.go_on: update_in_javascript(visible=False),
         }

@@ -5,7 +5,7 @@ import random
 import re
 import string
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,12 @@ def told(tab: Tab, sentence: str) -> None:
     expect(tab.page.locator("#saying span")).to_have_text(sentence)
 
 
-def choose(tab: Tab, content: bytes) -> None:
-    file = {"name": "talk.json", "mimeType": "application/json", "buffer": content}
-    tab.page.locator("#panel input[type=file]").set_input_files(file)
+def choose(tab: Tab, *contents: bytes, names: Sequence[str] = ("talk.json",)) -> None:
+    files = [
+        {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+        for name, content in zip(names, contents, strict=True)
+    ]
+    tab.page.locator("#panel input[type=file]").set_input_files(files)
 
 
 def exported(tab: Tab, button: str) -> Any:
@@ -228,12 +231,152 @@ def test_a_greeting_of_the_assistants_is_kept(serve: Serve, visit: Visit) -> Non
     assert saved["messages"][0] == greeting
 
 
+CHATGPT = {
+    "title": "Rain in Zwölf",
+    "update_time": 1700000000.5,
+    "current_node": "a",
+    "mapping": {
+        id: {"parent": parent, "message": {"author": {"role": role}, "content": {"parts": [text]}}}
+        for id, parent, role, text in (
+            ("s", None, "system", "Rhyme, always."),
+            ("g", "s", "assistant", "Welcome!"),
+            ("u", "g", "user", "Is 2 < 3? <b>"),
+            ("other", "u", "assistant", "No."),
+            ("a", "u", "assistant", "Yes, *always*."),
+        )
+    },
+}
+HI = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_what_another_program_exported_is_imported_and_gone_on_with(
+    encoding: str, serve: Serve, visit: Visit
+) -> None:
+    engine = ScriptedEngine(echo)
+    tab = visit(serve(engine))
+    tab.ask("Mine")
+    choose(tab, json.dumps([CHATGPT], ensure_ascii=False).encode(encoding))
+    told(tab, "Imported 1 conversation.")
+    listed(tab, "Mine", "Rain in Zwölf")
+    tab.button("Open").click()
+    tab.says("Welcome!", "Is 2 < 3? <b>", "Yes, always.")
+    expect(tab.status).to_have_text(OWN_PROMPT)
+    tab.ask("And 4?")
+    assert engine.prompts[-1].startswith(
+        "system: Rhyme, always.\0assistant: Welcome!\0user: Is 2 < 3? <b>\0assistant: Yes, *al"
+    )
+    tab.page.reload()
+    tab.says("Welcome!", "Is 2 < 3? <b>", "Yes, always.", "And 4?", "Re: And 4?")
+    tab.ask("And 5?")
+    assert engine.prompts[-1].startswith("system: Rhyme, always.\0assistant: Welcome!")
+
+
+OWN_PROMPT = "This conversation has its own system prompt, which is in the settings."
+
+
+def test_of_json_lines_those_that_can_be_read_are_imported(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    lines = [json.dumps(HI), '{"messages": [', json.dumps([CHATGPT])]
+    choose(tab, "\n".join(lines).encode(), names=["talk.jsonl"])
+    told(tab, "Imported 2 of 3 conversations; 1 cannot be read.")
+    listed(tab, "Hi", "Rain in Zwölf")
+    expect(tab.button("Open")).to_be_hidden()
+    open_one(tab, "Hi")
+    tab.says("Hi", "Hello.")
+
+
+def test_several_files_are_imported_at_once(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    picture = b"\x89PNG\r\n"
+    names = ["a.json", "<b>.png", "c.json"]
+    choose(tab, json.dumps(HI).encode(), picture, json.dumps(CHATGPT).encode(), names=names)
+    told(tab, "Imported 2 conversations. <b>.png is not JSON in UTF-8.")
+    listed(tab, "Hi", "Rain in Zwölf")
+    choose(tab, picture, b"", names=["x.png", "y.json"])
+    told(tab, "x.png is not JSON in UTF-8. y.json is empty.")
+    listed(tab, "Hi", "Rain in Zwölf")
+
+
+def test_what_a_proxy_does_not_let_through_gets_a_sentence(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    tab.page.route("**/saved_import", lambda route: route.fulfill(status=413, body="<html>"))
+    choose(tab, json.dumps(HI).encode())
+    told(tab, "This is too large for the server, or for a proxy in front of it.")
+    listed(tab)
+
+
+def test_a_conversation_is_exported_as_markdown(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    choose(tab, json.dumps({**CHATGPT, "title": "../Rain: 2.5 <mm>?"}).encode())
+    tab.button("Open").click()
+    with tab.page.expect_download() as download:
+        tab.button("Markdown").click()
+    assert download.value.suggested_filename == "Rain 2.5 mm.md"
+    assert Path(download.value.path()).read_bytes() == (
+        b"# ../Rain: 2.5 <mm>?\n\n## System\n\nRhyme, always.\n\n## Assistant\n\nWelcome!\n\n"
+        b"## User\n\nIs 2 < 3? <b>\n\n## Assistant\n\nYes, *always*.\n"
+    )
+
+
+def test_a_conversation_keeps_the_system_prompt_it_was_had_with(serve: Serve, visit: Visit) -> None:
+    engine = ScriptedEngine(echo)
+    tab = visit(serve(engine))
+
+    def asked_with(system: str, message: str) -> None:
+        tab.ask(message)
+        beginning = f"system: {system}\0" if system else "user: "
+        assert engine.prompts[-1].startswith(beginning)
+
+    def rhyme(prompt: str) -> None:
+        field = tab.page.get_by_label("System prompt")
+        field.fill(prompt)
+        field.press("Tab")
+
+    usual = "You are a helpful assistant."
+    asked_with(usual, "Plain")
+    tab.button("New chat").click()
+    tab.page.get_by_role("button", name="Settings").click()
+    rhyme("Rhyme.")
+    asked_with("Rhyme.", "Poem")
+    assert exported(tab, "Export")["conversations"][0]["messages"][0]["content"] == "Rhyme."
+    tab.button("New chat").click()
+    rhyme("")
+    asked_with("", "Nothing")
+    for title, system in (
+        ("Plain", usual),
+        ("Poem", "Rhyme."),
+        ("Nothing", ""),
+        ("Poem", "Rhyme."),
+    ):
+        open_one(tab, title)
+        expect(tab.page.get_by_label("System prompt")).to_have_value(system)
+        expect(tab.status).to_have_text(OWN_PROMPT if system == "Rhyme." else "")
+    tab.button("New chat").click()  # as it was set last
+    expect(tab.page.get_by_label("System prompt")).to_have_value("")
+    open_one(tab, "Poem")
+    tab.button("Clear").click()
+    expect(tab.page.get_by_label("System prompt")).to_have_value("")
+    tab.button("Restore").click()
+    tab.says("Poem", "Re: Poem")
+    asked_with("Rhyme.", "More")
+    tab.page.reload()
+    tab.says("Poem", "Re: Poem", "More", "Re: More")
+    asked_with("Rhyme.", "Again")
+    tab.button("New chat").click()
+    asked_with(usual, "Afresh")
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"\xff<script>", "This file is not JSON, so it holds no conversations."),
-        (b"[]", "This file holds a conversation in which nobody says anything."),
-        (b'{"conversations": [], "format": "fourbit-chat"}', "This file holds no conversations."),
+        (b"", "This file is empty."),
+        (b"\xff<script>", "This file is not JSON in UTF-8."),
+        (b"[]", "This file holds no text."),
+        (
+            b'{"conversations": [], "format": "fourbit-chat", "version": 1}',
+            "This file holds no conversations.",
+        ),
         (
             json.dumps(
                 {
@@ -245,14 +388,18 @@ def test_a_greeting_of_the_assistants_is_kept(serve: Serve, visit: Visit) -> Non
                 }
             ).encode(),
             "This file is no conversation and no export of some "
-            "(conversations.0.messages.0.role is at fault).",
+            "(conversations.1.messages.0.role is at fault).",
         ),
         (
             json.dumps([{"role": "user", "content": "a" * 1_000_000}]).encode(),
             "This conversation is too long.",
         ),
+        (
+            b" " * 25_000_001,
+            "This file is too large to be imported: at once there may be 25 MB.",
+        ),
     ],
-    ids=["no JSON", "nothing said", "nothing", "half of it", "too long"],
+    ids=["empty", "no JSON", "nothing said", "nothing", "half of it", "too long", "too large"],
 )
 def test_a_bad_file_gets_a_sentence_and_changes_nothing(
     refusing: Tab, content: bytes, problem: str
@@ -468,7 +615,11 @@ def test_a_full_storage_loses_nothing_on_the_screen(url: str, visit: Visit) -> N
     messages = [{"messages": [{"role": "user", "content": text}]} for text in ("Short", noise)]
     tab.button("Close").click()
     choose(tab, json.dumps({**EXPORTED, "conversations": messages}).encode())
-    expect(tab.page.locator("#saying")).to_contain_text("storage for this page is full")
+    told(
+        tab,
+        "Nothing was imported, since the browser's storage for this page is full: "
+        "there is room for 1 of these 2 conversations.",
+    )
     assert kept(tab) == {key: before[key] for key in before if key != "spare"}
     tab.page.evaluate("() => { delete localStorage.filled }")
     tab.ask("Three")

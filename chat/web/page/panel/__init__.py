@@ -3,7 +3,8 @@
 All that a visitor does with them happens in the browser, whose storage keeps them: a
 public link keeps nothing of its visitors' on the server, and nobody sees another's. The
 browser asks the server only to seal and to open (see `saved`), one conversation at a
-time, so no request grows with how many there are.
+time, so no request grows with how many there are; but files to import go as they are,
+since the server reads what other programs write.
 
     gradio.js      what the panel needs of Gradio's page
     storage.js     what lies in the browser's storage, and asking the server
@@ -23,7 +24,12 @@ import gradio as gr
 
 from chat.web.page.gradio_internals import Event
 from chat.web.page.javascript import script
-from chat.web.page.panel.saved import LONGEST_TITLE, MOST_CONVERSATIONS, SavedConversations
+from chat.web.page.panel.saved import (
+    LARGEST_IMPORT,
+    LONGEST_TITLE,
+    MOST_CONVERSATIONS,
+    SavedConversations,
+)
 from chat.web.page.theme import FOCUS
 
 _HERE = Path(__file__).parent
@@ -32,7 +38,7 @@ SCRIPTS = ("gradio.js", "storage.js", "screen.js", "files.js", "list.js")
 #: What the browser may ask, and what it is called as an endpoint.
 ENDPOINTS = {
     question: f"saved_{question}"
-    for question in ("seal", "rename", "names", "open", "export", "import")
+    for question in ("seal", "rename", "names", "open", "export", "markdown", "import")
 }
 HTML = """
 <div class="first"><button value="new">New chat</button></div>
@@ -41,7 +47,7 @@ HTML = """
 <div class="last">
     <button value="import">Import</button>
     <button value="export">Export all</button>
-    <input type="file" accept=".json,application/json" hidden>
+    <input type="file" multiple hidden>
 </div>
 """
 
@@ -57,7 +63,8 @@ def before(what: str) -> str:
 class Panel:
     """The list, in a side bar of the page."""
 
-    def __init__(self) -> None:
+    def __init__(self, system_prompt: gr.components.Component) -> None:
+        self._system_prompt = system_prompt
         with gr.Sidebar(open=False, width=300, elem_id="panel"):
             self._html = gr.HTML(
                 html_template=HTML,
@@ -67,6 +74,8 @@ class Panel:
                     ENDPOINTS=ENDPOINTS,
                     MOST_CONVERSATIONS=MOST_CONVERSATIONS,
                     LONGEST_TITLE=LONGEST_TITLE,
+                    LARGEST_IMPORT=LARGEST_IMPORT,
+                    SYSTEM_PROMPT=system_prompt.value,
                 ),
                 head=f"<style>{(_HERE / 'panel.css').read_text('utf-8')}</style>",
                 apply_default_css=False,
@@ -74,8 +83,8 @@ class Panel:
 
     def after(self, event: Event, what: str, chatbot: gr.Chatbot) -> None:
         """Have the panel do this when the event is over."""
-        js = f"(history) => window.conversations?.{what}(history)"
-        event.then(None, [chatbot], js=js, api_visibility="private")
+        js = f"(history, system) => window.conversations?.{what}(history, system)"
+        event.then(None, [chatbot, self._system_prompt], js=js, api_visibility="private")
         event.failure(None, js=js, api_visibility="private")
 
     def connect(
@@ -90,8 +99,9 @@ class Panel:
         """
 
         def open(owner: str | None, text: str) -> Any:
-            history = [message.entry for message in saved.open(owner, text)]
-            return chatbot.postprocess(history).model_dump()
+            messages = [message.entry for message in saved.open(owner, text)]
+            start = int(messages[0]["role"] == "system")
+            return [*messages[:start], *chatbot.postprocess(messages[start:]).model_dump()]
 
         answers: dict[str, Callable[..., Any]] = {
             "seal": saved.seal,
@@ -99,7 +109,8 @@ class Panel:
             "names": saved.names,
             "open": open,
             "export": saved.export,
-            "import": saved.import_file,
+            "markdown": saved.markdown,
+            "import": saved.import_files,
         }
         for question, endpoint in ENDPOINTS.items():
             gr.api(
@@ -110,9 +121,10 @@ class Panel:
             )
         self._html.show(
             None,
-            None,
-            [chatbot, *others],
-            js=f"() => [window.conversations?.shown(), {', '.join(others.values())}]",
+            [self._system_prompt],
+            [chatbot, self._system_prompt, *others],
+            js="(system) => [window.conversations?.shown(), "
+            f"window.conversations?.system(system), {', '.join(others.values())}]",
             api_visibility="private",
         ).then(None, js=FOCUS, api_visibility="private")
 

@@ -1,9 +1,17 @@
 // @ts-check
-// Conversations as files (chat/core/transcript.py). Each goes to the server by itself, since a
-// request has a limit of size.
+// Conversations as files (chat/core/export.py, chat/core/imports, chat/core/markdown.py). For an
+// export each goes to the server by itself, since a request has a limit of size.
 
 /**
- * Offer the conversations that are wanted as a file.
+ * @typedef {object} Imported A conversation that is to be saved.
+ * @property {string} title as the server sealed it
+ * @property {string} name the title itself
+ * @property {string} text its messages as the server sealed them
+ * @property {number | null} saved when, in milliseconds
+ */
+
+/**
+ * Offer the conversations that are wanted as a file, which can be imported again.
  * @param {(conversation: Saved) => boolean} wanted
  * @param {string} name
  */
@@ -13,30 +21,59 @@ async function download(wanted, name) {
     for (const {title, sealed, time} of savedConversations().filter(wanted))
         files.push(await ask("export", title, sealed, new Date(time).toISOString()));
     const whole = {...files[0], conversations: files.flatMap((file) => file.conversations)};
-    const content = new Blob([JSON.stringify(whole, null, 2) + "\n"], {type: "application/json"});
-    const link = make("a", {href: URL.createObjectURL(content), download: `${name}.json`});
+    offerFile(JSON.stringify(whole, null, 2) + "\n", "application/json", `${name}.json`);
+}
+
+/**
+ * Offer a conversation as Markdown, to read.
+ * @param {string} id
+ */
+async function downloadMarkdown(id) {
+    await untilSaved();
+    for (const {title, sealed, name} of savedConversations().filter((one) => one.id === id))
+        offerFile(await ask("markdown", title, sealed), "text/markdown", `${fileName(name)}.md`);
+}
+
+/**
+ * Have the browser save a file.
+ * @param {string} text
+ * @param {string} type
+ * @param {string} name
+ */
+function offerFile(text, type, name) {
+    const link = make("a", {href: URL.createObjectURL(new Blob([text], {type})), download: name});
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 /**
- * Return what a file may be called after a conversation.
+ * Return what a file may be called after a conversation, on every system.
  * @param {string} name
  */
-const fileName = (name) => name.replace(/[^\p{L}\p{N}\p{M} _-]/gu, "").trim() || "conversation";
+function fileName(name) {
+    const plain = name.replace(/[^\p{L}\p{N}\p{M}\u200c\u200d.,()_'-]+/gu, " ");
+    return [...plain].slice(0, 80).join("").replace(/^[. ]+|[. ]+$/g, "") || "conversation";
+}
 
 /**
- * Save the conversations in a file, all or none.
- * @param {File} file
+ * Save the conversations in files, whoever wrote them: all that the server can take, or none.
+ * @param {File[]} files
  */
-async function upload(file) {
-    const found = await sealedFrom(file);
-    if (!found.length) throw new Problem("This file holds no conversations.");
+async function upload(files) {
+    if (files.reduce((size, file) => size + file.size, 0) > LARGEST_IMPORT)
+        throw new Problem(
+            `${files.length > 1 ? "These files are" : "This file is"} too large to be imported: ` +
+            `at once there may be ${LARGEST_IMPORT / 1e6} MB.`
+        );
+    say("Importing…");
+    const given = await Promise.all(files.map(async (file) => [file.name, await base64(file)]));
+    /** @type {{conversations: Imported[], sentence: string}} */
+    const {conversations, sentence} = await ask("import", given);
     const first = newId(), now = Date.now();  // the same for all, whose order is that of the file
     /** @type {string[]} */
     const made = [];
     try {
-        found.forEach(({title, text, name, saved}, index) => {
+        conversations.forEach(({title, text, name, saved}, index) => {
             // No time that an export could not name again, as a year before the first.
             const time = Math.max(0, Math.min(Math.round(saved ?? Infinity), now));
             const id = first + String(index).padStart(6, "0");  // in the order of the file
@@ -46,27 +83,28 @@ async function upload(file) {
         });
     } catch (problem) {
         made.forEach(remove);
-        throw problem;
+        const several = conversations.length > 1 && problem instanceof Problem;
+        throw !several ? problem : new Problem(
+            "Nothing was imported, since the browser's storage for this page is full: there is room " +
+            `for ${made.length} of these ${conversations.length} conversations.`
+        );
     }
     draw();
-    say(found.length === 1 ? `Imported “${found[0].name}”.` : `Imported ${found.length} conversations.`);
+    const [only, ...others] = savedConversations().filter(({id}) => made.includes(id));
+    if (only && !others.length) say(sentence, "Open", () => openSaved(only));
+    else say(sentence);
 }
 
 /**
- * Return the conversations in a file, as the server sealed them.
+ * Return the bytes of a file in base 64.
  * @param {File} file
- * @returns {Promise<{title: string, text: string, name: string, saved: number | null}[]>}
+ * @returns {Promise<string>}
  */
-async function sealedFrom(file) {
-    let content;
-    try {
-        content = JSON.parse(await file.text());
-    } catch {
-        throw new Problem("This file is not JSON, so it holds no conversations.");
-    }
-    if (!Array.isArray(content?.conversations)) return ask("import", content);
-    const found = [];
-    for (const one of content.conversations)
-        found.push(...await ask("import", {...content, conversations: [one]}));
-    return found;
+function base64(file) {
+    const reader = new FileReader();
+    return new Promise((resolve, reject) => {
+        reader.onload = () => resolve(String(reader.result).replace(/^.*,/, ""));
+        reader.onerror = () => reject(new Problem(`${file.name} cannot be read.`));
+        reader.readAsDataURL(file);
+    });
 }

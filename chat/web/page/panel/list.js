@@ -88,7 +88,10 @@ function row(conversation) {
     title.ariaCurrent = "true";
     return make("li", {className: "open"}, title, make("div", {},
         button("Rename", () => rename(conversation, title)),
-        button("Export", () => download((one) => one.id === id, fileName(name))),
+        button("Export", () => download((one) => one.id === id, fileName(name)), {
+            title: "As JSON, which can be imported again",
+        }),
+        button("Markdown", () => downloadMarkdown(id), {title: "Export as Markdown, to read"}),
         button("Delete", () => openNew().then(() => discard(id))),
     ));
 }
@@ -137,9 +140,9 @@ inPanel("export").onclick = attempt(() =>
     download(() => true, `fourbit-chat ${new Date().toISOString().slice(0, 10)}`)
 );
 picker.onchange = attempt(async () => {
-    const file = picker.files?.[0];
+    const files = [...picker.files ?? []];
     picker.value = "";
-    if (file) await upload(file);
+    if (files.length) await upload(files);
 });
 addToPage(saying);
 if (!lasts)

@@ -6,13 +6,16 @@ taken as it comes: histories and files become clean messages first, like all tha
 """
 
 import json
+from base64 import b64decode
+from collections import Counter
 from typing import Any
 
+from chat.core import imports, markdown
 from chat.core.conversation import clean, dialogue
-from chat.core.export import Conversation, Entry, File, parse
+from chat.core.export import Conversation, Entry, File
 from chat.errors import BadRequest
 from chat.web.page.escape import unescape
-from chat.web.page.panel.seal import Seal
+from chat.web.page.panel.seal import LONGEST, Seal
 from prompts import Message
 
 #: The longest title, and the longest that is made from a message, in characters.
@@ -20,6 +23,14 @@ LONGEST_TITLE, USUAL_TITLE = 200, 50
 
 #: More at once than this the page never asks about.
 MOST_CONVERSATIONS = 1000
+
+#: Bytes of the files that are imported at once.
+LARGEST_IMPORT = 25_000_000
+#: Files at most of which it is said one by one why they cannot be taken.
+MOST_REFUSALS = 3
+
+#: How a ZIP file begins, as ChatGPT's and Claude's exports come.
+ZIP = b"PK\x03\x04"
 
 Sealed = dict[str, Any]
 """A conversation as the page keeps it: `name` to show, and the sealed `title` and `text`."""
@@ -31,14 +42,21 @@ class SavedConversations:
     def __init__(self, seal: Seal) -> None:
         self._seal = seal
 
-    def seal(self, owner: str | None, history: Any) -> Sealed | None:
+    def seal(self, owner: str | None, history: Any, system: str | None = None) -> Sealed | None:
         """Seal what is on the screen; None if nobody has said anything.
+
+        `system` is the system prompt, unless it is the one that the page begins with.
 
         Raises:
             BadRequest: it is too long.
         """
         messages = [Message(role, unescape(content)) for role, content, *_ in dialogue(history)]
-        return self._sealed(owner, _first_words(messages), messages) if messages else None
+        if not messages:
+            return None
+        title = _first_words(messages)
+        if system is not None:
+            messages.insert(0, Message("system", clean(system).strip()))
+        return self._sealed(owner, title, messages)
 
     def rename(self, owner: str | None, name: str) -> Sealed:
         """Seal a title.
@@ -60,12 +78,14 @@ class SavedConversations:
         return [self._name(owner, title) for title in titles]
 
     def open(self, owner: str | None, text: str) -> list[Message]:
-        """Open the messages of a conversation.
+        """Open the messages of a conversation, the first of which may be its system prompt.
+
+        That has no text where somebody wanted none.
 
         Raises:
             BadRequest: it was sealed with another key or for another login, or never.
         """
-        return dialogue(json.loads(self._seal.open(text, owner)))
+        return [Message(**message) for message in json.loads(self._seal.open(text, owner))]
 
     def export(self, owner: str | None, title: str, text: str, saved: str) -> dict[str, Any]:
         """Return a conversation, saved at this time, as the content of a file.
@@ -73,34 +93,69 @@ class SavedConversations:
         Raises:
             BadRequest: as for `open`.
         """
-        entries = [Entry(**message.entry) for message in self.open(owner, text)]
-        name = self._seal.open(title, owner)
+        name, messages = self._said(owner, title, text)
+        entries = [Entry(**message.entry) for message in messages]
         content = {"title": name, "saved": saved, "messages": entries}
         file = File(format="fourbit-chat", version=1, conversations=[Conversation(**content)])
         return file.model_dump(mode="json")
 
-    def import_file(self, owner: str | None, content: Any) -> list[Sealed]:
-        """Seal the conversations in the content of a file, which anyone may have written.
-
-        Each has the time too at which it was `saved`, in milliseconds, or None.
+    def markdown(self, owner: str | None, title: str, text: str) -> str:
+        """Return a conversation as Markdown.
 
         Raises:
-            BadRequest: it holds none, or an empty one, or one that is too long, or too many.
+            BadRequest: as for `open`.
         """
-        found = parse(content, "This file")
-        _check_number(found)
-        return [self._imported(owner, conversation) for conversation in found]
+        return markdown.write(*self._said(owner, title, text))
+
+    def import_files(self, owner: str | None, files: list[tuple[str, str]]) -> dict[str, Any]:
+        """Seal the conversations in files, which anyone may have written.
+
+        Each file is its name and its bytes in base 64. Returns the `conversations`, each with
+        the time too at which it was `saved`, in milliseconds, or None; and a `sentence` on what
+        was taken, and what was not and why, with a line more for each file without any.
+
+        Raises:
+            BadRequest: there is none that can be taken.
+        """
+        found: list[Conversation] = []
+        left: Counter[imports.Reason] = Counter()
+        refused: list[str] = []
+        for name, content in files:
+            try:
+                taken = _take(b64decode(content), _line(name) if len(files) > 1 else "This file")
+                found += taken.conversations
+                left += taken.left
+            except BadRequest as error:
+                refused.append(str(error))
+        left["too many"] += len(found[imports.MOST :])
+        sealed = []
+        for conversation in found[: imports.MOST]:
+            try:
+                sealed.append(self._imported(owner, conversation))
+            except BadRequest:
+                if len(files) == len(found) == 1:
+                    raise
+                left["too long"] += 1
+        sentences = _shortened(refused)
+        if not found:
+            raise BadRequest("\n".join(sentences))
+        sentences.insert(0, imports.sentence(len(sealed), left, "Imported"))
+        return {"conversations": sealed, "sentence": "\n".join(sentences)}
 
     def _imported(self, owner: str | None, found: Conversation) -> Sealed:
-        messages = dialogue([entry.model_dump() for entry in found.messages])
-        if not messages:
-            raise BadRequest("This file holds a conversation in which nobody says anything.")
-        sealed = self._sealed(owner, _line(found.title) or _first_words(messages), messages)
+        messages = [Message(entry.role, entry.content) for entry in found.messages]
+        # Sealed it may be short, but to be gone on with it has to be sent as it is.
+        if len(_text(messages).encode()) > LONGEST:
+            raise BadRequest("This conversation is too long.")
+        sealed = self._sealed(owner, found.title or _first_words(messages), messages)
         return {**sealed, "saved": found.saved and found.saved.timestamp() * 1000}
 
+    def _said(self, owner: str | None, title: str, text: str) -> tuple[str, list[Message]]:
+        messages = [message for message in self.open(owner, text) if message.content]
+        return self._seal.open(title, owner), messages
+
     def _sealed(self, owner: str | None, name: str, messages: list[Message]) -> Sealed:
-        text = json.dumps([message.entry for message in messages], ensure_ascii=False)
-        return {**self.rename(owner, name), "text": self._seal.close(text, owner)}
+        return {**self.rename(owner, name), "text": self._seal.close(_text(messages), owner)}
 
     def _name(self, owner: str | None, title: str) -> str | None:
         try:
@@ -109,9 +164,37 @@ class SavedConversations:
             return None
 
 
+def _text(messages: list[Message]) -> str:
+    return json.dumps([message.entry for message in messages], ensure_ascii=False)
+
+
 def _check_number(asked: list[Any]) -> None:
     if len(asked) > MOST_CONVERSATIONS:
         raise BadRequest(f"There may be {MOST_CONVERSATIONS:,} conversations at once.")
+
+
+def _take(data: bytes, file: str) -> imports.Taken:
+    """Return the conversations in a file.
+
+    Raises:
+        BadRequest: there is none that can be taken.
+    """
+    if not data.strip(b" \t\r\n\0\xef\xbb\xbf\xff\xfe"):
+        raise BadRequest(f"{file} is empty.")
+    if data.startswith(ZIP):
+        raise BadRequest(f"{file} is packed; unpack it, and import the JSON files in it.")
+    taken = imports.take(data, file)
+    if not taken.conversations:
+        raise BadRequest(f"{file} holds no conversations.")
+    return taken
+
+
+def _shortened(refused: list[str]) -> list[str]:
+    """Return as many sentences as anybody would read."""
+    more = len(refused) - MOST_REFUSALS
+    if more < 2:
+        return refused
+    return [*refused[:MOST_REFUSALS], f"{more:,} more files cannot be taken either."]
 
 
 def _line(text: str) -> str:
@@ -121,8 +204,9 @@ def _line(text: str) -> str:
 
 def _first_words(messages: list[Message]) -> str:
     """Return the title that a conversation has until it is renamed."""
-    asked = [message for message in messages if message.role == "user"]
-    text = _line([*asked, *messages][0].content)
+    roles = [message.role for message in messages]
+    first = roles.index("user" if "user" in roles else "assistant")
+    text = _line(messages[first].content)
     if len(text) <= USUAL_TITLE:
         return text
     words, space, _ = text[:USUAL_TITLE].rpartition(" ")

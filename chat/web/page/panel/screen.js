@@ -6,6 +6,7 @@
  * @property {string} id
  * @property {string} [title] as the server sealed it, if it was saved
  * @property {string} [text] the item of the storage, as this tab left it
+ * @property {string} [system] its system prompt, if it comes with one
  * @property {string} seen what was said when it was saved
  * @property {boolean} changed whether somebody has gone on with it here
  * @property {number} turn counts its states, of which the last is to be saved
@@ -18,6 +19,12 @@ let current = newConversation();
  * @type {Message[] | undefined}
  */
 let coming;
+/**
+ * The system prompt that the conversation on the screen came with, and the one it came instead of.
+ * @type {string | undefined}
+ */
+let brought;
+let own = SYSTEM_PROMPT;
 /** Whether a reply is being written. */
 let running = false;
 /** How many events of the page are about to change the screen. */
@@ -79,8 +86,10 @@ async function openSaved({id, title, text, sealed}) {
     await untilQuiet();
     /** @type {Message[]} */
     const messages = await ask("open", sealed);
+    const prompt = messages[0].role === "system" && messages.shift();
+    const system = prompt ? String(prompt.content) : SYSTEM_PROMPT;
     await untilQuiet();
-    show({id, title, text, seen: textsOf(messages), changed: false, turn: 0}, messages);
+    show({id, title, text, system, seen: textsOf(messages), changed: false, turn: 0}, messages);
 }
 
 /** Leave the conversation on the screen for an empty one. */
@@ -94,8 +103,9 @@ async function openNew() {
 /**
  * Save what is on the screen.
  * @param {Message[]} history
+ * @param {string} [system]
  */
-async function save(history) {
+async function save(history, system) {
     const seen = textsOf(history);
     if (seen === current.seen) return;
     // What nobody has gone on with has not changed, so this is something else.
@@ -103,7 +113,7 @@ async function save(history) {
     const mine = current;  // another may be opened while the server works
     const turn = ++mine.turn;
     /** @type {{name: string, title: string, text: string} | null} */
-    const sealed = await ask("seal", history);
+    const sealed = await ask("seal", history, system === SYSTEM_PROMPT ? null : system);
     if (turn !== mine.turn) return;  // there is a later state by now, or it was deleted
     const renamed = storage[itemName(mine.id, "title")] ?? mine.title;
     if (storage[itemName(mine.id, "text")] !== mine.text)  // another tab went on with it
@@ -141,14 +151,21 @@ function discard(id) {
 // What the page's events do before they change the screen, and after (chat/web/page/page.py).
 window.conversations = {
     shown: () => coming,
+    about: () =>
+        current.system && current.system !== SYSTEM_PROMPT
+            ? "This conversation has its own system prompt, which is in the settings." : "",
+    system(set) {
+        if (set !== brought) own = set;  // somebody has typed it
+        return brought = current.system ?? own;
+    },
     begin() {
         dismiss();
         running = true;
         this.change();
     },
-    begun(history) {
+    begun(history, system) {
         running &&= Boolean(history);
-        return this.changed(history);
+        return this.changed(history, system);
     },
     settle() {
         running = false;
@@ -165,8 +182,8 @@ window.conversations = {
         current.changed = true;
         changing++;
     },
-    changed(history) {
+    changed(history, system) {
         changing--;
-        if (history) return saving = attempt(save)(history);
+        if (history) return saving = attempt(save)(history, system);
     },
 };

@@ -120,7 +120,12 @@ async function ask(question, ...data) {
     } catch {
         throw new Problem("The server cannot be reached. Please reload the page.");
     }
-    if (response.status === 413) throw new Problem("This conversation is too long.");
+    if (response.status === 413)
+        throw new Problem(
+            question === "import"
+                ? "This is too large for the server, or for a proxy in front of it."
+                : "This conversation is too long."
+        );
     if (!response.ok)
         throw new Problem(answer.error ?? "The server did not answer. Please reload the page.");
     return answer.data[0];

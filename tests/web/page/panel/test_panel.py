@@ -19,6 +19,8 @@ def url() -> Iterator[str]:
         yield serve(ScriptedEngine())
 
 
+#: `{"my diary": 1}` in base 64.
+DIARY = "eyJteSBkaWFyeSI6IDF9"
 SAID = [{"role": "user", "content": "My diary"}]
 
 
@@ -39,7 +41,9 @@ def test_what_is_sealed_opens_as_the_page_shows_it(url: str) -> None:
     ("question", "data", "sentence"),
     [
         ("open", ["my diary"], "This conversation was saved with another key or another login."),
-        ("import", [{"my diary": 1}], "This file is no conversation and no export of some"),
+        ("import", [[["my diary", DIARY]]], "This file is no conversation and no export of some"),
+        ("import", [[["my diary", "my diary"]]], "The request could not be read."),
+        ("markdown", ["my diary", "my diary"], "This conversation was saved"),
         ("import", [], "The request could not be read."),
         ("names", [{"my diary": 1}], None),
         ("names", [7], "The request could not be read."),
