@@ -79,7 +79,6 @@ REQUEST = Known(
     off={
         "n": (1,),
         "best_of": (1,),
-        "logit_bias": ({},),
         "logprobs": (False,),
         "top_logprobs": (0,),
         "n_probs": (0,),
