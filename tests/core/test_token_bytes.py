@@ -55,8 +55,8 @@ def test_a_control_token_has_its_name() -> None:
 
 def test_a_token_that_was_added_is_taken_by_the_letter() -> None:
     tokenizer = chatml_tokenizer()
-    tokenizer.add_tokens([AddedToken("Ġ🙂 <0x41>")])
-    assert TokenBytes(tokenizer.backend_tokenizer).of(len(tokenizer) - 1) == "Ġ🙂 <0x41>".encode()
+    tokenizer.add_tokens([AddedToken("Ġé")])
+    assert TokenBytes(tokenizer.backend_tokenizer).of(len(tokenizer) - 1) == "Ġé".encode()
 
 
 def test_an_id_without_a_token_has_nothing() -> None:

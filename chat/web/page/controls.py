@@ -27,13 +27,12 @@ STEPS = {
 }
 #: unless what is below them is of use to programs alone.
 LOWEST = {"top_p": 0.01, "repetition_penalty": 1.0}
+#: What people have no control for.
+FOR_PROGRAMS = {"logit_bias", "logprobs", "top_logprobs"}
 GOES_WITH = {"guidance_scale": "negative_prompt"}
 ASIDE = ("presence_penalty", "frequency_penalty")
 SHOWN = ("system_prompt", *(name for name in STEPS if name not in ASIDE))
 """The controls that most people look for; the others are one step further away."""
-
-
-FOR_PROGRAMS = {"logit_bias", "logprobs", "top_logprobs"}
 
 
 def controls(settings: Settings, engine: Engine) -> Controls:

@@ -107,7 +107,7 @@ async def test_what_ties_a_reply_down_goes_by_the_names_of_other_servers_too(
 
 
 async def test_biases_come_with_token_ids_as_json_has_them() -> None:
-    engine = ScriptedEngine()
+    engine = ScriptedEngine(lambda prompt: "ok")
     engine.supports = frozenset({"logit_bias"})
     programs = Programs(engine)
     assert (await programs.chats(logit_bias={"97": -100, "98": 5})).status_code == 200
