@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from chat import load as module
 from chat.core.conversation import rebuild
-from chat.core.sampling import Sampling
+from chat.core.sampling import OPTIONAL, Sampling
 from chat.engines.entry import Entry
 from chat.engines.openvino.engine import OpenVINOEngine
 from chat.engines.registry import ENGINES
@@ -68,7 +68,7 @@ def test_transformers_runs_what_openvino_does_not(
             gguf = gguf_file.write(tmp_path / "q5.gguf", "Q5_0")
     engine = load(settings(gguf, cache, **chosen)).engine
     assert isinstance(engine, TransformersEngine)
-    assert engine.supports == {"choices", "regex", "json_schema", "negative_prompt"}
+    assert engine.supports == set(OPTIONAL)
     engine.close()
 
 

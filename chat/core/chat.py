@@ -22,9 +22,10 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from chat.core.conversation import Conversation, Prompt, check_lengths, clean, fit
-from chat.core.engine import Engine
+from chat.core.engine import Engine, Scored
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
+from chat.core.scores import Scores, TokenScore
 from chat.core.stops import Stops
 from chat.core.tokens import Decoder, Tokens
 from chat.errors import BadRequest
@@ -58,6 +59,9 @@ class Update:
     tokens: int = 0
     #: Seconds from the first of them to the last.
     seconds: float = 0.0
+    #: How likely they were, if that was asked for, of those whose text is in `text`, stray
+    #: white space aside. One that a stop string cut in two is not among them.
+    scored: tuple[TokenScore, ...] = ()
 
 
 class Chat:
@@ -144,6 +148,9 @@ class Chat:
             if name not in self.engine.supports:
                 title = Sampling.model_fields[name].title
                 raise BadRequest(f"{title} cannot be used with the engine that runs here.", name)
+        for id in sampling.logit_bias:
+            if not self.tokens.knows(id):
+                raise BadRequest(f"Logit bias names {id}, which is no token here.", "logit_bias")
 
     def _compose(self, conversation: Conversation, sampling: Sampling) -> "_Composed":
         opening = self.format.opening(conversation.asked)
@@ -193,7 +200,7 @@ class Chat:
             dropped_turns=composed.dropped_turns,
         )
         yield update
-        stops = Stops(sampling.stop)
+        stops, scores = Stops(sampling.stop), Scores(self.tokens)
         text, shown, ended, first = "", "", False, 0.0
         written: list[int] = []
         try:
@@ -204,8 +211,12 @@ class Chat:
                     first = first or (now if ids else 0.0)
                     new = [id for id in ids if id not in self.engine.stop_ids]
                     ended = ended or len(new) < len(ids)
-                    written += new
-                    text += composed.decoder.push(new)
+                    written += map(int, new)
+                    for id in new:
+                        piece = composed.decoder.push([id])
+                        text += piece
+                        if isinstance(id, Scored):
+                            scores.add(id, piece, len(text))
                     shown = stops.cut(text)
                     read = self.format.read(composed.reply(shown), finished=False)
                     update = replace(
@@ -215,6 +226,7 @@ class Chat:
                         calls=read.calls,
                         tokens=len(written),
                         seconds=now - first if first else 0.0,
+                        scored=scores.within(len(shown)),
                     )
                     if stops.found or read.done:
                         break
@@ -223,6 +235,7 @@ class Chat:
                         await asyncio.sleep(INTERVAL)
             if not stops.found:
                 shown = text
+                update = replace(update, scored=scores.all())
         finally:
             if shown == text:
                 self.tokens.remember(

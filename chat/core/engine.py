@@ -1,7 +1,7 @@
 """Engines: what runs a model. They take token ids and give token ids, and know no text."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 from chat.core.sampling import Sampling
 
@@ -11,6 +11,30 @@ TICK = 0.5
 
 #: Whether an engine can answer: now, in a while, or not any more.
 State = Literal["ready", "loading", "failed"]
+
+
+class Scored(int):
+    """A token id, and how likely the model found it.
+
+    Log probabilities are natural, and of the model's own distribution: the log softmax of its
+    scores before biases, penalties, grammars and temperature, as vLLM's `raw_logprobs` are.
+    """
+
+    #: Its own.
+    logprob: float
+    #: The ids of the likeliest tokens in its place with theirs, the likeliest first.
+    top: tuple[tuple[int, float], ...]
+
+    def __new__(cls, id: int, logprob: float, top: tuple[tuple[int, float], ...] = ()) -> Self:
+        """See the attributes."""
+        self = super().__new__(cls, id)
+        self.logprob = logprob
+        self.top = top
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how to make it anew, in another process."""
+        return Scored, (int(self), self.logprob, self.top)
 
 
 class Engine(Protocol):
@@ -35,7 +59,8 @@ class Engine(Protocol):
     ) -> AsyncGenerator[list[int]]:
         """Continue `prompt` (token ids), giving what is ready as it gets ready.
 
-        `negative` is the prompt to keep away from, if `sampling` has one.
+        `negative` is the prompt to keep away from, if `sampling` has one. The ids are
+        `Scored` if it asks for `logprobs`.
 
         Ends after one of `stop_ids` (which is given too) or after
         `sampling.max_new_tokens`. While the prompt is being read an empty list

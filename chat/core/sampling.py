@@ -5,6 +5,7 @@ arrive as they are: `generate(max_new_tokens=nan)` never ends. So each value is
 checked strictly, and refused with the name that the page shows.
 """
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -28,8 +29,17 @@ from chat.core.json_schema import fitting
 from chat.errors import BadRequest
 
 MAX_LINES = 64
+MAX_BIASES = 300
 #: The fields that not every engine can obey.
-OPTIONAL = ("choices", "regex", "json_schema", "negative_prompt")
+OPTIONAL = (
+    "choices",
+    "regex",
+    "json_schema",
+    "negative_prompt",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+)
 #: What reads the fields that tie a reply down, or says why it cannot.
 READ: dict[str, Callable[[Any], object]] = {
     "choices": one_of,
@@ -74,6 +84,25 @@ def _few(lines: tuple[str, ...]) -> tuple[str, ...]:
     if len(lines) > MAX_LINES or any(not line or len(line) > 200 for line in lines):
         raise ValueError(f"at most {MAX_LINES} lines of 1 to 200 characters")
     return lines
+
+
+def _biases(value: Any) -> Any:
+    """Take token ids as JSON has them, which are texts, and leave out what changes nothing."""
+    if (
+        not isinstance(value, dict)
+        or len(value) > MAX_BIASES
+        or not all(re.fullmatch("[0-9]{1,10}", str(id)) for id in value)
+        or any(
+            isinstance(bias, bool) or not isinstance(bias, int | float) for bias in value.values()
+        )
+        or not all(-100 <= bias <= 100 for bias in value.values())
+    ):
+        raise PydanticCustomError(
+            "unfit",
+            "must give at most {most} token ids a number from -100 to 100 each",
+            {"most": MAX_BIASES},
+        )
+    return {int(id): float(bias) for id, bias in value.items() if bias}
 
 
 Whole = Annotated[int, BeforeValidator(whole)]
@@ -202,6 +231,24 @@ class Sampling(SamplingFields):
         title="Beams",
         description="Only 1: beam search chooses among whole replies, so it cannot stream.",
     )
+    logit_bias: Annotated[dict[int, float], BeforeValidator(_biases)] = Field(
+        {},
+        title="Logit bias",
+        description="What is added to the scores of tokens, by their ids: -100 all but forbids "
+        "one, 100 all but forces it.",
+    )
+    logprobs: bool = Field(
+        False,
+        title="Logprobs",
+        description="Whether each token comes with its log probability.",
+    )
+    top_logprobs: Whole = Field(
+        0,
+        ge=0,
+        le=20,
+        title="Top logprobs",
+        description="With how many of the likeliest tokens in its place it comes, too.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Sampling":
@@ -212,6 +259,8 @@ class Sampling(SamplingFields):
             )
         if self.min_new_tokens > self.max_new_tokens:
             raise ValueError("Min new tokens must be at most Max new tokens.")
+        if self.top_logprobs and not self.logprobs:
+            raise ValueError("Top logprobs come with Logprobs alone.")
         if sum(map(bool, (self.choices, self.regex, self.json_schema))) > 1:
             raise ValueError("Of Choices, Regular expression and JSON schema only one can be set.")
         return self

@@ -1,11 +1,13 @@
 """Between text and token ids: pieces to ids on the way in, ids to text on the way out."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Protocol
 
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
+from chat.core.token_bytes import TokenBytes
 from prompts import Piece
 from prompts.encoder import Encoder
 
@@ -37,6 +39,10 @@ class Tokens(Protocol):
         """Whether there is a token with this id."""
         ...
 
+    def bytes_of(self, id: int) -> bytes:
+        """Return the bytes of text (UTF-8) that a token stands for, of a control token its name."""
+        ...
+
     def remember(self, reply: str, ids: Sequence[int]) -> None:
         """Keep the ids that a reply was generated as, for the prompts after it."""
         ...
@@ -56,6 +62,14 @@ class FastTokens(Encoder):
     def knows(self, id: int) -> bool:
         """See `Tokens.knows`."""
         return 0 <= id < 2**32 and self.backend.id_to_token(id) is not None
+
+    def bytes_of(self, id: int) -> bytes:
+        """See `Tokens.bytes_of`."""
+        return self._bytes.of(id)
+
+    @cached_property
+    def _bytes(self) -> TokenBytes:
+        return TokenBytes(self.backend)
 
 
 class _StreamDecoder:

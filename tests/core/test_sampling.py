@@ -187,6 +187,85 @@ def test_only_one_thing_can_tie_a_reply_down() -> None:
     assert Sampling().needs() == []
 
 
+@pytest.mark.parametrize("biases", [{"5": 1, "77": -100}, {5: 1, 77: -100.0}, {"5": 1.0, 77: -100}])
+def test_a_bias_goes_by_the_id_of_its_token_as_a_number_or_a_text(biases: Any) -> None:
+    assert Sampling.checked(logit_bias=biases).logit_bias == {5: 1.0, 77: -100.0}
+    assert Sampling.checked(logit_bias=biases).needs() == ["logit_bias"]
+
+
+def test_a_bias_of_nothing_is_none() -> None:
+    assert Sampling.checked(logit_bias={"5": 0, "6": -0.0}) == Sampling()
+    assert Sampling.checked(logit_bias={"5": 0}).needs() == []
+
+
+@pytest.mark.parametrize(
+    "biases",
+    [
+        None,
+        5,
+        "5",
+        [[5, 1]],
+        {"a": 1},
+        {"": 1},
+        {" 5": 1},
+        {"5.0": 1},
+        {"-5": 1},
+        {"+5": 1},
+        {"5_0": 1},
+        {"٥": 1},
+        {"5\n": 1},
+        {"9" * 5000: 1},
+        {5.0: 1},
+        {-5: 1},
+        {True: 1},
+        {None: 1},
+        {"5": "1"},
+        {"5": True},
+        {"5": None},
+        {"5": [1]},
+        {"5": 100.01},
+        {"5": -101},
+        {"5": 10**400},
+        {"5": math.nan},
+        {"5": math.inf},
+        {str(id): 1 for id in range(301)},
+    ],
+    ids=lambda one: repr(one)[:20],
+)
+def test_what_are_no_biases_or_too_many_is_refused_by_name(biases: Any) -> None:
+    with pytest.raises(BadRequest) as caught:
+        Sampling.checked(logit_bias=biases)
+    assert caught.value.field == "logit_bias"
+    assert str(caught.value) == (
+        "Logit bias must give at most 300 token ids a number from -100 to 100 each."
+    )
+
+
+def test_300_biases_are_accepted() -> None:
+    assert len(Sampling.checked(logit_bias={str(id): 1 for id in range(300)}).logit_bias) == 300
+
+
+def test_the_likeliest_come_with_the_token_that_was_chosen_alone() -> None:
+    assert Sampling.checked(logprobs=True, top_logprobs=20).needs() == ["logprobs", "top_logprobs"]
+    assert Sampling.checked(logprobs=True).needs() == ["logprobs"]
+    assert Sampling.checked(logprobs=False, top_logprobs=0) == Sampling()
+    with pytest.raises(BadRequest, match=r"^Top logprobs come with Logprobs alone\.$"):
+        Sampling.checked(top_logprobs=1)
+
+
+@pytest.mark.parametrize("value", [21, -1, 2.5, True, "1", None, math.nan])
+def test_at_most_20_of_the_likeliest_can_be_had(value: Any) -> None:
+    assert Sampling.checked(logprobs=True, top_logprobs=20.0).top_logprobs == 20
+    with pytest.raises(BadRequest, match=r"^Top logprobs must be (at |a whole number)"):
+        Sampling.checked(logprobs=True, top_logprobs=value)
+
+
+@pytest.mark.parametrize("value", [1, 0, "true", None, 0.0])
+def test_log_probabilities_are_asked_for_or_not(value: Any) -> None:
+    with pytest.raises(BadRequest, match=r"^Logprobs must be true or false\.$"):
+        Sampling.checked(logprobs=value)
+
+
 def test_beam_search_is_refused_with_the_reason() -> None:
     with pytest.raises(BadRequest, match=r"Beam search .* is not offered: it chooses among whole"):
         Sampling.checked(num_beams=4)

@@ -59,7 +59,7 @@ def encode(tokenizer: Any, text: str) -> list[int]:
 def by_template(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     return list(
         tokenizer.apply_chat_template(
-            [message._asdict() for message in messages],
+            [message.entry for message in messages],
             add_generation_prompt=True,
             return_dict=False,
         )

@@ -276,7 +276,7 @@ def show(*arguments: str, messages: Any) -> subprocess.CompletedProcess[str]:
 
 
 def dicts(messages: Sequence[Message]) -> list[dict[str, str]]:
-    return [message._asdict() for message in messages]
+    return [message.entry for message in messages]
 
 
 @pytest.mark.parametrize("name", ["llama2", "chatglm"])

@@ -143,7 +143,7 @@ def applied(tokenizer: Any, messages: list[Message]) -> str:
     """Return what the template makes of the texts themselves."""
     return str(
         tokenizer.apply_chat_template(
-            [message._asdict() for message in messages], tokenize=False, add_generation_prompt=True
+            [message.entry for message in messages], tokenize=False, add_generation_prompt=True
         )
     )
 

@@ -117,7 +117,7 @@ def test_a_folder_with_several_templates_is_read_with_their_names(tmp_path: Path
     def window(*flags: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "prompts", *flags],
-            input=json.dumps([message._asdict() for message in HI]),
+            input=json.dumps([message.entry for message in HI]),
             capture_output=True,
             text=True,
             cwd=ROOT,

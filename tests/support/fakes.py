@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 from chat.core.chat import Chat
-from chat.core.engine import TICK, State
+from chat.core.engine import TICK, Scored, State
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from prompts import Control, Message, Piece, PromptFormat, visible
@@ -44,6 +44,9 @@ class CharTokens:
     def knows(self, id: int) -> bool:
         return 0 <= id <= 0x10FFFF
 
+    def bytes_of(self, id: int) -> bytes:
+        return chr(id).encode()
+
     def remember(self, reply: str, ids: Sequence[int]) -> None:
         self.remembered[reply] = list(ids)
 
@@ -68,6 +71,11 @@ def last_message(prompt: str) -> str:
 
 def echo(prompt: str) -> str:
     return f"You said: {last_message(prompt)}"
+
+
+def scored(id: int, top: int) -> Scored:
+    """Return a character as the likeliest one, before those that follow it in Unicode."""
+    return Scored(id, -0.25, tuple((id + place, -0.25 - place) for place in range(top)))
 
 
 class ScriptedEngine:
@@ -125,7 +133,8 @@ class ScriptedEngine:
                 batch = reply[given : int(spoken)]
                 given += len(batch)
                 self.given += len(batch)
-                yield batch
+                top, asked = sampling.top_logprobs, sampling.logprobs
+                yield [scored(id, top) for id in batch] if asked else batch
         finally:
             self.active -= 1
 

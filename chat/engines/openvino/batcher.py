@@ -98,15 +98,18 @@ class Batcher:
         self._pipeline.step()
         for number, (job, handle) in list(self._running.items()):
             ids: list[int] = []
+            logprobs: list[float] = []
             while handle.can_read():
                 for output in handle.read().values():
                     ids += output.generated_ids
+                    if job.options.get("logprobs"):
+                        logprobs += output.generated_log_probs
             state = STATES.get(handle.get_status(), "failed")
             if state != "running":
                 del self._running[number]
                 self._free += job.blocks
             if ids or state != "running":
-                parts.append(Part(number, ids, state))
+                parts.append(Part(number, ids, state, logprobs))
         return parts
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from chat import child
-from chat.core.engine import State
+from chat.core.engine import Scored, State
 from chat.core.sampling import Sampling
 from chat.engines.openvino.wire import BLOCK, Job, Plan
 from chat.engines.stream import StreamClosed, TokenStream
@@ -66,7 +66,8 @@ class OpenVINOEngine:
         self.parallel = parallel
         # It ties a reply down by the texts of its own copy of the tokenizer's vocabulary.
         constrained = (folder / "openvino_detokenizer.xml").exists()
-        self.supports = frozenset({"choices", "regex", "json_schema"} if constrained else ())
+        ties = ("choices", "regex", "json_schema") if constrained else ()
+        self.supports = frozenset({"logprobs", *ties})  # of the tokens written, and no others
         window = min(window, config.get("max_position_embeddings", window))
         tokens = _tokens_that_fit(config, wanted=parallel * window)
         self.window = min(window, tokens)
@@ -163,10 +164,10 @@ class OpenVINOEngine:
             self.state = "failed"
             self._closed = True
 
-    def _hand_on(self, number: int, ids: list[int], state: str) -> None:
+    def _hand_on(self, number: int, ids: list[int], state: str, logprobs: Sequence[float]) -> None:
         if stream := self._streams.get(number):
             with suppress(StreamClosed):
-                stream.put(*ids)
+                stream.put(*(map(Scored, ids, logprobs) if logprobs else ids))
             if state != "running":
                 del self._streams[number]
                 stream.end(EngineError(FAILED) if state == "failed" else None)
@@ -186,6 +187,8 @@ class OpenVINOEngine:
             "frequency_penalty": sampling.frequency_penalty,
             "eos_token_id": min(self.stop_ids),
             "stop_token_ids": set(self.stop_ids),
+            # Before all that changes the scores, as test_engine.py holds it to.
+            "logprobs": int(sampling.logprobs),
         }
         if not sampling.greedy:
             options |= {

@@ -4,6 +4,7 @@ In go a `Plan` and then `Job`s, or the number of one to cancel; out come lists o
 `Part`, one list a step. Nothing else of ours is imported on the other side.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 #: Tokens in a block of the KV cache; OpenVINO's own number for CPUs.
@@ -34,6 +35,8 @@ class Part(NamedTuple):
     number: int
     ids: list[int]
     state: Literal["running", "done", "failed"]
+    #: Of the ids, if they were asked for.
+    logprobs: Sequence[float] = ()
 
 
 class Plan(NamedTuple):

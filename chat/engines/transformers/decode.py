@@ -29,6 +29,8 @@ class Step(NamedTuple):
     layers: int
     #: The shape of one layer's keys: batch, heads, tokens, size of a head.
     cache: tuple[int, ...]
+    #: What it was chosen by: the last row of the logits, [vocabulary].
+    logits: torch.Tensor
 
 
 def decode(
@@ -42,8 +44,9 @@ def decode(
             new = torch.tensor([unread], device=model.device)
             output = model(input_ids=new, past_key_values=cache, use_cache=True)
         cache = output.past_key_values
-        unread = [int(output.logits[0, -1].argmax())]
+        logits = output.logits[0, -1]
+        unread = [int(logits.argmax())]
         keys = cache.layers[0].keys
-        yield Step(unread[0], tuple(new.shape), len(cache.layers), tuple(keys.shape))
+        yield Step(unread[0], tuple(new.shape), len(cache.layers), tuple(keys.shape), logits)
         if unread[0] in stop_ids:
             return

@@ -10,7 +10,9 @@ from torch import nn
 from transformers import (
     GenerationConfig,
     LogitsProcessor,
+    MinNewTokensLengthLogitsProcessor,
     PreTrainedModel,
+    RepetitionPenaltyLogitsProcessor,
     UnbatchedClassifierFreeGuidanceLogitsProcessor,
 )
 from transformers.generation.streamers import BaseStreamer
@@ -23,7 +25,8 @@ from chat.engines.transformers.cpu.threads import decoding_threads
 from chat.engines.transformers.guide import Guide
 from chat.engines.transformers.kv_cache import growing_layers
 from chat.engines.transformers.prefix_cache import PrefixCache
-from chat.engines.transformers.sampler import Penalties, Sampler
+from chat.engines.transformers.sampler import Biases, Penalties, Sampler
+from chat.engines.transformers.scores import Scores
 from chat.engines.transformers.undocumented import read_only_new_tokens
 from chat.engines.transformers.worker import Put, Worker, readable
 from chat.errors import EngineError, OutOfMemory
@@ -77,26 +80,14 @@ class TransformersEngine(Worker):
     ) -> None:
         """Generate, and keep the KV cache unless there is an error, which may have spoilt it."""
         torch.set_num_threads(self._threads)  # for this thread alone
-        streamer = _Streamer(put, self._few_threads)
         ids = torch.tensor([prompt], device=self._model.device)
-        processors: list[LogitsProcessor] = []
-        if negative:
-            # Classifier-free guidance (Sanchez et al., 2023): away from the other prompt's scores.
-            processors.append(
-                UnbatchedClassifierFreeGuidanceLogitsProcessor(
-                    sampling.guidance_scale,
-                    self._model,
-                    torch.tensor([negative], device=ids.device),  # type: ignore[arg-type]
-                )
-            )
-        if sampling.presence_penalty or sampling.frequency_penalty:
-            processors.append(
-                Penalties(len(prompt), sampling.presence_penalty, sampling.frequency_penalty)
-            )
-        if self._guide and (sampling.pattern or sampling.json_schema):
-            processors.append(self._guide.processor(sampling))
-        if not sampling.greedy:
-            processors.append(Sampler(sampling, ids.device))
+        processors = self._processors(len(prompt), sampling, negative)
+        scored: Callable[[int], int] = int
+        if sampling.logprobs:
+            scores = Scores(sampling.top_logprobs)
+            processors.insert(0, scores)
+            scored = scores.scored
+        streamer = _Streamer(put, scored, self._few_threads)
         with torch.inference_mode():
             cache = self._prefix_cache.take(prompt) if self._prefix_cache else None
             with suppress(StreamClosed):
@@ -111,15 +102,48 @@ class TransformersEngine(Worker):
             if self._prefix_cache and cache:
                 self._prefix_cache.keep([*prompt, *streamer.ids], cache)
 
+    def _processors(
+        self, prompt: int, sampling: Sampling, negative: Sequence[int]
+    ) -> list[LogitsProcessor]:
+        """Return what changes the scores, in turn, of a reply to so many tokens."""
+        device = self._model.device
+        processors: list[LogitsProcessor] = []
+        if sampling.min_new_tokens:
+            processors.append(
+                MinNewTokensLengthLogitsProcessor(
+                    prompt, sampling.min_new_tokens, sorted(self.stop_ids), str(device)
+                )
+            )
+        if negative:
+            # Classifier-free guidance (Sanchez et al., 2023): away from the other prompt's scores.
+            processors.append(
+                UnbatchedClassifierFreeGuidanceLogitsProcessor(
+                    sampling.guidance_scale,
+                    self._model,
+                    torch.tensor([negative], device=device),  # type: ignore[arg-type]
+                )
+            )
+        if sampling.presence_penalty or sampling.frequency_penalty:
+            processors.append(
+                Penalties(prompt, sampling.presence_penalty, sampling.frequency_penalty)
+            )
+        if sampling.logit_bias:
+            processors.append(Biases(sampling.logit_bias))
+        if self._guide and (sampling.pattern or sampling.json_schema):
+            processors.append(self._guide.processor(sampling))
+        if not sampling.greedy:
+            processors.append(Sampler(sampling, device))
+        elif sampling.repetition_penalty != 1:
+            processors.append(RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
+        return processors
+
     def _config(self, sampling: Sampling) -> GenerationConfig:
         plain = sampling.greedy and not sampling.needs()
         # do_sample would sort the whole vocabulary at each token; a Sampler does not.
         return GenerationConfig(  # type: ignore[no-untyped-call]
             do_sample=False,
             max_new_tokens=sampling.max_new_tokens,
-            min_new_tokens=sampling.min_new_tokens or None,
-            repetition_penalty=sampling.repetition_penalty if sampling.greedy else None,
-            # Not where a processor counts on each position to come once: Sampler and Guide.
+            # Not where a processor counts on each position to come once: Sampler, Guide, Scores.
             prompt_lookup_num_tokens=self._prompt_lookup or None if plain else None,
             eos_token_id=sorted(self.stop_ids),
             pad_token_id=min(self.stop_ids),
@@ -143,7 +167,7 @@ class TransformersEngine(Worker):
 
 def supported(guide: Guide | None) -> frozenset[str]:
     """Return which of `OPTIONAL` can be obeyed."""
-    return frozenset(OPTIONAL if guide else ("negative_prompt",))
+    return frozenset(OPTIONAL) - (set() if guide else {"choices", "regex", "json_schema"})
 
 
 def limits(
@@ -189,9 +213,10 @@ def prepare(
 class _Streamer(BaseStreamer):
     """Passes on what `generate` adds to the prompt ([1, tokens]), which it puts first."""
 
-    def __init__(self, put: Callable[..., None], threads: int) -> None:
+    def __init__(self, put: Put, scored: Callable[[int], int], threads: int) -> None:
         self.ids: list[int] = []
         self._put = put
+        self._scored = scored
         self._threads = threads
         self._prompt_seen = False
 
@@ -201,7 +226,7 @@ class _Streamer(BaseStreamer):
                 torch.set_num_threads(self._threads)
             ids = value.flatten().tolist()
             self.ids += ids
-            self._put(*ids)
+            self._put(*map(self._scored, ids))
         self._prompt_seen = True
 
     def end(self) -> None:

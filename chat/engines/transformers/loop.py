@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 from chat.core.sampling import Sampling
 from chat.engines.transformers.decode import Step, decode
 from chat.engines.transformers.engine import limits, prepare
+from chat.engines.transformers.scores import scored
 from chat.engines.transformers.worker import Put, Worker
 
 
@@ -18,7 +19,7 @@ class LoopEngine(Worker):
     the worker's thread.
     """
 
-    supports: frozenset[str] = frozenset()
+    supports = frozenset({"logprobs", "top_logprobs"})
 
     def __init__(
         self,
@@ -40,7 +41,8 @@ class LoopEngine(Worker):
         steps = decode(self._model, prompt, sampling.max_new_tokens, self.stop_ids)
         for number, step in enumerate(steps):
             self._show(number, step)
-            put(step.id)
+            asked = sampling.logprobs
+            put(scored(step.logits, step.id, sampling.top_logprobs) if asked else step.id)
 
     def _decode(self, tokens: int, threads: int) -> None:
         torch.set_num_threads(threads)

@@ -6,6 +6,8 @@ Curious Case of Neural Text Degeneration, 2020), then min-p (Nguyen et al., Turn
 Up the Heat, 2024).
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor
@@ -32,6 +34,19 @@ class Penalties(LogitsProcessor):
         """Return `scores` ([1, vocabulary], changed in place); `input_ids` is [1, tokens]."""
         times = input_ids[0, self._prompt :].bincount(minlength=scores.shape[1])
         scores -= self._presence * (times > 0) + self._frequency * times
+        return scores
+
+
+class Biases(LogitsProcessor):
+    """Adds to the scores of tokens, by their ids, as OpenAI's API defines `logit_bias`."""
+
+    def __init__(self, biases: Mapping[int, float]) -> None:
+        self._biases = biases
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return `scores` ([1, vocabulary], changed in place); ids beyond it have none."""
+        known = {id: bias for id, bias in self._biases.items() if id < scores.shape[1]}
+        scores[0, list(known)] += scores.new_tensor(list(known.values()))
         return scores
 
 

@@ -76,7 +76,6 @@ REQUEST = Known(
     harmless={**NOTES, **SPEED, **EFFORT, **CHANCE, **FIGURES, **HANDLING},
     off={
         "best_of": (1,),
-        "logit_bias": ({},),
         "logprobs": (False,),
         "top_logprobs": (0,),
         "n_probs": (0,),

@@ -15,12 +15,12 @@ from starlette.responses import Response
 
 from chat import __version__
 from chat.core.chat import Chat
-from chat.core.sampling import OPTIONAL, Sampling
+from chat.core.sampling import MAX_BIASES, OPTIONAL, Sampling
 from chat.settings import Settings
 from chat.web.api import answers
 from chat.web.api.errors import json_bytes
 from chat.web.api.ignored import HEADER
-from chat.web.api.request import NAMES
+from chat.web.api.request import CONTROLS, NAMES
 from chat.web.api.shapes import ChatBody, CompletionBody
 from chat.web.api.tokenize import DetokenizeBody, TokenizeBody
 
@@ -36,6 +36,11 @@ WIDER: dict[str, Schema] = {
     "num_beams": {"maximum": 1},
     "stop": LINES,
     "choices": LINES,
+    "logit_bias": {
+        "maxProperties": MAX_BIASES,
+        "propertyNames": {"pattern": "^[0-9]{1,10}$"},
+        "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
+    },
     "json_schema": {"anyOf": [{"type": "string", "maxLength": 10_000}, {"type": "object"}]},
 }
 HI = [{"role": "user", "content": "What is the capital of France?"}]
@@ -126,6 +131,8 @@ class Description:
         values = self._settings.sampling().model_dump(mode="json")
         found = {}
         for name, own in written.items():
+            if name not in CONTROLS:
+                continue
             words = {key: own[key] for key in ("title", "description")}
             if name in OPTIONAL and name not in self._chat.engine.supports:
                 found[name] = {**words, **NULL}

@@ -27,6 +27,8 @@ STEPS = {
 }
 #: unless what is below them is of use to programs alone.
 LOWEST = {"top_p": 0.01, "repetition_penalty": 1.0}
+#: What people have no control for.
+FOR_PROGRAMS = {"logit_bias", "logprobs", "top_logprobs"}
 GOES_WITH = {"guidance_scale": "negative_prompt"}
 ASIDE = ("presence_penalty", "frequency_penalty")
 SHOWN = ("system_prompt", *(name for name in STEPS if name not in ASIDE))
@@ -34,14 +36,14 @@ SHOWN = ("system_prompt", *(name for name in STEPS if name not in ASIDE))
 
 
 def controls(settings: Settings, engine: Engine) -> Controls:
-    """Return a control for the system prompt and for each field of `Sampling`, by its name."""
+    """Return a control for the system prompt and for the fields of `Sampling`, by their names."""
     longest = min(engine.window // 2, settings.max_new_tokens_limit or engine.window)
     found: Controls = {
         "system_prompt": gr.Textbox(
             settings.system_prompt, label="System prompt", lines=2, max_lines=8
         )
     }
-    for name, value in settings.sampling().model_dump().items():
+    for name, value in settings.sampling().model_dump(exclude=FOR_PROGRAMS).items():
         field = Sampling.model_fields[name]
         words: dict[str, Any] = {"label": field.title, "info": field.description}
         # What is of no use here the API has all the same, and says why it is refused.

@@ -45,6 +45,8 @@ class Subject(ABC):
     people = 16
     #: Forward passes that it may make after its reply was closed.
     late = 1
+    #: Seconds for which its threads may still be ending once it is closed.
+    ending = 0.0
 
     def __init__(self) -> None:
         self.engine = self.make({self.never})
@@ -88,6 +90,10 @@ class Subject(ABC):
     def children(self) -> set[int]:
         """Return the processes that this one started, but for those that are not the engine's."""
         return {process.pid for process in psutil.Process().children()}
+
+    def logprobs(self, ids: list[int]) -> torch.Tensor:
+        """Return the log probabilities of a plain forward pass, [tokens, vocabulary]."""
+        raise NotImplementedError
 
     def close(self) -> None:
         self.engine.close()
@@ -144,6 +150,10 @@ class Transformers(Subject):
         ids = tiny_models.llama().generate(torch.tensor([prompt]), generation_config=config)
         return ids[0, len(prompt) :].tolist()
 
+    def logprobs(self, ids: list[int]) -> torch.Tensor:
+        with torch.inference_mode():
+            return tiny_models.llama()(torch.tensor([ids])).logits[0].log_softmax(-1)
+
     def passes(self) -> int:
         return self.hook.passes.value
 
@@ -179,6 +189,8 @@ class ZeroGPU(Transformers):
     people = 4
     #: It hears of it at its next token, over two pipes, and goes on meanwhile.
     late = 200
+    #: Each reply has a thread, whose last word is that the reply has ended.
+    ending = 20.0
 
     def __init__(self) -> None:
         self.patch = pytest.MonkeyPatch()
@@ -236,7 +248,9 @@ class Scripted(Subject):
         super().__init__()
 
     def make(self, stop_ids: set[int], window: int = 4096) -> Engine:
-        return ScriptedEngine(self.speak, pace=0.001)
+        engine = ScriptedEngine(self.speak, pace=0.001)
+        engine.supports = frozenset({"logprobs", "top_logprobs"})
+        return engine
 
     def stopping(self, reply: list[int]) -> tuple[Engine, list[int]]:
         return ScriptedEngine(lambda prompt: "".join(map(chr, reply[:7]))), [*reply[:7], END]

@@ -8,8 +8,9 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+import torch
 
-from chat.core.engine import Engine
+from chat.core.engine import Engine, Scored
 from chat.core.sampling import OPTIONAL
 from chat.engines.registry import ENGINES
 from chat.errors import FAILED, EngineError
@@ -34,6 +35,19 @@ drawing = pytest.mark.parametrize(
     "subject", ["transformers", "zero_gpu", "openvino"], indirect=True, scope="module"
 )
 
+#: For those that say how likely a token was; that say so of the likeliest in its place, too;
+#: whose model can be asked beside them; and that take biases.
+scoring = pytest.mark.parametrize("subject", SUBJECTS, indirect=True, scope="module")
+ranking = pytest.mark.parametrize(
+    "subject", ["transformers", "loop", "zero_gpu", "scripted"], indirect=True, scope="module"
+)
+passing = pytest.mark.parametrize(
+    "subject", ["transformers", "loop", "zero_gpu"], indirect=True, scope="module"
+)
+biasing = pytest.mark.parametrize(
+    "subject", ["transformers", "zero_gpu"], indirect=True, scope="module"
+)
+
 
 @pytest.fixture(scope="module")
 def reply(subject: Subject) -> list[int]:
@@ -51,6 +65,11 @@ async def first(batches: AsyncGenerator[list[int]]) -> list[int]:
         if ids:
             return ids
     raise AssertionError("it ended without a token")
+
+
+def scored(id: int) -> Scored:
+    assert isinstance(id, Scored)
+    return id
 
 
 async def follow_on(engine: Engine, reply: list[int]) -> None:
@@ -170,11 +189,14 @@ async def test_100_that_leave_at_any_moment_leave_nothing_behind(
 
 
 def test_closing_the_engine_gives_back_what_it_took(subject: Subject, reply: list[int]) -> None:
-    threads, children = threading.active_count(), subject.children()
+    threads, children = set(threading.enumerate()), subject.children()
     engine = subject.make({subject.never})
     assert asyncio.run(collect(engine.generate(PROMPT, greedy(5)))) == reply[:5]
     engine.close()
-    assert (threading.active_count(), subject.children()) == (threads, children)
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(timeout=subject.ending)
+    assert set(threading.enumerate()) <= threads
+    assert subject.children() == children
 
 
 async def test_who_is_answered_while_the_engine_is_closed_hears_that_it_ended(
@@ -234,3 +256,94 @@ async def test_a_reply_does_not_end_before_its_shortest_length(
     engine.close()
     assert len(longer) >= 15
     assert not engine.stop_ids & {*longer[:14]}
+
+
+@scoring
+async def test_each_token_comes_with_its_log_probability_if_that_is_asked_for(
+    subject: Subject, reply: list[int]
+) -> None:
+    assert "logprobs" in subject.engine.supports
+    assert {type(id) for id in reply} == {int}
+    found = await collect(subject.engine.generate(PROMPT, greedy(30, logprobs=True)))
+    assert found == reply[:30]
+    assert all(isinstance(id, Scored) and id.logprob < 0 and id.top == () for id in found)
+
+
+@ranking
+@pytest.mark.parametrize("top", [1, 20])
+async def test_the_likeliest_tokens_come_with_it_the_likeliest_first(
+    subject: Subject, reply: list[int], top: int
+) -> None:
+    assert "top_logprobs" in subject.engine.supports
+    sampling = greedy(30, logprobs=True, top_logprobs=top)
+    found = [scored(id) for id in await collect(subject.engine.generate(PROMPT, sampling))]
+    assert found == reply[:30]
+    for id in found:
+        assert id.top[0] == (id, id.logprob)
+        assert len(dict(id.top)) == top
+        assert sorted(id.top, key=lambda one: -one[1]) == list(id.top)
+
+
+#: Whatever makes another token of it.
+CHANGED = {
+    "greedy": {},
+    "drawn": {"temperature": 1.7, "top_k": 0, "top_p": 0.8, "min_p": 0.01},
+    "penalised": {"repetition_penalty": 1.8, "presence_penalty": 2, "frequency_penalty": 1},
+    "drawn and penalised": {"temperature": 0.4, "repetition_penalty": 2, "presence_penalty": -2},
+    "biased": {"logit_bias": {"20": 100, "30": 100, "40": -100}, "frequency_penalty": 2},
+    "long": {"min_new_tokens": 20},
+    "kept away": {"negative_prompt": "a", "guidance_scale": 4},
+}
+
+
+@passing
+@pytest.mark.parametrize("how", CHANGED)
+async def test_log_probabilities_are_those_of_a_plain_forward_pass(
+    subject: Subject, how: str
+) -> None:
+    sampling = greedy(25, logprobs=True, top_logprobs=5, **CHANGED[how])
+    negative = [9, 8, 7] if sampling.negative_prompt else []
+    batches = subject.engine.generate(PROMPT, sampling, negative)
+    found = [scored(id) for id in await collect(batches)]
+    assert len(found) == 25
+    right = subject.logprobs([*PROMPT, *found])[len(PROMPT) - 1 : -1]
+    likeliest, ids = right.topk(5)
+    assert [[one for one, _ in id.top] for id in found] == ids.tolist()
+    close = {"atol": 1e-4, "rtol": 0}
+    own = right.gather(1, torch.tensor(found)[:, None])[:, 0]
+    torch.testing.assert_close(torch.tensor([id.logprob for id in found]), own, **close)
+    given = torch.tensor([[logprob for _, logprob in id.top] for id in found])
+    torch.testing.assert_close(given, likeliest, **close)
+
+
+@biasing
+@pytest.mark.parametrize("temperature", [0, 1.5])
+async def test_what_is_biased_by_100_is_all_but_forbidden_or_forced(
+    subject: Subject, reply: list[int], temperature: float
+) -> None:
+    assert "logit_bias" in subject.engine.supports
+    some = sorted({*reply})[:40]
+
+    async def write(biases: dict[int, int]) -> set[int]:
+        sampling = greedy(40, temperature=temperature, top_k=0, top_p=1, logit_bias=biases)
+        return {*await collect(subject.engine.generate(PROMPT, sampling))}
+
+    assert not await write(dict.fromkeys(some, -100)) & {*some}
+    assert await write(dict.fromkeys(some, 100)) <= {*some}
+    assert await write({some[3]: 100, 10**9: 100}) == {some[3]}
+
+
+@biasing
+async def test_a_bias_is_added_to_the_score(subject: Subject) -> None:
+    likeliest, ids = subject.logprobs(PROMPT)[-1].topk(2)
+    gap = float(likeliest[0] - likeliest[1])
+    for bias, chosen in ((gap - 0.01, ids[0]), (gap + 0.01, ids[1])):
+        sampling = greedy(1, logit_bias={int(ids[1]): bias})
+        assert await collect(subject.engine.generate(PROMPT, sampling)) == [chosen]
+
+
+@biasing
+async def test_a_forced_end_waits_for_the_shortest_length(subject: Subject) -> None:
+    sampling = greedy(20, min_new_tokens=7, logit_bias={subject.never: 100})
+    ids = await collect(subject.engine.generate(PROMPT, sampling))
+    assert ids.index(subject.never) == len(ids) - 1 == 7

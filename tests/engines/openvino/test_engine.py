@@ -23,6 +23,7 @@ from transformers import (
     RepetitionPenaltyLogitsProcessor,
 )
 
+from chat.core.engine import Scored
 from chat.core.sampling import Sampling
 from chat.engines.openvino import engine as openvino
 from chat.engines.openvino.engine import EXACT, OpenVINOEngine
@@ -222,13 +223,36 @@ async def test_a_reply_is_json_of_its_schema(
         assert not re.search(r"\s{3}|[\t\n]", STRING.sub("text", reply))
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"temperature": 0.3},
+        {"temperature": 2.0, "top_k": 40, "top_p": 0.9, "min_p": 0.02},
+        {"repetition_penalty": 2, "presence_penalty": 2, "frequency_penalty": 2},
+        {"temperature": 1.0, "regex": "[a-z ]{30}"},
+        {"min_new_tokens": 20},
+    ],
+    ids=str,
+)
+async def test_log_probabilities_are_those_before_all_that_changes_the_scores(
+    engine: OpenVINOEngine, model: Any, how: dict[str, Any]
+) -> None:
+    reply = await collect(engine.generate(PROMPT, greedy(25, logprobs=True, **how)))
+    ids = torch.tensor([PROMPT + reply])
+    right = model(ids).logits[0].detach().log_softmax(-1)
+    for at, id in enumerate(reply, start=len(PROMPT)):
+        assert isinstance(id, Scored)
+        assert abs(id.logprob - float(right[at - 1, id])) < CLOSE
+
+
 def test_without_the_tokenizer_a_reply_cannot_be_tied_down(
     start: Start, folder: Path, tmp_path: Path
 ) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
-    assert start(copy).supports == {"choices", "regex", "json_schema"}
+    assert start(copy).supports == {"choices", "regex", "json_schema", "logprobs"}
     (copy / "openvino_detokenizer.xml").unlink()
-    assert start(copy).supports == frozenset()
+    assert start(copy).supports == {"logprobs"}
 
 
 def test_the_cache_takes_its_share_of_the_memory_and_the_window_no_more_than_that(

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -16,9 +17,11 @@ from chat.core.conversation import rebuild
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from chat.engines.transformers.engine import TransformersEngine
+from chat.engines.transformers.guide import Guide
 from chat.errors import EngineError, OutOfMemory
 from tests.support import tiny_models
 from tests.support.fakes import CharTokens, LineFormat
+from tests.support.tiny import chatml_tokenizer
 
 PROMPT = [5, 6, 7, 8]
 NEVER = 127  # as the only stop id: an untrained model hardly ever picks it greedily
@@ -126,6 +129,31 @@ async def test_a_repetition_penalty_is_obeyed(engine: TransformersEngine) -> Non
     sampling = Sampling(temperature=0, max_new_tokens=20, repetition_penalty=2)
     ids = await collect(engine.generate(PROMPT, sampling))
     assert len(set(ids)) == len(ids) > len(set(reference(PROMPT, 20)))
+
+
+@pytest.mark.parametrize("temperature", [0, 1])
+@pytest.mark.parametrize(
+    ("biases", "written"),
+    [
+        ({"a": -100, "Z": 100, "<|im_end|>": 100}, "b{5}"),
+        ({"a": -100, "b": -100, "Z": 100}, "[ab]{5}"),
+        ({"a": 100, "Z": 100}, "a{5}"),
+    ],
+)
+async def test_no_bias_makes_a_token_win_that_the_pattern_forbids(
+    biases: dict[str, float], written: str, temperature: float
+) -> None:
+    tokenizer = chatml_tokenizer()
+    vocabulary = len(tokenizer) + 5
+    model = tiny_models.llama(vocab_size=vocabulary)
+    end = tokenizer.eos_token_id
+    engine = TransformersEngine(model, {end}, 4096, guide=Guide(tokenizer, vocabulary))
+    ids = {tokenizer.convert_tokens_to_ids(token): bias for token, bias in biases.items()}
+    sampling = Sampling(temperature=temperature, logit_bias=ids, regex="[ab]{5}")
+    reply = await collect(engine.generate(PROMPT, sampling))
+    engine.close()
+    assert reply[-1] == end
+    assert re.fullmatch(written, tokenizer.decode(reply[:-1]))
 
 
 async def test_ids_come_one_by_one_and_not_at_the_end(

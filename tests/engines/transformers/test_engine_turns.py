@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
+from chat.core.engine import Scored
 from chat.core.sampling import Sampling
 from chat.engines.transformers.engine import TransformersEngine
 from chat.errors import EngineError, OutOfMemory
@@ -222,6 +223,19 @@ async def test_prompt_lookup_goes_on_after_a_stop_in_mid_reply(make: Make) -> No
             assert seen == cold(make, prompt, len(seen))
             prompt = [*prompt, *seen, 3, 4]
         assert await run.reply(prompt) == cold(make, prompt)
+
+
+@remembering
+async def test_what_each_token_was_worth_is_the_same_with_prompt_lookup(make: Make) -> None:
+    sampling = greedy(30).model_copy(update={"logprobs": True, "top_logprobs": 3})
+    found = []
+    for options in ({}, {"prompt_lookup": 5}):
+        with running(make, **options) as run:
+            batches = run.engine.generate([1, 2, 3, 4] * 6, sampling)
+            ids = [id async for batch in batches for id in batch]
+            assert all(isinstance(id, Scored) and id.top[0][1] == id.logprob for id in ids)
+            found.append(ids)
+    assert found[0] == found[1] == cold(make, [1, 2, 3, 4] * 6, 30)
 
 
 async def test_without_memory_for_it_nothing_is_kept() -> None:

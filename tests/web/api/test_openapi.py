@@ -195,6 +195,30 @@ async def test_it_allows_what_is_answered_and_nothing_that_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("biases", "right"),
+    [
+        ({}, True),
+        ({"97": 100, "0": -100.0}, True),
+        ({"97": 101}, False),
+        ({"a": 1}, False),
+        ({"97": "1"}, False),
+        ({"97": True}, False),
+        ({str(id): 1 for id in range(301)}, False),
+        ([[97, 1]], False),
+    ],
+)
+async def test_it_allows_the_biases_that_are_taken(biases: Any, right: bool) -> None:
+    engine = ScriptedEngine()
+    engine.supports = frozenset({"logit_bias"})
+    programs = Programs(engine)
+    document = (await programs.client.get("/openapi.json")).json()
+    body = {"messages": HI, "logit_bias": biases}
+    described = checker(document, {"$ref": "#/components/schemas/ChatBody"}).is_valid(body)
+    answered = await programs.post("/chat/completions", body)
+    assert (described, answered.status_code) == (right, 200 if right else 400)
+
+
+@pytest.mark.parametrize(
     ("shape", "path", "body", "right"),
     [
         ("TokenizeBody", "/tokenize", {"prompt": ""}, True),

@@ -106,6 +106,18 @@ async def test_what_ties_a_reply_down_goes_by_the_names_of_other_servers_too(
     assert engine.samplings[0].needs() != []
 
 
+async def test_biases_come_with_token_ids_as_json_has_them() -> None:
+    engine = ScriptedEngine(lambda prompt: "ok")
+    engine.supports = frozenset({"logit_bias"})
+    programs = Programs(engine)
+    assert (await programs.chats(logit_bias={"97": -100, "98": 5})).status_code == 200
+    assert (await programs.completes(logit_bias={"97": 0})).status_code == 200
+    assert [one.logit_bias for one in engine.samplings] == [{97: -100, 98: 5}, {}]
+    refused = error(await programs.chats(logit_bias={"1114112": 1}), 400)
+    assert refused["param"] == "logit_bias"
+    assert refused["message"] == "Logit bias names 1114112, which is no token here."
+
+
 async def test_null_is_as_good_as_nothing() -> None:
     programs = Programs(ScriptedEngine())
     fields = "temperature seed stop max_tokens tools n logprobs stream stream_options user model"
@@ -241,7 +253,16 @@ ECHO = [*HI, {"role": "assistant", "content": "a"}]
             "frequency_penalty",
             "Frequency penalty must be at most 2.",
         ),
-        ({"logit_bias": {"5": 1}}, "logit_bias", "logit_bias must be {}."),
+        (
+            {"logit_bias": {"5": 1}},
+            "logit_bias",
+            "Logit bias cannot be used with the engine that runs here.",
+        ),
+        (
+            {"logit_bias": {"Paris": 1}},
+            "logit_bias",
+            "Logit bias must give at most 300 token ids a number from -100 to 100 each.",
+        ),
         ({"logprobs": True}, "logprobs", "logprobs must be false."),
         ({"top_logprobs": 3}, "top_logprobs", "top_logprobs must be 0."),
         (

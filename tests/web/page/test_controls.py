@@ -1,9 +1,10 @@
-"""chat.web.page.controls: sliders between sensible ends, whatever programs may ask for."""
+"""chat.web.page.controls: those for people, whatever programs may ask for."""
 
 from typing import Any
 
 import pytest
 
+from chat.core.sampling import OPTIONAL, Sampling
 from chat.settings import Settings
 from chat.web.page.controls import controls
 from tests.support.fakes import ScriptedEngine
@@ -33,3 +34,10 @@ def test_a_slider_goes_as_far_as_is_sensible_and_holds_what_the_host_set(
     name: str, settings: dict[str, Any], expected: tuple[float, float, float]
 ) -> None:
     assert slider(name, **settings) == expected
+
+
+def test_what_programs_alone_can_use_has_no_control() -> None:
+    engine = ScriptedEngine()
+    engine.supports = frozenset(OPTIONAL)
+    made = controls(Settings(), engine)
+    assert {*Sampling.model_fields} - {*made} == {"logit_bias", "logprobs", "top_logprobs"}

@@ -125,14 +125,14 @@ def test_one_cannot_ask_for_too_much_at_once(saved: SavedConversations) -> None:
 
 def test_what_is_exported_is_imported_as_it_was(saved: SavedConversations) -> None:
     title = saved.rename(None, "Weather")["title"]
-    sealed = saved.seal(None, [message._asdict() for message in TALK])
+    sealed = saved.seal(None, [message.entry for message in TALK])
     assert sealed is not None
     content = saved.export(None, title, sealed["text"], "2026-01-31T12:00:00.500Z")
     assert content == file_of(
         {
             "title": "Weather",
             "saved": "2026-01-31T12:00:00.500000Z",
-            "messages": [message._asdict() for message in TALK],
+            "messages": [message.entry for message in TALK],
         }
     )
     (loaded,) = imported(saved, content)
@@ -145,13 +145,13 @@ def test_a_file_of_the_terminal_is_imported_with_its_system_prompt(
     saved: SavedConversations,
 ) -> None:
     messages = [Message("system", "Rhyme."), *TALK]
-    (loaded,) = imported(saved, [message._asdict() for message in messages])
+    (loaded,) = imported(saved, [message.entry for message in messages])
     assert (loaded["name"], loaded["saved"]) == ("Rain or snow?", None)
     assert saved.open(None, loaded["text"]) == messages
 
 
 def test_a_system_prompt_is_kept_and_exported(saved: SavedConversations) -> None:
-    said = [message._asdict() for message in TALK]
+    said = [message.entry for message in TALK]
     sealed = saved.seal(None, said, " Rhyme.\x00\n")
     assert sealed is not None
     assert sealed["name"] == "Rain or snow?"
@@ -167,7 +167,7 @@ def test_a_system_prompt_is_kept_and_exported(saved: SavedConversations) -> None
 def test_that_somebody_wanted_no_system_prompt_is_kept_and_not_exported(
     saved: SavedConversations,
 ) -> None:
-    sealed = saved.seal(None, [message._asdict() for message in TALK], "")
+    sealed = saved.seal(None, [message.entry for message in TALK], "")
     assert sealed is not None
     assert saved.open(None, sealed["text"]) == [Message("system", ""), *TALK]
     content = saved.export(None, sealed["title"], sealed["text"], "2026-01-31T12:00:00Z")
@@ -179,7 +179,7 @@ def test_that_somebody_wanted_no_system_prompt_is_kept_and_not_exported(
 
 
 def test_markdown_is_what_the_terminal_saves(saved: SavedConversations) -> None:
-    sealed = saved.seal(None, [message._asdict() for message in TALK], "Rhyme.")
+    sealed = saved.seal(None, [message.entry for message in TALK], "Rhyme.")
     assert sealed is not None
     title = saved.rename(None, "Weather")["title"]
     assert saved.markdown(None, title, sealed["text"]) == (
