@@ -59,12 +59,42 @@ class Said(Answer):
     tool_calls: list[ToolCall] = []
 
 
+class Likely(Answer):
+    """A token, and its log probability."""
+
+    token: str
+    bytes: list[int]
+    logprob: float
+
+
+class Score(Likely):
+    """One that was written, with the likeliest in its place."""
+
+    top_logprobs: list[Likely]
+
+
+class ChatScores(Answer):
+    """How likely the tokens were."""
+
+    content: list[Score]
+    refusal: None
+
+
+class TextScores(Answer):
+    """How likely the tokens were, in lists of the same length."""
+
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    text_offset: list[int]
+
+
 class ChatChoice(Answer):
     """A reply, and why it ended."""
 
     index: int
     message: Said
-    logprobs: None
+    logprobs: ChatScores | None
     finish_reason: Literal["stop", "length", "tool_calls"]
 
 
@@ -108,7 +138,7 @@ class ChatChunkChoice(Answer):
 
     index: int
     delta: Delta
-    logprobs: None
+    logprobs: ChatScores | None
     finish_reason: Literal["stop", "length", "tool_calls"] | None
 
 
@@ -128,7 +158,7 @@ class TextChoice(Answer):
 
     index: int
     text: str
-    logprobs: None
+    logprobs: TextScores | None
     finish_reason: Literal["stop", "length"] | None
 
 

@@ -81,9 +81,9 @@ class Endpoint:
             asks = await asyncio.to_thread(
                 body.asks, self._system_prompt, tooled=isinstance(chat.format, Tooled)
             )
-            _check(asks, body.n, chat.tokens)
             chat, given = await named(chat, asks[0].conversation, given)
             sampling = await asyncio.to_thread(Sampling.checked, **given)
+            _check(asks, body.n, sampling, chat.tokens)
             replies = [
                 _reply(chat, ask, sampling.numbered(number))
                 for ask in asks
@@ -125,13 +125,15 @@ async def _while_connected(receive: Receive, work: Coroutine[Any, Any, None]) ->
         working.result()
 
 
-def _check(asks: Sequence[Ask], n: int, tokens: Tokens) -> None:
-    """Raise BadRequest for too many replies, and for ids that are none of this model."""
+def _check(asks: Sequence[Ask], n: int, sampling: Sampling, tokens: Tokens) -> None:
+    """Raise BadRequest for too many replies, and for what a text cannot be asked for."""
     if len(asks) * n > MOST_REPLIES:
         raise BadRequest(
             f"n and prompt ask for {len(asks) * n} replies; the limit is {MOST_REPLIES}.", "n"
         )
     for ask in asks:
+        if ask.echo and sampling.logprobs:
+            raise BadRequest("logprobs are of what is written; send no echo.", "logprobs")
         if unknown := next((id for id in ask.ids if not tokens.knows(id)), None):
             raise BadRequest(f"prompt has {unknown}, which is no token of this model.", "prompt")
 

@@ -76,8 +76,6 @@ REQUEST = Known(
     harmless={**NOTES, **SPEED, **EFFORT, **CHANCE, **FIGURES, **HANDLING},
     off={
         "best_of": (1,),
-        "logprobs": (False,),
-        "top_logprobs": (0,),
         "n_probs": (0,),
         "functions": ([],),
         "function_call": ("none", "auto"),

@@ -20,8 +20,8 @@ from chat.settings import Settings
 from chat.web.api import answers
 from chat.web.api.errors import json_bytes
 from chat.web.api.ignored import HEADER
-from chat.web.api.request import CONTROLS, NAMES
-from chat.web.api.shapes import ChatBody, CompletionBody
+from chat.web.api.request import NAMES
+from chat.web.api.shapes import ChatBody, CompletionBody, RequestBody
 from chat.web.api.tokenize import DetokenizeBody, TokenizeBody
 
 Schema = dict[str, Any]
@@ -122,22 +122,24 @@ class Description:
         )
         schemas: Schema = whole["$defs"]
         for shape in (ChatBody, CompletionBody):
-            schemas[shape.__name__]["properties"] |= self._controls()
+            schemas[shape.__name__]["properties"] |= self._controls(shape)
         return schemas
 
-    def _controls(self) -> Schema:
+    def _controls(self, shape: type[RequestBody]) -> Schema:
         """Return the controls by all names that they go by."""
         written = Sampling.model_json_schema()["properties"]
         values = self._settings.sampling().model_dump(mode="json")
         found = {}
         for name, own in written.items():
-            if name not in CONTROLS:
-                continue
             words = {key: own[key] for key in ("title", "description")}
             if name in OPTIONAL and name not in self._chat.engine.supports:
                 found[name] = {**words, **NULL}
                 continue
             wider = WIDER.get(name, {})
+            if name == "logprobs" and shape.counts_logprobs:
+                most = written["top_logprobs"]["maximum"]
+                count = {"type": "integer", "minimum": 0, "maximum": most}
+                wider = {"anyOf": [{"type": "boolean"}, count]}
             limits = {} if "anyOf" in wider else own
             schema = {key: value for key, value in limits.items() if key not in (*words, "default")}
             found[name] = {

@@ -3,9 +3,11 @@
 import secrets
 import time
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any, ClassVar, Self
 
 from chat.core.chat import Update
+from chat.core.scores import TokenScore
 from chat.web.api.errors import refusal
 from chat.web.api.events import event
 from chat.web.api.shapes import RequestBody
@@ -40,7 +42,7 @@ class TextReply:
     def whole(self, updates: Sequence[Update]) -> dict[str, Any]:
         """See `Writer.whole`."""
         choices = [
-            _choice(place, self._said(place, update), _reason(update))
+            _choice(place, self._said(place, update), self._scores(update), _reason(update))
             for place, update in enumerate(updates)
         ]
         return {**self._head, "object": self.kind, "choices": choices, "usage": _usage(updates)}
@@ -51,11 +53,17 @@ class TextReply:
 
     def more(self, place: int, update: Update) -> Iterable[bytes]:
         """See `Writer.more`."""
-        for said in self._new(place, self._sent[place], update):
-            yield self._chunk(place, said)
-        self._sent[place] = update
-        if update.state in FINISHED:
-            yield self._chunk(place, self.last, _reason(update))
+        sent, ended = self._sent[place], update.state in FINISHED
+        parts = list(self._new(place, sent, update))
+        # They come with the text, and those that complete none with the next one.
+        if parts or ended:
+            scores = self._scores(update, len(self._sent[place].scored))
+            for said in parts:
+                yield self._chunk(place, said, scores)
+                scores = None
+            self._sent[place] = update
+            if ended:
+                yield self._chunk(place, self.last, scores, _reason(update))
 
     def end(self, updates: Sequence[Update]) -> Iterable[bytes]:
         """See `Writer.end`."""
@@ -68,8 +76,8 @@ class TextReply:
         """See `Writer.failed`."""
         return event(bytes(refusal(error).body))
 
-    def _chunk(self, place: int, said: dict[str, Any], reason: str | None = None) -> bytes:
-        choices = [_choice(place, said, reason)]
+    def _chunk(self, place: int, said: Any, scores: Any = None, reason: Any = None) -> bytes:
+        choices = [_choice(place, said, scores, reason)]
         chunk = {**self._head, "object": self.chunk_kind, "choices": choices}
         # The last of a stream has it, and the others then say that they do not.
         return event({**chunk, "usage": None} if self._with_usage else chunk)
@@ -77,6 +85,19 @@ class TextReply:
     def _said(self, place: int, update: Update) -> dict[str, Any]:
         """Return what a whole reply says."""
         return {"text": update.text}
+
+    def _scores(self, update: Update, sent: int = 0) -> dict[str, Any] | None:
+        """Return how likely the tokens of a reply were, but for those that are `sent`."""
+        if not update.scored[sent:]:
+            return None
+        offsets = accumulate((len(_text(one)) for one in update.scored), initial=0)
+        scores = update.scored[sent:]
+        return {
+            "tokens": [one.text for one in scores],
+            "token_logprobs": [one.logprob for one in scores],
+            "top_logprobs": [{top.text: top.logprob for top in one.top} for one in scores],
+            "text_offset": list(offsets)[sent:-1],
+        }
 
     def _new(self, place: int, sent: Update, update: Update) -> Iterable[dict[str, Any]]:
         """Yield what is new of a reply."""
@@ -113,6 +134,13 @@ class ChatReply(TextReply):
                 called = {"index": index, "function": {"arguments": more}}
                 yield {"delta": {"tool_calls": [called]}}
 
+    def _scores(self, update: Update, sent: int = 0) -> dict[str, Any] | None:
+        scores = update.scored[sent:]
+        if not scores:
+            return None
+        content = [{**_score(one), "top_logprobs": list(map(_score, one.top))} for one in scores]
+        return {"content": content, "refusal": None}
+
     def _called(self, place: int, index: int, call: Call) -> dict[str, Any]:
         id = self._ids.setdefault((place, index), f"call_{secrets.token_hex(12)}")
         function = {"name": call.name, "arguments": call.arguments}
@@ -124,8 +152,17 @@ def _reason(update: Update) -> str:
     return "tool_calls" if called else FINISHED[update.state]
 
 
-def _choice(place: int, said: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
-    return {"index": place, **said, "logprobs": None, "finish_reason": finish_reason}
+def _choice(place: int, said: Any, scores: Any, finish_reason: str | None) -> dict[str, Any]:
+    return {"index": place, **said, "logprobs": scores, "finish_reason": finish_reason}
+
+
+def _score(score: TokenScore) -> dict[str, Any]:
+    return {"token": score.text, "bytes": [*score.bytes], "logprob": score.logprob}
+
+
+def _text(score: TokenScore) -> str:
+    """Return what a token adds to the text: of a part of a character nothing."""
+    return score.bytes.decode(errors="ignore")
 
 
 def _usage(updates: Sequence[Update]) -> dict[str, int]:

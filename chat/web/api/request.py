@@ -31,8 +31,6 @@ NAMES = {
     "guided_regex": "regex",
     "guided_json": "json_schema",
 }
-#: The controls that programs can set. Replies have no place for what the others ask for.
-CONTROLS = Sampling.model_fields.keys() - {"logprobs", "top_logprobs"}
 #: What asks for as long a reply as there is room for, and how long that is at most.
 UNLIMITED, LONGEST = (-1, 0), 2**31 - 1
 
@@ -97,8 +95,12 @@ def read(shape: type[Body], body: bytes) -> Asked[Body]:
     controls = Controls()
     if issubclass(shape, RequestBody):
         for name in [name for name, value in fields.items() if value is not None]:
-            if (control := NAMES.get(name, name)) in CONTROLS:
-                controls.add(control, name, fields.pop(name))
+            if (control := NAMES.get(name, name)) in Sampling.model_fields:
+                value = fields.pop(name)
+                if control == "logprobs" and shape.counts_logprobs and type(value) is int:
+                    controls.add("top_logprobs", name, value)
+                    value = True
+                controls.add(control, name, value)
     try:
         asked = shape.model_validate(fields)
     except ValidationError as error:

@@ -108,6 +108,8 @@ class RequestBody(Shape):
     known = fields.REQUEST
     #: The field that holds what people wrote.
     written_in: ClassVar[str]
+    #: Whether `logprobs` may be how many of the likeliest tokens come with each.
+    counts_logprobs: ClassVar[bool] = False
 
     model: str = ""  # any: there is one, and the reply says which
     n: Annotated[int, Field(ge=1, le=MOST_REPLIES), BeforeValidator(whole)] = 1
@@ -188,6 +190,7 @@ class CompletionBody(RequestBody):
 
     known = fields.COMPLETION
     written_in = "prompt"
+    counts_logprobs = True
 
     prompt: Annotated[
         list[str | list[int]], BeforeValidator(_prompts, json_schema_input_type=OnePrompt)

@@ -6,7 +6,7 @@ import pytest
 
 from chat.core.sampling import Sampling
 from chat.web.api import fields
-from chat.web.api.request import CONTROLS, NAMES
+from chat.web.api.request import NAMES
 from chat.web.api.shapes import ChatBody, CompletionBody, Shape
 from chat.web.api.tokenize import TokenizeBody
 from tests.support.fakes import ScriptedEngine
@@ -119,5 +119,5 @@ def test_each_field_is_in_one_table_with_a_reason(known: fields.Known) -> None:
 @pytest.mark.parametrize("shape", [ChatBody, CompletionBody, TokenizeBody])
 def test_what_is_offered_is_in_none_of_them(shape: type[Shape]) -> None:
     offered = {*shape.model_fields}
-    offered |= {*CONTROLS, *NAMES} if shape is not TokenizeBody else set()
+    offered |= {*Sampling.model_fields, *NAMES} if shape is not TokenizeBody else set()
     assert not offered & {*shape.known.harmless, *shape.known.off, *shape.known.refused}

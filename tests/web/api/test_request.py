@@ -263,8 +263,14 @@ ECHO = [*HI, {"role": "assistant", "content": "a"}]
             "logit_bias",
             "Logit bias must give at most 300 token ids a number from -100 to 100 each.",
         ),
-        ({"logprobs": True}, "logprobs", "logprobs must be false."),
-        ({"top_logprobs": 3}, "top_logprobs", "top_logprobs must be 0."),
+        (
+            {"logprobs": True},
+            "logprobs",
+            "Logprobs cannot be used with the engine that runs here.",
+        ),
+        ({"logprobs": 5}, "logprobs", "Logprobs must be true or false."),
+        ({"top_logprobs": 3}, None, "Top logprobs come with Logprobs alone."),
+        ({"top_logprobs": 21}, "top_logprobs", "Top logprobs must be at most 20."),
         (
             {"tools": [{"type": "function"}]},
             "tools[0].function",
@@ -434,7 +440,13 @@ NO_PROMPT = "prompt must be a text, token ids, or a list of those."
         ({"prompt": ""}, "prompt", "Please write a message first."),
         ({"suffix": "end"}, "suffix", "suffix is not known here."),
         ({"best_of": 2}, "best_of", "best_of must be 1."),
-        ({"logprobs": 5}, "logprobs", "logprobs must be false."),
+        ({"logprobs": 21}, "logprobs", "Top logprobs must be at most 20."),
+        ({"logprobs": 5}, "logprobs", "Logprobs cannot be used with the engine that runs here."),
+        (
+            {"logprobs": 5, "echo": True},
+            "logprobs",
+            "logprobs are of what is written; send no echo.",
+        ),
         ({"messages": HI}, "messages", "messages is not known here."),
     ],
 )

@@ -354,11 +354,11 @@ def test_any_file_is_refused_or_becomes_clean_conversations(
         return
     for conversation in json.loads(json.dumps(loaded)):
         messages = saved.open("ann", conversation["text"])
-        roles = [role for role, _ in messages]
+        roles = [role for role, *_ in messages]
         roles = roles["system" in roles[:1] :]
         dialogue = roles["assistant" in roles[:1] :]  # after a greeting
         assert dialogue == (["user", "assistant"] * 4)[: len(dialogue)]
-        assert all(content.strip() for _, content in messages)
+        assert all(content.strip() for _, content, *_ in messages)
         assert conversation["name"] == " ".join(conversation["name"].split()) != ""
-        assert "\x1b" not in "".join(content for _, content in messages)
+        assert "\x1b" not in "".join(content for _, content, *_ in messages)
         assert isinstance(conversation["saved"], float | None)
