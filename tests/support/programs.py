@@ -11,7 +11,7 @@ from chat.settings import Settings
 from chat.web import api
 from prompts import PromptFormat
 from tests.support.fakes import END as END_ID
-from tests.support.fakes import ScriptedEngine, chat_with
+from tests.support.fakes import chat_with
 
 HI = [{"role": "user", "content": "hi"}]
 END = chr(END_ID)
@@ -22,7 +22,7 @@ class Programs:
 
     def __init__(
         self,
-        engine: ScriptedEngine,
+        engine: Any,
         max_waiting: int = 32,
         format: PromptFormat | None = None,
         chat: Chat | None = None,
