@@ -131,7 +131,7 @@ class Tooled(Template):
 
 def arguments_of(tool: Tool) -> dict[str, Any]:
     """Return the schema of a tool's arguments, which are an object whatever it says."""
-    return {"type": "object", **tool.parameters}
+    return {"type": "object", "properties": {}, **tool.parameters}
 
 
 def _described(tool: Tool) -> dict[str, Any]:

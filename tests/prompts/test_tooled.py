@@ -39,7 +39,7 @@ def theirs(tokenizer: Any, messages: list[Message], offered: list[Tool]) -> str:
             "function": {
                 "name": tool.name,
                 "description": tool.description,
-                "parameters": {"type": "object", **tool.parameters},
+                "parameters": {"type": "object", "properties": {}, **tool.parameters},
             },
         }
         for tool in offered
