@@ -39,7 +39,7 @@ class CharTokens:
         return "".join(map(chr, ids)).replace(chr(END), "|")
 
     def knows(self, id: int) -> bool:
-        return 0 <= id <= 0x10FFFF
+        return 0 <= id <= 0x10FFFF and not 0xD800 <= id < 0xE000
 
     def remember(self, reply: str, ids: Sequence[int]) -> None:
         self.remembered[reply] = list(ids)

@@ -27,16 +27,21 @@ from chat.web.api.tokenize import DetokenizeBody, TokenizeBody
 Schema = dict[str, Any]
 
 NULL: Schema = {"type": "null"}
+
+
+def _lines(line: Schema) -> Schema:
+    return {"anyOf": [line, {"type": "array", "items": line, "maxItems": 64}]}
+
+
 LINE: Schema = {"type": "string", "maxLength": 200}
-LINES: Schema = {"anyOf": [LINE, {"type": "array", "items": LINE, "maxItems": 64}]}
 #: What a program may send for a control, where that is not what `Sampling` says.
 WIDER: dict[str, Schema] = {
     "max_new_tokens": {"minimum": -1},
     "top_k": {"minimum": -1},
     "num_beams": {"maximum": 1},
-    "stop": LINES,
-    "choices": LINES,
-    "json_schema": {"anyOf": [{"type": "string", "maxLength": 10_000}, {"type": "object"}]},
+    "stop": _lines(LINE),
+    "choices": _lines({**LINE, "minLength": 1}),
+    "json_schema": {"anyOf": [{"type": "string", "maxLength": 100_000}, {"type": "object"}]},
 }
 HI = [{"role": "user", "content": "What is the capital of France?"}]
 SENTENCES = {
@@ -171,10 +176,18 @@ def _post(summary: str, shape: type[BaseModel], answer: type[BaseModel], example
 
 
 def _streamed(operation: Schema, chunk: type[BaseModel]) -> None:
-    """Describe what is answered where a stream is asked for."""
-    events = f"Server-sent events, whose data is a {chunk.__name__}, and at the end [DONE]."
+    """Describe what is answered where a stream is asked for: each of its events."""
+    whole = f"Server-sent events, whose data is a {chunk.__name__}, and at the end [DONE]."
+    either: Schema = {"anyOf": [_ref(chunk), _ref(answers.Error)]}
+    content = {"contentMediaType": "application/json", "contentSchema": either}
+    data = {"type": "string", "anyOf": [{"const": "[DONE]"}, content]}
     operation["responses"]["200"]["content"]["text/event-stream"] = {
-        "schema": {"type": "string", "description": events}
+        "schema": {
+            "type": "object",
+            "description": whole,
+            "properties": {"data": data},
+            "required": ["data"],
+        }
     }
 
 
