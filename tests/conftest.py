@@ -67,6 +67,11 @@ SLOW = {
     "tests/prompts/test_template.py",
     "tests/prompts/test_templates.py",
     "tests/test_app.py",
+    "tests/web/api/clients/test_instructor.py",
+    "tests/web/api/clients/test_langchain.py",
+    "tests/web/api/clients/test_litellm.py",
+    "tests/web/api/clients/test_pydantic_ai.py",
+    "tests/web/api/test_fuzz.py",
     "tests/web/page/test_page.py",
     "tests/web/test_logout.py",
     "tests/web/test_proxies.py",
@@ -78,6 +83,11 @@ WHOLE = {
     "tests/engines/openvino/test_engine.py",
     "tests/test_app.py",
     "tests/test_notebooks.py",
+    "tests/web/api/clients/test_instructor.py",
+    "tests/web/api/clients/test_langchain.py",
+    "tests/web/api/clients/test_litellm.py",
+    "tests/web/api/clients/test_objects.py",
+    "tests/web/api/clients/test_pydantic_ai.py",
 }
 
 

@@ -29,10 +29,11 @@ STEPS = [step["run"] for job in WORKFLOW["jobs"].values() for step in job["steps
 
 
 def programs() -> set[str]:
-    """Return the commands that requirements-dev.txt installs."""
+    """Return the commands that requirements-dev.txt installs, and Schemathesis'."""
     needed = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
     installed = [distribution(Requirement(one).name).files or [] for one in needed]
-    return {file.name for files in installed for file in files if file.parent.name == "bin"}
+    found = {file.name for files in installed for file in files if file.parent.name == "bin"}
+    return found | {"st"}
 
 
 @pytest.mark.parametrize("path", sorted(PATHS))
@@ -52,6 +53,16 @@ def test_the_marker_of_the_fast_tests_is_one_and_ci_runs_them(
     assert fast[:2] == ["pytest", "-m"]
     assert fast[2] in {line.partition(":")[0] for line in pytestconfig.getini("markers")}
     assert shlex.join(fast) in STEPS
+
+
+def test_ci_installs_all_clients_so_that_none_is_skipped() -> None:
+    runs = [STEPS, (ROOT / ".ci/run").read_text().splitlines()]
+    (alone,) = [command[-1] for command in COMMANDS if "--no-deps" in command[:3]]
+    assert alone.startswith("instructor==")
+    for run in runs:
+        installs = [line for line in run if "install" in line]
+        for file in ("-r requirements-dev.txt -r requirements-clients.txt", f"--no-deps {alone}"):
+            assert [line for line in installs if line.endswith(file)], file
 
 
 def test_ci_runs_every_python_that_is_named() -> None:

@@ -61,7 +61,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
 
 
 @pytest.mark.parametrize(
-    ("file", "extras"), [("requirements.txt", []), ("requirements-dev.txt", ["dev"])]
+    ("file", "extras"),
+    [
+        ("requirements.txt", []),
+        ("requirements-dev.txt", ["dev"]),
+        ("requirements-clients.txt", ["clients"]),
+    ],
 )
 def test_all_that_is_named_is_pinned_within_its_range_and_nothing_else_is(
     file: str, extras: list[str]
@@ -73,9 +78,10 @@ def test_all_that_is_named_is_pinned_within_its_range_and_nothing_else_is(
         assert ranges[canonicalize_name(name)].specifier.contains(version), name
 
 
-def test_both_files_pin_the_same() -> None:
-    pins, more = ((ROOT / f"requirements{end}.txt").read_text().split() for end in ("", "-dev"))
-    assert set(pins) < set(more)
+@pytest.mark.parametrize("more", ["dev", "clients"])
+def test_all_files_pin_the_same(more: str) -> None:
+    pins = (ROOT / "requirements.txt").read_text().split()
+    assert set(pins) < set((ROOT / f"requirements-{more}.txt").read_text().split())
 
 
 def test_all_that_is_imported_is_named() -> None:

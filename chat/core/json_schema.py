@@ -35,7 +35,7 @@ NOT_OFFERED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("not", "if", "then", "else", "contains", "minContains", "maxContains"), ()),
     **dict.fromkeys(("dependentRequired", "dependentSchemas", "dependencies"), ({},)),
     **dict.fromkeys(("unevaluatedItems", "unevaluatedProperties"), (False, True)),
-    **dict.fromkeys(("$dynamicRef", "$recursiveRef", "x-guidance", "propertyNames"), ()),
+    **dict.fromkeys(("$dynamicRef", "$recursiveRef", "x-guidance"), ()),
     **{"uniqueItems": (False,), "additionalItems": (False, True)},
 }
 #: Words of which the larger or the smaller holds where two schemas hold together.
@@ -201,12 +201,30 @@ class _Reader:
         for name, value in flat.items():
             if not _is_its_kind(name, value):
                 _refuse((*path, name), "is not as JSON Schema has it")
+        if "propertyNames" in schema:
+            flat |= self._named(schema["propertyNames"], flat, (*path, "propertyNames"))
         if "const" in flat:
             const = flat.pop("const")
             flat = _both(flat, {"enum": [const]}, path)
         if flat.pop("nullable", False) and "type" in flat:
             flat["type"] = [*_types(flat), "null"]
         return flat
+
+    def _named(self, names: Any, flat: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Return the words for an object whose properties have such names."""
+        words = self._flat(names, path, frozenset())
+        kinds = words.keys() - {"type"}
+        if not kinds and "string" in _types(words):
+            return {}
+        more = flat.get("additionalProperties", True)
+        # Those that are there already would have to be looked at one by one.
+        there = flat.get("properties") or flat.get("patternProperties")
+        if there or "string" not in _types(words) or kinds not in ({"enum"}, {"pattern"}):
+            _refuse(path)
+        if kinds == {"enum"}:
+            found = {name: more for name in words["enum"] if isinstance(name, str)}
+            return {"properties": found, "additionalProperties": False}
+        return {"patternProperties": {words["pattern"]: more}, "additionalProperties": False}
 
     def _single(self, flat: dict[str, Any], path: Path) -> dict[str, Any]:
         """Return the schema with what is in it read too."""

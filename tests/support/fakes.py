@@ -42,7 +42,7 @@ class CharTokens:
         return "".join(map(chr, ids)).replace(chr(END), "|")
 
     def knows(self, id: int) -> bool:
-        return 0 <= id <= 0x10FFFF
+        return 0 <= id <= 0x10FFFF and not 0xD800 <= id < 0xE000
 
     def bytes_of(self, id: int) -> bytes:
         return chr(id).encode()

@@ -82,6 +82,18 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "all optional": _object(dict.fromkeys("abc", NULL)),
     "a map": {"additionalProperties": NULL, "type": "object", "maxProperties": 0},
     "names": {"patternProperties": {"^[ab]$": NULL}, "type": "object", "maxProperties": 2},
+    "names that are chosen": {
+        "type": "object",
+        "propertyNames": {"$ref": "#/$defs/name"},
+        "additionalProperties": NULL,
+        "$defs": {"name": {"enum": ["ä", "b"]}},
+    },
+    "names of a pattern": {
+        "type": "object",
+        "propertyNames": {"pattern": "^[ab]$"},
+        "additionalProperties": NULL,
+        "maxProperties": 2,
+    },
     "items": {"type": "array", "items": NULL, "minItems": 33, "maxItems": 70},
     "few items": {"type": "array", "prefixItems": [NULL], "items": {"enum": [1]}, "maxItems": 3},
     "lengths": _tuple(

@@ -36,4 +36,4 @@ def _log(name: str) -> None:
 
 def _clean(path: str) -> str:
     """Return a name that can be in a header and a log, whatever letters it was sent with."""
-    return re.sub(r"[^\w.\[\]-]", "?", path, flags=re.ASCII)[:NAME]
+    return re.sub(r"[^\w.\[\]-]", "?", path, flags=re.ASCII)[:NAME] or "?"

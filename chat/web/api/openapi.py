@@ -27,21 +27,26 @@ from chat.web.api.tokenize import DetokenizeBody, TokenizeBody
 Schema = dict[str, Any]
 
 NULL: Schema = {"type": "null"}
+
+
+def _lines(line: Schema) -> Schema:
+    return {"anyOf": [line, {"type": "array", "items": line, "maxItems": 64}]}
+
+
 LINE: Schema = {"type": "string", "maxLength": 200}
-LINES: Schema = {"anyOf": [LINE, {"type": "array", "items": LINE, "maxItems": 64}]}
 #: What a program may send for a control, where that is not what `Sampling` says.
 WIDER: dict[str, Schema] = {
     "max_new_tokens": {"minimum": -1},
     "top_k": {"minimum": -1},
     "num_beams": {"maximum": 1},
-    "stop": LINES,
-    "choices": LINES,
+    "stop": _lines(LINE),
+    "choices": _lines({**LINE, "minLength": 1}),
     "logit_bias": {
         "maxProperties": MAX_BIASES,
         "propertyNames": {"pattern": "^[0-9]{1,10}$"},
         "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
     },
-    "json_schema": {"anyOf": [{"type": "string", "maxLength": 10_000}, {"type": "object"}]},
+    "json_schema": {"anyOf": [{"type": "string", "maxLength": 100_000}, {"type": "object"}]},
 }
 HI = [{"role": "user", "content": "What is the capital of France?"}]
 SENTENCES = {
@@ -133,7 +138,8 @@ class Description:
         for name, own in written.items():
             words = {key: own[key] for key in ("title", "description")}
             if name in OPTIONAL and name not in self._chat.engine.supports:
-                found[name] = {**words, **NULL}
+                off = Sampling().model_dump(mode="json")[name]
+                found[name] = {**words, "enum": [off, None]}
                 continue
             wider = WIDER.get(name, {})
             if name == "logprobs" and shape.counts_logprobs:
@@ -180,10 +186,18 @@ def _post(summary: str, shape: type[BaseModel], answer: type[BaseModel], example
 
 
 def _streamed(operation: Schema, chunk: type[BaseModel]) -> None:
-    """Describe what is answered where a stream is asked for."""
-    events = f"Server-sent events, whose data is a {chunk.__name__}, and at the end [DONE]."
+    """Describe what is answered where a stream is asked for: each of its events."""
+    whole = f"Server-sent events, whose data is a {chunk.__name__}, and at the end [DONE]."
+    either: Schema = {"anyOf": [_ref(chunk), _ref(answers.Error)]}
+    content = {"contentMediaType": "application/json", "contentSchema": either}
+    data = {"type": "string", "anyOf": [{"const": "[DONE]"}, content]}
     operation["responses"]["200"]["content"]["text/event-stream"] = {
-        "schema": {"type": "string", "description": events}
+        "schema": {
+            "type": "object",
+            "description": whole,
+            "properties": {"data": data},
+            "required": ["data"],
+        }
     }
 
 

@@ -1,13 +1,24 @@
 """chat.web.api.fields: what is accepted beside what is offered, since it does no harm."""
 
+import inspect
 from typing import Any
 
 import pytest
+from openai import types
 
 from chat.core.sampling import Sampling
 from chat.web.api import fields
+from chat.web.api.messages import ChatMessage, Part, ToolCall
 from chat.web.api.request import NAMES
-from chat.web.api.shapes import ChatBody, CompletionBody, Shape
+from chat.web.api.shape import Shape
+from chat.web.api.shapes import (
+    ChatBody,
+    CompletionBody,
+    NamedSchema,
+    RequestBody,
+    ResponseFormat,
+    StreamOptions,
+)
 from chat.web.api.tokenize import TokenizeBody
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import HI, Programs
@@ -83,6 +94,40 @@ async def test_all_of_it_at_once_changes_nothing() -> None:
         assert "x-ignored-fields" not in answer.headers
     body = {**SENT, "continue_final_message": None}
     assert (await programs.completes(**body)).status_code == 200
+
+
+def names(*typed: Any) -> set[str]:
+    """Return the fields of dictionaries as OpenAI's package types them."""
+    return {name for one in typed for base in one.__mro__ for name in inspect.get_annotations(base)}
+
+
+def known(shape: type[Shape]) -> set[str]:
+    offered = {field.alias or name for name, field in shape.model_fields.items()}
+    controls = {*Sampling.model_fields, *NAMES} if issubclass(shape, RequestBody) else set()
+    return offered | controls | {*shape.known.harmless, *shape.known.off, *shape.known.refused}
+
+
+@pytest.mark.parametrize(
+    ("typed", "shape"),
+    [
+        (types.chat.completion_create_params.CompletionCreateParamsStreaming, ChatBody),
+        (types.completion_create_params.CompletionCreateParamsStreaming, CompletionBody),
+        (types.chat.ChatCompletionSystemMessageParam, ChatMessage),
+        (types.chat.ChatCompletionDeveloperMessageParam, ChatMessage),
+        (types.chat.ChatCompletionUserMessageParam, ChatMessage),
+        (types.chat.ChatCompletionAssistantMessageParam, ChatMessage),
+        (types.chat.ChatCompletionToolMessageParam, ChatMessage),
+        (types.chat.ChatCompletionFunctionMessageParam, ChatMessage),
+        (types.chat.ChatCompletionMessageFunctionToolCallParam, ToolCall),
+        (types.chat.ChatCompletionContentPartTextParam, Part),
+        (types.chat.ChatCompletionStreamOptionsParam, StreamOptions),
+        (types.shared_params.ResponseFormatJSONSchema, ResponseFormat),
+        (types.shared_params.response_format_json_schema.JSONSchema, NamedSchema),
+    ],
+    ids=lambda one: one.__name__,
+)
+def test_all_that_openais_own_package_can_send_is_known(typed: Any, shape: type[Shape]) -> None:
+    assert names(typed) - known(shape) == set()
 
 
 MESSAGE: dict[str, Any] = {

@@ -42,6 +42,7 @@ async def sent(programs: Programs, **fields: Any) -> httpx.Response:
         ({"response_format": {"type": "text", "colour": 1}}, "response_format.colour"),
         ({"a b\r\nset-cookie: c=d": 1}, "a?b??set-cookie??c?d"),
         ({"größe": 1, "🙂": 2}, "gr??e, ?"),
+        ({"a": 1, "": 2}, "a, ?"),
         ({"x" * 500: 1}, "x" * 64),
     ],
 )

@@ -1,13 +1,7 @@
-"""chat.web.api as the clients see it that people use: the package `openai`, and `llm`."""
+"""The package `openai`: what its users call gives what it gives them elsewhere."""
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -16,36 +10,8 @@ from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
 from chat.errors import EngineError
-from tests.conftest import serving
-from tests.support.fakes import ScriptedEngine
 from tests.support.schemas import Everything
-
-HI: Any = [{"role": "user", "content": "hi"}]
-Server = tuple[str, ScriptedEngine]
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Server]:
-    """One server for all, with a key."""
-    engine = ScriptedEngine()
-    engine.supports = frozenset({"json_schema"})
-    with serving() as serve:
-        yield serve(engine, max_waiting=0, api_key="secret") + "v1", engine
-
-
-@pytest.fixture
-def server(served: Server) -> Server:
-    """The server with an engine as good as new."""
-    until(lambda: served[1].active == 0)
-    vars(served[1]).update(vars(ScriptedEngine()))
-    return served
+from tests.web.api.clients import HI, Server, until
 
 
 @pytest.fixture
@@ -226,45 +192,3 @@ def test_openai_raises_an_error_that_ends_a_stream(client: OpenAI, server: Serve
     with pytest.raises(openai.APIError, match=r"^The model is tired\.$"):
         said.extend(chunk.choices[0].delta.content for chunk in chunks)
     assert "".join(said) == "partly"
-
-
-@pytest.fixture
-def llm(server: Server, tmp_path: Path) -> Callable[..., str]:
-    """Run the command `llm` as someone who added this server to its models."""
-    entry = {"model_name": "any", "api_base": server[0], "api_key_name": "ours"}
-    chat = {"model_id": "chat", **entry}
-    text = {"model_id": "text", **entry, "completion": True}
-    # YAML takes JSON.
-    (tmp_path / "extra-openai-models.yaml").write_text(json.dumps([chat, text]))
-    (tmp_path / "keys.json").write_text(json.dumps({"ours": "secret"}))
-
-    def run(*arguments: str) -> str:
-        ended = subprocess.run(
-            [sys.executable, "-m", "llm", *arguments],
-            env={**os.environ, "LLM_USER_PATH": str(tmp_path)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        return ended.stdout if ended.returncode == 0 else ended.stderr
-
-    return run
-
-
-@pytest.mark.slow
-def test_llm_has_a_conversation(llm: Callable[..., str], server: Server) -> None:
-    assert llm("-m", "chat", "-s", "Rhyme.", "-o", "temperature", "0", "hi") == "You said: hi\n"
-    assert llm("-m", "chat", "-c", "again", "--no-stream") == "You said: again\n"
-    first, second = server[1].prompts
-    assert first.startswith("system: Rhyme.\0user: hi\0")
-    assert "user: hi\0assistant: You said: hi\0user: again\0" in second
-    assert server[1].samplings[0].temperature == 0
-
-
-@pytest.mark.slow
-def test_llm_continues_a_text(llm: Callable[..., str], server: Server) -> None:
-    server[1].script = lambda prompt: " upon a time"
-    assert llm("-m", "text", "Once") == " upon a time\n"
-    assert server[1].prompts == ["Once"]

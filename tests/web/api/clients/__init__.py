@@ -1,0 +1,29 @@
+"""Clients that people use, each against a real server, mostly around a scripted engine."""
+
+import importlib
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from tests.support.fakes import ScriptedEngine
+
+HI: Any = [{"role": "user", "content": "hi"}]
+#: The address of a server's API, which asks for the key "secret", and its engine.
+Server = tuple[str, ScriptedEngine]
+
+
+def needed(package: str) -> Any:
+    """Import a client's package, or skip what needs it where CONTRIBUTING.md's clients are not."""
+    if find_spec(package.partition(".")[0]) is None:
+        pytest.skip(f"{package} is not installed, see CONTRIBUTING.md", allow_module_level=True)
+    return importlib.import_module(package)
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)

@@ -1,0 +1,40 @@
+"""The whole API, fuzzed from its own description: what it says is so.
+
+The long form is in CONTRIBUTING.md; what is checked in both is in schemathesis.toml.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chat.core import chat
+from tests.conftest import Serve
+from tests.support.fakes import ScriptedEngine
+from tests.web.api.clients import needed
+
+needed("schemathesis")
+
+ROOT = Path(__file__).parents[3]
+RUN = [sys.executable, "-m", "schemathesis.cli", "run", "--generation-deterministic", "--no-color"]
+
+
+def test_whatever_is_sent_is_answered_as_the_description_says(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat, "INTERVAL", 0)
+    engine = ScriptedEngine(lambda prompt: "ok")
+    engine.supports = frozenset({"choices", "regex", "json_schema"})
+    address = serve(engine, api_key="secret")
+    key = ["--header", "Authorization: Bearer secret"]
+    ran = subprocess.run(
+        [*RUN, *key, "--max-examples=5", f"{address}v1/openapi.json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "No issues found" in ran.stdout
