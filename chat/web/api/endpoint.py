@@ -12,14 +12,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chat.core.chat import Chat, Update
 from chat.core.sampling import Sampling
-from chat.errors import RequestError
+from chat.errors import RequestError, TooLong
 from chat.web.api.body import body_of
 from chat.web.api.errors import json_bytes
 from chat.web.api.events import HEADERS, Writer, answered, events
 from chat.web.api.ignored import told
 from chat.web.api.merging import merged
 from chat.web.api.prompting import named, prompted
-from chat.web.api.request import read
+from chat.web.api.request import Asked, read
 from chat.web.api.shapes import Ask, RequestBody
 from prompts import Tooled
 
@@ -64,11 +64,15 @@ class Endpoint:
 
         await _while_connected(receive, self._answer(sent, patient, scope, receive))
 
-    async def _answer(self, sent: bytes, send: Send, scope: Scope, receive: Receive) -> None:
+    async def _read(self, sent: bytes) -> Asked[RequestBody]:
         # In a thread, since a long conversation would hold up everyone else's replies.
         asked = await asyncio.to_thread(read, self._shape, sent)
         if self._strict:
             asked.check_known()
+        return asked
+
+    async def _answer(self, sent: bytes, send: Send, scope: Scope, receive: Receive) -> None:
+        asked = await self._read(sent)
         body, controls = asked.body, asked.controls
         try:
             # In threads too: a schema can take a while to judge.
@@ -125,6 +129,8 @@ async def _new(updates: AsyncGenerator[Update], ask: Ask) -> AsyncGenerator[Upda
     space = begun[len(begun.rstrip()) :]
     async with aclosing(updates):
         async for update in updates:
+            if ask.whole and update.dropped_turns:
+                raise TooLong("Your conversation does not fit the model's window.")
             if there is None and update.state != "waiting":
                 there = update.text
                 # White space at an end is not shown, and comes with the next word.

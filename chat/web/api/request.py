@@ -22,6 +22,7 @@ from chat.web.api.shapes import RequestBody
 NAMES = {
     "max_tokens": "max_new_tokens",
     "max_completion_tokens": "max_new_tokens",
+    "max_output_tokens": "max_new_tokens",
     "n_predict": "max_new_tokens",
     "num_predict": "max_new_tokens",
     "min_tokens": "min_new_tokens",
@@ -105,8 +106,8 @@ def read(shape: type[Body], body: bytes) -> Asked[Body]:
     kinds: dict[str, str] = {}
     for path in _unknown(asked):
         kinds.setdefault(re.sub(r"\[\d+\]", "", path), path)
-    if isinstance(asked, RequestBody) and asked.response_format:
-        controls.add("json_schema", "response_format", asked.response_format.written)
+    if isinstance(asked, RequestBody) and asked.format:
+        controls.add("json_schema", asked.formatted_in, asked.format.written)
     return Asked(asked, controls, list(kinds.values()))
 
 

@@ -25,6 +25,8 @@ class Ask(NamedTuple):
     conversation: Conversation
     #: What of the request is to be at the beginning of the reply.
     repeated: str = ""
+    #: Whether nothing of the conversation may be left out.
+    whole: bool = False
 
 
 def _one(prompt: Any) -> Any:
@@ -91,16 +93,22 @@ class RequestBody(Shape):
     known = fields.REQUEST
     #: The field that holds what people wrote.
     written_in: ClassVar[str]
+    #: The field that says what the reply has to be.
+    formatted_in: ClassVar[str]
 
     model: str = ""  # any: there is one, and the reply says which
     stream: bool = False
     stream_options: StreamOptions | None = None
-    response_format: ResponseFormat | None = None
 
     @property
     def with_usage(self) -> bool:
         """Whether a stream ends with the number of tokens."""
         return self.stream_options is not None and self.stream_options.include_usage
+
+    @property
+    def format(self) -> ResponseFormat | None:
+        """What the reply has to be, if not just text."""
+        raise NotImplementedError
 
     def asks(self, system_prompt: str, *, tooled: bool) -> list[Ask]:
         """Return what is to be answered; `system_prompt` is for who brings none.
@@ -132,7 +140,20 @@ Written = Annotated[str, Field(pattern=r"[^\s\x00-\x1f\x7f-\x9f]")]
 OneText = Written | Annotated[list[Written], Field(min_length=1, max_length=1)]
 
 
-class ChatBody(RequestBody):
+class Formatted(RequestBody):
+    """A request that says what the reply has to be where the chat has it."""
+
+    formatted_in = "response_format"
+
+    response_format: ResponseFormat | None = None
+
+    @property
+    def format(self) -> ResponseFormat | None:
+        """See `RequestBody.format`."""
+        return self.response_format
+
+
+class ChatBody(Formatted):
     """A request to go on with a conversation."""
 
     known = fields.CHAT
@@ -163,7 +184,7 @@ class ChatBody(RequestBody):
         return [Ask(found)]
 
 
-class CompletionBody(RequestBody):
+class CompletionBody(Formatted):
     """A request to continue a text."""
 
     known = fields.COMPLETION
