@@ -87,7 +87,7 @@ def read(shape: type[Body], body: bytes) -> Asked[Body]:
     """
     try:
         # Half a character, which JSON can write, would fail wherever it is quoted.
-        whole = LONE_SURROGATES.sub("\ufffd", json.dumps(json.loads(body), ensure_ascii=False))
+        whole = LONE_SURROGATES.sub("\ufffd", json.dumps(_json(body), ensure_ascii=False))
         fields = json.loads(whole)
     except (ValueError, RecursionError):
         raise BadRequest("The request is not JSON.") from None
@@ -109,6 +109,13 @@ def read(shape: type[Body], body: bytes) -> Asked[Body]:
     if isinstance(asked, RequestBody) and asked.format:
         controls.add("json_schema", asked.formatted_in, asked.format.written)
     return Asked(asked, controls, list(kinds.values()))
+
+
+def _json(body: bytes) -> Any:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")  # NaN and the infinities, to Python they are
+
+    return json.loads(body, parse_constant=refuse)
 
 
 def _unknown(shape: Shape, at: str = "") -> Iterator[str]:
