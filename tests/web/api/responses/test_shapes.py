@@ -67,7 +67,7 @@ async def test_input_is_text_or_messages_as_clients_write_them() -> None:
             "status": "completed",
             "phase": "final_answer",
             "content": [
-                {"type": "output_text", "text": "b", "annotations": [], "parsed": None},
+                {"type": "output_text", "text": "b", "annotations": [], "parsed": {}},
                 {"type": "refusal", "refusal": "c"},
             ],
         },

@@ -66,6 +66,24 @@ async def test_calls_are_made_answered_and_told_of(stream: bool, kept: bool) -> 
     assert "noon" in engine.prompts[-1]
 
 
+async def test_what_was_called_is_told_without_tools_too() -> None:
+    asked, engine = programs(answering)
+    first = await responds(asked, tools=[WEATHER, TIME])
+    calls = [{**one, "parsed_arguments": {}} for one in first["output"][1:]]
+    results = [
+        {"type": "function_call_output", "call_id": one["call_id"], "output": "22 degrees"}
+        for one in calls
+    ]
+    for more in (
+        {"input": results, "previous_response_id": first["id"]},
+        {"input": [{"role": "user", "content": "hi"}, *first["output"][:1], *calls, *results]},
+    ):
+        answer = await asks(asked, **more)
+        assert "x-ignored-fields" not in answer.headers
+        assert f"<|im_start|>assistant\n{BOTH}<|im_end|>" in engine.prompts[-1]
+        assert "<tools>" not in engine.prompts[-1]
+
+
 async def test_arguments_come_as_they_are_written() -> None:
     asked, _ = programs(lambda prompt: CALL % ("get_weather", ROME))
     found = await streams(asked, tools=[WEATHER])
