@@ -4,6 +4,7 @@
     GET  /v1/models/{id}          the same, by its name
     POST /v1/chat/completions     the next message of a conversation
     POST /v1/completions          what follows a text, as a base model continues it
+    POST /v1/responses            the same as items, and what is kept of them (see `responses`)
     POST /v1/tokenize, /tokenize  the ids that the model would read, and the same backwards
     GET  /v1/openapi.json         all of this described, from the shapes themselves
 
@@ -26,6 +27,7 @@ from chat.web.api.endpoint import Endpoint
 from chat.web.api.models import Models
 from chat.web.api.openapi import Description
 from chat.web.api.reply import ChatReply, TextReply
+from chat.web.api.responses.endpoint import Responses
 from chat.web.api.shapes import ChatBody, CompletionBody
 from chat.web.api.tokenize import Tokenizing
 
@@ -42,12 +44,17 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
     models, description = Models(chat.name), Description(chat, settings)
     chats = Endpoint(chat, sampling, system_prompt, ChatBody, ChatReply.to, strict=strict)
     texts = Endpoint(continuing, sampling, "", CompletionBody, TextReply.to, strict=strict)
+    responses = Responses(chat, sampling, system_prompt, strict=strict)
     router = Router(
         [
             Route("/models", Answering(models.all), methods=["GET"]),
             Route("/models/{id:path}", Answering(models.one), methods=["GET"]),
             Route("/chat/completions", chats, methods=["POST"]),
             Route("/completions", texts, methods=["POST"]),
+            Route("/responses", responses, methods=["POST"]),
+            Route("/responses/{id}", Answering(responses.one), methods=["GET"]),
+            Route("/responses/{id}", Answering(responses.forget), methods=["DELETE"]),
+            Route("/responses/{id}/input_items", Answering(responses.items), methods=["GET"]),
             *_tokenizing(chat, settings),
             Route("/openapi.json", Answering(description.answer), methods=["GET"]),
         ],

@@ -13,14 +13,14 @@ from starlette.types import Message, Receive, Scope, Send
 from chat.core.chat import Chat, Update
 from chat.core.sampling import Sampling
 from chat.core.tokens import Tokens
-from chat.errors import BadRequest, RequestError
+from chat.errors import BadRequest, RequestError, TooLong
 from chat.web.api.body import body_of
 from chat.web.api.errors import json_bytes
 from chat.web.api.events import HEADERS, Writer, answered, events
 from chat.web.api.ignored import told
 from chat.web.api.merging import merged
 from chat.web.api.prompting import named, prompted
-from chat.web.api.request import read
+from chat.web.api.request import Asked, read
 from chat.web.api.shapes import MOST_REPLIES, Ask, RequestBody
 from prompts import Tooled
 from prompts.formats.given import Given
@@ -66,11 +66,15 @@ class Endpoint:
 
         await _while_connected(receive, self._answer(sent, patient, scope, receive))
 
-    async def _answer(self, sent: bytes, send: Send, scope: Scope, receive: Receive) -> None:
+    async def _read(self, sent: bytes) -> Asked[RequestBody]:
         # In a thread, since a long conversation would hold up everyone else's replies.
         asked = await asyncio.to_thread(read, self._shape, sent)
         if self._strict:
             asked.check_known()
+        return asked
+
+    async def _answer(self, sent: bytes, send: Send, scope: Scope, receive: Receive) -> None:
+        asked = await self._read(sent)
         body, controls = asked.body, asked.controls
         try:
             # In threads too: a schema can take a while to judge.
@@ -83,11 +87,11 @@ class Endpoint:
             )
             chat, given = await named(chat, asks[0].conversation, given)
             sampling = await asyncio.to_thread(Sampling.checked, **given)
-            _check(asks, body.n, sampling, chat.tokens)
+            _check(asks, body.replies, sampling, chat.tokens)
             replies = [
                 _reply(chat, ask, sampling.numbered(number))
                 for ask in asks
-                for number in range(body.n)
+                for number in range(body.replies)
             ]
             writer = self._writer(body, chat.name, len(replies))
             async with aclosing(merged(replies)) as updates:
@@ -147,6 +151,8 @@ async def _reply(chat: Chat, ask: Ask, sampling: Sampling) -> AsyncGenerator[Upd
     space = begun[len(begun.rstrip()) :]
     async with aclosing(chat.reply(ask.conversation, sampling)) as updates:
         async for update in updates:
+            if ask.whole and update.dropped_turns:
+                raise TooLong("Your conversation does not fit the model's window.")
             if there is None and update.state != "waiting":
                 there = update.text
                 # White space at an end is not shown, and comes with the next word.

@@ -18,11 +18,21 @@ SENTENCES = {404: "There is nothing here.", 405: "This address takes another met
 log = logging.getLogger(__name__)
 
 
-class NoSuchModel(HTTPException):
+class Missing(HTTPException):
+    """What the field `param` names is not here."""
+
+    def __init__(self, sentence: str, param: str, code: str | None = None) -> None:
+        super().__init__(404, sentence)
+        self.param = param
+        self.code = code
+
+
+class NoSuchModel(Missing):
     """There is no model of this name."""
 
     def __init__(self, there_is: str) -> None:
-        super().__init__(404, f"There is no such model here; there is {there_is}.")
+        sentence = f"There is no such model here; there is {there_is}."
+        super().__init__(sentence, "model", "model_not_found")
 
 
 def json_bytes(value: Any) -> bytes:
@@ -33,8 +43,8 @@ def json_bytes(value: Any) -> bytes:
 def refusal(error: Exception) -> Response:
     """Return the answer to a request that ended in `error`."""
     match error:
-        case NoSuchModel():
-            return _answer(404, error.detail, param="model", code="model_not_found")
+        case Missing():
+            return _answer(404, error.detail, param=error.param, code=error.code)
         case HTTPException(status_code=status):
             code = "invalid_api_key" if status == 401 else None
             sentence = SENTENCES.get(status, error.detail)

@@ -104,6 +104,8 @@ REQUEST = Known(
         )
     ),
 )
+#: Where there is one reply, and no place for figures.
+ALONE = {"n": (1,), "logprobs": (False,), "top_logprobs": (0,)}
 CHAT = REQUEST._replace(off={**REQUEST.off, "echo": (False,)}, refused=REQUEST.refused | {"prompt"})
 COMPLETION = REQUEST._replace(
     harmless={
@@ -112,6 +114,17 @@ COMPLETION = REQUEST._replace(
     },
     off={**REQUEST.off, "tools": ([],), "tool_choice": ("none", "auto")},
     refused=REQUEST.refused | {"messages"},
+)
+RESPONSE = Known(
+    harmless={
+        **{
+            name: why for name, why in REQUEST.harmless.items() if name not in ("metadata", "store")
+        },
+        **_because("About the server's own tools, and there are none.", "max_tool_calls"),
+    },
+    off={**REQUEST.off, **ALONE, "background": (False,), "context_management": ([],)},
+    refused=(REQUEST.refused - {"input", "instructions"})
+    | {"conversation", "messages", "prompt", "response_format"},
 )
 
 MESSAGE = Known(
@@ -134,11 +147,31 @@ MESSAGE = Known(
 PART = Known(
     harmless={
         **_because("About speed.", "cache_control prompt_cache_breakpoint"),
-        **_because("A client's own notes on a part.", "id annotations logprobs citations"),
+        **_because("A client's own notes on a part.", "id annotations logprobs citations parsed"),
     }
 )
 CALL = Known(harmless=_because("The place of a call among others.", "index"))
 TOOL = Known(harmless=_because("About speed.", "cache_control"))
+CALL_ITEM = Known(
+    harmless=_because(
+        "A client's own notes on a call.", "id status caller created_by async parsed_arguments"
+    ),
+    refused=frozenset({"namespace"}),
+)
+REASONING_ITEM = Known(
+    harmless=_because(
+        "What was thought before an earlier reply, which models are not shown again.",
+        "id summary content encrypted_content status",
+    )
+)
+FLAT_TOOL = Known(
+    harmless={
+        **TOOL.harmless,
+        **_because("About what is returned, which comes as text.", "output_schema"),
+    },
+    off={"allowed_callers": (["direct"],), "async": (False,), "defer_loading": (False,)},
+)
+TEXT = Known(harmless=_because("A wish of how much to write.", "verbosity"))
 STREAM_OPTIONS = Known(
     harmless=_because(
         "Letters that hide how long a part is; none are added.", "include_obfuscation"

@@ -4,7 +4,7 @@ Source: OpenAI's API reference, as the package `openai` types it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Annotated, Any, Literal
 
@@ -61,6 +61,17 @@ class Part(Shape):
     text: str
 
 
+def text_in(content: str | list[Part]) -> str:
+    """Return the text in a content."""
+    return content if isinstance(content, str) else "".join(part.text for part in content)
+
+
+#: A text, or parts of one.
+Content = Annotated[
+    str | list[Part], BeforeValidator(_parts, json_schema_input_type=str | list[str | Part])
+]
+
+
 class FunctionCall(Shape):
     """What an assistant called, with its arguments in JSON."""
 
@@ -92,9 +103,7 @@ class ChatMessage(Shape):
     model_config = ConfigDict(json_schema_extra=_silent)
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: Annotated[
-        str | list[Part], BeforeValidator(_parts, json_schema_input_type=str | list[str | Part])
-    ]
+    content: Content
     name: str = ""
     refusal: str = ""
     tool_calls: list[ToolCall] = Field(default_factory=list)
@@ -110,9 +119,7 @@ class ChatMessage(Shape):
     @property
     def text(self) -> str:
         """The text in its content."""
-        if isinstance(self.content, str):
-            return self.content
-        return "".join(part.text for part in self.content)
+        return text_in(self.content)
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -145,23 +152,25 @@ class ChatMessage(Shape):
 Messages = Annotated[list[ChatMessage], FailFast(), Field(json_schema_extra={"minItems": 1})]
 
 
-def have_calls(messages: list[ChatMessage]) -> bool:
+def have_calls(messages: Sequence[ChatMessage | Message]) -> bool:
     """Whether something was called in them."""
     return any(one.calls or one.role in ("tool", "function") for one in messages)
 
 
 def conversation_in(
-    messages: list[ChatMessage], system_prompt: str, *, tooled: bool
+    messages: Sequence[ChatMessage | Message], system_prompt: str, *, tooled: bool
 ) -> Conversation:
-    """Return the conversation in messages; `system_prompt` is for who brings none.
+    """Return the conversation in messages, some of which may be read already.
+
+    `system_prompt` is for who brings none.
 
     Unless the format that it is for is `tooled`, calls and their results are text in it.
 
     Raises:
         BadRequest: see `chat.core.conversation.conversation`.
     """
-    called = {call.id: call.function.name for one in messages for call in one.tool_calls}
-    said = [one.said(called) for one in messages]
+    called = {call.id: call.name for one in messages for call in one.calls if call.id}
+    said = [one if isinstance(one, Message) else one.said(called) for one in messages]
     return conversation(said if tooled else map(_as_text, said), system_prompt)
 
 

@@ -20,7 +20,9 @@ from chat.settings import Settings
 from chat.web.api import answers
 from chat.web.api.errors import json_bytes
 from chat.web.api.ignored import HEADER
-from chat.web.api.request import NAMES
+from chat.web.api.request import NAMES, SCORES
+from chat.web.api.responses import answers as items
+from chat.web.api.responses.shapes import ResponseBody
 from chat.web.api.shapes import ChatBody, CompletionBody, RequestBody
 from chat.web.api.tokenize import DetokenizeBody, TokenizeBody
 
@@ -84,6 +86,12 @@ class Description:
         texts = _post(
             "What follows a text", CompletionBody, answers.TextCompletion, {"prompt": "A"}
         )
+        response, input = _named(_get("A response", items.Response)), {"input": "Hello."}
+        responses = _post("The next items", ResponseBody, items.Response, input)
+        gone = _named(_get("Forgets a response", items.Forgotten))
+        asked = _paged(_named(_get("What a response answered", items.ResponseItems)))
+        _streamed(responses, items.ResponseEvent, end=())
+        responses["responses"]["404"] = response["responses"]["404"]
         _streamed(chats, answers.ChatCompletionChunk)
         _streamed(texts, answers.TextCompletion)
         document: Schema = {
@@ -94,6 +102,9 @@ class Description:
                 "/v1/models/{id}": {"get": _named(_get("The model by its name", answers.Model))},
                 "/v1/chat/completions": {"post": chats},
                 "/v1/completions": {"post": texts},
+                "/v1/responses": {"post": responses},
+                "/v1/responses/{id}": {"get": response, "delete": gone},
+                "/v1/responses/{id}/input_items": {"get": asked},
                 "/v1/tokenize": {"post": tokens},
                 "/v1/detokenize": {"post": back},
                 "/tokenize": {"post": tokens},
@@ -110,12 +121,17 @@ class Description:
         return document
 
     def _schemas(self) -> Schema:
-        asked: list[type[BaseModel]] = [ChatBody, CompletionBody, TokenizeBody, DetokenizeBody]
+        replied: list[type[RequestBody]] = [ChatBody, CompletionBody, ResponseBody]
+        asked: list[type[BaseModel]] = [*replied, TokenizeBody, DetokenizeBody]
         answered: list[type[BaseModel]] = [
             answers.ModelList,
             answers.ChatCompletion,
             answers.ChatCompletionChunk,
             answers.TextCompletion,
+            items.Response,
+            items.ResponseEvent,
+            items.ResponseItems,
+            items.Forgotten,
             answers.TokenIds,
             answers.Text,
             answers.Error,
@@ -126,7 +142,7 @@ class Description:
             ref_template="#/components/schemas/{model}",
         )
         schemas: Schema = whole["$defs"]
-        for shape in (ChatBody, CompletionBody):
+        for shape in replied:
             schemas[shape.__name__]["properties"] |= self._controls(shape)
         return schemas
 
@@ -137,12 +153,14 @@ class Description:
         found = {}
         for name, own in written.items():
             words = {key: own[key] for key in ("title", "description")}
+            if name in SCORES and shape.logprobs_by == "none":
+                continue
             if name in OPTIONAL and name not in self._chat.engine.supports:
                 off = Sampling().model_dump(mode="json")[name]
                 found[name] = {**words, "enum": [off, None]}
                 continue
             wider = WIDER.get(name, {})
-            if name == "logprobs" and shape.counts_logprobs:
+            if name == "logprobs" and shape.logprobs_by == "count":
                 most = written["top_logprobs"]["maximum"]
                 count = {"type": "integer", "minimum": 0, "maximum": most}
                 wider = {"anyOf": [{"type": "boolean"}, count]}
@@ -185,12 +203,15 @@ def _post(summary: str, shape: type[BaseModel], answer: type[BaseModel], example
     return operation
 
 
-def _streamed(operation: Schema, chunk: type[BaseModel]) -> None:
+def _streamed(
+    operation: Schema, chunk: type[BaseModel], *, end: tuple[str, ...] = ("[DONE]",)
+) -> None:
     """Describe what is answered where a stream is asked for: each of its events."""
-    whole = f"Server-sent events, whose data is a {chunk.__name__}, and at the end [DONE]."
+    last = f", and at the end {end[0]}" if end else ""
+    whole = f"Server-sent events, whose data is a {chunk.__name__}{last}."
     either: Schema = {"anyOf": [_ref(chunk), _ref(answers.Error)]}
     content = {"contentMediaType": "application/json", "contentSchema": either}
-    data = {"type": "string", "anyOf": [{"const": "[DONE]"}, content]}
+    data = {"type": "string", "anyOf": [*({"const": one} for one in end), content]}
     operation["responses"]["200"]["content"]["text/event-stream"] = {
         "schema": {
             "type": "object",
@@ -207,6 +228,23 @@ def _named(operation: Schema) -> Schema:
     ]
     operation["responses"]["404"] = {
         "description": SENTENCES[404],
+        "content": _json(_ref(answers.Error)),
+    }
+    return operation
+
+
+def _paged(operation: Schema) -> Schema:
+    """Describe which page of a list is asked for."""
+    asked = {
+        "limit": {"type": "integer", "minimum": 1, "maximum": 100},
+        "order": {"enum": ["asc", "desc"]},
+        "after": {"type": "string"},
+    }
+    operation["parameters"] += [
+        {"name": name, "in": "query", "schema": schema} for name, schema in asked.items()
+    ]
+    operation["responses"]["400"] = {
+        "description": SENTENCES[400],
         "content": _json(_ref(answers.Error)),
     }
     return operation

@@ -22,6 +22,7 @@ from chat.web.api.shapes import RequestBody
 NAMES = {
     "max_tokens": "max_new_tokens",
     "max_completion_tokens": "max_new_tokens",
+    "max_output_tokens": "max_new_tokens",
     "n_predict": "max_new_tokens",
     "num_predict": "max_new_tokens",
     "min_tokens": "min_new_tokens",
@@ -31,6 +32,8 @@ NAMES = {
     "guided_regex": "regex",
     "guided_json": "json_schema",
 }
+#: Controls for which not every reply has a place.
+SCORES = ("logprobs", "top_logprobs")
 #: What asks for as long a reply as there is room for, and how long that is at most.
 UNLIMITED, LONGEST = (-1, 0), 2**31 - 1
 
@@ -86,7 +89,7 @@ def read(shape: type[Body], body: bytes) -> Asked[Body]:
     """
     try:
         # Half a character, which JSON can write, would fail wherever it is quoted.
-        whole = LONE_SURROGATES.sub("\ufffd", json.dumps(json.loads(body), ensure_ascii=False))
+        whole = LONE_SURROGATES.sub("\ufffd", json.dumps(_json(body), ensure_ascii=False))
         fields = json.loads(whole)
     except (ValueError, RecursionError):
         raise BadRequest("The request is not JSON.") from None
@@ -94,10 +97,12 @@ def read(shape: type[Body], body: bytes) -> Asked[Body]:
         raise BadRequest("The request must be a JSON object.")
     controls = Controls()
     if issubclass(shape, RequestBody):
+        without = SCORES if shape.logprobs_by == "none" else ()
         for name in [name for name, value in fields.items() if value is not None]:
-            if (control := NAMES.get(name, name)) in Sampling.model_fields:
+            control = NAMES.get(name, name)
+            if control in Sampling.model_fields and control not in without:
                 value = fields.pop(name)
-                if control == "logprobs" and shape.counts_logprobs and type(value) is int:
+                if control == "logprobs" and shape.logprobs_by == "count" and type(value) is int:
                     controls.add("top_logprobs", name, value)
                     value = True
                 controls.add(control, name, value)
@@ -109,9 +114,16 @@ def read(shape: type[Body], body: bytes) -> Asked[Body]:
     kinds: dict[str, str] = {}
     for path in _unknown(asked):
         kinds.setdefault(re.sub(r"\[\d+\]", "", path), path)
-    if isinstance(asked, RequestBody) and asked.response_format:
-        controls.add("json_schema", "response_format", asked.response_format.written)
+    if isinstance(asked, RequestBody) and asked.format:
+        controls.add("json_schema", asked.formatted_in, asked.format.written)
     return Asked(asked, controls, list(kinds.values()))
+
+
+def _json(body: bytes) -> Any:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")  # NaN and the infinities, to Python they are
+
+    return json.loads(body, parse_constant=refuse)
 
 
 def _unknown(shape: Shape, at: str = "") -> Iterator[str]:

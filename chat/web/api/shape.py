@@ -3,6 +3,7 @@
 Null is as good as nothing, as it is to OpenAI.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
@@ -48,3 +49,22 @@ class Shape(BaseModel):
                 found["properties"][name] = {"anyOf": [own, {"type": "null"}]}
         found["properties"] |= fields.described(cls.known)
         return schema
+
+
+def by_type(
+    kinds: Mapping[str, type[Shape]], otherwise: str | None = None
+) -> Callable[[Any], Shape]:
+    """Return what takes an object for the kind that its type says, or `otherwise`.
+
+    So that what is wrong with it is said of that kind alone, and another is refused by name.
+    """
+
+    def take(shape: Any) -> Shape:
+        kind = given(shape).get("type", otherwise)
+        if not isinstance(kind, str):
+            raise unfit("must have a type")
+        if kind not in kinds:
+            raise unfit(f"is of the type {kind[:30]}, which is not offered")
+        return kinds[kind].model_validate(shape)
+
+    return take

@@ -23,6 +23,9 @@ MOST_REPLIES = 16
 ANY_OBJECT = {"type": "object", "additionalProperties": True}
 
 
+By = Literal["none", "themselves", "count"]
+
+
 class Ask(NamedTuple):
     """What one reply answers."""
 
@@ -31,6 +34,8 @@ class Ask(NamedTuple):
     ids: tuple[int, ...] = ()
     #: Whether what is asked is to be at the beginning of the reply.
     echo: bool = False
+    #: Whether nothing of the conversation may be left out.
+    whole: bool = False
 
 
 def _prompts(prompt: Any) -> Any:
@@ -108,19 +113,30 @@ class RequestBody(Shape):
     known = fields.REQUEST
     #: The field that holds what people wrote.
     written_in: ClassVar[str]
-    #: Whether `logprobs` may be how many of the likeliest tokens come with each.
-    counts_logprobs: ClassVar[bool] = False
+    #: The field that says what the reply has to be.
+    formatted_in: ClassVar[str]
+    #: How log probabilities are asked for, if they can be: by themselves, or by how many of
+    #: the likeliest tokens come with each.
+    logprobs_by: ClassVar[By] = "none"
 
     model: str = ""  # any: there is one, and the reply says which
-    n: Annotated[int, Field(ge=1, le=MOST_REPLIES), BeforeValidator(whole)] = 1
     stream: bool = False
     stream_options: StreamOptions | None = None
-    response_format: ResponseFormat | None = None
+
+    @property
+    def replies(self) -> int:
+        """How many replies are asked for."""
+        return 1
 
     @property
     def with_usage(self) -> bool:
         """Whether a stream ends with the number of tokens."""
         return self.stream_options is not None and self.stream_options.include_usage
+
+    @property
+    def format(self) -> ResponseFormat | None:
+        """What the reply has to be, if not just text."""
+        raise NotImplementedError
 
     def asks(self, system_prompt: str, *, tooled: bool) -> list[Ask]:
         """Return what is to be answered; `system_prompt` is for who brings none.
@@ -154,7 +170,27 @@ Prompts = Annotated[list[Written | TokenIds], Field(min_length=1, max_length=MOS
 OnePrompt = Written | TokenIds | Prompts
 
 
-class ChatBody(RequestBody):
+class Formatted(RequestBody):
+    """A request that says what the reply has to be where the chat has it."""
+
+    formatted_in = "response_format"
+    logprobs_by: ClassVar[By] = "themselves"
+
+    n: Annotated[int, Field(ge=1, le=MOST_REPLIES), BeforeValidator(whole)] = 1
+    response_format: ResponseFormat | None = None
+
+    @property
+    def replies(self) -> int:
+        """See `RequestBody.replies`."""
+        return self.n
+
+    @property
+    def format(self) -> ResponseFormat | None:
+        """See `RequestBody.format`."""
+        return self.response_format
+
+
+class ChatBody(Formatted):
     """A request to go on with a conversation."""
 
     known = fields.CHAT
@@ -185,12 +221,12 @@ class ChatBody(RequestBody):
         return [Ask(found)]
 
 
-class CompletionBody(RequestBody):
+class CompletionBody(Formatted):
     """A request to continue a text."""
 
     known = fields.COMPLETION
     written_in = "prompt"
-    counts_logprobs = True
+    logprobs_by = "count"
 
     prompt: Annotated[
         list[str | list[int]], BeforeValidator(_prompts, json_schema_input_type=OnePrompt)

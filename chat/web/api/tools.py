@@ -136,8 +136,16 @@ class Offer(NamedTuple):
     parallel: bool = True
 
 
-def offered(tools: Sequence[FunctionTool], choice: ToolChoice, *, parallel: bool) -> Offer | None:
+def offered(
+    tools: Sequence[FunctionTool],
+    choice: ToolChoice,
+    *,
+    parallel: bool,
+    schema: str = "function.parameters",
+) -> Offer | None:
     """Return what a request offers, or None if nothing is to be called.
+
+    `schema` is where a tool has that of its arguments.
 
     Raises:
         BadRequest: what it says of them cannot be had; names the field.
@@ -153,7 +161,7 @@ def offered(tools: Sequence[FunctionTool], choice: ToolChoice, *, parallel: bool
     if required:
         for place, one in enumerate(tools):
             if one.function.name in wanted:
-                _check(one.tool, f"tools[{place}].function.parameters")
+                _check(one.tool, f"tools[{place}].{schema}")
     kept = tuple(one.tool for one in tools if one.function.name in wanted)
     return Offer(kept, required, parallel) if kept else None
 

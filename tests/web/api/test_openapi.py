@@ -13,6 +13,7 @@ from chat.web.api.request import read
 from chat.web.api.shapes import ChatBody
 from tests.support.fakes import ScriptedEngine, chat_with
 from tests.support.programs import HI, Programs, events
+from tests.support.responses import streams
 
 
 async def description(**settings: Any) -> dict[str, Any]:
@@ -56,7 +57,7 @@ async def test_it_is_a_valid_description() -> None:
     for method, path, operation in operations(document):
         assert operation["summary"]
         assert ("requestBody" in operation) == (method == "POST")
-        named = [one["name"] for one in operation.get("parameters", [])]
+        named = [one["name"] for one in operation.get("parameters", []) if one["in"] == "path"]
         assert [f"{{{name}}}" in path for name in named] == [True] * path.count("{")
         assert all("description" in answer for answer in operation["responses"].values())
 
@@ -77,7 +78,10 @@ async def test_its_examples_are_answered_as_it_says() -> None:
     document = await description()
     programs = Programs(ScriptedEngine(lambda prompt: "ok"))
     for method, path, operation in operations(document):
-        url = "http://here" + path.replace("{id}", programs.chat.name)
+        id = programs.chat.name
+        if path.startswith("/v1/responses/"):
+            id = (await programs.post("/responses", {"input": "a"})).json()["id"]
+        url = "http://here" + path.replace("{id}", id)
         body = None
         if method == "POST":
             sent = operation["requestBody"]["content"]["application/json"]
@@ -111,9 +115,25 @@ async def test_streams_are_as_it_says(path: str, body: Any, chunk: str) -> None:
         check.validate(one)
 
 
+async def test_a_stream_of_a_response_is_as_it_says() -> None:
+    document = await description()
+    content = document["paths"]["/v1/responses"]["post"]["responses"]["200"]["content"]
+    assert "a ResponseEvent." in content["text/event-stream"]["schema"]["description"]
+    check = checker(document, {"$ref": "#/components/schemas/ResponseEvent"})
+    whole = checker(document, {"$ref": "#/components/schemas/Response"})
+    for one in await streams(Programs(ScriptedEngine(lambda prompt: "ok"))):
+        check.validate(one)
+        if "response" in one:
+            whole.validate(one["response"])
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
+        ("POST", "/v1/responses", {"input": "a", "previous_response_id": "other"}),
+        ("GET", "/v1/responses/other", None),
+        ("DELETE", "/v1/responses/other", None),
+        ("GET", "/v1/responses/other/input_items", None),
         ("POST", "/v1/chat/completions", {}),
         ("GET", "/v1/models/other", None),
         ("POST", "/tokenize", {}),
@@ -231,6 +251,51 @@ async def test_it_allows_the_biases_that_are_taken(biases: Any, right: bool) -> 
         ("DetokenizeBody", "/detokenize", {"tokens": []}, True),
         ("DetokenizeBody", "/detokenize", {"tokens": [-1]}, False),
         ("DetokenizeBody", "/detokenize", {"tokens": None}, False),
+        ("ResponseBody", "/responses", {"input": "a"}, True),
+        ("ResponseBody", "/responses", {"input": HI, "instructions": None, "user": "a"}, True),
+        (
+            "ResponseBody",
+            "/responses",
+            {
+                "input": [
+                    {"type": "reasoning", "id": "1", "summary": []},
+                    {"type": "function_call", "call_id": "1", "name": "a", "arguments": "{}"},
+                    {"type": "function_call_output", "call_id": "1", "output": [{"text": "a"}]},
+                    {"type": "message", "role": "assistant", "content": [], "id": "1"},
+                    {"role": "developer", "content": [{"type": "input_text", "text": "a"}]},
+                ]
+            },
+            True,
+        ),
+        ("ResponseBody", "/responses", {"input": "a", "tool_choice": "none"}, True),
+        ("ResponseBody", "/responses", {"input": "a", "tool_choice": {"type": "auto"}}, True),
+        ("ResponseBody", "/responses", {"input": "a", "text": {"format": None}}, True),
+        ("ResponseBody", "/responses", {"input": "a", "include": ["a"], "background": None}, True),
+        ("ResponseBody", "/responses", {}, False),
+        ("ResponseBody", "/responses", {"input": []}, False),
+        ("ResponseBody", "/responses", {"input": " "}, False),
+        ("ResponseBody", "/responses", {"input": None}, False),
+        ("ResponseBody", "/responses", {"input": ["a"]}, False),
+        ("ResponseBody", "/responses", {"input": [{"type": "item_reference", "id": "a"}]}, False),
+        ("ResponseBody", "/responses", {"input": [{"type": "function_call", "name": "a"}]}, False),
+        ("ResponseBody", "/responses", {"input": "a", "messages": HI}, False),
+        ("ResponseBody", "/responses", {"input": "a", "response_format": {}}, False),
+        ("ResponseBody", "/responses", {"input": "a", "background": True}, False),
+        ("ResponseBody", "/responses", {"input": "a", "tools": [{"type": "a"}]}, False),
+        ("ResponseBody", "/responses", {"input": "a", "tool_choice": "any"}, False),
+        ("ResponseBody", "/responses", {"input": "a", "tool_choice": {"type": "a"}}, False),
+        (
+            "ResponseBody",
+            "/responses",
+            {"input": "a", "text": {"format": {"type": "json_schema"}}},
+            False,
+        ),
+        (
+            "ResponseBody",
+            "/responses",
+            {"input": "a", "include": ["message.output_text.logprobs"]},
+            False,
+        ),
         ("CompletionBody", "/completions", {"prompt": ["a"], "echo": None}, True),
         ("CompletionBody", "/completions", {"prompt": " "}, False),
         ("CompletionBody", "/completions", {"prompt": ["a", "b"]}, True),

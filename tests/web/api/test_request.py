@@ -403,7 +403,15 @@ async def test_what_cannot_be_done_is_refused_by_name_and_never_generates(
     assert programs.chat.gate.size == 0
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe\xfd", b"[]", b'"hi"', b"[" * 100_000])
+NO_OBJECTS = [b"", b"{", b"\xff\xfe\xfd", b"[]", b'"hi"', b"[" * 100_000]
+#: JSON to Python, and to nobody else.
+NO_OBJECTS += [
+    b'{"messages": [{"role": "user", "content": "a"}], "x": %s}' % one
+    for one in (b"NaN", b"-Infinity")
+]
+
+
+@pytest.mark.parametrize("body", NO_OBJECTS)
 async def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     programs = Programs(ScriptedEngine())
     refused = error(await programs.post("/chat/completions", body), 400)

@@ -1,0 +1,85 @@
+"""Responses that are kept, so that a later request can go on with one.
+
+They are in memory alone, of this server, and bounded in number and in bytes: the least
+recently used are forgotten first, and all of them when the server ends. What people said in
+them is theirs, so none of it is ever written to a disk or a log. Whoever knows the id of a
+response can read it and go on with it, which is why ids cannot be guessed; and since all
+programs share one key, the id is all that keeps one's conversations from another's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from sys import getsizeof
+
+from cachetools import LRUCache
+
+from chat.web.api.errors import Missing
+from prompts import Message
+
+#: How many responses are kept, and bytes of all of them.
+MOST, MOST_BYTES = 1000, 64 * 2**20
+
+#: Bytes of one, with its conversation; beyond it, it is not kept.
+LONGEST = MOST_BYTES // 16
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A response that is kept."""
+
+    #: As it was answered, in JSON.
+    written: bytes
+    #: What it answered, without instructions.
+    asked: Sequence[Message]
+    #: The same with the reply.
+    conversation: Sequence[Message]
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, as if it shared nothing with others."""
+        texts = sum(getsizeof(one.content) for one in self.conversation)
+        calls = [call for one in self.conversation for call in one.calls]
+        return len(self.written) + texts + sum(getsizeof(call.arguments) for call in calls)
+
+
+class NoSuchResponse(Missing):
+    """A response was never kept, or is forgotten; `param` names it."""
+
+    def __init__(self, param: str) -> None:
+        code = "previous_response_not_found" if param == "previous_response_id" else None
+        sentence = "There is no such response here; it was not kept, or is forgotten."
+        super().__init__(sentence, param, code)
+
+
+class Keeper:
+    """Keeps responses by their ids. Not for several threads."""
+
+    def __init__(self) -> None:
+        # Small ones count for more than they are, which bounds their number.
+        self._kept: LRUCache[str, Kept] = LRUCache(
+            MOST_BYTES, getsizeof=lambda one: max(one.size, MOST_BYTES // MOST)
+        )
+
+    def keep(self, id: str, response: Kept) -> None:
+        """Keep a response, unless it is too long for that."""
+        if response.size <= LONGEST:
+            self._kept[id] = response
+
+    def find(self, id: str, param: str) -> Kept:
+        """Return the response of this id, which the field `param` names.
+
+        Raises:
+            NoSuchResponse: it is not here.
+        """
+        if found := self._kept.get(id):
+            return found
+        raise NoSuchResponse(param)
+
+    def forget(self, id: str) -> None:
+        """Forget a response.
+
+        Raises:
+            NoSuchResponse: it is not here.
+        """
+        if self._kept.pop(id, None) is None:
+            raise NoSuchResponse("id")
