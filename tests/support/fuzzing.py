@@ -11,7 +11,7 @@ TOGETHER = re.compile(
     r"|cannot be continued|continue_final_message must be true|Please write a message first"
     r"|ask for \d+ replies|Top logprobs come with|of what is written|is no token here"
     r"|holds the whole reply|calls tools; send what|and there are no tools|is not in tools"
-    r"|has two functions|is no token of this model"
+    r"|where that is its type|must have a type|must be the id of one of|has two functions|is no token of this model"
     r"|has a control character in it|the limit is [\d,]+"
 )
 #: Fields in a language of their own, which JSON Schema cannot describe.

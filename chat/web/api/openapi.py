@@ -25,6 +25,7 @@ from chat.web.api.responses import answers as items
 from chat.web.api.responses.shapes import ResponseBody
 from chat.web.api.shapes import ChatBody, CompletionBody, RequestBody
 from chat.web.api.tokenize import DetokenizeBody, TokenizeBody
+from prompts.formats.tooled import UNKNOWN
 
 Schema = dict[str, Any]
 
@@ -144,7 +145,15 @@ class Description:
         schemas: Schema = whole["$defs"]
         for shape in replied:
             schemas[shape.__name__]["properties"] |= self._controls(shape)
+        if not self._chat.tooled:
+            for each in asked:
+                schemas[each.__name__]["properties"] |= self._no_tools(each)
         return schemas
+
+    def _no_tools(self, shape: type[BaseModel]) -> Schema:
+        """Return what is said of the tools where the model knows none."""
+        none = {"anyOf": [{"type": "array", "maxItems": 0}, NULL], "description": UNKNOWN}
+        return {"tools": none} if "tools" in shape.model_fields else {}
 
     def _controls(self, shape: type[RequestBody]) -> Schema:
         """Return the controls by all names that they go by."""

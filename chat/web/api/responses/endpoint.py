@@ -45,14 +45,15 @@ class Responses(Endpoint):
         return asked
 
     async def one(self, request: Request) -> Response:
-        """Answer with a response that is kept."""
+        """Answer with a response that is kept, or forget it."""
+        if request.method == "DELETE":
+            return self._forget(request)
         if request.query_params.get("stream") == "true":
             raise BadRequest("stream must be false: a response that is kept comes whole.", "stream")
         kept = self._keeper.find(request.path_params["id"], "id")
         return Response(kept.written, media_type="application/json")
 
-    async def forget(self, request: Request) -> Response:
-        """Forget a response."""
+    def _forget(self, request: Request) -> Response:
         id = request.path_params["id"]
         self._keeper.forget(id)
         return _json({"id": id, "object": "response", "deleted": True})

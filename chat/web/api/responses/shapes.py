@@ -38,7 +38,7 @@ def _included(name: Any) -> Any:
 
 def _with_schema(schema: dict[str, Any]) -> None:
     """Say that a format has a schema where that is its type, and else none."""
-    schema["if"] = {"properties": {"type": {"const": "json_schema"}}}
+    schema["if"] = {"properties": {"type": {"const": "json_schema"}}, "required": ["type"]}
     schema["then"] = {"required": ["schema"], "properties": {"schema": {"type": "object"}}}
     schema["else"] = {"properties": {"schema": {"type": "null"}}}
 

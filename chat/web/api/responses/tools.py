@@ -54,7 +54,9 @@ class AllowedChoice(Shape):
 
     type: Literal["allowed_tools"]
     mode: Literal["auto", "required"] = "auto"
-    tools: list[Annotated[NamedChoice, BeforeValidator(by_type({"function": NamedChoice}))]]
+    tools: list[
+        Annotated[NamedChoice, BeforeValidator(by_type({"function": NamedChoice}, "function"))]
+    ]
 
     @property
     def nested(self) -> ToolChoice:
@@ -84,10 +86,10 @@ WAYS: dict[str, type[Shape]] = {
 
 def _chosen(choice: Any) -> Shape:
     """Take a way of choosing for an object of that type."""
-    return by_type(WAYS)({"type": choice} if isinstance(choice, str) else choice)
+    return by_type(WAYS, "function")({"type": choice} if isinstance(choice, str) else choice)
 
 
-Tool = Annotated[FlatTool, BeforeValidator(by_type({"function": FlatTool}))]
+Tool = Annotated[FlatTool, BeforeValidator(by_type({"function": FlatTool}, "function"))]
 Way = PlainChoice | NamedChoice | AllowedChoice
 Choice = Annotated[Way, BeforeValidator(_chosen, json_schema_input_type=Plain | Way)]
 AUTO = PlainChoice(type="auto")
