@@ -32,6 +32,7 @@ from filelock import FileLock
 from xdist.scheduler import LoadScopeScheduling
 
 from benchmarks.server import free_port
+from chat.core.chat import Chat
 from chat.models import embedded, ir
 from chat.settings import Settings
 from chat.web import serve
@@ -135,11 +136,12 @@ def serving() -> Iterator[Serve]:
         engine: ScriptedEngine,
         max_waiting: int = 32,
         format: PromptFormat | None = None,
+        chat: Chat | None = None,
         **settings: object,
     ) -> str:
         # Not the first free one, which two workers could both find free.
         chosen = Settings(**{"max_waiting": max_waiting, "server_port": free_port(), **settings})
-        built = page.build(chat_with(engine, max_waiting, format), chosen)
+        built = page.build(chat or chat_with(engine, max_waiting, format), chosen)
         pages.append(built)
         return serve.launch(built, chosen, block=False)
 

@@ -11,8 +11,9 @@ TOGETHER = re.compile(
     r"|cannot be continued|continue_final_message must be true|Please write a message first"
     r"|ask for \d+ replies|Top logprobs come with|of what is written|is no token here"
     r"|holds the whole reply|calls tools; send what|and there are no tools|is not in tools"
-    r"|where that is its type|must have a type|must be the id of one of|has two functions|is no token of this model"
-    r"|has a control character in it|the limit is [\d,]+"
+    r"|where that is its type|must have a type|which is not offered|must be the id of one of"
+    r"|has two functions|is no token of this model|has a control character in it"
+    r"|the limit is [\d,]+"
 )
 #: Fields in a language of their own, which JSON Schema cannot describe.
 WRITTEN = {"regex", "guided_regex", "json_schema", "guided_json", "response_format"}

@@ -150,6 +150,7 @@ PART = Known(
         **_because("A client's own notes on a part.", "id annotations logprobs citations parsed"),
     }
 )
+CALLED = Known(harmless=_because("What a client read in the arguments.", "parsed_arguments parsed"))
 CALL = Known(harmless=_because("The place of a call among others.", "index"))
 TOOL = Known(harmless=_because("About speed.", "cache_control"))
 CALL_ITEM = Known(

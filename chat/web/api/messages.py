@@ -75,6 +75,8 @@ Content = Annotated[
 class FunctionCall(Shape):
     """What an assistant called, with its arguments in JSON."""
 
+    known = fields.CALLED
+
     name: str
     arguments: Annotated[
         str, BeforeValidator(_written, json_schema_input_type=str | dict[str, Any])

@@ -49,14 +49,15 @@ class NamedChoice(NamedFunction):
         return ToolChoice(type="function", function=NamedFunction(name=self.name))
 
 
+Named = Annotated[NamedChoice, BeforeValidator(by_type({"function": NamedChoice}, "function"))]
+
+
 class AllowedChoice(Shape):
     """Functions of which one may or has to be called."""
 
     type: Literal["allowed_tools"]
     mode: Literal["auto", "required"] = "auto"
-    tools: list[
-        Annotated[NamedChoice, BeforeValidator(by_type({"function": NamedChoice}, "function"))]
-    ]
+    tools: list[Named]
 
     @property
     def nested(self) -> ToolChoice:

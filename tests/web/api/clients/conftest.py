@@ -10,7 +10,9 @@ os.environ["LANGSMITH_TRACING"] = "false"
 import pytest
 
 from tests.conftest import serving
+from tests.support import tools
 from tests.support.fakes import ScriptedEngine
+from tests.support.tools import speaking
 from tests.web.api.clients import Server, until
 
 SUPPORTS = frozenset({"choices", "regex", "json_schema"})
@@ -31,3 +33,21 @@ def server(served: Server) -> Server:
     until(lambda: served[1].active == 0)
     vars(served[1]).update(vars(ScriptedEngine()), supports=SUPPORTS)
     return served
+
+
+@pytest.fixture(scope="package")
+def served_with_tools() -> Iterator[Server]:
+    chat = speaking(tools.hermes(), lambda prompt: "")
+    assert isinstance(chat.engine, tools.Speaker)
+    with serving() as serve:
+        address = serve(chat.engine, chat=chat, api_key="secret", strict_api=True)
+        yield address + "v1", chat.engine
+
+
+@pytest.fixture
+def tooled(served_with_tools: Server) -> Server:
+    """A server whose model knows tools; what was asked of it before is forgotten."""
+    engine = served_with_tools[1]
+    engine.prompts.clear()
+    engine.samplings.clear()
+    return served_with_tools
