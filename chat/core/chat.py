@@ -58,6 +58,8 @@ class Update:
     tokens: int = 0
     #: Seconds from the first of them to the last.
     seconds: float = 0.0
+    #: The stop string that ended the reply, if one did.
+    stopped_by: str = ""
 
 
 class Chat:
@@ -233,7 +235,7 @@ class Chat:
         full = update.tokens >= sampling.max_new_tokens
         cut = full and not (ended or stops.found or read.done)
         state: Literal["length", "finished"] = "length" if cut else "finished"
-        yield replace(update, text=read.content, calls=read.calls, state=state)
+        yield replace(update, text=read.content, calls=read.calls, state=state, stopped_by=stops.by)
 
 
 class _Composed(NamedTuple):

@@ -161,7 +161,11 @@ def conversation_in(
         BadRequest: see `chat.core.conversation.conversation`.
     """
     called = {call.id: call.function.name for one in messages for call in one.tool_calls}
-    said = [one.said(called) for one in messages]
+    return conversation_of([one.said(called) for one in messages], system_prompt, tooled=tooled)
+
+
+def conversation_of(said: list[Message], system_prompt: str, *, tooled: bool) -> Conversation:
+    """Return the conversation in what was said; see `conversation_in`."""
     return conversation(said if tooled else map(_as_text, said), system_prompt)
 
 

@@ -18,6 +18,8 @@ from chat.core.chat import Chat
 from chat.core.sampling import OPTIONAL, Sampling
 from chat.settings import Settings
 from chat.web.api import answers
+from chat.web.api.anthropic import answers as anthropic
+from chat.web.api.anthropic.shapes import MessagesBody
 from chat.web.api.errors import json_bytes
 from chat.web.api.ignored import HEADER
 from chat.web.api.request import NAMES
@@ -74,6 +76,16 @@ class Description:
         texts = _post(
             "What follows a text", CompletionBody, answers.TextCompletion, {"prompt": "A"}
         )
+        messages = _anthropic(
+            _post("The next message", MessagesBody, anthropic.AssistantMessage, {"messages": HI})
+        )
+        counts = _anthropic(
+            _post("Tokens of a prompt", MessagesBody, anthropic.InputTokens, {"messages": HI})
+        )
+        events = "Server-sent events by their names, whose data is a MessageEvent."
+        messages["responses"]["200"]["content"]["text/event-stream"] = {
+            "schema": {"type": "string", "description": events}
+        }
         _streamed(chats, answers.ChatCompletionChunk)
         _streamed(texts, answers.TextCompletion)
         document: Schema = {
@@ -84,6 +96,8 @@ class Description:
                 "/v1/models/{id}": {"get": _named(_get("The model by its name", answers.Model))},
                 "/v1/chat/completions": {"post": chats},
                 "/v1/completions": {"post": texts},
+                "/v1/messages": {"post": messages},
+                "/v1/messages/count_tokens": {"post": counts},
                 "/v1/tokenize": {"post": tokens},
                 "/v1/detokenize": {"post": back},
                 "/tokenize": {"post": tokens},
@@ -94,13 +108,22 @@ class Description:
         }
         if self._settings.api_key:
             document["components"]["securitySchemes"] = {
-                "key": {"type": "http", "scheme": "bearer"}
+                "key": {"type": "http", "scheme": "bearer"},
+                "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
             }
             document["security"] = [{"key": []}]
+            for operation in (messages, counts):
+                operation["security"] = [{"key": []}, {"x-api-key": []}]
         return document
 
     def _schemas(self) -> Schema:
-        asked: list[type[BaseModel]] = [ChatBody, CompletionBody, TokenizeBody, DetokenizeBody]
+        asked: list[type[BaseModel]] = [
+            ChatBody,
+            CompletionBody,
+            MessagesBody,
+            TokenizeBody,
+            DetokenizeBody,
+        ]
         answered: list[type[BaseModel]] = [
             answers.ModelList,
             answers.ChatCompletion,
@@ -110,13 +133,17 @@ class Description:
             answers.Text,
             answers.Error,
             answers.OpenAPI,
+            anthropic.AssistantMessage,
+            anthropic.MessageEvent,
+            anthropic.InputTokens,
+            anthropic.MessageError,
         ]
         _, whole = models_json_schema(
             [(model, "validation") for model in (*asked, *answered)],
             ref_template="#/components/schemas/{model}",
         )
         schemas: Schema = whole["$defs"]
-        for shape in (ChatBody, CompletionBody):
+        for shape in (ChatBody, CompletionBody, MessagesBody):
             schemas[shape.__name__]["properties"] |= self._controls()
         return schemas
 
@@ -167,6 +194,14 @@ def _post(summary: str, shape: type[BaseModel], answer: type[BaseModel], example
             "schema": {"type": "string"},
         }
     }
+    return operation
+
+
+def _anthropic(operation: Schema) -> Schema:
+    """Return an operation with errors in Anthropic's shape."""
+    for status, answer in operation["responses"].items():
+        if status != "200":
+            answer["content"] = _json(_ref(anthropic.MessageError))
     return operation
 
 

@@ -98,6 +98,12 @@ class RequestBody(Shape):
     response_format: ResponseFormat | None = None
 
     @property
+    def schemas(self) -> dict[str, str]:
+        """JSON schemas of the reply, or nothing for any text, by the fields that hold them."""
+        asked = self.response_format
+        return {"response_format": asked.written} if asked else {}
+
+    @property
     def with_usage(self) -> bool:
         """Whether a stream ends with the number of tokens."""
         return self.stream_options is not None and self.stream_options.include_usage
