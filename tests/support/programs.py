@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
+from chat.core.chat import Chat
 from chat.settings import Settings
 from chat.web import api
 from prompts import PromptFormat
@@ -24,10 +25,11 @@ class Programs:
         engine: ScriptedEngine,
         max_waiting: int = 32,
         format: PromptFormat | None = None,
+        chat: Chat | None = None,
         **settings: Any,
     ) -> None:
         self.engine = engine
-        self.chat = chat_with(engine, max_waiting, format)
+        self.chat = chat or chat_with(engine, max_waiting, format)
         chosen = Settings(**settings)
         routes = [*api.routes(self.chat, chosen), *api.root_routes(self.chat, chosen)]
         app = Starlette(routes=routes)

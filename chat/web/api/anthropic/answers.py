@@ -90,6 +90,8 @@ class MessageFault(Answer):
 
     type: str
     message: str
+    #: By which clients know what to do about it.
+    details: dict[str, str] | None = None
 
 
 class MessageError(Answer):
