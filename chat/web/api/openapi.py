@@ -19,7 +19,7 @@ from chat.core.sampling import OPTIONAL, Sampling
 from chat.settings import Settings
 from chat.web.api import answers
 from chat.web.api.anthropic import answers as anthropic
-from chat.web.api.anthropic.shapes import MessagesBody
+from chat.web.api.anthropic.shapes import CountBody, MessagesBody
 from chat.web.api.errors import json_bytes
 from chat.web.api.ignored import HEADER
 from chat.web.api.request import NAMES
@@ -80,12 +80,9 @@ class Description:
             _post("The next message", MessagesBody, anthropic.AssistantMessage, {"messages": HI})
         )
         counts = _anthropic(
-            _post("Tokens of a prompt", MessagesBody, anthropic.InputTokens, {"messages": HI})
+            _post("Tokens of a prompt", CountBody, anthropic.InputTokens, {"messages": HI})
         )
-        events = "Server-sent events by their names, whose data is a MessageEvent."
-        messages["responses"]["200"]["content"]["text/event-stream"] = {
-            "schema": {"type": "string", "description": events}
-        }
+        messages["responses"]["200"]["content"]["text/event-stream"] = {"schema": _named_event()}
         _streamed(chats, answers.ChatCompletionChunk)
         _streamed(texts, answers.TextCompletion)
         document: Schema = {
@@ -121,6 +118,7 @@ class Description:
             ChatBody,
             CompletionBody,
             MessagesBody,
+            CountBody,
             TokenizeBody,
             DetokenizeBody,
         ]
@@ -203,6 +201,22 @@ def _anthropic(operation: Schema) -> Schema:
         if status != "200":
             answer["content"] = _json(_ref(anthropic.MessageError))
     return operation
+
+
+def _named_event() -> Schema:
+    """Return a JSON schema of an event of Anthropic's."""
+    either = {"anyOf": [_ref(anthropic.MessageEvent), _ref(anthropic.MessageError)]}
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": either,
+    }
+    return {
+        "type": "object",
+        "description": "Server-sent events by their names, whose data is a MessageEvent.",
+        "properties": {"event": {"type": "string"}, "data": data},
+        "required": ["event", "data"],
+    }
 
 
 def _streamed(operation: Schema, chunk: type[BaseModel]) -> None:

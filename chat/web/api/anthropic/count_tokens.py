@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from chat.core.chat import Chat
 from chat.core.conversation import Conversation
-from chat.web.api.anthropic.shapes import MessagesBody
+from chat.web.api.anthropic.shapes import CountBody
 from chat.web.api.body import body_of
 from chat.web.api.errors import json_bytes
 from chat.web.api.ignored import told
@@ -26,14 +26,14 @@ class CountTokens:
 
     async def answer(self, request: Request) -> Response:
         """Answer with a number."""
-        asked = await asyncio.to_thread(read, MessagesBody, await body_of(request))
+        asked = await asyncio.to_thread(read, CountBody, await body_of(request))
         if self._strict:
             asked.check_known()
         chat, conversation = await asyncio.to_thread(self._conversation, asked.body)
         counted = json_bytes({"input_tokens": len(await chat.prompt(conversation))})
         return Response(counted, headers=told(asked.unknown), media_type="application/json")
 
-    def _conversation(self, body: MessagesBody) -> tuple[Chat, Conversation]:
+    def _conversation(self, body: CountBody) -> tuple[Chat, Conversation]:
         chat, _ = prompted(self._chat, body.offer, {}, has_calls=body.has_calls)
         (ask,) = body.asks(self._system_prompt, tooled=isinstance(chat.format, Tooled))
         return chat, ask.conversation

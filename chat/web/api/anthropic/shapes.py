@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import FailFast, Field
 
+from chat.errors import BadRequest
 from chat.web.api import fields
 from chat.web.api.anthropic.blocks import InputMessage, Texts, text_in
 from chat.web.api.anthropic.tools import AUTO, CustomTool, ToolUseChoice
@@ -67,8 +68,14 @@ class MessagesBody(RequestBody):
 
     def asks(self, system_prompt: str, *, tooled: bool) -> list[Ask]:
         """See `RequestBody.asks`."""
+        if not self.messages:  # instructions alone are no message here
+            raise BadRequest("Please write a message first.", "message")
         called = {use.id: use.name for one in self.messages for use in one.uses}
         said = [message for one in self.messages for message in one.said(called)]
         if "system" in self.model_fields_set:
             said.insert(0, Message("system", text_in(self.system)))
         return [Ask(conversation_of(said, system_prompt, tooled=tooled))]
+
+
+class CountBody(MessagesBody):
+    """The same, to ask how long its prompt is, for which it does not matter how it is sampled."""

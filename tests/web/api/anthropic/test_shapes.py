@@ -195,6 +195,8 @@ def said(*content: Any, role: str = "user") -> dict[str, Any]:
         ({"messages": None}, "messages is missing."),
         ({"messages": "a"}, "messages must be a list."),
         ({"messages": []}, "Please write a message first."),
+        ({"messages": [], "system": "a"}, "Please write a message first."),
+        (said("a", role="assistant"), "Please write a message first."),
         ({"messages": ["a"]}, "messages[0] must be an object."),
         ({"messages": [{"role": "user"}]}, "messages[0].content is missing."),
         (
