@@ -62,6 +62,8 @@ class Update:
     #: How likely they were, if that was asked for, of those whose text is in `text`, stray
     #: white space aside. One that a stop string cut in two is not among them.
     scored: tuple[TokenScore, ...] = ()
+    #: The stop string that ended the reply, if one did.
+    stopped_by: str = ""
 
 
 class Chat:
@@ -246,7 +248,7 @@ class Chat:
         full = update.tokens >= sampling.max_new_tokens
         cut = full and not (ended or stops.found or read.done)
         state: Literal["length", "finished"] = "length" if cut else "finished"
-        yield replace(update, text=read.content, calls=read.calls, state=state)
+        yield replace(update, text=read.content, calls=read.calls, state=state, stopped_by=stops.by)
 
 
 class _Composed(NamedTuple):

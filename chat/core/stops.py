@@ -8,14 +8,20 @@ class Stops:
 
     def __init__(self, strings: Sequence[str]) -> None:
         self._strings = strings
-        self.found = False
+        #: The one that was found, or "".
+        self.by = ""
+
+    @property
+    def found(self) -> bool:
+        """Whether one was found."""
+        return bool(self.by)
 
     def cut(self, text: str) -> str:
-        """Return what of `text`, the whole so far, can be shown; sets `found`."""
-        places = [place for string in self._strings if (place := text.find(string)) >= 0]
+        """Return what of `text`, the whole so far, can be shown; sets `by`."""
+        places = [(text.find(string), string) for string in self._strings if string in text]
         if places:
-            self.found = True
-            return text[: min(places)]
+            place, self.by = min(places)
+            return text[:place]
         return text[: len(text) - max((_begun(text, one) for one in self._strings), default=0)]
 
 

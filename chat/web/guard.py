@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chat.web.api.errors import refusal
+from chat.web.api.refusals import refused
 
 #: Bytes of one request. A long conversation that a browser sends has some 100,000.
 MAX_BODY = 1_000_000
@@ -89,9 +89,10 @@ class Guard:
             body += message.get("body", b"")
             if len(body) > limit:
                 sentence = f"The limit is {limit:,} bytes."
-                programs = scope["path"].startswith(("/v1/", "/tokenize", "/detokenize"))
-                refused = refusal(HTTPException(413, sentence))
-                answer = refused if programs else PlainTextResponse(sentence, 413)
+                path = scope["path"]
+                programs = path.startswith(("/v1/", "/tokenize", "/detokenize"))
+                refusal = refused(path, HTTPException(413, sentence))
+                answer = refusal if programs else PlainTextResponse(sentence, 413)
                 await answer(scope, receive, send)
                 return
             if message["type"] == "http.disconnect" or not message.get("more_body"):

@@ -80,6 +80,9 @@ def _response(path: str) -> Response:
         return health.answer("loading")
     if path == "/":
         return HTMLResponse(PAGE, 503, headers=health.RETRY)
+    if path.startswith("/v1/messages"):
+        overloaded = {"type": "overloaded_error", "message": LOADING}
+        return JSONResponse({"type": "error", "error": overloaded}, 503, headers=health.RETRY)
     if path.startswith("/v1/"):
         error = {"message": LOADING, "type": "server_error", "param": None, "code": "loading"}
         return JSONResponse({"error": error}, 503, headers=health.RETRY)

@@ -426,13 +426,15 @@ async def test_a_reply_ends_before_its_stop_string_which_is_never_shown() -> Non
     assert not any("S" in update.text for update in shown)
     assert shown[-1].text == "one two"
     assert shown[-1].state == "finished"
+    assert [update.stopped_by for update in shown if update.stopped_by] == ["STOP"]
     assert engine.active == 0
 
 
 async def test_what_only_looked_like_a_stop_string_is_shown_at_the_end() -> None:
     engine = ScriptedEngine(lambda _: "one two ST")
     replies = ask(chat_with(engine), "Hi", stop=("STOP",), max_new_tokens=50)
-    assert [update async for update in replies][-1].text == "one two ST"
+    last = [update async for update in replies][-1]
+    assert (last.text, last.stopped_by) == ("one two ST", "")
 
 
 async def test_the_negative_prompt_is_the_same_conversation_under_another_system_prompt() -> None:

@@ -20,6 +20,7 @@ def test_the_text_ends_before_the_stop_string_that_comes_first() -> None:
     stops = Stops(["###", "User:"])
     assert stops.cut("Hello User: ###") == "Hello "
     assert stops.found
+    assert stops.by == "User:"
 
 
 def test_without_stop_strings_all_is_shown() -> None:
@@ -41,3 +42,4 @@ def test_however_a_text_grows_what_was_shown_stands_and_holds_no_stop_string(
         if stops.found:
             break
     assert stops.found == any(string in text for string in strings)
+    assert not stops.found or text.startswith(shown + stops.by)

@@ -142,6 +142,11 @@ def test_a_request_that_weighs_too_much_is_refused_before_it_is_read_whole(serve
 
     answer = httpx.post(f"{url}gradio_api/queue/join", content=body())
     assert (answer.status_code, answer.text) == (413, f"The limit is {MAX_BODY:,} bytes.")
+    large = b"x" * (MAX_BODY + 1)
+    openais = httpx.post(f"{url}v1/chat/completions", content=large).json()
+    anthropics = httpx.post(f"{url}v1/messages", content=large).json()
+    assert openais["error"]["message"] == anthropics["error"]["message"] == answer.text
+    assert anthropics["error"]["type"] == "request_too_large"
 
 
 def test_a_request_just_within_the_limit_is_passed_on_whole(serve: Serve) -> None:

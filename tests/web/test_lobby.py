@@ -49,6 +49,12 @@ def test_programs_get_an_error_in_openais_shape(url: str) -> None:
     assert error.keys() == {"message", "type", "param", "code"}
 
 
+def test_those_of_anthropics_get_one_in_its_shape(url: str) -> None:
+    answer = httpx.post(f"{url}/v1/messages", json={}).json()
+    assert (answer["type"], answer["error"]["type"]) == ("error", "overloaded_error")
+    assert "still loading" in answer["error"]["message"]
+
+
 def test_the_page_asks_no_other_host_and_may_not(url: str) -> None:
     assert httpx.get(url).text == PAGE
     assert not re.search(r"https?:|//|src=|url\(|@import", PAGE)

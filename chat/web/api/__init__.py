@@ -5,6 +5,7 @@
     POST /v1/chat/completions     the next message of a conversation
     POST /v1/completions          what follows a text, as a base model continues it
     POST /v1/responses            the same as items, and what is kept of them (see `responses`)
+    POST /v1/messages             Anthropic's Messages API (see `anthropic`)
     POST /v1/tokenize, /tokenize  the ids that the model would read, and the same backwards
     GET  /v1/openapi.json         all of this described, from the shapes themselves
 
@@ -22,6 +23,9 @@ from starlette.types import Receive, Scope, Send
 
 from chat.core.chat import Chat
 from chat.settings import Settings
+from chat.web.api.anthropic.count_tokens import CountTokens
+from chat.web.api.anthropic.reply import MessageReply
+from chat.web.api.anthropic.shapes import MessagesBody
 from chat.web.api.authentication import Authentication
 from chat.web.api.endpoint import Endpoint
 from chat.web.api.models import Models
@@ -43,6 +47,8 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
     continuing = chat.prompting(chat.plain)
     models, description = Models(chat.name), Description(chat, settings)
     chats = Endpoint(chat, sampling, system_prompt, ChatBody, ChatReply.to, strict=strict)
+    messages = Endpoint(chat, sampling, system_prompt, MessagesBody, MessageReply.to, strict=strict)
+    counting = CountTokens(chat, system_prompt, strict=strict)
     texts = Endpoint(continuing, sampling, "", CompletionBody, TextReply.to, strict=strict)
     responses = Responses(chat, sampling, system_prompt, strict=strict)
     router = Router(
@@ -54,6 +60,8 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
             Route("/responses", responses, methods=["POST"]),
             Route("/responses/{id}", Answering(responses.one), methods=["GET", "DELETE"]),
             Route("/responses/{id}/input_items", Answering(responses.items), methods=["GET"]),
+            Route("/messages", messages, methods=["POST"]),
+            Route("/messages/count_tokens", Answering(counting.answer), methods=["POST"]),
             *_tokenizing(chat, settings),
             Route("/openapi.json", Answering(description.answer), methods=["GET"]),
         ],

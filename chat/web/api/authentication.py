@@ -1,6 +1,5 @@
 """Who may ask, and what all that goes wrong looks like to them."""
 
-import re
 from hmac import compare_digest
 
 from starlette.datastructures import Headers
@@ -9,11 +8,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chat.settings import Settings
-from chat.web.api.errors import refusal
+from chat.web.api.refusals import plain, refused
 
 
 class Authentication:
-    """ASGI middleware: asks for the key, and says all that goes wrong in OpenAI's shape.
+    """ASGI middleware: asks for the key, and says all that goes wrong in its shape.
 
     Slashes too many, at the end of an address or where two parts of it were joined, are none.
     """
@@ -27,16 +26,15 @@ class Authentication:
         """Pass a request on, or refuse it."""
         try:
             if scope["type"] == "http":
-                self._check(Headers(scope=scope).get("authorization", ""))
-                path = re.sub("/{2,}", "/", scope["path"]).rstrip("/")
-                scope = {**scope, "path": path}
+                self._check(Headers(scope=scope))
+                scope = {**scope, "path": plain(scope["path"])}
             await self._app(scope, receive, send)
         except ClientDisconnect:
             return
         except Exception as error:
-            await refusal(error)(scope, receive, send)
+            await refused(scope["path"], error)(scope, receive, send)
 
-    def _check(self, authorization: str) -> None:
+    def _check(self, headers: Headers) -> None:
         """Raise HTTPException unless the key that was set is there."""
         if not self._key:
             if self._login:  # else this were a way around it
@@ -45,15 +43,17 @@ class Authentication:
                     "runs the server has to set with --api-key."
                 )
             return
+        authorization, other = headers.get("authorization", ""), headers.get("x-api-key", "")
         scheme, _, key = authorization.partition(" ")
+        keys = [other, key if scheme.lower() == "bearer" else ""]
         # Header values come as Latin-1, whatever was sent; some bytes of a letter are blank in it.
-        right = compare_digest(key.strip(" \t").encode("latin-1"), self._key.encode())
-        if scheme.lower() != "bearer" or not right:
+        sent = [key.strip(" \t").encode("latin-1") for key in keys]
+        right = [compare_digest(one, self._key.encode()) for one in sent]
+        if not any(right):
+            wrong = ", and yours is not the one" if authorization or other else ""
             raise _unauthorized(
-                "This API asks for a key, and yours is not the one; send it as "
-                "Authorization: Bearer KEY."
-                if authorization
-                else "This API asks for a key; send it as Authorization: Bearer KEY."
+                f"This API asks for a key{wrong}; send it as Authorization: Bearer KEY, "
+                "or as x-api-key: KEY."
             )
 
 

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -40,37 +41,43 @@ def json_bytes(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-def refusal(error: Exception) -> Response:
-    """Return the answer to a request that ended in `error`."""
+class Fault(NamedTuple):
+    """What is to be said of an error."""
+
+    status: int
+    message: str
+    type: str = "invalid_request_error"
+    #: The field that is to blame, if one is.
+    param: str = ""
+    code: str | None = None
+    headers: Mapping[str, str] | None = None
+
+
+def fault(error: Exception) -> Fault:
+    """Return what is to be said of an error; one that nobody foresaw is logged."""
     match error:
         case Missing():
-            return _answer(404, error.detail, param=error.param, code=error.code)
+            return Fault(404, error.detail, param=error.param, code=error.code)
         case HTTPException(status_code=status):
             code = "invalid_api_key" if status == 401 else None
             sentence = SENTENCES.get(status, error.detail)
-            return _answer(status, sentence, code=code, headers=error.headers)
+            return Fault(status, sentence, code=code, headers=error.headers)
         case QueueFull():
             headers = {"Retry-After": str(RETRY_AFTER)}
-            return _answer(429, str(error), "requests", code="rate_limit_exceeded", headers=headers)
+            return Fault(429, str(error), "requests", code="rate_limit_exceeded", headers=headers)
         case TooLong():
-            return _answer(400, str(error), param=error.field, code="context_length_exceeded")
+            return Fault(400, str(error), param=error.field, code="context_length_exceeded")
         case RequestError():
-            return _answer(400, str(error), param=error.field)
+            return Fault(400, str(error), param=error.field)
         case ChatError():
-            return _answer(500, str(error), "server_error")
+            return Fault(500, str(error), "server_error")
         case _:
             log.error("%s", describe(error))
-            return _answer(500, UNEXPECTED, "server_error")
+            return Fault(500, UNEXPECTED, "server_error")
 
 
-def _answer(
-    status: int,
-    message: str,
-    type: str = "invalid_request_error",
-    *,
-    param: str = "",
-    code: str | None = None,
-    headers: Any = None,
-) -> Response:
+def refusal(error: Exception) -> Response:
+    """Return the answer to a request that ended in `error`."""
+    status, message, type, param, code, headers = fault(error)
     body = {"message": message, "type": type, "param": param or None, "code": code}
     return Response(json_bytes({"error": body}), status, headers, "application/json")

@@ -52,7 +52,7 @@ async def events(
 ) -> AsyncGenerator[bytes]:
     """Yield the events of a stream; what refuses the request is raised before the first."""
     last: dict[int, Update] = {}
-    spoke = 0.0
+    spoke = time.monotonic()
     async for place, update in updates:
         new = b"".join([*([] if last else writer.begin()), *writer.more(place, update)])
         last[place] = update

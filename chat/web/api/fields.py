@@ -3,7 +3,7 @@
 What changes the meaning of a reply is done or refused by name; what does not is accepted;
 what nobody here knows is ignored, and named to whoever sent it (`chat.web.api.ignored`).
 
-Source: the references of OpenAI, vLLM, llama.cpp's server, Ollama, LM Studio, LiteLLM,
+Source: the references of OpenAI, Anthropic, vLLM, llama.cpp's server, Ollama, LM Studio, LiteLLM,
 OpenRouter and Mistral, and what their clients send.
 """
 
@@ -182,4 +182,48 @@ TOKENIZE = Known(
     harmless=NOTES,
     off={"add_generation_prompt": (True,), "continue_final_message": (False, True)},
     refused=frozenset({"chat_template"}),
+)
+
+MESSAGES = CHAT._replace(
+    harmless={
+        **CHAT.harmless,
+        **_because("About speed.", "cache_control speed"),
+        **_because("Where and for whom Anthropic computes.", "inference_geo user_profile_id"),
+        **_because("A note for whoever keeps requests; here none are kept.", "workspace_id"),
+        **_because(
+            "Which of Anthropic's own API is meant.", "anthropic_version anthropic_beta betas"
+        ),
+        **_because("Asks for figures.", "diagnostics"),
+        **_because(
+            "How to shorten a conversation that gets too long; here whole oldest turns go.",
+            "context_management compaction",
+        ),
+        **_because("Where Anthropic runs code, and no tool here does.", "container"),
+        **_because("What to do if there is no such model; here is one for all names.", "fallbacks"),
+    },
+    off={**CHAT.off, **ALONE, "mcp_servers": ([],)},
+    refused=CHAT.refused - {"system"} | {"thread"},
+)
+OUTPUT_CONFIG = Known(harmless=_because("A wish of how much to think or to write.", "effort"))
+INPUT_MESSAGE = Known(
+    harmless=_because(
+        "A client's own notes on a message.",
+        "id type model usage stop_reason stop_sequence stop_details container context_management "
+        "diagnostics",
+    )
+)
+BLOCK = Known(
+    harmless={
+        **_because("About speed.", "cache_control"),
+        **_because(
+            "A client's own notes on a block.", "citations caller parsed_output toolset_name"
+        ),
+    }
+)
+THOUGHT = Known(
+    harmless=_because("What was thought, which models are not shown.", "thinking signature data")
+)
+CUSTOM_TOOL = Known(
+    harmless=_because("About speed.", "cache_control defer_loading eager_input_streaming"),
+    off={"allowed_callers": (["direct"],), "input_examples": ([],)},
 )

@@ -173,6 +173,11 @@ def conversation_in(
     """
     called = {call.id: call.name for one in messages for call in one.calls if call.id}
     said = [one if isinstance(one, Message) else one.said(called) for one in messages]
+    return conversation_of(said, system_prompt, tooled=tooled)
+
+
+def conversation_of(said: list[Message], system_prompt: str, *, tooled: bool) -> Conversation:
+    """Return the conversation in what was said; see `conversation_in`."""
     return conversation(said if tooled else map(_as_text, said), system_prompt)
 
 

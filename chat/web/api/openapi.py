@@ -18,6 +18,8 @@ from chat.core.chat import Chat
 from chat.core.sampling import MAX_BIASES, OPTIONAL, Sampling
 from chat.settings import Settings
 from chat.web.api import answers
+from chat.web.api.anthropic import answers as anthropic
+from chat.web.api.anthropic.shapes import CountBody, MessagesBody
 from chat.web.api.errors import json_bytes
 from chat.web.api.ignored import HEADER
 from chat.web.api.request import NAMES, SCORES
@@ -93,6 +95,13 @@ class Description:
         asked = _paged(_named(_get("What a response answered", items.ResponseItems)))
         _streamed(responses, items.ResponseEvent, end=())
         responses["responses"]["404"] = response["responses"]["404"]
+        messages = _anthropic(
+            _post("The next message", MessagesBody, anthropic.AssistantMessage, {"messages": HI})
+        )
+        counts = _anthropic(
+            _post("Tokens of a prompt", CountBody, anthropic.InputTokens, {"messages": HI})
+        )
+        messages["responses"]["200"]["content"]["text/event-stream"] = {"schema": _named_event()}
         _streamed(chats, answers.ChatCompletionChunk)
         _streamed(texts, answers.TextCompletion)
         document: Schema = {
@@ -106,6 +115,8 @@ class Description:
                 "/v1/responses": {"post": responses},
                 "/v1/responses/{id}": {"get": response, "delete": gone},
                 "/v1/responses/{id}/input_items": {"get": asked},
+                "/v1/messages": {"post": messages},
+                "/v1/messages/count_tokens": {"post": counts},
                 "/v1/tokenize": {"post": tokens},
                 "/v1/detokenize": {"post": back},
                 "/tokenize": {"post": tokens},
@@ -116,14 +127,17 @@ class Description:
         }
         if self._settings.api_key:
             document["components"]["securitySchemes"] = {
-                "key": {"type": "http", "scheme": "bearer"}
+                "key": {"type": "http", "scheme": "bearer"},
+                "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
             }
             document["security"] = [{"key": []}]
+            for operation in (messages, counts):
+                operation["security"] = [{"key": []}, {"x-api-key": []}]
         return document
 
     def _schemas(self) -> Schema:
-        replied: list[type[RequestBody]] = [ChatBody, CompletionBody, ResponseBody]
-        asked: list[type[BaseModel]] = [*replied, TokenizeBody, DetokenizeBody]
+        replied: list[type[RequestBody]] = [ChatBody, CompletionBody, ResponseBody, MessagesBody]
+        asked: list[type[BaseModel]] = [*replied, CountBody, TokenizeBody, DetokenizeBody]
         answered: list[type[BaseModel]] = [
             answers.ModelList,
             answers.ChatCompletion,
@@ -137,6 +151,10 @@ class Description:
             answers.Text,
             answers.Error,
             answers.OpenAPI,
+            anthropic.AssistantMessage,
+            anthropic.MessageEvent,
+            anthropic.InputTokens,
+            anthropic.MessageError,
         ]
         _, whole = models_json_schema(
             [(model, "validation") for model in (*asked, *answered)],
@@ -210,6 +228,30 @@ def _post(summary: str, shape: type[BaseModel], answer: type[BaseModel], example
         }
     }
     return operation
+
+
+def _anthropic(operation: Schema) -> Schema:
+    """Return an operation with errors in Anthropic's shape."""
+    for status, answer in operation["responses"].items():
+        if status != "200":
+            answer["content"] = _json(_ref(anthropic.MessageError))
+    return operation
+
+
+def _named_event() -> Schema:
+    """Return a JSON schema of an event of Anthropic's."""
+    either = {"anyOf": [_ref(anthropic.MessageEvent), _ref(anthropic.MessageError)]}
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": either,
+    }
+    return {
+        "type": "object",
+        "description": "Server-sent events by their names, whose data is a MessageEvent.",
+        "properties": {"event": {"type": "string"}, "data": data},
+        "required": ["event", "data"],
+    }
 
 
 def _streamed(

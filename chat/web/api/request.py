@@ -28,6 +28,7 @@ NAMES = {
     "min_tokens": "min_new_tokens",
     "repeat_penalty": "repetition_penalty",
     "random_seed": "seed",
+    "stop_sequences": "stop",
     "guided_choice": "choices",
     "guided_regex": "regex",
     "guided_json": "json_schema",
@@ -114,8 +115,9 @@ def read(shape: type[Body], body: bytes) -> Asked[Body]:
     kinds: dict[str, str] = {}
     for path in _unknown(asked):
         kinds.setdefault(re.sub(r"\[\d+\]", "", path), path)
-    if isinstance(asked, RequestBody) and asked.format:
-        controls.add("json_schema", asked.formatted_in, asked.format.written)
+    if isinstance(asked, RequestBody):
+        for name, schema in asked.schemas.items():
+            controls.add("json_schema", name, schema)
     return Asked(asked, controls, list(kinds.values()))
 
 
@@ -161,5 +163,9 @@ def _same(value: Any, off: Any) -> bool:
 def _path(error: ValidationError) -> str:
     """Return where the first fault is, as in messages[0].content."""
     steps = error.errors(include_url=False, include_input=False)[0]["loc"]
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    path = "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}"
+        for step in steps
+        if not str(step).startswith("<")  # the tag of a union, which is in no request
+    )
     return path.removeprefix(".")[:100]

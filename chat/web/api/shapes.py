@@ -113,8 +113,6 @@ class RequestBody(Shape):
     known = fields.REQUEST
     #: The field that holds what people wrote.
     written_in: ClassVar[str]
-    #: The field that says what the reply has to be.
-    formatted_in: ClassVar[str]
     #: How log probabilities are asked for, if they can be: by themselves, or by how many of
     #: the likeliest tokens come with each.
     logprobs_by: ClassVar[By] = "none"
@@ -129,14 +127,14 @@ class RequestBody(Shape):
         return 1
 
     @property
+    def schemas(self) -> dict[str, str]:
+        """JSON schemas of the reply, or nothing for any text, by the fields that hold them."""
+        return {}
+
+    @property
     def with_usage(self) -> bool:
         """Whether a stream ends with the number of tokens."""
         return self.stream_options is not None and self.stream_options.include_usage
-
-    @property
-    def format(self) -> ResponseFormat | None:
-        """What the reply has to be, if not just text."""
-        raise NotImplementedError
 
     def asks(self, system_prompt: str, *, tooled: bool) -> list[Ask]:
         """Return what is to be answered; `system_prompt` is for who brings none.
@@ -170,10 +168,9 @@ Prompts = Annotated[list[Written | TokenIds], Field(min_length=1, max_length=MOS
 OnePrompt = Written | TokenIds | Prompts
 
 
-class Formatted(RequestBody):
-    """A request that says what the reply has to be where the chat has it."""
+class Several(RequestBody):
+    """A request that may ask for several replies, and for their log probabilities."""
 
-    formatted_in = "response_format"
     logprobs_by: ClassVar[By] = "themselves"
 
     n: Annotated[int, Field(ge=1, le=MOST_REPLIES), BeforeValidator(whole)] = 1
@@ -185,12 +182,13 @@ class Formatted(RequestBody):
         return self.n
 
     @property
-    def format(self) -> ResponseFormat | None:
-        """See `RequestBody.format`."""
-        return self.response_format
+    def schemas(self) -> dict[str, str]:
+        """See `RequestBody.schemas`."""
+        asked = self.response_format
+        return {"response_format": asked.written} if asked else {}
 
 
-class ChatBody(Formatted):
+class ChatBody(Several):
     """A request to go on with a conversation."""
 
     known = fields.CHAT
@@ -221,7 +219,7 @@ class ChatBody(Formatted):
         return [Ask(found)]
 
 
-class CompletionBody(Formatted):
+class CompletionBody(Several):
     """A request to continue a text."""
 
     known = fields.COMPLETION

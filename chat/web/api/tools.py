@@ -7,7 +7,7 @@ the schema of its tool, and is one alone; what else is called, and how, is up to
 import json
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -19,12 +19,13 @@ from chat.web.api.shape import Shape, unfit
 from prompts import Tool
 from prompts.formats.tooled import arguments_of
 
-NAME = r"^[a-zA-Z0-9_.-]{1,64}$"
+#: As long as Anthropic takes them; OpenAI takes 64 letters.
+NAME = r"^[a-zA-Z0-9_.-]{1,128}$"
 
 
 def _name(name: Any) -> Any:
     if isinstance(name, str) and not re.search(NAME, name):
-        raise unfit("must be 1 to 64 letters, digits and _ . -")
+        raise unfit("must be 1 to 128 letters, digits and _ . -")
     return name
 
 
@@ -40,6 +41,7 @@ def _chosen(choice: Any) -> Any:
 
 
 Name = Annotated[str, BeforeValidator(_name), Field(json_schema_extra={"pattern": NAME})]
+Parameters = Annotated[dict[str, Any], BeforeValidator(_schema)]
 
 
 class Function(Shape):
@@ -47,7 +49,7 @@ class Function(Shape):
 
     name: Name
     description: str = ""
-    parameters: Annotated[dict[str, Any], BeforeValidator(_schema)] = Field(default_factory=dict)
+    parameters: Parameters = Field(default_factory=dict)
     #: Whether arguments are sure to be of the schema; a call that has to be made always is.
     strict: bool = False
 
@@ -56,6 +58,7 @@ class FunctionTool(Shape):
     """A tool."""
 
     known = fields.TOOL
+    schema_in: ClassVar[str] = "function.parameters"
 
     type: Literal["function"]
     function: Function
@@ -126,6 +129,31 @@ Choice = Annotated[
 AUTO = ToolChoice(type="auto")
 
 
+class Offered(Protocol):
+    """A tool, as one of the APIs has it."""
+
+    #: The field that holds the schema of its arguments.
+    schema_in: ClassVar[str]
+
+    @property
+    def tool(self) -> Tool:
+        """What the prompt tells of it."""
+        ...
+
+
+class Chosen(Protocol):
+    """How they are to be called, as one of the APIs has it."""
+
+    def names(self, there: list[str]) -> list[str]:
+        """Return the names of what may be called, of the tools that are `there`."""
+        ...
+
+    @property
+    def required(self) -> bool:
+        """Whether something has to be called."""
+        ...
+
+
 class Offer(NamedTuple):
     """Tools that a model may call."""
 
@@ -136,21 +164,13 @@ class Offer(NamedTuple):
     parallel: bool = True
 
 
-def offered(
-    tools: Sequence[FunctionTool],
-    choice: ToolChoice,
-    *,
-    parallel: bool,
-    schema: str = "function.parameters",
-) -> Offer | None:
+def offered(tools: Sequence[Offered], choice: Chosen, *, parallel: bool) -> Offer | None:
     """Return what a request offers, or None if nothing is to be called.
-
-    `schema` is where a tool has that of its arguments.
 
     Raises:
         BadRequest: what it says of them cannot be had; names the field.
     """
-    names = [one.function.name for one in tools]
+    names = [one.tool.name for one in tools]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise BadRequest(f"tools has two functions called {twice}.", "tools")
     wanted, required = choice.names(names), choice.required
@@ -160,9 +180,9 @@ def offered(
         raise BadRequest("tool_choice asks for a call, and there are no tools.", "tool_choice")
     if required:
         for place, one in enumerate(tools):
-            if one.function.name in wanted:
-                _check(one.tool, f"tools[{place}].{schema}")
-    kept = tuple(one.tool for one in tools if one.function.name in wanted)
+            if one.tool.name in wanted:
+                _check(one.tool, f"tools[{place}].{one.schema_in}")
+    kept = tuple(one.tool for one in tools if one.tool.name in wanted)
     return Offer(kept, required, parallel) if kept else None
 
 

@@ -79,6 +79,15 @@ KEYS = [
     ({"Authorization": "secret"}, False),
     ({"Authorization": b"Bearer secr\xc3\xa9t"}, False),
     ({"Cookie": "secret"}, False),
+    ({"x-api-key": "secret"}, True),
+    ({"X-Api-Key": " secret "}, True),
+    ({"x-api-key": "secrets"}, False),
+    ({"x-api-key": "Bearer secret"}, False),
+    ({"x-api-key": ""}, False),
+    ({"x-api-key": b"secr\xc3\xa9t"}, False),
+    ({"x-api-key": "secret", "Authorization": "Bearer other"}, True),
+    ({"x-api-key": "other", "Authorization": "Bearer secret"}, True),
+    ({"x-api-key": "other", "Authorization": "Basic secret"}, False),
 ]
 
 
@@ -114,13 +123,16 @@ async def test_a_key_can_be_of_any_letters(key: str) -> None:
     programs = Programs(ScriptedEngine(), api_key=f" {key}\n")
     right = {"Authorization": f"Bearer {key}".encode()}
     assert (await programs.client.get("/models", headers=right)).status_code == 200
+    other = {"x-api-key": key.encode()}
+    assert (await programs.client.get("/models", headers=other)).status_code == 200
     wrong = {"Authorization": "Bearer schlüssel".encode()}
     assert (await programs.client.get("/models", headers=wrong)).status_code == 401
 
 
 async def test_with_a_login_and_without_a_key_there_is_no_way_around_the_login() -> None:
     programs = Programs(ScriptedEngine(), auth="ann:secret")
-    for headers in ({}, {"Authorization": "Bearer secret"}, {"Authorization": "Bearer "}):
+    bearers = ({"Authorization": "Bearer secret"}, {"Authorization": "Bearer "})
+    for headers in ({}, {"x-api-key": "secret"}, {"x-api-key": ""}, *bearers):
         answer = await programs.client.get("/models", headers=headers)
         assert "--api-key" in error(answer, 401)["message"]
     both = Programs(ScriptedEngine(), auth="ann:secret", api_key="key")

@@ -8,8 +8,9 @@ from openai import types
 
 from chat.core.sampling import Sampling
 from chat.web.api import fields
+from chat.web.api.anthropic.shapes import MessagesBody
 from chat.web.api.messages import ChatMessage, Part, ToolCall
-from chat.web.api.request import NAMES
+from chat.web.api.request import NAMES, SCORES
 from chat.web.api.shape import Shape
 from chat.web.api.shapes import (
     ChatBody,
@@ -154,15 +155,20 @@ async def test_a_message_may_be_sent_back_as_clients_hold_it(name: str) -> None:
     assert "user: hi\0assistant: hello\0user: hi\0" in programs.engine.prompts[0]
 
 
-@pytest.mark.parametrize("known", [fields.CHAT, fields.COMPLETION, fields.MESSAGE, fields.PART])
+@pytest.mark.parametrize(
+    "known",
+    [fields.CHAT, fields.COMPLETION, fields.MESSAGES, fields.MESSAGE, fields.PART, fields.BLOCK],
+)
 def test_each_field_is_in_one_table_with_a_reason(known: fields.Known) -> None:
     names = [*known.harmless, *known.off, *known.refused]
     assert len(names) == len(set(names))
     assert all(reason.endswith(".") for reason in known.harmless.values())
 
 
-@pytest.mark.parametrize("shape", [ChatBody, CompletionBody, TokenizeBody])
+@pytest.mark.parametrize("shape", [ChatBody, CompletionBody, MessagesBody, TokenizeBody])
 def test_what_is_offered_is_in_none_of_them(shape: type[Shape]) -> None:
     offered = {*shape.model_fields}
-    offered |= {*Sampling.model_fields, *NAMES} if shape is not TokenizeBody else set()
+    if issubclass(shape, RequestBody):
+        offered |= {*Sampling.model_fields, *NAMES}
+        offered -= {*SCORES} if shape.logprobs_by == "none" else set()
     assert not offered & {*shape.known.harmless, *shape.known.off, *shape.known.refused}

@@ -14,6 +14,27 @@ from chat.web.api.shapes import ChatBody
 from tests.support.fakes import ScriptedEngine, chat_with
 from tests.support.programs import HI, Programs, events
 from tests.support.responses import streams
+from tests.web.api.anthropic import support as anthropic
+
+#: All that a message of Anthropic's may consist of.
+BLOCKS = [
+    {"role": "user", "content": [{"type": "text", "text": "a"}, "b", {"text": "c"}]},
+    {
+        "role": "assistant",
+        "content": [
+            {"type": "thinking", "thinking": "Hm.", "signature": "x"},
+            {"type": "redacted_thinking", "data": "x"},
+            {"type": "tool_use", "id": "1", "name": "d", "input": {"e": 1}},
+        ],
+    },
+    {
+        "role": "user",
+        "content": [
+            {"type": "tool_result", "tool_use_id": "1", "content": [{"text": "f"}]},
+            {"type": "tool_result", "tool_use_id": "1", "is_error": True},
+        ],
+    },
+]
 
 
 async def description(**settings: Any) -> dict[str, Any]:
@@ -127,6 +148,22 @@ async def test_a_stream_of_a_response_is_as_it_says() -> None:
             whole.validate(one["response"])
 
 
+async def test_streams_of_anthropics_are_as_it_says() -> None:
+    document = await description()
+    content = document["paths"]["/v1/messages"]["post"]["responses"]["200"]["content"]
+    assert "MessageEvent" in content["text/event-stream"]["schema"]["description"]
+    script = "Look.\n" + anthropic.call("get_weather", anthropic.ROME)
+    programs = anthropic.knowing_tools(lambda prompt: script)
+    answer = await anthropic.ask(programs, tools=[anthropic.WEATHER], stream=True)
+    check = checker(document, {"$ref": "#/components/schemas/MessageEvent"})
+    events = anthropic.events(answer)
+    assert {event["type"] for event in events} == set(
+        document["components"]["schemas"]["MessageEvent"]["properties"]["type"]["enum"]
+    )
+    for one in events:
+        check.validate(one)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -134,6 +171,9 @@ async def test_a_stream_of_a_response_is_as_it_says() -> None:
         ("GET", "/v1/responses/other", None),
         ("DELETE", "/v1/responses/other", None),
         ("GET", "/v1/responses/other/input_items", None),
+        ("POST", "/v1/messages", {}),
+        ("POST", "/v1/messages", "text"),
+        ("POST", "/v1/messages/count_tokens", {}),
         ("POST", "/v1/chat/completions", {}),
         ("GET", "/v1/models/other", None),
         ("POST", "/tokenize", {}),
@@ -304,6 +344,26 @@ async def test_it_allows_the_biases_that_are_taken(biases: Any, right: bool) -> 
         ("CompletionBody", "/completions", {"prompt": [[]]}, False),
         ("CompletionBody", "/completions", {"prompt": [1, "a"]}, False),
         ("CompletionBody", "/completions", {"prompt": "a", "messages": HI}, False),
+        ("MessagesBody", "/messages", {"messages": HI, "max_tokens": 5}, True),
+        ("MessagesBody", "/messages", {"messages": HI, "system": None, "tools": None}, True),
+        ("MessagesBody", "/messages", {"messages": HI, "system": ["a"], "thinking": {}}, True),
+        ("MessagesBody", "/messages", {"messages": HI, "stop_sequences": ["a"]}, True),
+        ("MessagesBody", "/messages", {"messages": BLOCKS}, True),
+        ("MessagesBody", "/messages", {"messages": HI, "temperature": "warm"}, False),
+        ("CountBody", "/messages/count_tokens", {"messages": HI, "temperature": "warm"}, True),
+        ("CountBody", "/messages/count_tokens", {"messages": [], "system": "a"}, False),
+        ("MessagesBody", "/messages", {"messages": []}, False),
+        ("MessagesBody", "/messages", {"messages": HI, "system": 5}, False),
+        ("MessagesBody", "/messages", {"messages": HI, "mcp_servers": [1]}, False),
+        ("MessagesBody", "/messages", {"messages": HI, "tools": [{"name": "a"}]}, False),
+        ("MessagesBody", "/messages", {"messages": HI, "tool_choice": {"type": "tool"}}, False),
+        ("MessagesBody", "/messages", {"messages": HI, "output_config": {"format": 1}}, False),
+        (
+            "MessagesBody",
+            "/messages",
+            {"messages": [{"role": "user", "content": [{"type": "image"}]}]},
+            False,
+        ),
     ],
 )
 async def test_it_does_so_for_every_shape(shape: str, path: str, body: Any, right: bool) -> None:
@@ -330,6 +390,9 @@ async def test_it_says_whether_a_key_is_asked_for_and_where_it_is() -> None:
     assert keyed["security"] == [{"key": []}]
     assert keyed["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
     assert keyed["servers"] == [{"url": "/"}]
+    either = keyed["paths"]["/v1/messages"]["post"]["security"]
+    assert either == [{"key": []}, {"x-api-key": []}]
+    assert keyed["components"]["securitySchemes"]["x-api-key"]["name"] == "x-api-key"
 
 
 def test_what_is_read_is_what_is_described() -> None:

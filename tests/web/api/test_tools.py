@@ -199,7 +199,7 @@ async def test_a_model_that_knows_no_tools_says_so_and_costs_nothing() -> None:
         (
             {"tools": [{"type": "function", "function": {"name": "a b"}}]},
             "tools[0].function.name",
-            "tools[0].function.name must be 1 to 64 letters, digits and _ . -.",
+            "tools[0].function.name must be 1 to 128 letters, digits and _ . -.",
         ),
         (
             {"tools": [{"type": "function", "function": {"name": "a", "parameters": [1]}}]},

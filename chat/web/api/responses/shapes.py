@@ -89,7 +89,6 @@ class ResponseBody(RequestBody):
 
     known = fields.RESPONSE
     written_in = "input"
-    formatted_in = "text.format"
 
     input: Annotated[
         list[OneItem],
@@ -128,15 +127,14 @@ class ResponseBody(RequestBody):
         self._around = around
 
     @property
-    def format(self) -> ResponseFormat | None:
-        """See `RequestBody.format`."""
-        return None if self.text.format.type == "text" else self.text.format.nested
+    def schemas(self) -> dict[str, str]:
+        """See `RequestBody.schemas`."""
+        return {"text.format": self.text.format.nested.written}
 
     @property
     def offer(self) -> Offer | None:
         """See `RequestBody.offer`."""
-        tools, choice = [one.nested for one in self.tools], self.tool_choice.nested
-        return offered(tools, choice, parallel=self.parallel_tool_calls, schema="parameters")
+        return offered(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
 
     @property
     def has_calls(self) -> bool:

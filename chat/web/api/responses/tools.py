@@ -3,20 +3,14 @@
 Source: OpenAI's API reference, "Responses", as the package `openai` types it.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
+import prompts
 from chat.web.api import fields
 from chat.web.api.shape import Shape, by_type
-from chat.web.api.tools import (
-    AllowedTools,
-    Function,
-    FunctionTool,
-    NamedFunction,
-    NamedTool,
-    ToolChoice,
-)
+from chat.web.api.tools import Function, NamedFunction
 
 #: Ways of choosing that name no tool.
 Plain = Literal["none", "auto", "required"]
@@ -26,27 +20,26 @@ class FlatTool(Function):
     """A function that may be called."""
 
     known = fields.FLAT_TOOL
+    schema_in: ClassVar[str] = "parameters"
 
     type: Literal["function"] = "function"
 
     @property
-    def nested(self) -> FunctionTool:
-        """The same as the chat has it."""
-        function = Function(
-            name=self.name, description=self.description, parameters=self.parameters
-        )
-        return FunctionTool(type="function", function=function)
+    def tool(self) -> prompts.Tool:
+        """See `Offered.tool`."""
+        return prompts.Tool(self.name, self.description, self.parameters)
 
 
 class NamedChoice(NamedFunction):
     """The function that has to be called."""
 
+    required: ClassVar[bool] = True
+
     type: Literal["function"] = "function"
 
-    @property
-    def nested(self) -> ToolChoice:
-        """The same as the chat has it."""
-        return ToolChoice(type="function", function=NamedFunction(name=self.name))
+    def names(self, there: list[str]) -> list[str]:
+        """See `Chosen.names`."""
+        return [self.name]
 
 
 Named = Annotated[NamedChoice, BeforeValidator(by_type({"function": NamedChoice}, "function"))]
@@ -59,12 +52,14 @@ class AllowedChoice(Shape):
     mode: Literal["auto", "required"] = "auto"
     tools: list[Named]
 
+    def names(self, there: list[str]) -> list[str]:
+        """See `Chosen.names`."""
+        return [one.name for one in self.tools]
+
     @property
-    def nested(self) -> ToolChoice:
-        """The same as the chat has it."""
-        tools = [NamedTool(function=NamedFunction(name=one.name)) for one in self.tools]
-        allowed = AllowedTools(mode=self.mode, tools=tools)
-        return ToolChoice(type="allowed_tools", allowed_tools=allowed)
+    def required(self) -> bool:
+        """See `Chosen.required`."""
+        return self.mode == "required"
 
 
 class PlainChoice(Shape):
@@ -72,10 +67,14 @@ class PlainChoice(Shape):
 
     type: Plain
 
+    def names(self, there: list[str]) -> list[str]:
+        """See `Chosen.names`."""
+        return [] if self.type == "none" else there
+
     @property
-    def nested(self) -> ToolChoice:
-        """The same as the chat has it."""
-        return ToolChoice(type=self.type)
+    def required(self) -> bool:
+        """See `Chosen.required`."""
+        return self.type == "required"
 
 
 WAYS: dict[str, type[Shape]] = {

@@ -236,7 +236,7 @@ def test_litellm_calls_and_tells(tooled: Server) -> None:
             num_retries=0,
         )
         message = reply.choices[0].message
-        messages.append(message.model_dump())
+        messages.append(message)
         for one in message.tool_calls or []:
             told = TOOLS[one.function.name](**json.loads(one.function.arguments))
             messages.append({"role": "tool", "tool_call_id": one.id, "content": told})

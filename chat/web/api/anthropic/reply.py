@@ -1,0 +1,150 @@
+"""Replies in Anthropic's shape: as a whole, or in the events of blocks that grow."""
+
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+from chat.core.chat import Update
+from chat.core.conversation import LONE_SURROGATES
+from chat.web.api.anthropic.errors import refusal
+from chat.web.api.events import event
+from chat.web.api.shapes import RequestBody
+from prompts import Call
+
+TEXT = {"type": "text", "text": ""}
+
+
+class MessageReply:
+    """The assistant's next message (see `Writer`), of which there is one to a request.
+
+    Its first event has to say how long the prompt is, so it comes once that is known. A call
+    ends the block of the text before it; what is said after calls comes after all of them.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._message = {
+            "id": f"msg_{secrets.token_hex(12)}",
+            "type": "message",
+            "role": "assistant",
+            "model": model,
+        }
+        self._begun = False
+        #: How many blocks were begun, the last of which is `_open`, if one is.
+        self._blocks = 0
+        self._open = ""
+        #: How much was sent of the text, and of the arguments of each call.
+        self._said = 0
+        self._given: list[int] = []
+
+    @classmethod
+    def to(cls, body: RequestBody, model: str, replies: int) -> Self:
+        """Return what writes the reply to a request."""
+        return cls(model)
+
+    def whole(self, updates: Sequence[Update]) -> dict[str, Any]:
+        """See `Writer.whole`."""
+        (update,) = updates
+        said = update.text or not update.calls
+        content: list[dict[str, Any]] = [{**TEXT, "text": update.text}] if said else []
+        content += [{**_use(call), "input": _input(call.arguments)} for call in update.calls]
+        return {**self._message, "content": content, **_end(update), "usage": _usage(update)}
+
+    def begin(self) -> Iterable[bytes]:
+        """See `Writer.begin`."""
+        return ()
+
+    def more(self, place: int, update: Update) -> Iterable[bytes]:
+        """See `Writer.more`."""
+        if update.state == "waiting":
+            return
+        if not self._begun:
+            self._begun = True
+            ending = {"stop_reason": None, "stop_sequence": None, "usage": _usage(update)}
+            yield _event("message_start", message={**self._message, "content": [], **ending})
+        if not self._given:
+            yield from self._more_text(update.text)
+        for index, call in enumerate(update.calls):
+            yield from self._more_of(index, call)
+
+    def end(self, updates: Sequence[Update]) -> Iterable[bytes]:
+        """See `Writer.end`."""
+        (update,) = updates
+        yield from self._more_text(update.text)
+        if not self._blocks:  # whoever reads the text of the first block finds one
+            yield from self._block(TEXT)
+        yield from self._close()
+        yield _event("message_delta", delta=_end(update), usage=_usage(update))
+        yield _event("message_stop")
+
+    def failed(self, error: Exception) -> bytes:
+        """See `Writer.failed`."""
+        return event(bytes(refusal(error).body), "error")
+
+    def _more_text(self, text: str) -> Iterable[bytes]:
+        if new := text[self._said :]:
+            if self._open != "text":
+                yield from self._block(TEXT)
+            yield self._delta("text_delta", text=new)
+            self._said = len(text)
+
+    def _more_of(self, index: int, call: Call) -> Iterable[bytes]:
+        if index == len(self._given):
+            yield from self._block({**_use(call), "input": {}})
+            self._given.append(0)
+        if new := call.arguments[self._given[index] :]:
+            yield self._delta("input_json_delta", partial_json=new)
+            self._given[index] += len(new)
+
+    def _block(self, block: dict[str, Any]) -> Iterable[bytes]:
+        yield from self._close()
+        yield _event("content_block_start", index=self._blocks, content_block=block)
+        self._blocks += 1
+        self._open = block["type"]
+
+    def _delta(self, type: str, **new: str) -> bytes:
+        delta = {"type": type, **new}
+        return _event("content_block_delta", index=self._blocks - 1, delta=delta)
+
+    def _close(self) -> Iterable[bytes]:
+        if self._open:
+            yield _event("content_block_stop", index=self._blocks - 1)
+            self._open = ""
+
+
+def _event(type: str, **data: Any) -> bytes:
+    return event({"type": type, **data}, type)
+
+
+def _use(call: Call) -> dict[str, Any]:
+    return {"type": "tool_use", "id": f"toolu_{secrets.token_hex(12)}", "name": call.name}
+
+
+def _input(arguments: str) -> dict[str, Any]:
+    """Return the object that is written in JSON, or an empty one if none is, as after a cut."""
+    try:
+        value = json.loads(arguments, strict=False)
+        written = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError):
+        return {}
+    value = json.loads(LONE_SURROGATES.sub("\ufffd", written))
+    return value if isinstance(value, dict) else {}
+
+
+def _end(update: Update) -> dict[str, Any]:
+    if update.stopped_by:
+        reason = "stop_sequence"
+    elif update.state == "length":
+        reason = "max_tokens"
+    else:
+        reason = "tool_use" if update.calls else "end_turn"
+    return {"stop_reason": reason, "stop_sequence": update.stopped_by or None}
+
+
+def _usage(update: Update) -> dict[str, int]:
+    return {
+        "input_tokens": update.prompt_tokens,
+        "output_tokens": update.tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+    }

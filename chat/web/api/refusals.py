@@ -1,0 +1,23 @@
+"""What can go wrong, in the shape that is expected at an address."""
+
+import re
+
+from starlette.responses import Response
+
+from chat.web.api.anthropic import errors as anthropics
+from chat.web.api.errors import refusal
+
+#: Where Anthropic's API is.
+MESSAGES = "/v1/messages/"
+
+
+def plain(path: str) -> str:
+    """Return an address without slashes too many, at its end or where two parts were joined."""
+    return re.sub("/{2,}", "/", path).rstrip("/")
+
+
+def refused(path: str, error: Exception) -> Response:
+    """Return the answer to a request to `path` that ended in `error`."""
+    if f"{plain(path)}/".startswith(MESSAGES):
+        return anthropics.refusal(error)
+    return refusal(error)
