@@ -47,14 +47,14 @@ def _prompts(prompt: Any) -> Any:
     for one in found:
         if not (isinstance(one, str) or _are_ids(one)):
             raise unfit("must be a text, token ids, or a list of those")
-    return [clean(one) if isinstance(one, str) else one for one in found]
+    return [clean(one) if isinstance(one, str) else list(map(whole, one)) for one in found]
 
 
 def _are_ids(prompt: Any) -> bool:
     return (
         isinstance(prompt, list)
         and bool(prompt)
-        and all(type(id) is int and id >= 0 for id in prompt)
+        and all(type(whole(id)) is int and id >= 0 for id in prompt)
     )
 
 
