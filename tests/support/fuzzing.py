@@ -11,7 +11,8 @@ TOGETHER = re.compile(
     r"|cannot be continued|continue_final_message must be true|Please write a message first"
     r"|ask for \d+ replies|Top logprobs come with|of what is written|is no token here"
     r"|holds the whole reply|calls tools; send what|and there are no tools|is not in tools"
-    r"|where that is its type|must have a type|must be the [a-z]+'s if|which is not offered|must be the id of one of"
+    r"|where that is its type|must have a type|must be the [a-z]+'s if|which is not offered"
+    r"|must be the id of one of"
     r"|has two functions|is no token of this model|has a control character in it"
     r"|the limit is [\d,]+"
 )
