@@ -1,31 +1,12 @@
 """Each family's way of writing calls shows in what its own template makes of one."""
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
 from prompts import Message
 from prompts.calls import Dialect, recognised
 from tests.support import tools
-
-
-def rendered(tokenizer: Any, messages: Sequence[Message]) -> str:
-    """Return what transformers makes of messages."""
-    entries: list[dict[str, Any]] = []
-    for message in messages:
-        entries.append(dict(message.entry))
-        if message.calls:
-            entries[-1]["tool_calls"] = [
-                {
-                    "type": "function",
-                    "id": call.id,
-                    "function": {"name": call.name, "arguments": json.loads(call.arguments)},
-                }
-                for call in message.calls
-            ]
-    return str(tokenizer.apply_chat_template(entries, tokenize=False, add_generation_prompt=True))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +20,7 @@ def rendered(tokenizer: Any, messages: Sequence[Message]) -> str:
 )
 def test_a_template_shows_how_its_model_writes_calls(family: str, dialect: Dialect) -> None:
     tokenizer = tools.FAMILIES[family]()
-    assert recognised(lambda messages: rendered(tokenizer, messages)) == dialect
+    assert recognised(lambda messages: tools.rendered(tokenizer, messages)) == dialect
 
 
 CALL = "zzname", {"zzkey": "zzvalue"}

@@ -17,39 +17,6 @@ SUNNY = Message("tool", "sunny, 20 °C", name="get_weather", call_id="call1234a"
 FAMILIES = {**tools.FAMILIES, "xml": tools.xml}
 
 
-def theirs(tokenizer: Any, messages: list[Message], offered: list[Tool]) -> str:
-    """Return what transformers makes of messages and tools."""
-    entries: list[dict[str, Any]] = []
-    for message in messages:
-        entries.append(dict(message.entry))
-        if message.calls:
-            entries[-1]["tool_calls"] = [
-                {
-                    "type": "function",
-                    "id": call.id,
-                    "function": {"name": call.name, "arguments": json.loads(call.arguments)},
-                }
-                for call in message.calls
-            ]
-        if message.role == "tool":
-            entries[-1] |= {"name": message.name, "tool_call_id": message.call_id}
-    described = [
-        {
-            "type": "function",
-            "function": {
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": {"type": "object", "properties": {}, **tool.parameters},
-            },
-        }
-        for tool in offered
-    ]
-    text = tokenizer.apply_chat_template(
-        entries, tools=described or None, tokenize=False, add_generation_prompt=True
-    )
-    return str(text)
-
-
 def ours(format: Tooled, messages: list[Message]) -> str:
     return "".join(map(visible, format.pieces(messages)))
 
@@ -81,7 +48,7 @@ def test_prompts_with_tools_are_those_of_transformers(
     family: str, offered: list[Tool], messages: list[Message]
 ) -> None:
     tokenizer = FAMILIES[family]()
-    expected = theirs(tokenizer, messages, offered)
+    expected = tools.rendered(tokenizer, messages, offered)
     format = Tooled(tokenizer).offering(offered)
     assert ours(format, messages) == expected
     ids = tokenizer(expected, add_special_tokens=False)["input_ids"]
@@ -99,7 +66,9 @@ def test_several_calls_in_one_message_are_written_with_a_result_for_each(family:
         Message("tool", "noon", name="get_time", call_id="call1234b"),
     ]
     format = Tooled(tokenizer).offering([tools.WEATHER, tools.TIME])
-    assert ours(format, messages) == theirs(tokenizer, messages, [tools.WEATHER, tools.TIME])
+    assert ours(format, messages) == tools.rendered(
+        tokenizer, messages, [tools.WEATHER, tools.TIME]
+    )
 
 
 def test_ids_are_made_such_as_every_template_takes() -> None:

@@ -1,6 +1,7 @@
 """Chat templates that know tools, written as those of real models are, and tokenizers for them."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from chat.core.chat import Chat
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from chat.core.tokens import FastTokens
-from prompts import Control, Tool
+from prompts import Control, Message, Tool
 from tests.support import tiny
 from tests.support.fakes import ScriptedEngine
 
@@ -213,6 +214,39 @@ def _with(
     tokenizer.add_tokens(marks, special_tokens=special)
     tokenizer.chat_template = template
     return tokenizer
+
+
+def rendered(tokenizer: Any, messages: Sequence[Message], offered: Sequence[Tool] = ()) -> str:
+    """Return what transformers makes of messages and tools."""
+    entries: list[dict[str, Any]] = []
+    for message in messages:
+        entries.append(dict(message.entry))
+        if message.calls:
+            entries[-1]["tool_calls"] = [
+                {
+                    "type": "function",
+                    "id": call.id,
+                    "function": {"name": call.name, "arguments": json.loads(call.arguments)},
+                }
+                for call in message.calls
+            ]
+        if message.role == "tool":
+            entries[-1] |= {"name": message.name, "tool_call_id": message.call_id}
+    described = [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": {"type": "object", "properties": {}, **tool.parameters},
+            },
+        }
+        for tool in offered
+    ]
+    text = tokenizer.apply_chat_template(
+        entries, tools=described or None, tokenize=False, add_generation_prompt=True
+    )
+    return str(text)
 
 
 class Speaker(ScriptedEngine):

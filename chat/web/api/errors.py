@@ -66,7 +66,9 @@ def fault(error: Exception) -> Fault:
             headers = {"Retry-After": str(RETRY_AFTER)}
             return Fault(429, str(error), "requests", code="rate_limit_exceeded", headers=headers)
         case TooLong():
-            return Fault(400, str(error), param=error.field, code="context_length_exceeded")
+            # By these words clients know that they may try again with less.
+            message = f"The prompt is too long: {str(error)[0].lower()}{str(error)[1:]}"
+            return Fault(400, message, param=error.field, code="context_length_exceeded")
         case RequestError():
             return Fault(400, str(error), param=error.field)
         case ChatError():

@@ -13,7 +13,7 @@ from tests.support.programs import Programs, error, events
 async def test_a_message_that_is_too_long_says_so_as_openai_does() -> None:
     programs = Programs(ScriptedEngine())
     refused = error(await programs.chats(messages=[{"role": "user", "content": "x" * 1900}]), 400)
-    assert refused["message"].startswith("Your message takes 1,9")
+    assert refused["message"].startswith("The prompt is too long: your message takes 1,9")
     assert (refused["param"], refused["code"]) == ("messages", "context_length_exceeded")
     assert error(await programs.completes(prompt="x" * 1900), 400)["param"] == "prompt"
 

@@ -73,7 +73,9 @@ async def test_ids_become_text_again() -> None:
 )
 async def test_what_is_too_long_for_any_answer_is_not_tokenized(body: Any, param: str) -> None:
     fault = error(await Programs(ScriptedEngine()).post("/tokenize", body), 400)
-    assert fault["message"] == "Your message has 16,001 characters; the limit is 16,000."
+    assert fault["message"] == (
+        "The prompt is too long: your message has 16,001 characters; the limit is 16,000."
+    )
     assert (fault["param"], fault["code"]) == (param, "context_length_exceeded")
 
 
@@ -118,7 +120,7 @@ async def test_both_are_at_the_root_too_and_need_the_same_key(path: str) -> None
             "/detokenize",
             {"tokens": [97] * 16_001},
             "tokens",
-            "There are 16,001 tokens; the limit is 16,000.",
+            "The prompt is too long: there are 16,001 tokens; the limit is 16,000.",
         ),
         ("/detokenize", {"tokens": [2**70]}, "tokens[0]", "tokens[0] is no token of this model."),
     ],

@@ -61,7 +61,7 @@ async def test_a_message_that_is_too_long_says_so() -> None:
     long = [{"role": "user", "content": "x" * 1900}]
     refused = fault(await ask(Programs(ScriptedEngine()), messages=long), 400)
     assert refused["type"] == "invalid_request_error"
-    assert refused["message"].startswith("Your message takes 1,9")
+    assert refused["message"].startswith("The prompt is too long: your message takes 1,9")
 
 
 @pytest.mark.parametrize("stream", [False, True])

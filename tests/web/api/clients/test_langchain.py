@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from tests.web.api.clients import Server, needed
 
 needed("langchain_openai")
+exceptions = needed("langchain_core.exceptions")
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.tool import tool_call
@@ -109,3 +110,4 @@ def test_it_raises_what_it_knows_for_what_is_refused(server: Server) -> None:
     with pytest.raises(openai.BadRequestError, match="the limit is 1,488") as too_long:
         model(server).invoke("x" * 5000)
     assert too_long.value.code == "context_length_exceeded"
+    assert isinstance(too_long.value, exceptions.ContextOverflowError)

@@ -93,7 +93,7 @@ def test_it_continues_a_text(server: Server) -> None:
 def test_it_raises_what_it_knows_for_what_is_refused(server: Server) -> None:
     with pytest.raises(litellm.BadRequestError, match="Temperature must be at most 2"):
         litellm.completion(**to(server, temperature=9))
-    with pytest.raises(litellm.BadRequestError, match="the limit is 1,488"):
+    with pytest.raises(litellm.ContextWindowExceededError, match="the limit is 1,488"):
         litellm.completion(**to(server, messages=[{"role": "user", "content": "x" * 5000}]))
     with pytest.raises(litellm.AuthenticationError, match="asks for a key"):
         litellm.completion(**to(server, key="wrong"))

@@ -10,6 +10,9 @@ from pydantic import BaseModel, Field
 
 from tests.web.api.clients import HI, Server, needed
 
+# Pydantic has a word for some of LiteLLM's types, the first time that each is used.
+pytestmark = pytest.mark.filterwarnings("ignore:Items? '.*ReadOnly:UserWarning")
+
 WEATHER = {
     "type": "function",
     "function": {
