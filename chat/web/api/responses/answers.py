@@ -118,7 +118,7 @@ class Response(Answer):
     background: Literal[False]
     instructions: str | None
     max_output_tokens: int | None
-    metadata: dict[str, Any]
+    metadata: dict[str, str]
     parallel_tool_calls: bool
     previous_response_id: str | None
     reasoning: dict[str, None]

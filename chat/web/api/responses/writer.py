@@ -208,7 +208,7 @@ def _repeated(body: ResponseBody) -> dict[str, Any]:
         "background": False,
         "instructions": body.instructions,
         "max_output_tokens": controls.get("max_new_tokens"),
-        "metadata": body.metadata,
+        "metadata": {name: _noted(note) for name, note in body.metadata.items()},
         "parallel_tool_calls": body.parallel_tool_calls,
         "previous_response_id": body.previous_response_id or None,
         "reasoning": {"effort": None, "summary": None},
@@ -227,3 +227,8 @@ def _fields(shape: Shape) -> dict[str, Any]:
     """Return what is offered of a shape, as it was sent."""
     known = set(type(shape).model_fields)
     return shape.model_dump(include=known, by_alias=True, exclude_none=True)
+
+
+def _noted(note: Any) -> str:
+    """Return a client's note as the text that it has to be."""
+    return note if isinstance(note, str) else json.dumps(note, ensure_ascii=False)
