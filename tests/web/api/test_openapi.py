@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -398,3 +399,9 @@ async def test_it_says_whether_a_key_is_asked_for_and_where_it_is() -> None:
 def test_what_is_read_is_what_is_described() -> None:
     asked = read(ChatBody, json.dumps({"messages": HI, "colour": 1}).encode())
     assert asked.unknown == ["colour"]
+
+
+async def test_the_page_on_the_api_names_every_address() -> None:
+    told = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+    for path in (await description())["paths"]:
+        assert f"{path}`" in told
