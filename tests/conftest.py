@@ -54,6 +54,7 @@ hypothesis.settings.load_profile("unhurried")
 #: Those of a model are marked by the fixture that they ask for, itself or through another.
 MODELS = {"embedded_model", "gguf"}
 BROWSER = Path(__file__).parent / "web" / "browser"
+CLIENTS = Path(__file__).parent / "web" / "api" / "clients"
 #: Modules that start servers or programs, convert models, or try thousands of texts.
 SLOW = {
     "tests/benchmarks/test_benchmarks_client.py",
@@ -73,6 +74,10 @@ SLOW = {
     "tests/web/api/clients/test_litellm.py",
     "tests/web/api/clients/test_pydantic_ai.py",
     "tests/web/api/test_fuzz.py",
+    "tests/web/api/anthropic/test_client.py",
+    "tests/web/api/responses/test_anything.py",
+    "tests/web/api/responses/test_client.py",
+    "tests/web/page/panel/test_panel.py",
     "tests/web/page/test_page.py",
     "tests/web/test_logout.py",
     "tests/web/test_proxies.py",
@@ -99,7 +104,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
         if MODELS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("model")
-        if item.nodeid.partition("::")[0] in SLOW:
+        if item.nodeid.partition("::")[0] in SLOW or CLIENTS in item.path.parents:
             item.add_marker("slow")
         if not any(item.get_closest_marker(name) for name in ("browser", "model", "slow")):
             item.add_marker("fast")

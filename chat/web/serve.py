@@ -11,7 +11,7 @@ from chat.web.guard import Guard
 from chat.web.logout import Logout
 from chat.web.origin_form import OriginForm
 from chat.web.page.completion_page import CompletionPage
-from chat.web.page.gradio_internals import keep_no_statistics
+from chat.web.page.gradio_internals import UNPROBED, keep_no_statistics
 from chat.web.page.page import Page
 from chat.web.page.theme import CSS, FONTS, HEAD
 from chat.web.reverse_proxy import ReverseProxy
@@ -59,6 +59,7 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
                 css=CSS,
                 head=HEAD,
                 prevent_thread_lock=True,
+                **UNPROBED,
             )
     except OSError:
         where = settings.server_port or "this address"

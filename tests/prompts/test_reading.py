@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prompts import Call
@@ -171,6 +171,7 @@ WRITE = {
 }
 
 
+@settings(max_examples=40)
 @given(
     dialect=st.sampled_from(list(WRITE)),
     given_=st.lists(st.dictionaries(st.text(max_size=5), VALUES), min_size=1, max_size=3),

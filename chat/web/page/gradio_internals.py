@@ -24,6 +24,9 @@ from chat.errors import ChatError, describe
 #: What connecting an event returns.
 Event = Dependency
 
+#: For `launch`, not to ask itself for the page first, and end if that takes 3 seconds.
+UNPROBED: dict[str, Any] = {"_frontend": False}
+
 log = logging.getLogger(__name__)
 
 

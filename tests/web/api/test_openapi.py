@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,17 @@ BLOCKS = [
 ]
 
 
+DESCRIBED: dict[str, dict[str, Any]] = {}
+
+
 async def description(**settings: Any) -> dict[str, Any]:
+    """Return the document, which takes a while to make, and is the same for the same settings."""
+    if str(settings) not in DESCRIBED:
+        DESCRIBED[str(settings)] = await _described(settings)
+    return deepcopy(DESCRIBED[str(settings)])
+
+
+async def _described(settings: dict[str, Any]) -> dict[str, Any]:
     programs = Programs(ScriptedEngine(), **settings)
     headers = {"Authorization": f"Bearer {settings.get('api_key')}"}
     answer = await programs.client.get("/openapi.json", headers=headers)

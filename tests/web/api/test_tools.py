@@ -252,7 +252,7 @@ async def test_tools_longer_than_any_prompt_are_refused_before_they_cost() -> No
     long = {"type": "function", "function": {"name": "a", "description": "word " * 8_000}}
     told = error(await asked.chats(tools=[long]), 400)
     assert told["param"] == "tools"
-    assert told["message"].startswith("Your tools have 40,0")
+    assert told["message"].startswith("The prompt is too long: your tools have 40,0")
 
 
 async def test_an_old_exchange_is_told_of_without_tools_too() -> None:

@@ -12,9 +12,11 @@ import fastapi
 import gradio as gr
 import gradio.blocks
 import gradio.events
+import gradio.networking
 import gradio.queueing
 import gradio.route_utils
 import gradio.utils
+import httpx
 import pytest
 from gradio.context import LocalContext
 
@@ -26,6 +28,8 @@ from chat.web.page.gradio_internals import (
     take_as_sent,
     update_in_javascript,
 )
+from tests.conftest import Serve
+from tests.support.fakes import ScriptedEngine
 
 FRONT_END = Path(gr.__file__).parent / "templates" / "frontend"
 
@@ -182,3 +186,11 @@ def test_the_browser_finds_the_addresses() -> None:
 def test_its_page_has_the_classes_that_ours_names(name: str, where: str) -> None:
     styles = (file.read_text("utf-8") for file in (FRONT_END / "assets").glob("*.css"))
     assert any(f".{name}" in style for style in styles), changed(f"the class {name}", where)
+
+
+def test_a_page_that_answers_slowly_at_first_is_served_all_the_same(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gradio.networking, "url_ok", lambda url: False)
+    url = serve(ScriptedEngine())
+    assert httpx.get(f"{url}health").status_code == 200, changed("Blocks.launch's _frontend")
