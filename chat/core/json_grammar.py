@@ -18,9 +18,8 @@ Path = tuple[str | int, ...]
 
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 #: The longest grammar, in characters, and the most that the squares of its patterns' lengths
-#: (with their repetitions written out) may come to: an engine compiles it while others wait,
-#: and where much can be left out, that takes as long as the square. 0.9 s of CPU time is the
-#: worst that was measured with a vocabulary of 49,000 tokens.
+#: (with their repetitions written out) may come to: where much can be left out, compiling
+#: takes as long as the square.
 MOST_CHARACTERS, MOST_SQUARED = 60_000, 20_000
 #: How often something may come in one piece: more takes xgrammar seconds a token.
 BLOCK = 32
