@@ -103,6 +103,7 @@ class Chat:
         """
         self._check_supported(sampling, conversation.begun)
         self.gate.check()
+        await self.engine.admit(sampling)
         # In a thread, since a long history would hold up everyone else's replies.
         async with self._composing:
             composed = await asyncio.to_thread(self._compose, conversation, sampling)

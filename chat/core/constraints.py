@@ -14,8 +14,8 @@ from typing import NamedTuple
 # What it would become one day concerns nobody here; the pattern is taken as it is today.
 warnings.filterwarnings("ignore", "Possible (nested set|set )", FutureWarning)
 
-#: Most characters that a pattern may come to when its repetitions are written out. The
-#: others wait while an engine compiles it: a second with `"a?" * 300`, a minute at 2,000.
+#: Most characters that a pattern may come to when its repetitions are written out: what is
+#: longer takes OpenVINO minutes. It tries the rest (see `chat.engines.openvino.trial`).
 MOST_REPEATED = 300
 
 #: Controls, and halves of a letter; not what joins emoji or letters, or is a wide space.

@@ -54,6 +54,14 @@ class Engine(Protocol):
         """Whether it can answer."""
         ...
 
+    async def admit(self, sampling: Sampling) -> None:
+        """Get ready for what ties a reply down, if it does not keep others waiting.
+
+        Raises:
+            BadRequest: it would.
+        """
+        ...
+
     def generate(
         self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
     ) -> AsyncGenerator[list[int]]:

@@ -25,7 +25,7 @@ from pydantic_settings import NoDecode
 
 from chat.core.constraints import one_of, plain
 from chat.core.explain import explain
-from chat.core.json_schema import fitting
+from chat.core.schema.fitting import fitting
 from chat.errors import BadRequest
 
 MAX_LINES = 64

@@ -419,6 +419,25 @@ async def test_what_the_engine_cannot_obey_is_refused_by_name_before_it_starts()
     assert engine.prompts == []
 
 
+async def test_who_is_being_admitted_has_no_place_in_line_yet() -> None:
+    begun, refuse = asyncio.Event(), asyncio.Event()
+
+    class Strict(ScriptedEngine):
+        async def admit(self, sampling: Sampling) -> None:
+            begun.set()
+            await refuse.wait()
+            raise BadRequest("Regular expression takes too long to be kept to.", "regex")
+
+    chat = chat_with(Strict(), max_waiting=0)
+    refused = asyncio.ensure_future(anext(ask(chat)))
+    await begun.wait()
+    assert chat.gate.size == 0
+    refuse.set()
+    with pytest.raises(BadRequest, match="takes too long"):
+        await refused
+    assert chat.gate.size == 0
+
+
 async def test_a_reply_ends_before_its_stop_string_which_is_never_shown() -> None:
     engine = ScriptedEngine(lambda _: "one two STOP three", pace=0.001)
     replies = ask(chat_with(engine), "Hi", stop=("STOP",), max_new_tokens=50)

@@ -108,6 +108,9 @@ class ScriptedEngine:
         self.most_active = 0
         self.given = 0
 
+    async def admit(self, sampling: Sampling) -> None:
+        pass
+
     async def generate(
         self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
     ) -> AsyncGenerator[list[int]]:

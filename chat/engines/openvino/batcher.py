@@ -9,8 +9,11 @@ the server's own process everyone would wait for it; hence a process.
 It speaks over one pipe (see `chat.engines.openvino.wire`).
 """
 
+import os
 import sys
+import threading
 from collections import deque
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
@@ -18,12 +21,12 @@ import numpy as np
 import openvino as ov
 import openvino_genai as genai
 
-from chat.engines.openvino.wire import STEP_TOKENS, Job, Part, Plan
+from chat.engines.openvino.compiler import Compiler
+from chat.engines.openvino.wire import GRAMMAR_BYTES, STEP_TOKENS, Job, Part, Plan
 from chat.errors import describe
 
-#: Most grammars and patterns that a pipeline compiles, which keeps them all: about 1.3 MB each
-#: with a vocabulary of 49,000 tokens. Then it is loaded anew, once nobody is being answered.
-MOST_COMPILED = 200
+#: Seconds between two looks at what is sent while there is nothing to do but to compile.
+PAUSE = 0.01
 STATES: dict[Any, Literal["running", "done", "failed"]] = {
     genai.GenerationStatus.RUNNING: "running",
     genai.GenerationStatus.FINISHED: "done",
@@ -43,10 +46,15 @@ class Batcher:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._pipeline = _pipeline(plan)
-        #: What it has compiled to tie replies down, and keeps.
-        self._compiled: set[str] = set()
+        tokenizer = genai.Tokenizer(plan.folder)
+        self._pipeline = _pipeline(plan, tokenizer)
+        self._compiler = Compiler(tokenizer, plan.vocabulary) if plan.vocabulary else None
+        #: Whether what has been compiled can be used, by what it is.
+        self._compiled: dict[str, bool] = {}
+        self._compiled_bytes = 0
+        self._compiling: threading.Thread | None = None
+        #: Who is held to a grammar, and has no token yet.
+        self._beginning: set[int] = set()
         self._free = plan.blocks
         self._waiting: deque[Job] = deque()
         self._running: dict[int, tuple[Job, Any]] = {}
@@ -72,29 +80,11 @@ class Batcher:
 
     def step(self) -> list[Part]:
         """Let in who fits, run one step, and return what it brought."""
-        parts = []
-        while self._waiting and self._waiting[0].blocks <= self._free:
-            ties = self._waiting[0].options.get("structured_output_config", {})
-            new = set(ties.values()) - self._compiled
-            if new and len(self._compiled) >= MOST_COMPILED:
-                if self._running:
-                    break
-                del self._pipeline  # before the new one takes as much memory
-                self._pipeline = _pipeline(self._plan)
-                self._compiled.clear()
-            self._compiled |= new
-            job = self._waiting.popleft()
-            try:
-                handle = self._pipeline.add_request(
-                    job.number,
-                    ov.Tensor(np.array([job.prompt], dtype=np.int64)),
-                    _config(**job.options),
-                )
-            except RuntimeError:  # options that OpenVINO refuses; the others go on
-                parts.append(Part(job.number, [], "failed"))
-                continue
-            self._free -= job.blocks
-            self._running[job.number] = job, handle
+        parts = self._enter()
+        if not self._running:
+            if self._compiling:
+                self._compiling.join(PAUSE)
+            return parts
         self._pipeline.step()
         for number, (job, handle) in list(self._running.items()):
             ids: list[int] = []
@@ -105,6 +95,8 @@ class Batcher:
                     if job.options.get("logprobs"):
                         logprobs += output.generated_log_probs
             state = STATES.get(handle.get_status(), "failed")
+            if ids or state != "running":
+                self._beginning.discard(number)
             if state != "running":
                 del self._running[number]
                 self._free += job.blocks
@@ -112,13 +104,74 @@ class Batcher:
                 parts.append(Part(number, ids, state, logprobs))
         return parts
 
+    def _enter(self) -> list[Part]:
+        """Let in who fits, in turn; whose grammar is not compiled yet lets others pass."""
+        parts, passed = [], []
+        while self._waiting and self._waiting[0].blocks <= self._free:
+            job = self._waiting.popleft()
+            if job.ties and not self._prepared(job):
+                passed.append(job)
+                continue
+            try:
+                if job.ties and not self._compiled[repr(job.ties)]:
+                    raise RuntimeError
+                handle = self._pipeline.add_request(
+                    job.number,
+                    ov.Tensor(np.array([job.prompt], dtype=np.int64)),
+                    _config(**job.options),
+                )
+            except RuntimeError:  # options that OpenVINO refuses; the others go on
+                parts.append(Part(job.number, [], "failed"))
+                continue
+            self._free -= job.blocks
+            self._running[job.number] = job, handle
+            if job.ties:
+                self._beginning.add(job.number)
+        self._waiting.extendleft(reversed(passed))
+        return parts
 
-def _pipeline(plan: Plan) -> Any:
+    def _prepared(self, job: Job) -> bool:
+        """Whether a grammar is compiled; if not, that is begun as soon as it can be.
+
+        OpenVINO has a lock that it holds while it compiles, and takes when a reply that is
+        held to a grammar gets its first token; so neither is done beside the other.
+        """
+        if self._compiling and self._compiling.is_alive():
+            return False
+        self._compiling = None
+        if repr(job.ties) in self._compiled:
+            return True
+        if not self._beginning:
+            self._compiling = threading.Thread(target=self._compile, args=[job], daemon=True)
+            self._compiling.start()
+        return False
+
+    def _compile(self, job: Job) -> None:
+        """Compile a grammar (a thread of its own)."""
+        with suppress(OSError):  # of this thread alone, and of those that it starts
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        try:
+            if not self._compiler:
+                raise RuntimeError
+            if self._compiled_bytes + job.grammar_bytes > GRAMMAR_BYTES:
+                self._compiler.forget()
+                self._compiled.clear()
+                self._compiled_bytes = 0
+            self._compiled_bytes += job.grammar_bytes
+            self._compiler.write(job.ties)
+            self._compiled[repr(job.ties)] = True
+        except RuntimeError:
+            self._compiled[repr(job.ties)] = False
+
+
+def _pipeline(plan: Plan, tokenizer: Any) -> Any:
     scheduling = genai.SchedulerConfig()
     scheduling.num_kv_blocks = plan.blocks
     scheduling.max_num_batched_tokens = STEP_TOKENS
     scheduling.enable_prefix_caching = True
-    return genai.ContinuousBatchingPipeline(plan.folder, scheduling, "CPU", plan.properties)
+    return genai.ContinuousBatchingPipeline(
+        plan.folder, tokenizer, scheduling, "CPU", **plan.properties
+    )
 
 
 def _config(

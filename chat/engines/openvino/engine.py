@@ -16,9 +16,10 @@ import psutil
 from chat import child
 from chat.core.engine import Scored, State
 from chat.core.sampling import Sampling
+from chat.engines.openvino.judge import Judge
 from chat.engines.openvino.wire import BLOCK, Job, Plan
 from chat.engines.stream import StreamClosed, TokenStream
-from chat.errors import FAILED, EngineError, ModelError
+from chat.errors import FAILED, BadRequest, EngineError, ModelError
 
 #: Fewer tokens than this in the KV cache are no use.
 FEWEST_TOKENS = 1024
@@ -80,7 +81,9 @@ class OpenVINOEngine:
             tokens // BLOCK + 2 * parallel,
             {"KV_CACHE_PRECISION": "f16", **(properties or {})},
             Job(0, [min(self.stop_ids)] * 8, self._options(Sampling(max_new_tokens=2))),
+            config["vocab_size"] if constrained else 0,
         )
+        self._judge = Judge(folder, self._plan.vocabulary)
         self._numbers = count(1)
         self._streams: dict[int, TokenStream] = {}
         self._sending = threading.Lock()
@@ -90,14 +93,19 @@ class OpenVINOEngine:
         self._thread = threading.Thread(target=self._listen, name="engine", daemon=True)
         self._thread.start()
 
+    async def admit(self, sampling: Sampling) -> None:
+        """See `Engine.admit`."""
+        await self._grammar_bytes(sampling)
+
     async def generate(
         self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
     ) -> AsyncGenerator[list[int]]:
         """See `Engine.generate`."""
+        size = await self._grammar_bytes(sampling)
         number, stream = next(self._numbers), TokenStream()
         self._streams[number] = stream
         try:
-            self._send(Job(number, list(prompt), self._options(sampling)))
+            self._send(Job(number, list(prompt), self._options(sampling), size))
             async for ids in stream.batches():
                 yield ids
         finally:
@@ -107,6 +115,7 @@ class OpenVINOEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         self._closed = True
+        self._judge.close()
         self._process.terminate()
         self._process.wait()
         self._thread.join()
@@ -199,11 +208,30 @@ class OpenVINOEngine:
                 "min_p": sampling.min_p,
                 "rng_seed": secrets.randbits(32) if sampling.seed is None else sampling.seed,
             }
-        if sampling.pattern:
-            options["structured_output_config"] = {"regex": sampling.pattern}
-        elif sampling.json_schema:
-            options["structured_output_config"] = {"grammar": sampling.grammar_to_fit}
+        if ties := _ties(sampling):
+            options["structured_output_config"] = ties
         return options
+
+    async def _grammar_bytes(self, sampling: Sampling) -> int:
+        """Return what the grammar that ties a reply down takes once it is compiled."""
+        ties = _ties(sampling)
+        size = await self._judge.size(ties) if ties else 0
+        if size is None:
+            raise _too_much(sampling)
+        return size
+
+
+def _ties(sampling: Sampling) -> dict[str, str]:
+    """Return the arguments of openvino_genai.StructuredOutputConfig, if any."""
+    if sampling.pattern:
+        return {"regex": sampling.pattern}
+    return {"grammar": sampling.grammar_to_fit} if sampling.json_schema else {}
+
+
+def _too_much(sampling: Sampling) -> BadRequest:
+    field = next(name for name in ("choices", "regex", "json_schema") if getattr(sampling, name))
+    title = Sampling.model_fields[field].title
+    return BadRequest(f"{title} takes too long, or too much memory, to be kept to.", field)
 
 
 def _tokens_that_fit(config: dict[str, Any], wanted: int) -> int:

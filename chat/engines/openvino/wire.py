@@ -1,7 +1,7 @@
-"""What goes through the pipe between the server and its process (see `batcher`).
+"""What goes through the pipes between the server and its processes (see `batcher` and `trial`).
 
 In go a `Plan` and then `Job`s, or the number of one to cancel; out come lists of
-`Part`, one list a step. Nothing else of ours is imported on the other side.
+`Part`, one list a step. Little else of ours is imported on the other side.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,8 @@ BLOCK = 32
 #: Most tokens in one step. A long prompt is read in parts of it, between which
 #: the others get their next token.
 STEP_TOKENS = 256
+#: Most memory for the grammars that a process has compiled, and keeps; then all are let go.
+GRAMMAR_BYTES = 256 << 20
 
 
 class Job(NamedTuple):
@@ -21,6 +23,14 @@ class Job(NamedTuple):
     prompt: list[int]
     #: Arguments of openvino_genai.GenerationConfig, and those of a StructuredOutputConfig in it.
     options: dict[str, Any]
+    #: What the grammar among them takes once it is compiled.
+    grammar_bytes: int = 0
+
+    @property
+    def ties(self) -> dict[str, str]:
+        """What the reply is held to."""
+        ties: dict[str, str] = self.options.get("structured_output_config", {})
+        return ties
 
     @property
     def blocks(self) -> int:
@@ -50,3 +60,15 @@ class Plan(NamedTuple):
     properties: dict[str, Any]
     #: What to run once before anyone comes, since a first step takes 20 times as long.
     warm_up: Job
+    #: For how many tokens it gives scores; 0 if no reply can be held to a grammar.
+    vocabulary: int = 0
+
+
+class Trials(NamedTuple):
+    """What grammars are tried for, and how much one may take (see `judge.Judge`)."""
+
+    folder: str
+    vocabulary: int
+    compiling: float
+    writing: float
+    bytes: int

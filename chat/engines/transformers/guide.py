@@ -17,8 +17,8 @@ from llguidance.torch import (
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from chat.core.json_schema import SPACES
 from chat.core.sampling import Sampling
+from chat.core.schema.judge import SPACES
 
 
 class Guide:

@@ -50,6 +50,9 @@ class Worker:
         """Whether a reply is being written."""
         return self._current is not None
 
+    async def admit(self, sampling: Sampling) -> None:
+        """See `Engine.admit`; llguidance compiles as it goes, a few milliseconds a token."""
+
     async def generate(
         self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
     ) -> AsyncGenerator[list[int]]:

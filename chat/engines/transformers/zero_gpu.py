@@ -58,6 +58,9 @@ class ZeroGPUEngine:
         self._engine: TransformersEngine | None = None
         self._on_gpu = spaces.GPU(duration=seconds)(self._write)
 
+    async def admit(self, sampling: Sampling) -> None:
+        """See `Worker.admit`."""
+
     async def generate(
         self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
     ) -> AsyncGenerator[list[int]]:

@@ -19,7 +19,7 @@ from chat.web.api.errors import json_bytes
 from chat.web.api.events import HEADERS, Writer, answered, events
 from chat.web.api.ignored import told
 from chat.web.api.merging import merged
-from chat.web.api.prompting import named, prompted
+from chat.web.api.prompting import HOLDING, named, prompted
 from chat.web.api.request import Asked, read
 from chat.web.api.shapes import MOST_REPLIES, Ask, RequestBody
 from prompts import Tooled
@@ -76,12 +76,15 @@ class Endpoint:
     async def _answer(self, sent: bytes, send: Send, scope: Scope, receive: Receive) -> None:
         asked = await self._read(sent)
         body, controls = asked.body, asked.controls
+        names = {"message": body.written_in, **controls.names}
         try:
             # In threads too: a schema can take a while to judge.
-            given = {**self._sampling, **controls.values}
+            own = {**self._sampling, **controls.values}
             chat, given = await asyncio.to_thread(
-                lambda: prompted(self._chat, body.offer, given, has_calls=body.has_calls)
+                lambda: prompted(self._chat, body.offer, own, has_calls=body.has_calls)
             )
+            if any(given.get(name) != own.get(name) for name in HOLDING):
+                names |= dict.fromkeys(HOLDING, "tools")  # it is held to their schemas
             asks = await asyncio.to_thread(
                 body.asks, self._system_prompt, tooled=isinstance(chat.format, Tooled)
             )
@@ -103,7 +106,6 @@ class Endpoint:
                     return
                 last = {place: update async for place, update in updates}
         except RequestError as error:
-            names = {"message": body.written_in, **controls.names}
             error.field = names.get(error.field, error.field)
             raise
         whole = json_bytes(writer.whole([last[place] for place in range(len(replies))]))

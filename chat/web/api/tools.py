@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from chat.core.conversation import CHARACTERS_PER_TOKEN
-from chat.core.json_schema import fitting
+from chat.core.schema.fitting import fitting
 from chat.errors import BadRequest, TooLong
 from chat.web.api import fields
 from chat.web.api.shape import Shape, unfit

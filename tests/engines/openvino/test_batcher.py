@@ -4,9 +4,10 @@ In a process of its own as in the app: once a pipeline has run in a process, a
 later SIGINT, as the terminal's tests raise, is its death.
 """
 
+import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing import Pipe, get_context
 from multiprocessing.managers import BaseManager
 from pathlib import Path
@@ -27,17 +28,37 @@ def job(number: int, prompt: list[int], tokens: int = 5, **options: Any) -> Job:
 
 
 def plan(folder: Path, blocks: int = 100) -> Plan:
-    return Plan(str(folder), blocks, EXACT, job(0, [5, 6], 2))
+    vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
+    return Plan(str(folder), blocks, EXACT, job(0, [5, 6], 2), vocabulary)
 
 
 class Batcher:
-    """The real one, with a method for its property, which cannot be reached from afar."""
+    """The real one, with a method for its property, which cannot be reached from afar.
 
-    def __init__(self, plan: Plan, most_compiled: int = 200) -> None:
-        from chat.engines.openvino import batcher
+    What its compiler does is noted.
+    """
 
-        batcher.MOST_COMPILED = most_compiled
+    def __init__(self, plan: Plan, grammar_bytes: int = 10**9) -> None:
+        from chat.engines.openvino import batcher, compiler
+
+        self._did: list[str] = []
+        did = self._did
+
+        class Compiler(compiler.Compiler):
+            def write(self, ties: dict[str, str], tokens: int = 1) -> None:
+                did.append(*ties.values())
+                super().write(ties, tokens)
+
+            def forget(self) -> None:
+                did.append("forget")
+                super().forget()
+
+        batcher.Compiler = Compiler  # type: ignore[misc]
+        batcher.GRAMMAR_BYTES = grammar_bytes
         self._batcher = batcher.Batcher(plan)
+
+    def did(self) -> list[str]:
+        return self._did
 
     def take(self, message: Job | int) -> None:
         self._batcher.take(message)
@@ -126,30 +147,78 @@ def test_a_cancelled_request_is_gone_after_the_next_step(batcher: Batcher) -> No
     assert not batcher.busy()
 
 
-def tied(number: int, pattern: str, tokens: int = 2) -> Job:
+def tied(number: int, pattern: str, prompt: Sequence[int] = (5, 6, 7), size: int = 1) -> Job:
     ends = {"ignore_eos": False, "eos_token_id": 2, "stop_token_ids": {2}}
     ties = {"structured_output_config": {"regex": pattern}}
-    return job(number, [5, 6, 7], tokens, **ends, **ties)
+    return job(number, [*prompt], 2, **ends, **ties)._replace(grammar_bytes=size)
 
 
-def test_what_it_has_compiled_is_let_go_when_it_is_too_much_and_nobody_is_answered(
+def finish(batcher: Batcher) -> list[Part]:
+    parts = []
+    while batcher.busy():
+        parts += batcher.step()
+    return parts
+
+
+def test_nobody_waits_in_a_step_for_a_grammar(batcher: Batcher) -> None:
+    batcher.take(job(1, [5, 6, 7], tokens=400))
+    batcher.step()
+    batcher.take(tied(2, "[^0-9]{0,60}x"))
+    batcher.take(job(3, [5, 6, 7], tokens=2))
+    assert {part.number for part in batcher.step()} == {1, 3}
+    numbers = [part.number for part in finish(batcher)]
+    assert numbers.count(2) == 2
+    assert 1 in numbers[: numbers.index(2)]
+
+
+def test_a_grammar_is_compiled_once(batcher: Batcher) -> None:
+    for number in (1, 2):
+        batcher.take(tied(number, "a{9}"))
+    assert [part.state for part in finish(batcher)] == ["running", "running", "done", "done"]
+    assert batcher.did() == ["a{9}"]
+
+
+def test_nothing_is_compiled_while_a_reply_that_is_held_to_a_grammar_has_no_token(
+    batcher: Batcher,
+) -> None:
+    batcher.take(tied(1, "a{9}"))
+    finish(batcher)
+    batcher.take(tied(2, "a{9}", LONG))
+    batcher.take(tied(3, "b{9}"))
+    assert batcher.step() == []  # the first part of its prompt is read
+    assert batcher.did() == ["a{9}"]
+    assert [part.number for part in batcher.step()] == [2]
+    finish(batcher)
+    assert batcher.did() == ["a{9}", "b{9}"]
+
+
+def test_what_was_compiled_is_let_go_when_it_takes_too_much_memory(
     elsewhere: Any, folder: Path
 ) -> None:
-    batcher = elsewhere.Batcher(plan(folder), most_compiled=2)
-    assert steps_to_the_first_token(batcher, job(1, LONG)) == 2
-    for number, pattern in enumerate(["a{9}", "b{9}", "a{9}"], 2):
-        batcher.take(tied(number, pattern))
-        while batcher.busy():
-            batcher.step()
-    assert steps_to_the_first_token(batcher, job(5, LONG)) == 1  # all of it is there still
-    batcher.take(job(6, [5, 6, 7], tokens=3))
+    batcher = elsewhere.Batcher(plan(folder), grammar_bytes=100)
+    batcher.take(job(9, [5, 6, 7], tokens=400))
+    for number, pattern in enumerate(["a{9}", "b{9}", "a{9}", "c{9}", "a{9}"]):
+        batcher.take(tied(number, pattern, size=50))
+        while not any(part.number == number and part.state == "done" for part in batcher.step()):
+            pass
+    assert batcher.did() == ["a{9}", "b{9}", "forget", "c{9}", "a{9}"]
+
+
+def test_who_leaves_while_a_grammar_is_compiled_never_runs(batcher: Batcher) -> None:
+    batcher.take(tied(1, "[^0-9]{0,60}y"))
     batcher.step()
-    batcher.take(tied(7, "c{9}"))
-    numbers = []
-    while batcher.busy():
-        numbers += [part.number for part in batcher.step()]
-    assert numbers[:3] == [6, 6, 7]
-    assert steps_to_the_first_token(batcher, job(8, LONG)) == 2
+    batcher.take(1)
+    assert not batcher.busy()
+    batcher.take(tied(2, "a{9}"))
+    assert {part.number for part in finish(batcher)} == {2}
+
+
+def test_a_grammar_that_is_none_fails_its_request_alone(batcher: Batcher) -> None:
+    batcher.take(job(1, [5, 6, 7], tokens=3))
+    batcher.take(tied(2, "("))
+    parts = finish(batcher)
+    assert Part(2, [], "failed") in parts
+    assert [part.state for part in parts if part.number == 1] == ["running", "running", "done"]
 
 
 def test_what_does_not_fit_the_cache_waits_in_line(elsewhere: Any, folder: Path) -> None:
@@ -194,7 +263,8 @@ def test_the_process_imports_nothing_of_ours_that_it_does_not_need() -> None:
     ours = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
     package = "chat.engines.openvino"
     assert ours.decode().split() == [
-        *("chat", "chat.engines", package, f"{package}.batcher", f"{package}.wire", "chat.errors")
+        *("chat", "chat.engines", package, f"{package}.batcher", f"{package}.compiler"),
+        *(f"{package}.wire", "chat.errors"),
     ]
 
 

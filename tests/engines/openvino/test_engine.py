@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from chat.core.engine import Scored
 from chat.core.sampling import Sampling
 from chat.engines.openvino import engine as openvino
 from chat.engines.openvino.engine import EXACT, OpenVINOEngine
+from chat.engines.openvino.judge import Judge
 from chat.engines.transformers.sampler import Penalties
-from chat.errors import EngineError, ModelError
+from chat.errors import BadRequest, EngineError, ModelError
 from tests.support import gguf_file
 from tests.support.schemas import SCHEMAS, STRING
 
@@ -244,6 +246,58 @@ async def test_log_probabilities_are_those_before_all_that_changes_the_scores(
     for at, id in enumerate(reply, start=len(PROMPT)):
         assert isinstance(id, Scored)
         assert abs(id.logprob - float(right[at - 1, id])) < CLOSE
+
+
+#: By its field, what takes too long: at a token, and to compile.
+HOSTILE: dict[str, dict[str, Any]] = {
+    "regex": {"regex": "(([a-z]?|[^0-9]?|a){0,3}){0,33}y"},
+    "json_schema": {
+        "json_schema": json.dumps(
+            {"anyOf": [{"type": "string", "pattern": f"^[^{n}]{{0,30}}$"} for n in "abcdefghij"]}
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("field", HOSTILE)
+async def test_what_takes_too_long_is_refused_by_name_beside_others_who_go_on(
+    start: Start, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    judge = partial(Judge, compiling=0.04, writing=0.3)
+    monkeypatch.setattr(openvino, "Judge", judge)
+    engine = start()
+    expected = await collect(engine.generate(PROMPT, greedy(500)))
+    given: list[int] = []
+
+    async def innocent() -> None:
+        async for ids in engine.generate(PROMPT, greedy(500)):
+            given.extend(ids)
+
+    going_on = asyncio.create_task(innocent())
+    hostile = greedy(20, **HOSTILE[field])
+    for refused in (engine.admit(hostile), collect(engine.generate(PROMPT, hostile))):
+        with pytest.raises(BadRequest) as caught:
+            await refused
+        title = Sampling.model_fields[field].title
+        assert str(caught.value) == f"{title} takes too long, or too much memory, to be kept to."
+        assert caught.value.field == field
+    await engine.admit(greedy(20, regex="yes|no"))
+    await going_on
+    assert given == expected
+
+
+async def test_nobody_waits_for_a_grammar_but_who_asked(start: Start) -> None:
+    engine = start()
+    slow = greedy(3, regex="[^0-9]{60}")
+    await engine.admit(slow)
+    ended = []
+
+    async def ask(name: str, sampling: Sampling) -> None:
+        await collect(engine.generate(PROMPT, sampling))
+        ended.append(name)
+
+    await asyncio.gather(ask("held to it", slow), ask("another", greedy(2)))
+    assert ended == ["another", "held to it"]
 
 
 def test_without_the_tokenizer_a_reply_cannot_be_tied_down(

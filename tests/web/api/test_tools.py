@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from chat.core.sampling import Sampling
+from chat.errors import BadRequest
 from tests.support import tools
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import HI, Programs, error, events
@@ -245,6 +247,23 @@ async def test_what_cannot_be_called_is_refused_by_its_name(
     told = error(await asked.chats(**fields), 400)
     assert (told["message"], told["param"]) == (sentence, param)
     assert engine.prompts == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_tool_that_an_engine_cannot_hold_a_call_to_is_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, *, stream: bool
+) -> None:
+    asked, engine = programs("hermes", lambda prompt: "x")
+
+    async def admit(sampling: Sampling) -> None:
+        for field in sampling.needs():
+            raise BadRequest("That takes too long.", field)
+
+    monkeypatch.setattr(engine, "admit", admit)
+    held = await asked.chats(tools=[WEATHER], tool_choice="required", stream=stream)
+    assert error(held, 400)["param"] == "tools"
+    other = await asked.chats(guided_regex="a", stream=stream)
+    assert error(other, 400)["param"] == "guided_regex"
 
 
 async def test_tools_longer_than_any_prompt_are_refused_before_they_cost() -> None:

@@ -1,11 +1,11 @@
-"""chat.core.json_schema: what is offered of JSON Schema, and how what is not is refused."""
+"""chat.core.schema: what is offered of JSON Schema, and how what is not is refused."""
 
 import json
 from typing import Any
 
 import pytest
 
-from chat.core.json_schema import fitting
+from chat.core.schema.fitting import fitting
 from tests.support.schemas import SCHEMAS
 
 NULL = {"type": "null"}

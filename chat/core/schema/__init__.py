@@ -1,0 +1,1 @@
+"""JSON schemas that a reply must fit, in a form that engines take."""

@@ -1,0 +1,55 @@
+"""Two schemas that have to hold together, as one."""
+
+from itertools import product
+from typing import Any
+
+from chat.core.schema.words import MOST_PARTS, Never, Path, refuse, shares, types_of
+
+#: Words of which the larger or the smaller holds where two schemas hold together.
+LARGER = ("minLength", "minimum", "exclusiveMinimum", "minItems", "minProperties")
+SMALLER = ("maxLength", "maximum", "exclusiveMaximum", "maxItems", "maxProperties")
+
+
+def both(one: dict[str, Any], other: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the words for what fits both."""
+    both = {**other, **one}
+    for name in one.keys() & other.keys():
+        a, b = one[name], other[name]
+        if a == b:
+            continue
+        match name:
+            case "type":
+                types = [kind for kind in types_of(one) if shares(kind, types_of(other))]
+                types += [kind for kind in types_of(other) if shares(kind, types_of(one))]
+                if not types:
+                    raise Never
+                both[name] = list(dict.fromkeys(types))
+            case "enum":
+                both[name] = [value for value in a if value in b]
+            case "required":
+                both[name] = list(dict.fromkeys([*a, *b]))
+            case "properties":
+                both[name] = {**a, **b}
+                for common in a.keys() & b.keys():
+                    both[name][common] = {"allOf": [a[common], b[common]]}
+            case "anyOf" | "oneOf":
+                both[name] = [{"allOf": [*pair]} for pair in product(a, b)]
+                if len(both[name]) > MOST_PARTS:
+                    raise ValueError("is too large, or nested too deeply")
+            case "items" | "additionalProperties":
+                both[name] = {"allOf": [a, b]}
+            case _ if name in LARGER:
+                both[name] = max(a, b)
+            case _ if name in SMALLER:
+                both[name] = min(a, b)
+            case _:
+                refuse((*path, name), "says two things at once")
+    # What only one of them names is to the other one more property.
+    for mine, theirs in ((one, other), (other, one)):
+        if (more := mine.get("additionalProperties", True)) is not True:
+            for name in theirs.get("properties", {}).keys() - mine.get("properties", {}).keys():
+                both["properties"] = {
+                    **both["properties"],
+                    name: {"allOf": [theirs["properties"][name], more]},
+                }
+    return both

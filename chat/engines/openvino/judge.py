@@ -1,0 +1,106 @@
+"""Which grammars replies can be held to without keeping others waiting (see `trial`)."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+
+from chat import child
+from chat.engines.openvino.wire import GRAMMAR_BYTES, Trials
+from chat.errors import FAILED, EngineError
+
+#: Most verdicts that are remembered.
+MOST_VERDICTS = 10_000
+#: No grammar counts as less.
+LEAST_BYTES = 50_000
+
+
+class Judge:
+    """Has grammars tried, one at a time, by a process that is started for the first of them.
+
+    They are for the tokenizer in `folder`, and a model that scores `vocabulary` tokens.
+    `compiling` is the CPU time that one may take to compile, `writing` that of the first few
+    tokens, in seconds, `most_bytes` the memory.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        vocabulary: int,
+        compiling: float = 3.0,
+        writing: float = 1.5,
+        most_bytes: int = 1 << 30,
+    ) -> None:
+        self._trials = Trials(str(folder), vocabulary, compiling, writing, most_bytes)
+        self._verdicts: dict[bytes, int | None] = {}
+        self._thread = ThreadPoolExecutor(1, "judge")
+        self._process: Popen[str] | None = None
+        self._connection: Connection | None = None
+        #: What the process has compiled, and keeps.
+        self._bytes = 0
+
+    async def size(self, ties: dict[str, str]) -> int | None:
+        """Return the bytes that a grammar takes once it is compiled, or None if it is too much.
+
+        Raises:
+            EngineError: it cannot be tried.
+        """
+        key = sha256(repr(ties).encode()).digest()
+        if key in self._verdicts:
+            return self._verdicts[key]
+        # Not in the threads that all share, of which a few such waits would take the last.
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._try, key, ties)
+
+    def close(self) -> None:
+        """End the process; there are no verdicts afterwards."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if process := self._process:
+            process.kill()
+        self._thread.shutdown()
+        self._end()
+
+    def _try(self, key: bytes, ties: dict[str, str]) -> int | None:
+        if key in self._verdicts:
+            return self._verdicts[key]
+        if self._bytes > GRAMMAR_BYTES:
+            self._end()
+        connection = self._connection or self._start()
+        verdict: int | None
+        try:
+            connection.send(ties)
+            verdict = max(connection.recv(), LEAST_BYTES)
+            self._bytes += verdict
+        except (EOFError, OSError):
+            verdict = None
+            self._end()
+        while len(self._verdicts) >= MOST_VERDICTS:
+            del self._verdicts[next(iter(self._verdicts))]
+        self._verdicts[key] = verdict
+        return verdict
+
+    def _start(self) -> Connection:
+        ours, theirs = Pipe()
+        with theirs:
+            fd = theirs.fileno()
+            self._process = child.start(
+                "chat.engines.openvino.trial", fd, pass_fds=[fd], stderr=DEVNULL
+            )
+        self._connection, self._bytes = ours, 0
+        try:
+            ours.send(self._trials)
+            ours.recv()
+        except (EOFError, OSError):
+            self._end()
+            raise EngineError(FAILED) from None
+        return ours
+
+    def _end(self) -> None:
+        if self._connection:
+            self._connection.close()
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        self._connection = self._process = None
