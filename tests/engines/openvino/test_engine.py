@@ -288,7 +288,7 @@ async def test_what_takes_too_long_is_refused_by_name_beside_others_who_go_on(
 
 async def test_nobody_waits_for_a_grammar_but_who_asked(start: Start) -> None:
     engine = start()
-    slow = greedy(3, regex="[^0-9]{60}")
+    slow = greedy(40, regex="[^0-9]{60}")
     await engine.admit(slow)
     ended = []
 

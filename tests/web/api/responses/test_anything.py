@@ -79,6 +79,6 @@ async def test_whatever_is_sent_gets_a_response_or_a_refusal(fields: dict[str, A
     else:
         assert answer.status_code == 200
         response = answer.json()
-        assert response.pop("metadata") == (fields.get("metadata") or {})
+        assert response["metadata"].keys() == (fields.get("metadata") or {}).keys()
         responses.Response.model_validate(response)
     assert CHAT.gate.size == 0
