@@ -430,7 +430,8 @@ async def test_who_is_being_admitted_has_no_place_in_line_yet() -> None:
 
     chat = chat_with(Strict(), max_waiting=0)
     refused = asyncio.ensure_future(anext(ask(chat)))
-    await begun.wait()
+    async with asyncio.timeout(10):
+        await begun.wait()
     assert chat.gate.size == 0
     refuse.set()
     with pytest.raises(BadRequest, match="takes too long"):

@@ -106,6 +106,13 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             for pattern in (r"^[^a-zä]{2}$", r"^[\"\\a]{2}$", r"^(a|)b\n$", r"^ö[ä-ü]b$")
         )
     ),
+    "unique": _tuple(
+        {"type": "array", "items": {"enum": ["a", "ü", 1]}, "uniqueItems": True},
+        {"type": ["array", "null"], "items": {"type": "boolean"}, "uniqueItems": True}
+        | {"minItems": 1, "maxItems": 2},
+        {"type": "array", "items": NULL, "maxItems": 1, "uniqueItems": True},
+    ),
+    "a Decimal": _tuple({"type": "string", "pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"}),
     "formats": _tuple(
         *({"type": "string", "format": name} for name in ("date", "time", "ipv4", "uuid"))
     ),

@@ -8,6 +8,7 @@ from chat.core.schema.choices import open_choices
 from chat.core.schema.ends import check_ends
 from chat.core.schema.formats import FORMATS
 from chat.core.schema.together import both
+from chat.core.schema.unique import unique
 from chat.core.schema.words import (
     MOST_LEVELS,
     MOST_PARTS,
@@ -20,6 +21,11 @@ from chat.core.schema.words import (
     refuse,
     types_of,
 )
+
+#: What pydantic has written for a `Decimal`, and the same without looking ahead for a digit.
+WITHOUT_LOOKING = {
+    r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$": r"^[+-]?(\d+\.?\d*|\.\d+)$",
+}
 
 
 class Reader:
@@ -187,7 +193,7 @@ class Reader:
             ]
         if {"properties", "patternProperties"} & flat.keys() or "object" in flat.get("type", ()):
             self._close(flat, path)
-        return flat
+        return unique(flat, self._defs, path) if flat.get("uniqueItems") else flat
 
     def _close(self, flat: dict[str, Any], path: Path) -> None:
         more = self._inner(flat.get("additionalProperties", False), (*path, "additionalProperties"))
@@ -223,6 +229,6 @@ class Reader:
 
 def _pattern(pattern: str, path: Path) -> str:
     try:
-        return f"^({plain(searched(pattern))})$"
+        return f"^({plain(searched(WITHOUT_LOOKING.get(pattern, pattern)))})$"
     except ValueError:
         refuse(path)

@@ -6,7 +6,10 @@ from typing import Any
 from chat.core.schema.words import MOST_PARTS, Never, Path, refuse, shares, types_of
 
 #: Words of which the larger or the smaller holds where two schemas hold together.
-LARGER = ("minLength", "minimum", "exclusiveMinimum", "minItems", "minProperties")
+LARGER = (
+    *("minLength", "minimum", "exclusiveMinimum", "minItems", "minProperties"),
+    "uniqueItems",
+)
 SMALLER = ("maxLength", "maximum", "exclusiveMaximum", "maxItems", "maxProperties")
 
 

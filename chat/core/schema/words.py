@@ -12,7 +12,7 @@ WORDS = {
     *("type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "nullable"),
     *("minLength", "maxLength", "pattern", "format"),
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-    *("items", "prefixItems", "minItems", "maxItems"),
+    *("items", "prefixItems", "minItems", "maxItems", "uniqueItems"),
     *("properties", "required", "additionalProperties", "patternProperties"),
     *("minProperties", "maxProperties"),
 }
@@ -22,7 +22,7 @@ NOT_OFFERED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("dependentRequired", "dependentSchemas", "dependencies"), ({},)),
     **dict.fromkeys(("unevaluatedItems", "unevaluatedProperties"), (False, True)),
     **dict.fromkeys(("$dynamicRef", "$recursiveRef", "x-guidance"), ()),
-    **{"uniqueItems": (False,), "additionalItems": (False, True)},
+    "additionalItems": (False, True),
 }
 COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
@@ -70,7 +70,7 @@ def is_its_kind(name: str, value: Any) -> bool:
         return isinstance(value, list)
     if name in ("pattern", "format", "$ref"):
         return isinstance(value, str)
-    if name == "nullable":
+    if name in ("nullable", "uniqueItems"):
         return isinstance(value, bool)
     if name in COUNTS:
         return is_of(value, ["integer"]) and 0 <= value < 2**31

@@ -1,6 +1,8 @@
 """chat.core.schema: what is offered of JSON Schema, and how what is not is refused."""
 
 import json
+import re
+from itertools import product
 from typing import Any
 
 import pytest
@@ -154,3 +156,11 @@ def test_what_grows_too_large_or_too_deep_is_refused() -> None:
 def test_what_is_no_json_object_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^must be a JSON object$"):
         fitting(text)
+
+
+def test_what_pydantic_writes_for_a_decimal_needs_no_look_ahead() -> None:
+    pattern = r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"
+    written = read({"type": "string", "pattern": pattern})["pattern"]
+    for size in range(5):
+        for text in map("".join, product("+-.07a", repeat=size)):
+            assert bool(re.search(pattern, text)) == bool(re.search(written, text)), text
