@@ -50,7 +50,8 @@ class Message(NamedTuple):
     @property
     def size(self) -> int:
         """How many characters are in it."""
-        return len(self.content) + sum(len(call.name) + len(call.arguments) for call in self.calls)
+        calls = sum(len(call.name) + len(call.arguments) for call in self.calls)
+        return len(self.name) + len(self.content) + calls
 
 
 @dataclass(frozen=True)

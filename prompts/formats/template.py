@@ -156,7 +156,7 @@ class Template(PromptFormat):
             # What is called and returned stands where templates have it.
             spoken = (one for one in said if not one.calls and one.role != "tool")
             roles = tuple(one.role for one in spoken)
-            if said != before and (in_turns(roles) or self._takes(roles)):
+            if said != before and (not roles or in_turns(roles) or self._takes(roles)):
                 yield said
             before = said
 

@@ -8,13 +8,14 @@ the template writes it, so that what follows is JSON of one schema.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from functools import partial
+from itertools import takewhile
 from typing import Any, Self
 
 from prompts import templates
-from prompts.base import Control, Message, Piece, PromptError, Read
+from prompts.base import Call, Control, Message, Piece, PromptError, Read
 from prompts.calls import PROBE, Tool, recognised
 from prompts.formats.template import Template, tainted
 from prompts.reading import Reader, by_parser
@@ -22,12 +23,15 @@ from prompts.reading import Reader, by_parser
 UNKNOWN = "This model's chat template knows no tools."
 #: What templates put around calls and results, where that is no control token.
 MARK = re.compile(r"[\[<]/?\w+[\]>]")
+#: Words of a schema that hold values, in which nothing refers.
+VALUES = ("const", "enum", "default", "examples")
 STAND_IN = Tool("zztool", "zzdescription", {"type": "object", "properties": {}})
 EXCHANGE = [
     Message("user", "zz"),
     Message("assistant", "", (PROBE,)),
     Message("tool", "zz", name=PROBE.name, call_id=PROBE.id),
 ]
+BROKEN = [EXCHANGE[0], Message("assistant", "", (PROBE._replace(arguments="zz"),)), EXCHANGE[2]]
 TWICE = [EXCHANGE[0], Message("assistant", "", (PROBE, PROBE)), EXCHANGE[2], EXCHANGE[2]]
 
 
@@ -40,11 +44,13 @@ class Tooled(Template):
 
     #: Whether the reply is the name of the tool to call.
     naming = False
+    #: Whether the template writes several calls in one message, and arguments that are no object.
+    _several = _any_arguments = True
 
     def __init__(self, tokenizer: Any) -> None:
         super().__init__(tokenizer, templates.for_tools(tokenizer))
         self._offered: tuple[Tool, ...] = ()
-        self._parallel = self._several = True
+        self._parallel = True
         #: What of a reply is in the prompt already.
         self._begun = ""
         offering = self.offering([STAND_IN])
@@ -56,6 +62,7 @@ class Tooled(Template):
         if STAND_IN.name not in asking or not (self._dialect or self._parser):
             raise PromptError(UNKNOWN)
         self._several = offering._exchange(TWICE) is not None
+        self._any_arguments = offering._exchange(BROKEN) is not None
         self.shown = self._shown()
         exchange = (offering._exchange(EXCHANGE) or "").replace("zz", "\n")
         exchange = self._controls.sub("\n", exchange)
@@ -111,7 +118,15 @@ class Tooled(Template):
         assert self._dialect
         names = [tool.name for tool in self._offered]
         reader = Reader(self._dialect, names, parallel=self._parallel)
-        return reader.read(self._begun + reply, finished=finished)
+        read = reader.read(self._begun + reply, finished=finished)
+        # A call that is cut before it has a name is not what the assistant says.
+        return read._replace(content="") if self._begun and not read.calls else read
+
+    def _orders(self, messages: Sequence[Message]) -> Iterator[list[Message]]:
+        """Yield the orders to try, with calls as the template can carry them."""
+        if not self._any_arguments:
+            messages = [one._replace(calls=tuple(map(_with_object, one.calls))) for one in messages]
+        return super()._orders(messages if self._several else list(_one_by_one(messages)))
 
     def _shown(self) -> tuple[str, ...]:
         """Return the control tokens in calls; transformers' parser knows which it needs."""
@@ -129,9 +144,38 @@ class Tooled(Template):
             return None
 
 
+def _with_object(call: Call) -> Call:
+    """Return a call whose arguments are an object: what is none, as after a cut, is in one."""
+    try:
+        value = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        value = call.arguments
+    if isinstance(value, dict):
+        return call
+    return call._replace(arguments=json.dumps({} if value is None else {"arguments": value}))
+
+
+def _one_by_one(messages: Sequence[Message]) -> Iterator[Message]:
+    """Yield messages of one call at most, each with its result after it."""
+    left = list(messages)
+    while left:
+        message = left.pop(0)
+        if len(message.calls) < 2:
+            yield message
+            continue
+        results = list(takewhile(lambda one: one.role == "tool", left))
+        del left[: len(results)]
+        for place, call in enumerate(message.calls):
+            yield message._replace(content="" if place else message.content, calls=(call,))
+            if found := next((one for one in results if one.call_id == call.id), None):
+                results.remove(found)
+                yield found
+        yield from results
+
+
 def arguments_of(tool: Tool) -> dict[str, Any]:
     """Return the schema of a tool's arguments, which are an object whatever it says."""
-    return {"type": "object", "properties": {}, **tool.parameters}
+    return {"type": "object", "properties": {}} | {**tool.parameters} | {"type": "object"}
 
 
 def _described(tool: Tool) -> dict[str, Any]:
@@ -172,11 +216,13 @@ def _moved(schema: Any, root: str) -> Any:
         case list():
             return [_moved(one, root) for one in schema]
         case dict():
-            return {
-                key: root + one[1:]
-                if key == "$ref" and isinstance(one, str) and one.startswith("#")
-                else _moved(one, root)
-                for key, one in schema.items()
-            }
+            return {key: _moved_word(key, one, root) for key, one in schema.items()}
         case _:
             return schema
+
+
+def _moved_word(word: str, said: Any, root: str) -> Any:
+    if word in VALUES and not isinstance(said, dict):
+        return said
+    refers = word == "$ref" and isinstance(said, str) and said.startswith("#")
+    return root + said[1:] if refers else _moved(said, root)

@@ -199,7 +199,7 @@ def test_nobody_forges_a_turn_where_the_template_cuts_what_they_write(
 ) -> None:
     roles = ("system", "user", "assistant", "user")
     messages = [Message(role, f"a{text}") for role, text in zip(roles, texts, strict=True)]
-    harmless = [Message(role, "a") for role, *_ in messages]
+    harmless = [Message(role, "a") for role in roles]
     starts = ENCODERS[name].stop_ids(["<|im_start|>", "<|im_end|>"])
 
     def turns(messages: list[Message]) -> list[int]:

@@ -17,7 +17,8 @@ from prompts.formats.tooled import UNKNOWN
 
 #: What holds a whole reply, and so leaves no way to call something instead.
 HOLDING = ("choices", "regex", "json_schema")
-FREE = {"choices": (), "regex": "", "json_schema": ""}
+#: What could only break a call that is held to its schema, or write something after it.
+FREE = {"choices": (), "regex": "", "json_schema": "", "stop": (), "min_new_tokens": 0}
 
 
 def prompted(
@@ -74,4 +75,6 @@ async def named(
     async with aclosing(chat.reply(conversation, Sampling.checked(**given))) as updates:
         async for update in updates:
             name = update.text
-    return _calling(chat, chat.format, [name], given)
+    # A name that the limit cut is the beginning of one.
+    names = [one for one in given["choices"] if one.startswith(name)]
+    return _calling(chat, chat.format, names[:1], given)

@@ -24,7 +24,7 @@ NAME = r"^[a-zA-Z0-9_.-]{1,128}$"
 
 
 def _name(name: Any) -> Any:
-    if isinstance(name, str) and not re.search(NAME, name):
+    if isinstance(name, str) and not re.fullmatch(NAME, name):
         raise unfit("must be 1 to 128 letters, digits and _ . -")
     return name
 

@@ -172,6 +172,34 @@ async def test_where_the_name_comes_first_it_is_chosen_and_then_the_rest() -> No
     assert json.loads(engine.samplings[1].json_schema) == tools.PLACE
 
 
+async def test_a_name_that_the_limit_cuts_is_the_beginning_of_one() -> None:
+    def script(prompt: str) -> str:
+        return ROME if prompt.endswith("get_time[ARGS]") else "get_time"
+
+    asked, engine = programs("mistral_small", script)
+    fields = {"tools": [WEATHER, TIME], "tool_choice": "required", "max_tokens": 7}
+    said, reason = await message(asked, **fields)
+    assert (said["content"] or "", reason) == ("", "length")
+    assert engine.prompts[1].endswith("get_time[ARGS]")
+
+
+@pytest.mark.parametrize("family", ["hermes", "llama3", "mistral", "mistral_small"])
+async def test_nothing_ends_a_call_that_has_to_be_made_before_it_is_whole(family: str) -> None:
+    written = "{" + (CALL[family] % ("get_weather", ROME)).partition("{")[2]
+    asked, engine = programs(family, lambda prompt: written)
+    fields = {"tools": [WEATHER], "tool_choice": "required", "min_tokens": 90}
+    said, reason = await message(asked, stop=["}", "get_", '"'], **fields)
+    assert reason == "tool_calls"
+    assert said["tool_calls"][0]["function"] == {"name": "get_weather", "arguments": ROME}
+    assert engine.samplings[0].min_new_tokens == 0
+
+
+async def test_a_call_that_is_cut_before_its_name_is_no_text() -> None:
+    asked, _ = programs("hermes", lambda prompt: '{"name": "get_weather", "arguments": {}}')
+    said, reason = await message(asked, tools=[WEATHER], tool_choice="required", max_tokens=3)
+    assert (said["content"], reason) == ("", "length")
+
+
 async def test_a_model_that_knows_no_tools_says_so_and_costs_nothing() -> None:
     engine = ScriptedEngine()
     answer = await Programs(engine).chats(tools=[WEATHER])
@@ -200,6 +228,11 @@ async def test_a_model_that_knows_no_tools_says_so_and_costs_nothing() -> None:
         ),
         (
             {"tools": [{"type": "function", "function": {"name": "a b"}}]},
+            "tools[0].function.name",
+            "tools[0].function.name must be 1 to 128 letters, digits and _ . -.",
+        ),
+        (
+            {"tools": [{"type": "function", "function": {"name": "a\n"}}]},
             "tools[0].function.name",
             "tools[0].function.name must be 1 to 128 letters, digits and _ . -.",
         ),

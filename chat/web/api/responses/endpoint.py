@@ -7,11 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chat.core.chat import Chat
-from chat.core.sampling import Sampling
+from chat.core.sampling import Sampling, whole
 from chat.errors import BadRequest
 from chat.web.api.endpoint import Endpoint
 from chat.web.api.errors import json_bytes
-from chat.web.api.request import Asked
+from chat.web.api.request import LONGEST, Asked
 from chat.web.api.responses.items import items_of
 from chat.web.api.responses.kept import Keeper
 from chat.web.api.responses.shapes import Around, ResponseBody
@@ -39,7 +39,9 @@ class Responses(Endpoint):
         before, id = [], body.previous_response_id
         if id:
             before = [*self._keeper.find(id, "previous_response_id").conversation]
-        limit = asked.controls.values.get("max_new_tokens")
+        # What asks for all there is room for is no limit.
+        limit = whole(asked.controls.values.get("max_new_tokens"))
+        limit = None if limit == LONGEST else limit
         controls = {**self._sampling, **asked.controls.values, "max_new_tokens": limit}
         body.put(Around(before, controls))
         return asked

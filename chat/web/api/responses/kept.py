@@ -37,9 +37,9 @@ class Kept:
     @property
     def size(self) -> int:
         """Bytes that it takes, as if it shared nothing with others."""
-        texts = sum(getsizeof(one.content) for one in self.conversation)
         calls = [call for one in self.conversation for call in one.calls]
-        return len(self.written) + texts + sum(getsizeof(call.arguments) for call in calls)
+        parts = [part for one in [*self.conversation, *calls] for part in one]
+        return len(self.written) + sum(map(getsizeof, parts))
 
 
 class NoSuchResponse(Missing):

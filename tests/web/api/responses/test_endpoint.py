@@ -72,6 +72,14 @@ async def test_a_reply_that_was_continued_is_one_in_what_follows() -> None:
     assert "user: hi|assistant: Once upon a time|user: more|" in read(programs)
 
 
+@pytest.mark.parametrize(("asked", "told"), [(5.0, 5), (0, None), (-1, None), (None, None)])
+async def test_a_limit_is_repeated_if_it_is_one(
+    programs: Programs, asked: Any, told: int | None
+) -> None:
+    limit = (await responds(programs, max_output_tokens=asked))["max_output_tokens"]
+    assert (limit, type(limit)) == (told, type(told))
+
+
 async def test_what_was_cut_off_is_kept_as_it_is(programs: Programs) -> None:
     first = await responds(programs, max_output_tokens=3)
     await responds(programs, input="go on", previous_response_id=first["id"])

@@ -55,6 +55,9 @@ def test_long_ones_are_fewer() -> None:
         Kept(b" " * (kept.LONGEST + 1), [], []),
         response(kept.LONGEST),
         Kept(b"{}", [], [Message("assistant", "", (Call("f", " " * kept.LONGEST),))]),
+        Kept(b"{}", [], [Message("assistant", "", (Call("f", "{}", " " * kept.LONGEST),))]),
+        Kept(b"{}", [], [Message("tool", "", name="f", call_id=" " * kept.LONGEST)]),
+        Kept(b"{}", [], [Message("tool", "", name=" " * kept.LONGEST)]),
         Kept(b"{}", [], [Message("user", "\U0001f600" * (kept.LONGEST // 4))]),
     ],
 )
