@@ -19,6 +19,7 @@ from transformers import LogitsProcessor
 
 from chat.core.sampling import Sampling
 from chat.core.schema.judge import SPACES
+from chat.errors import EngineError
 
 
 class Guide:
@@ -57,6 +58,9 @@ class _GrammarProcessor(LogitsProcessor):
 
         `input_ids` ([1, tokens]) is the text so far. The mask holds a bit for each id,
         [1, vocabulary / 32] in whole numbers of 32 bits.
+
+        Raises:
+            EngineError: the grammar has grown beyond llguidance's own limits.
         """
         length = input_ids.shape[1]
         if self._read is not None:
@@ -64,5 +68,7 @@ class _GrammarProcessor(LogitsProcessor):
                 self._matcher.consume_token(id)
         self._read = length
         fill_next_token_bitmask(self._matcher, self._mask)
+        if self._matcher.is_error():  # it would let the reply end here, whether it fits or not
+            raise EngineError("The reply could not be kept to what it has to fit.")
         apply_token_bitmask_inplace(scores, self._mask.to(scores.device))
         return scores

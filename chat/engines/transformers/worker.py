@@ -102,6 +102,8 @@ class Worker:
 
 def readable(caught: Exception) -> EngineError:
     """Return the error that people see instead of `caught`, which goes to the log."""
+    if isinstance(caught, EngineError):
+        return caught
     if out_of_memory(caught):
         return OutOfMemory(
             "The model ran out of memory. A shorter conversation or fewer new tokens may fit."

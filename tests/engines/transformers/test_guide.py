@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from chat.core.sampling import Sampling
 from chat.engines.transformers.guide import Guide
+from chat.errors import EngineError
 from tests.support.schemas import SCHEMAS, STRING
 from tests.support.tiny import chatml_tokenizer
 
@@ -56,3 +57,15 @@ def test_a_reply_is_json_of_its_schema(tokenizer: PreTrainedTokenizerFast, name:
         reply = write(tokenizer, Sampling(json_schema=json.dumps(schema)), seed)
         jsonschema.validate(json.loads(reply), schema, jsonschema.Draft202012Validator)
         assert not re.search(r"\s{3}|[\t\n]", STRING.sub("text", reply))
+
+
+def test_what_cannot_be_kept_to_any_longer_is_an_error_and_no_reply_that_ends(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    """As where llguidance comes to its own limits, here by an id that it had not let through."""
+    process = Guide(tokenizer, len(tokenizer)).processor(Sampling(regex="yes|no"))
+    scores = torch.zeros(1, len(tokenizer))
+    process(torch.tensor([[5]]), scores.clone())
+    [other] = tokenizer.encode("x", add_special_tokens=False)[:1]
+    with pytest.raises(EngineError, match="could not be kept to"):
+        process(torch.tensor([[5, other]]), scores.clone())

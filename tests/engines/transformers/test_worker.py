@@ -102,3 +102,11 @@ async def test_it_does_not_recover_from_a_reply_that_nobody_wants(start: Start) 
     worker = start(write, recovered.append)
     assert await collect(worker.generate([1], Sampling())) == []
     assert recovered == []
+
+
+async def test_what_says_itself_what_is_wrong_is_heard_as_it_is(start: Start) -> None:
+    def write(*_: Any) -> None:
+        raise EngineError("The reply could not be kept to its pattern.")
+
+    with pytest.raises(EngineError, match="kept to its pattern"):
+        await collect(start(write).generate([1], Sampling()))
