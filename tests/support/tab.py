@@ -88,6 +88,11 @@ class Tab:
         expect(self.stop_button).to_be_hidden()
         expect(self.box).to_be_editable()
 
+    def new_chat(self) -> None:
+        """Begin a conversation, and wait until the one before is gone."""
+        self.button("New chat").click()
+        expect(self.replies).to_have_count(0)
+
     def edit(self, message: int, text: str) -> None:
         self.button("Edit").nth(message).click()
         self.chat.get_by_role("textbox").fill(text)

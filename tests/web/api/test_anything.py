@@ -57,7 +57,7 @@ def requests(draw: st.DrawFn) -> tuple[str, Any]:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(requests())
 async def test_whatever_is_sent_gets_a_reply_or_a_refusal_in_openais_shape(
     request_: tuple[str, Any],

@@ -130,7 +130,7 @@ def test_a_reload_frees_the_model_and_keeps_what_was_asked(serve: Serve, visit: 
     tab.says("Talk")
     assert idle_within(5, engine)
     expect(tab.status).to_have_text("")
-    tab.button("New chat").click()
+    tab.new_chat()
     tab.ask("Hi")
     tab.says("Hi", "Yes.")
     assert "Talk" not in engine.prompts[-1]

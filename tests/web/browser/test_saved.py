@@ -91,7 +91,7 @@ def test_a_conversation_survives_a_reload_and_a_restart_of_the_server(
         wait_for_saving(tab)
         assert kept(tab)
         assert "less" not in str(kept(tab))  # nobody else can read it
-        tab.button("New chat").click()
+        tab.new_chat()
         tab.says()
         tab.ask("Another")
         wait_for_saving(tab)
@@ -167,7 +167,7 @@ def fails(prompt: str) -> str:
 def test_a_conversation_is_renamed_deleted_and_brought_back(url: str, visit: Visit) -> None:
     tab = visit(url)
     tab.ask("One")
-    tab.button("New chat").click()
+    tab.new_chat()
     tab.ask("Two")
     tab.button("Rename").click()
     tab.page.get_by_label("Title").fill("Zwei <b>2</b>")
@@ -194,7 +194,7 @@ def test_a_conversation_is_renamed_deleted_and_brought_back(url: str, visit: Vis
 def test_what_is_exported_can_be_imported_elsewhere(url: str, visit: Visit) -> None:
     tab = visit(url)
     for message in ("Rain\nor snow?", "Is a < b?"):
-        tab.button("New chat").click()
+        tab.new_chat()
         tab.ask(message)
     one = exported(tab, "Export")
     assert [entry["content"] for entry in one["conversations"][0]["messages"]] == [
@@ -335,12 +335,12 @@ def test_a_conversation_keeps_the_system_prompt_it_was_had_with(serve: Serve, vi
 
     usual = "You are a helpful assistant."
     asked_with(usual, "Plain")
-    tab.button("New chat").click()
+    tab.new_chat()
     tab.page.get_by_role("button", name="Settings").click()
     rhyme("Rhyme.")
     asked_with("Rhyme.", "Poem")
     assert exported(tab, "Export")["conversations"][0]["messages"][0]["content"] == "Rhyme."
-    tab.button("New chat").click()
+    tab.new_chat()
     rhyme("")
     asked_with("", "Nothing")
     for title, system in (
@@ -352,7 +352,7 @@ def test_a_conversation_keeps_the_system_prompt_it_was_had_with(serve: Serve, vi
         open_one(tab, title)
         expect(tab.page.get_by_label("System prompt")).to_have_value(system)
         expect(tab.status).to_have_text(OWN_PROMPT if system == "Rhyme." else "")
-    tab.button("New chat").click()  # as it was set last
+    tab.new_chat()  # as it was set last
     expect(tab.page.get_by_label("System prompt")).to_have_value("")
     open_one(tab, "Poem")
     tab.button("Clear").click()
@@ -363,7 +363,7 @@ def test_a_conversation_keeps_the_system_prompt_it_was_had_with(serve: Serve, vi
     tab.page.reload()
     tab.says("Poem", "Re: Poem", "More", "Re: More")
     asked_with("Rhyme.", "Again")
-    tab.button("New chat").click()
+    tab.new_chat()
     asked_with(usual, "Afresh")
 
 
@@ -480,7 +480,7 @@ def test_two_tabs_do_not_overwrite_each_others(url: str, visit: Visit) -> None:
 def test_a_reply_never_lands_in_another_conversation(serve: Serve, visit: Visit) -> None:
     tab = visit(serve(ScriptedEngine(slow_talk, PACE)))
     tab.ask("Hi")
-    tab.button("New chat").click()
+    tab.new_chat()
     tab.send("Talk")
     for leave in ("Hi", "New chat", "Delete"):
         tab.button(leave).click()
@@ -511,7 +511,7 @@ def test_what_is_late_does_not_land_in_another_conversation(
     monkeypatch.setattr(Page, event, late)
     tab = visit(serve(ScriptedEngine(slow_talk, PACE)))
     tab.ask("Hi")
-    tab.button("New chat").click()
+    tab.new_chat()
     tab.ask("First")
     tab.send("Talk")
     expect(tab.replies.last).to_contain_text("word1")
@@ -537,7 +537,7 @@ def test_a_reply_that_did_not_stop_does_not_either(serve: Serve, visit: Visit) -
     engine = ScriptedEngine(lambda _: reply, 0.001)
     tab = visit(serve(engine))
     tab.ask("Hi")
-    tab.button("New chat").click()
+    tab.new_chat()
     tab.page.evaluate(LATE_CONFIRMATION)
     engine.pace = 0.05
     tab.send("Talk")
@@ -663,7 +663,7 @@ def test_a_browser_that_keeps_nothing_chats_all_the_same(url: str, as_with: AsWi
     tab.ask("One")
     listed(tab, "One")
     expect(tab.page.locator("#panel .hint")).to_contain_text("lets the page save nothing")
-    tab.button("New chat").click()
+    tab.new_chat()
     tab.ask("Two")
     open_one(tab, "One")
     tab.says("One", "Re: One")
@@ -679,7 +679,7 @@ def test_on_a_phone_the_panel_is_out_of_the_way(url: str, as_with: AsWith) -> No
     tab.ask("Hi")
     expect(tab.button("New chat")).to_be_hidden()
     tab.button("Toggle Sidebar").click()
-    tab.button("New chat").click()
+    tab.new_chat()
     expect(tab.button("New chat")).to_be_hidden()
     tab.says()
     tab.ask("Next")

@@ -38,7 +38,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.sampled_from(list(FIELDS)), max_size=2, unique=True).flatmap(
         lambda odd: st.fixed_dictionaries({name: FIELDS[name] | ANYTHING for name in odd})

@@ -67,7 +67,7 @@ CHAT = speaking(tools.hermes(), lambda prompt: '{"name": "get_time", "arguments"
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ODD)
 async def test_whatever_is_sent_gets_a_response_or_a_refusal(fields: dict[str, Any]) -> None:
     assert isinstance(CHAT.engine, Speaker)
