@@ -4,6 +4,7 @@ import json
 import random
 import re
 import string
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from chat.errors import EngineError
 from chat.web.page.page import Page
 from chat.web.page.panel.saved import SavedConversations
-from tests.conftest import Serve, serving
+from tests.conftest import DATA, Serve, serving
 from tests.support.fakes import ScriptedEngine
 from tests.support.tab import (
     PACE,
@@ -56,10 +57,10 @@ def told(tab: Tab, sentence: str) -> None:
 
 
 def choose(tab: Tab, *contents: bytes, names: Sequence[str] = ("talk.json",)) -> None:
-    files = [
-        {"name": name, "mimeType": "application/octet-stream", "buffer": content}
-        for name, content in zip(names, contents, strict=True)
-    ]
+    folder = Path(tempfile.mkdtemp(dir=DATA.name))
+    files = [folder / name for name in names]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
     tab.page.locator("#panel input[type=file]").set_input_files(files)
 
 
