@@ -8,9 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from chat.core import chat
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 from tests.web.api.clients import needed
@@ -24,10 +21,7 @@ RUN = [sys.executable, "-m", "schemathesis.cli", "run", "--generation-determinis
 TWICE = [f"--exclude-path=/v1/{one}" for one in ("tokenize", "detokenize", "messages/count_tokens")]
 
 
-def test_whatever_is_sent_is_answered_as_the_description_says(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chat, "INTERVAL", 0)
+def test_whatever_is_sent_is_answered_as_the_description_says(serve: Serve) -> None:
     engine = ScriptedEngine(lambda prompt: "ok")
     engine.supports = frozenset({"choices", "regex", "json_schema"})
     address = serve(engine, api_key="secret")

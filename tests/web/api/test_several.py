@@ -128,7 +128,7 @@ async def test_the_error_of_one_reply_ends_all() -> None:
 
 
 async def test_where_the_line_has_no_room_for_all_none_is_answered() -> None:
-    programs = Programs(ScriptedEngine(), max_waiting=1)
+    programs = Programs(ScriptedEngine(pace=0.005), max_waiting=1)
     assert error(await programs.chats(n=4), 429)["code"] == "rate_limit_exceeded"
     assert (await programs.chats(n=2)).status_code == 200
 
