@@ -20,7 +20,7 @@ from chat.web.api.events import HEADERS, Writer, answered, events
 from chat.web.api.ignored import told
 from chat.web.api.merging import merged
 from chat.web.api.prompting import HOLDING, named, prompted
-from chat.web.api.request import Asked, read
+from chat.web.api.request import Asked, asked
 from chat.web.api.shapes import MOST_REPLIES, Ask, RequestBody
 from prompts import Tooled
 from prompts.formats.given import Given
@@ -67,15 +67,11 @@ class Endpoint:
         await _while_connected(receive, self._answer(sent, patient, scope, receive))
 
     async def _read(self, sent: bytes) -> Asked[RequestBody]:
-        # In a thread, since a long conversation would hold up everyone else's replies.
-        asked = await asyncio.to_thread(read, self._shape, sent)
-        if self._strict:
-            asked.check_known()
-        return asked
+        return await asked(self._shape, sent, strict=self._strict)
 
     async def _answer(self, sent: bytes, send: Send, scope: Scope, receive: Receive) -> None:
-        asked = await self._read(sent)
-        body, controls = asked.body, asked.controls
+        read = await self._read(sent)
+        body, controls = read.body, read.controls
         names = {"message": body.written_in, **controls.names}
         try:
             # In threads too: a schema can take a while to judge.
@@ -101,7 +97,7 @@ class Endpoint:
                 if body.stream:
                     stream = events(writer, updates)
                     content = answered(writer, await anext(stream), stream)
-                    headers = {**HEADERS, **told(asked.unknown)}
+                    headers = {**HEADERS, **told(read.unknown)}
                     await StreamingResponse(content, headers=headers).stream_response(send)
                     return
                 last = {place: update async for place, update in updates}
@@ -109,7 +105,7 @@ class Endpoint:
             error.field = names.get(error.field, error.field)
             raise
         whole = json_bytes(writer.whole([last[place] for place in range(len(replies))]))
-        answer = Response(whole, headers=told(asked.unknown), media_type="application/json")
+        answer = Response(whole, headers=told(read.unknown), media_type="application/json")
         await answer(scope, receive, send)
 
 

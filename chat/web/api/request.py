@@ -3,6 +3,7 @@
 The controls are those of the page, which `Sampling` checks for every door.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -80,6 +81,19 @@ class Asked(Generic[Body]):
         """Raise BadRequest for the first of what is not known here."""
         for path in self.unknown:
             raise BadRequest(f"{path} is not known here.", path)
+
+
+async def asked(shape: type[Body], body: bytes, *, strict: bool) -> Asked[Body]:
+    """Read a request; if `strict`, what is not known here is refused.
+
+    Raises:
+        BadRequest: see `read`.
+    """
+    # In a thread, since a long conversation would hold up everyone else's replies.
+    found = await asyncio.to_thread(read, shape, body)
+    if strict:
+        found.check_known()
+    return found
 
 
 def read(shape: type[Body], body: bytes) -> Asked[Body]:

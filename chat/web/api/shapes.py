@@ -22,7 +22,7 @@ from prompts import Message
 MOST_REPLIES = 16
 ANY_OBJECT = {"type": "object", "additionalProperties": True}
 
-
+#: Ways of asking for log probabilities (see `RequestBody.logprobs_by`).
 By = Literal["none", "themselves", "count"]
 
 

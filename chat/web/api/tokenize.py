@@ -24,7 +24,7 @@ from chat.web.api.errors import json_bytes
 from chat.web.api.ignored import told
 from chat.web.api.messages import Messages, conversation_in, have_calls
 from chat.web.api.prompting import prompted
-from chat.web.api.request import Asked, Body, read
+from chat.web.api.request import Asked, Body, asked
 from chat.web.api.shape import Shape
 from chat.web.api.tools import AUTO, FunctionTool, offered
 from prompts import Message, Tooled
@@ -75,27 +75,24 @@ class Tokenizing:
 
     async def tokenize(self, request: Request) -> Response:
         """Answer with ids."""
-        asked = await self._read(TokenizeBody, request)
-        ids = await self._ids(asked.body)
+        read = await self._read(TokenizeBody, request)
+        ids = await self._ids(read.body)
         strings = None
-        if asked.body.return_token_strs:
+        if read.body.return_token_strs:
             show = self._chat.tokens.show
             strings = await asyncio.to_thread(lambda: [show([id]) for id in ids])
         window = self._chat.engine.window
         found = {"count": len(ids), "max_model_len": window, "tokens": ids, "token_strs": strings}
-        return _answer(asked, found)
+        return _answer(read, found)
 
     async def detokenize(self, request: Request) -> Response:
         """Answer with a text."""
-        asked = await self._read(DetokenizeBody, request)
-        text = await asyncio.to_thread(self._text, asked.body.tokens)
-        return _answer(asked, {"prompt": text})
+        read = await self._read(DetokenizeBody, request)
+        text = await asyncio.to_thread(self._text, read.body.tokens)
+        return _answer(read, {"prompt": text})
 
     async def _read(self, shape: type[Body], request: Request) -> Asked[Body]:
-        asked = await asyncio.to_thread(read, shape, await body_of(request))
-        if self._strict:
-            asked.check_known()
-        return asked
+        return await asked(shape, await body_of(request), strict=self._strict)
 
     async def _ids(self, body: TokenizeBody) -> list[int]:
         of_messages = "messages" in body.model_fields_set
@@ -133,5 +130,5 @@ class Tokenizing:
         return self._chat.tokens.show(ids)
 
 
-def _answer(asked: Asked[Any], found: dict[str, Any]) -> Response:
-    return Response(json_bytes(found), headers=told(asked.unknown), media_type="application/json")
+def _answer(read: Asked[Any], found: dict[str, Any]) -> Response:
+    return Response(json_bytes(found), headers=told(read.unknown), media_type="application/json")

@@ -12,7 +12,7 @@ from chat.web.api.body import body_of
 from chat.web.api.errors import json_bytes
 from chat.web.api.ignored import told
 from chat.web.api.prompting import prompted
-from chat.web.api.request import read
+from chat.web.api.request import asked
 from prompts import Tooled
 
 
@@ -26,12 +26,10 @@ class CountTokens:
 
     async def answer(self, request: Request) -> Response:
         """Answer with a number."""
-        asked = await asyncio.to_thread(read, CountBody, await body_of(request))
-        if self._strict:
-            asked.check_known()
-        chat, conversation = await asyncio.to_thread(self._conversation, asked.body)
+        read = await asked(CountBody, await body_of(request), strict=self._strict)
+        chat, conversation = await asyncio.to_thread(self._conversation, read.body)
         counted = json_bytes({"input_tokens": len(await chat.prompt(conversation))})
-        return Response(counted, headers=told(asked.unknown), media_type="application/json")
+        return Response(counted, headers=told(read.unknown), media_type="application/json")
 
     def _conversation(self, body: CountBody) -> tuple[Chat, Conversation]:
         chat, _ = prompted(self._chat, body.offer, {}, has_calls=body.has_calls)
