@@ -18,7 +18,7 @@ from starlette.types import Message
 
 from chat.settings import Settings
 from chat.web import api
-from chat.web.api import endpoint
+from chat.web.api import endpoint, request
 from chat.web.api.request import read
 from chat.web.api.shapes import RequestBody
 from chat.web.guard import MAX_BODY
@@ -193,7 +193,7 @@ async def test_while_a_request_is_read_others_are_answered(monkeypatch: pytest.M
         assert others.wait(5), "nobody else was answered"
         return read(shape, body)
 
-    monkeypatch.setattr(endpoint, "read", read_slowly)
+    monkeypatch.setattr(request, "read", read_slowly)
     programs = Programs(ScriptedEngine())
     asking = asyncio.create_task(programs.chats())
     assert (await programs.client.get("/models")).status_code == 200
