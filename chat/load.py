@@ -4,7 +4,7 @@ import ctypes
 from collections.abc import Callable, Iterable
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import prompts
 from chat import space
@@ -12,7 +12,7 @@ from chat.core.chat import Chat
 from chat.core.engine import Engine
 from chat.core.gate import Gate
 from chat.core.tokens import FastTokens
-from chat.engines.entry import Entry
+from chat.engines.entry import Entry, Loaded
 from chat.engines.registry import ENGINES
 from chat.errors import ModelError
 from chat.models import locate
@@ -32,8 +32,8 @@ def load(settings: Settings) -> Chat:
     cuda = has_cuda()
     source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
     engine = _engine(settings, source, cuda=cuda)
-    tokenizer, start = engine.load(source, settings.cache_dir, settings.context_window, settings)
-    return _together(settings, tokenizer, start, cuda=cuda)
+    loaded = engine.load(source, settings.cache_dir, settings.context_window, settings)
+    return _together(settings, loaded, cuda=cuda)
 
 
 def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> Chat:
@@ -66,7 +66,7 @@ def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> C
             lambda number, step: show(number, step, tokenizer.decode([step.id])),
         )
 
-    return _together(settings, tokenizer, start, cuda=cuda)
+    return _together(settings, Loaded(tokenizer, start, {}), cuda=cuda)
 
 
 def has_cuda() -> bool:
@@ -103,9 +103,8 @@ def _engine(settings: Settings, source: Path, *, cuda: bool) -> Entry:
     return entry
 
 
-def _together(
-    settings: Settings, tokenizer: Any, start: Callable[[Iterable[int]], Engine], *, cuda: bool
-) -> Chat:
+def _together(settings: Settings, loaded: Loaded, *, cuda: bool) -> Chat:
+    tokenizer = loaded.tokenizer
     try:
         templates.use(tokenizer, settings.chat_template)
         format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
@@ -114,7 +113,7 @@ def _together(
         tooled = prompts.tooled(tokenizer)
     except PromptError as error:
         raise ModelError(str(error)) from None
-    engine = start(tokens.stop_ids(format.stop))
+    engine = loaded.start(tokens.stop_ids(format.stop))
     gate = Gate(engine.parallel, settings.max_waiting)
     name = locate.title(settings.model, cuda=cuda)
     longest = settings.max_new_tokens_limit

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from chat import load as module
 from chat.core.conversation import rebuild
 from chat.core.sampling import OPTIONAL, Sampling
-from chat.engines.entry import Entry
+from chat.engines.entry import Entry, Loaded
 from chat.engines.openvino.engine import OpenVINOEngine
 from chat.engines.registry import ENGINES
 from chat.engines.transformers.engine import TransformersEngine
@@ -116,7 +116,7 @@ def entry(hardware: tuple[Any, ...], reason: str | None = None) -> Entry:
         options=BaseModel,
         refusal=lambda source, cache: reason,
         refused="Added cannot run this: {reason}.",
-        load=lambda source, cache, window, options: (chatml_tokenizer(), lambda ids: Loads()),
+        load=lambda *_: Loaded(chatml_tokenizer(), lambda ids: Loads(), {}),
     )
 
 

@@ -4,17 +4,25 @@ Each engine's package has a module `entry` with one of these, which imports the
 rest of it, torch for one, when the engine is loaded.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
 from chat.core.engine import Engine
 
-#: A tokenizer, and what starts the engine, given the ids that end a reply.
-Loaded = tuple[Any, Callable[[Iterable[int]], Engine]]
+
+class Loaded(NamedTuple):
+    """A model that is in memory."""
+
+    #: Of transformers.
+    tokenizer: Any
+    #: Starts the engine, given the ids that end a reply.
+    start: Callable[[Iterable[int]], Engine]
+    #: What its authors have set for generation, as transformers' GenerationConfig names it.
+    generation: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

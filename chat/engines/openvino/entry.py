@@ -1,5 +1,6 @@
 """What the app knows of this engine before it is loaded."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def _load(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> L
             )
         return engine
 
-    return tokenizer, start
+    own = folder / "generation_config.json"
+    return Loaded(tokenizer, start, json.loads(own.read_text()) if own.is_file() else {})
 
 
 OPENVINO = Entry(

@@ -43,7 +43,8 @@ def _load(source: Path, cache: Path, window: int, options: TransformersOptions) 
         guide = Guide(tokenizer, model.config.get_text_config().vocab_size)
         return kind(model, stop_ids, window, prompt_lookup=options.prompt_lookup, guide=guide)
 
-    return tokenizer, start
+    own = model.generation_config
+    return Loaded(tokenizer, start, own.to_diff_dict() if own else {})
 
 
 TRANSFORMERS = Entry(
