@@ -96,7 +96,8 @@ def _chat(chosen: Namespace, settings: Settings) -> int:
     if live:
         console.note("Say something. help shows the commands, stop leaves.")
     asking = line_editor.from_terminal() if live else line_editor.from_pipe()
-    terminal = Terminal(chat, console, asking, settings.system_prompt, settings.sampling())
+    sampling = settings.sampling(chat.suited)
+    terminal = Terminal(chat, console, asking, settings.system_prompt, sampling)
     try:
         terminal.run()
     finally:

@@ -11,6 +11,7 @@ from chat import space
 from chat.core.chat import Chat
 from chat.core.engine import Engine
 from chat.core.gate import Gate
+from chat.core.sampling import suited
 from chat.core.tokens import FastTokens
 from chat.engines.entry import Entry, Loaded
 from chat.engines.registry import ENGINES
@@ -117,4 +118,5 @@ def _together(settings: Settings, loaded: Loaded, *, cuda: bool) -> Chat:
     gate = Gate(engine.parallel, settings.max_waiting)
     name = locate.title(settings.model, cuda=cuda)
     longest = settings.max_new_tokens_limit
-    return Chat(engine, tokens, format, gate, plain, name, longest, tooled)
+    suits = suited(loaded.generation, thinks=bool(format.thoughts))
+    return Chat(engine, tokens, format, gate, plain, name, longest, tooled, suits)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
@@ -215,9 +216,14 @@ class Settings(
             (name, word) for name, _, word in map(_login, self.auth.get_secret_value().split(","))
         ]
 
-    def sampling(self) -> Sampling:
-        """Return the values that the page's controls start with."""
-        return Sampling(**{name: getattr(self, name) for name in SamplingFields.model_fields})
+    def sampling(self, suited: Mapping[str, Any] = MappingProxyType({})) -> Sampling:
+        """Return the values that the page's controls start with.
+
+        `suited` are those that suit the model, where the host has set none.
+        """
+        values = {name: getattr(self, name) for name in SamplingFields.model_fields}
+        unset = suited.keys() - self.model_fields_set
+        return Sampling(**{**values, **{name: suited[name] for name in unset}})
 
 
 def _login(text: str) -> tuple[str, str, str]:

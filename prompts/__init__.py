@@ -24,6 +24,8 @@ from prompts.base import (
     any_of,
     control_tokens,
     rendered,
+    shown_of,
+    thoughts_of,
     visible,
 )
 from prompts.calls import Tool
@@ -64,6 +66,9 @@ def choose(tokenizer: Any, name: str = "auto", *, echo: bool = False) -> PromptF
     chosen = FORMATS[name](tokenizer, echo)
     if tokenizer and name != "template":
         _check_controls(chosen, tokenizer)
+        if name != "plain" and (marks := thoughts_of(tokenizer)):
+            chosen.thoughts = marks
+            chosen.shown = shown_of(marks, any_of(control_tokens(tokenizer)))
     return chosen
 
 

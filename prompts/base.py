@@ -10,9 +10,13 @@ what people wrote (plain `str`) stay apart until they are token ids
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, Protocol, Self
+
+from prompts.thoughts import Marks, Thinking, recognised
 
 Role = Literal["system", "user", "assistant", "tool"]
 #: Those that every format can carry.
@@ -41,17 +45,20 @@ class Message(NamedTuple):
     #: Of a tool, and of the call that this is the result of.
     name: str = ""
     call_id: str = ""
+    #: What the assistant thought before it. Without a content it has not ended.
+    thought: str = ""
 
     @property
     def entry(self) -> dict[str, str]:
         """Whose it is and what it says, as pages, files and chat templates hold messages."""
-        return {"role": self.role, "content": self.content}
+        thought = {"reasoning_content": self.thought} if self.thought else {}
+        return {"role": self.role, "content": self.content, **thought}
 
     @property
     def size(self) -> int:
         """How many characters are in it."""
         calls = sum(len(call.name) + len(call.arguments) for call in self.calls)
-        return len(self.name) + len(self.content) + calls
+        return len(self.name) + len(self.content) + len(self.thought) + calls
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,25 @@ class Read(NamedTuple):
     done: bool = False
 
 
+NOTHING = Message("assistant", "")
+
+
+class Begun(NamedTuple):
+    """A prompt, and what of the reply is there already."""
+
+    prompt: list[Piece]
+    reply: Sequence[Piece] = ()
+    #: The mark in the prompt that begins a thought, if it leaves one open.
+    lead: str = ""
+    #: Whether the model may think before it says anything.
+    thinks: bool = False
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """All of it."""
+        return [*self.prompt, *self.reply]
+
+
 class PromptFormat(Protocol):
     """Composes the prompt of one family of models, and reads what they write."""
 
@@ -127,6 +153,12 @@ class PromptFormat(Protocol):
     gap: str = ""
     #: Control tokens that `read` needs to see.
     shown: tuple[str, ...] = ()
+    #: How the model writes its thoughts, if it has any.
+    thoughts: Marks | None = None
+    #: Whether it is to think.
+    thinking: Thinking = "auto"
+    #: Whether its prompts say so by themselves.
+    switches: bool = False
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """Return the prompt that asks for the next assistant message.
@@ -140,12 +172,40 @@ class PromptFormat(Protocol):
         """
         ...
 
-    def begun(self, messages: Sequence[Message], reply: str) -> list[Piece]:
-        """Return the prompt that asks for the rest of a `reply` that is there in part."""
-        return [*self.pieces(messages), self.beginning(reply)]
+    def asking(self, thinking: Thinking, options: Mapping[str, Any] = MappingProxyType({})) -> Self:
+        """Return the same format for a model that is to think, or not.
+
+        `options` are for a chat template, which may have names for more than that.
+        """
+        other = copy(self)
+        other.thinking = thinking
+        return other
+
+    def begun(self, messages: Sequence[Message], reply: Message = NOTHING) -> Begun:
+        """Return the prompt that asks for a reply, or for the rest of one."""
+        prompt, marks = self.pieces(messages), self.thoughts
+        said: list[Piece] = [self.beginning(reply.content)] if reply.content else []
+        if not marks:
+            return Begun(prompt, said)
+        # What a template wrote itself, and no person.
+        end = prompt[-1].text if prompt and isinstance(prompt[-1], Control) else ""
+        open = marks.left_open(end)
+        if self.thinking == "off":
+            closing = (
+                "" if open is False or self.switches else marks.closing if open else marks.empty
+            )
+            return Begun([*prompt, *[Control(closing)] * bool(closing)], said)
+        if open is False:
+            return Begun(prompt, said)
+        thought: list[Piece] = [Reply(defuse(reply.thought, self.marks))] if reply.thought else []
+        if thought and not open:
+            thought.insert(0, Control(marks.opening))
+        if said and (thought or open):
+            thought.append(Control(marks.closing))
+        return Begun(prompt, [*thought, *said], marks.begin if open else "", not said)
 
     def beginning(self, reply: str) -> Reply:
-        """Return the piece for the part of a reply that is there already."""
+        """Return the piece for what a reply says already."""
         return Reply(defuse(reply, self.marks), before=self.gap)
 
     def opening(self, messages: Sequence[Message]) -> str | None:
@@ -234,13 +294,27 @@ def rendered(tokenizer: Any) -> str:
     return str(text)
 
 
+def thoughts_of(tokenizer: Any) -> Marks | None:
+    """Return how the model writes its thoughts, or None if it has none."""
+    tokens = [token.content for token in tokenizer.added_tokens_decoder.values()]
+    return recognised("\n".join([str(tokenizer.chat_template or ""), *tokens]))
+
+
+def shown_of(marks: Marks, controls: re.Pattern[str]) -> tuple[str, ...]:
+    """Return the control tokens in marks of thoughts, and in what stands around a reply."""
+    return tuple(dict.fromkeys(controls.findall("".join([*marks[:4], *marks.around]))))
+
+
 def control_tokens(tokenizer: Any) -> list[str]:
     """Return the tokens that nothing a person writes may produce, longest first.
 
     All special tokens, and of the other added tokens those that look like one
-    (`<|user|>`) and those that the chat template writes; blank ones are text.
+    (`<|user|>`), those that the chat template writes and those that mark thoughts;
+    blank ones are text.
     """
-    written = f"{tokenizer.chat_template or ''}\n{rendered(tokenizer)}"
+    marks = thoughts_of(tokenizer)
+    written = f"{tokenizer.chat_template or ''}\n{rendered(tokenizer)}\n"
+    written += marks.begin + marks.end if marks else ""
     tokens = {
         token.content
         for token in tokenizer.added_tokens_decoder.values()

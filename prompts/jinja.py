@@ -26,6 +26,10 @@ from prompts.taint import Tainted, bare, read, taint
 #: The longest reason of a template for refusing a conversation that is told.
 LONGEST = 200
 
+#: Names for what every template is given, which nobody else may give it.
+GIVEN = {"messages", "tools", "documents", "add_generation_prompt", "namespace", "dict"}
+GIVEN |= {"raise_exception", "strftime_now", "range", "lipsum", "cycler", "joiner"}
+
 #: Filters that look at the letters themselves, and not through the methods of a text.
 BY_LETTERS = {"title", "wordwrap", "wordcount", "urlencode", "urlize", "striptags", "xmlattr"}
 BY_LETTERS |= {"pprint", "tojson", "int", "float", "filesizeformat"}
@@ -44,6 +48,12 @@ def compiled(source: str) -> Template:
         raise PromptError(f"The chat template cannot be read: {where}.") from None
     except RecursionError:
         raise PromptError("The chat template cannot be read: it is nested too deeply.") from None
+
+
+def names(source: str) -> frozenset[str]:
+    """Return the names that a template which can be read has for what it is given."""
+    tree = _environment().parse(source)
+    return frozenset(node.name for node in tree.find_all(nodes.Name)) - GIVEN
 
 
 def reason(error: Exception) -> str:

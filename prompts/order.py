@@ -40,7 +40,9 @@ def joined(messages: Iterable[Message]) -> list[Message]:
             found += group
         else:
             content = "\n\n".join(one.content for one in group if one.content)
-            found.append(Message(role, content, tuple(chain(*(one.calls for one in group)))))
+            thought = "\n\n".join(one.thought for one in group if one.thought)
+            calls = tuple(chain(*(one.calls for one in group)))
+            found.append(Message(role, content, calls, thought=thought))
     return found
 
 

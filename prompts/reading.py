@@ -12,6 +12,7 @@ from typing import Any
 
 from prompts.base import Call, Read
 from prompts.calls import Dialect
+from prompts.letters import held_back
 
 #: What JSON is made of, the last of it perhaps in part.
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^"{}\[\],:]+', re.DOTALL)
@@ -42,7 +43,7 @@ class Reader:
             start, body = self._begin(reply, at, after_call=after_call)
             said += reply[at:start]
             if start == len(reply):
-                held = 0 if finished else _held(said, self._dialect.mark)
+                held = 0 if finished else held_back(said, self._dialect.mark)
                 said = said[: len(said) - held]
                 break
             call, end = self._call(reply, body)
@@ -79,7 +80,7 @@ class Reader:
         if self._dialect.keys is None:
             mark = self._dialect.between.strip()
             name, between, _ = reply[at:].partition(mark)
-            name = name if between else name[: len(name) - _held(name, mark)]
+            name = name if between else name[: len(name) - held_back(name, mark)]
             if not NAME.fullmatch(name.strip()):
                 return None, at
             body = reply.find("{", at + len(name) + len(between)) if between else -1
@@ -164,11 +165,6 @@ def _string(written: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, str) else None
-
-
-def _held(text: str, mark: str) -> int:
-    """Return how many letters at the end of a text may begin a mark."""
-    return next((n for n in range(len(mark) - 1, 0, -1) if text.endswith(mark[:n])), 0)
 
 
 def _skip(pattern: str, text: str, at: int) -> int:

@@ -31,6 +31,7 @@ def test_each_setting_is_a_flag_and_a_variable(
         "context_window": "100",
         "json_schema": "{}",
         "min_p": "0.5",
+        "thinking": "off",
     }.get(name, "1")
     flag = f"--{name.replace('_', '-')}"
     by_flag = read([flag] if value == "true" else [flag, value])

@@ -13,39 +13,42 @@ engine. It knows no page; see `chat.web.page.page` for how Gradio uses it.
 """
 
 import asyncio
-import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from itertools import accumulate
+from types import MappingProxyType
+from typing import Any, Literal
 
+from chat.core import thinking
 from chat.core.conversation import Conversation, Prompt, check_lengths, clean, fit
-from chat.core.engine import Engine, Scored
+from chat.core.engine import Engine
 from chat.core.gate import Gate
+from chat.core.reply import Composed, Reply
 from chat.core.sampling import Sampling
-from chat.core.scores import Scores, TokenScore
-from chat.core.stops import Stops
-from chat.core.tokens import Decoder, Tokens
+from chat.core.scores import TokenScore
+from chat.core.thinking import Ahead
+from chat.core.tokens import Tokens
 from chat.errors import BadRequest
-from prompts import Call, PromptError, PromptFormat, Tooled
+from prompts import Call, Message, PromptError, PromptFormat, Tooled
 from prompts.formats.plain import Plain
 
 #: Seconds between two updates of one reply. A browser shows no more, and each
 #: costs the server 1 to 2 ms; what is written meanwhile comes with the next.
 INTERVAL = 0.04
 
-BLANK_LINES = re.compile(r"\s*\n")
-
 
 @dataclass(frozen=True)
 class Update:
     """Where one reply stands."""
 
-    state: Literal["waiting", "reading", "writing", "finished", "length"]
+    state: Literal["waiting", "reading", "thinking", "writing", "finished", "length"]
     #: The whole reply so far.
     text: str = ""
+    #: What the model thought before it, or between two parts of it, so far.
+    thought: str = ""
     #: The calls of tools in it; of the last one there may be only a part.
     calls: tuple[Call, ...] = ()
     #: How many people come first, while waiting.
@@ -57,8 +60,12 @@ class Update:
     dropped_turns: int = 0
     #: How many tokens were written, without the one that ends the reply.
     tokens: int = 0
+    #: How many of them are thought.
+    thought_tokens: int = 0
     #: Seconds from the first of them to the last.
     seconds: float = 0.0
+    #: How many of those passed while it thought.
+    thought_seconds: float = 0.0
     #: How likely they were, if that was asked for, of those whose text is in `text`, stray
     #: white space aside. One that a stop string cut in two is not among them.
     scored: tuple[TokenScore, ...] = ()
@@ -79,6 +86,7 @@ class Chat:
         name: str = "model",
         longest: int | None = None,
         tooled: Tooled | None = None,
+        suited: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.engine = engine
         self.gate = gate
@@ -92,6 +100,8 @@ class Chat:
         self.name = name
         #: Most tokens of a reply, if the host limits them more than the window does.
         self.longest = longest
+        #: The controls that suit the model, as `chat.core.sampling.suited` returns them.
+        self.suited = suited
         self._composing = asyncio.Semaphore(2)
 
     async def reply(self, conversation: Conversation, sampling: Sampling) -> AsyncGenerator[Update]:
@@ -134,16 +144,16 @@ class Chat:
     def _encode(self, conversation: Conversation) -> list[int]:
         asked, begun = conversation.asked, conversation.begun
         check_lengths(asked, begun, self.engine.window)
-        begun = begun.removeprefix(self.format.opening(asked) or "")
+        said = begun.content.removeprefix(self.format.opening(asked) or "")
         try:
-            return self.tokens.encode(
-                self.format.begun(asked, begun) if begun else self.format.pieces(asked)
-            )
+            return self.tokens.encode(self.format.begun(asked, begun._replace(content=said)).pieces)
         except PromptError as error:
             raise BadRequest(str(error), "message") from None
 
-    def _check_supported(self, sampling: Sampling, begun: str) -> None:
-        if begun and (sampling.pattern or sampling.json_schema):
+    def _check_supported(self, sampling: Sampling, begun: Message) -> None:
+        if sampling.thinking == "on" and not self.format.thoughts:
+            raise BadRequest("This model does not think before it replies.", "thinking")
+        if begun.size and sampling.tied:
             raise BadRequest(
                 "A reply that has to fit a pattern or a schema cannot be continued.", "message"
             )
@@ -155,38 +165,46 @@ class Chat:
             if not self.tokens.knows(id):
                 raise BadRequest(f"Logit bias names {id}, which is no token here.", "logit_bias")
 
-    def _compose(self, conversation: Conversation, sampling: Sampling) -> "_Composed":
-        opening = self.format.opening(conversation.asked)
-        begun = conversation.begun.removeprefix(opening or "")
-        conversation = conversation.with_begun(begun)
+    def _compose(self, conversation: Conversation, sampling: Sampling) -> Composed:
+        format = self.format.asking(sampling.thinking)
+        opening = format.opening(conversation.asked)
+        said = conversation.begun.content.removeprefix(opening or "")
+        conversation = conversation.with_begun(said, conversation.begun.thought)
         sampling = sampling.at_most(self.longest or sampling.max_new_tokens)
-        ids, dropped_turns = self._fit(conversation, sampling)
+        ids, dropped_turns = self._fit(conversation, format, sampling)
         other = sampling.negative_prompt and conversation.with_system(
             clean(sampling.negative_prompt).strip()
         )
-        negative = self._fit(other, sampling).ids if other else []
-        begun_ids = self.tokens.encode([self.format.beginning(begun)]) if begun else []
-        decoder = self.tokens.decoder(self.format.shown)
+        negative = self._fit(other, format, sampling).ids if other else []
+        begun = format.begun(conversation.asked, conversation.begun)
+        begun_ids = self.tokens.encode(begun.reply)
+        decoder, other_decoder = (self.tokens.decoder(format.shown) for _ in range(2))
+        starts = list(accumulate((len(decoder.push([id])) for id in begun_ids), initial=0))
         # The white space at its end was left out of what was shown.
-        decoded = decoder.push(begun_ids)
-        return _Composed(
+        text = begun.lead + other_decoder.push(begun_ids)
+        exact = begun.lead or conversation.begun.thought or text.strip() == said.strip()
+        ahead = format.thoughts and Ahead(format.thoughts, text, other_decoder)
+        return Composed(
             prompt=ids,
             negative=negative,
             # The reply gets what the prompt leaves.
             sampling=sampling.at_most(self.engine.window - max(len(ids), len(negative))),
             shown_prompt=self.tokens.show(ids),
             dropped_turns=dropped_turns,
+            format=format,
             opening=opening,
-            begun=decoded if decoded.strip() == begun.strip() else begun,
+            begun=text if exact else said,
             begun_ids=begun_ids,
+            begun_starts=[len(begun.lead) + start for start in starts[:-1]],
             decoder=decoder,
+            ahead=ahead if begun.thinks else None,
         )
 
-    def _fit(self, conversation: Conversation, sampling: Sampling) -> Prompt:
+    def _fit(self, conversation: Conversation, format: PromptFormat, sampling: Sampling) -> Prompt:
         try:
             return fit(
                 conversation,
-                self.format,
+                format,
                 self.tokens,
                 window=self.engine.window,
                 max_new_tokens=sampling.max_new_tokens,
@@ -194,95 +212,53 @@ class Chat:
         except PromptError as error:
             raise BadRequest(str(error), "message") from None
 
-    async def _answer(self, composed: "_Composed", sampling: Sampling) -> AsyncGenerator[Update]:
+    async def _answer(self, composed: Composed, sampling: Sampling) -> AsyncGenerator[Update]:
+        reply = Reply(composed, sampling.stop, self.tokens)
         update = Update(
             "reading",
-            text=composed.reply("") if composed.begun else "",
             prompt=composed.shown_prompt,
             prompt_tokens=len(composed.prompt),
             dropped_turns=composed.dropped_turns,
+            **(reply.look()._asdict() if composed.begun else {}),
         )
         yield update
-        stops, scores = Stops(sampling.stop), Scores(self.tokens)
-        text, shown, ended, first = "", "", False, 0.0
-        written: list[int] = []
+        ended, first, now = False, 0.0, 0.0
         try:
-            generated = self.engine.generate(composed.prompt, sampling, composed.negative)
+            generated = thinking.generate(
+                self.engine,
+                self.tokens,
+                composed.prompt,
+                sampling,
+                composed.negative,
+                composed.ahead,
+            )
             async with aclosing(generated) as batches:
                 async for ids in batches:
                     now = time.monotonic()
                     first = first or (now if ids else 0.0)
                     new = [id for id in ids if id not in self.engine.stop_ids]
                     ended = ended or len(new) < len(ids)
-                    written += map(int, new)
-                    for id in new:
-                        piece = composed.decoder.push([id])
-                        text += piece
-                        if isinstance(id, Scored):
-                            scores.add(id, piece, len(text))
-                    shown = stops.cut(text)
-                    read = self.format.read(composed.reply(shown), finished=False)
+                    reply.add(new)
+                    seconds = now - first if first else 0.0
+                    seen, state = reply.look(), update.state
+                    if first:
+                        state = "thinking" if reply.thinking else "writing"
+                    spent = seconds if reply.thinking or not seen.text else update.thought_seconds
                     update = replace(
                         update,
-                        state="writing" if first else "reading",
-                        text=read.content,
-                        calls=read.calls,
-                        tokens=len(written),
-                        seconds=now - first if first else 0.0,
-                        scored=scores.within(len(shown)),
+                        state=state,
+                        seconds=seconds,
+                        thought_seconds=spent if seen.thought else 0.0,
+                        **seen._asdict(),
                     )
-                    if stops.found or read.done:
+                    if reply.done:
                         break
                     yield update
                     if ids:
                         await asyncio.sleep(INTERVAL)
-            if not stops.found:
-                shown = text
-                update = replace(update, scored=scores.all())
         finally:
-            if shown == text:
-                self.tokens.remember(
-                    composed.reply(text).removeprefix(composed.opening or ""),
-                    [*composed.begun_ids, *written],
-                )
-        read = self.format.read(composed.reply(shown), finished=True)
+            reply.remember()
+        update = replace(update, **reply.look(finished=True)._asdict())
         full = update.tokens >= sampling.max_new_tokens
-        cut = full and not (ended or stops.found or read.done)
-        state: Literal["length", "finished"] = "length" if cut else "finished"
-        yield replace(update, text=read.content, calls=read.calls, state=state, stopped_by=stops.by)
-
-
-class _Composed(NamedTuple):
-    """A request as the model gets it, and what of its reply is there already."""
-
-    prompt: list[int]
-    negative: list[int]
-    sampling: Sampling
-    #: The prompt as text, control tokens visible.
-    shown_prompt: str
-    dropped_turns: int
-    #: See `PromptFormat.opening`.
-    opening: str | None
-    begun: str
-    begun_ids: list[int]
-    #: Has read `begun_ids`, since the next token's text can depend on them.
-    decoder: Decoder
-
-    def reply(self, text: str) -> str:
-        """Return the whole reply, of which `text` was written now."""
-        whole = self.begun + text
-        return tidy(whole) if self.opening is None else self.opening + whole
-
-
-def tidy(text: str) -> str:
-    """Strip what is stray around a reply, and nothing inside it.
-
-    Stray are blank lines and the one space that the prompt's last mark leaves
-    before a reply, and white space after it. The indentation of code and lists
-    is not, nor is that of the first line if it is more than that one space.
-    """
-    blank = BLANK_LINES.match(text)
-    text = text[blank.end() :] if blank else text
-    if text[:1] == " " and text[1:2] != " ":
-        text = text[1:]
-    return text.rstrip()
+        cut = full and not (ended or reply.done)
+        yield replace(update, state="length" if cut else "finished", stopped_by=reply.stopped_by)

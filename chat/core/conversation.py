@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from chat.core.tokens import Tokens
 from chat.errors import BadRequest, TooLong
 from prompts import Message, PromptFormat
+from prompts.base import NOTHING
 from prompts.order import joined
 
 #: More characters than this for each token of the window are refused or left
@@ -38,14 +39,15 @@ class Conversation:
         return self.messages[:-1] if self.messages[-1].role == "assistant" else self.messages
 
     @property
-    def begun(self) -> str:
+    def begun(self) -> Message:
         """The part of the reply that is there already."""
         last = self.messages[-1]
-        return last.content if last.role == "assistant" else ""
+        return last if last.role == "assistant" else NOTHING
 
-    def with_begun(self, text: str) -> "Conversation":
-        """Return the same conversation with `text` there already, or nothing of the reply."""
-        return Conversation([*self.asked, *([Message("assistant", text)] if text else [])])
+    def with_begun(self, text: str, thought: str = "") -> "Conversation":
+        """Return the same conversation with this much of the reply there already."""
+        begun = [Message("assistant", text, thought=thought)] if text or thought else []
+        return Conversation([*self.asked, *begun])
 
     def with_system(self, prompt: str) -> "Conversation":
         """Return the same conversation with another system prompt at its beginning, or none."""
@@ -60,13 +62,16 @@ class Prompt(NamedTuple):
     dropped_turns: int
 
 
-def rebuild(history: Any, message: Any, system_prompt: Any, begun: Any = "") -> Conversation:
+def rebuild(
+    history: Any, message: Any, system_prompt: Any, begun: Any = "", thought: Any = ""
+) -> Conversation:
     """Return the conversation in whatever a page sent.
 
     `history` holds mappings with `role` and `content` (a string or a list of
     parts), as Gradio keeps it. What is neither a user's nor an assistant's text
     is left out; messages in a row from one side, as a Stop or an error leaves
-    them, become one. `begun` is the part of the reply that is there already.
+    them, become one. `begun` is the part of the reply that is there already, and `thought` what was
+    thought before that.
 
     Raises:
         BadRequest: the message is empty.
@@ -75,13 +80,14 @@ def rebuild(history: Any, message: Any, system_prompt: Any, begun: Any = "") -> 
     if not message.strip():
         raise BadRequest("Please write a message first.", "message")
     said = [*(history if isinstance(history, list) else []), {"role": "user", "content": message}]
-    conversation = Conversation(dialogue(said)).with_begun(clean(text_of(begun)))
+    begun, thought = clean(text_of(begun)), clean(text_of(thought))
+    conversation = Conversation(dialogue(said)).with_begun(begun, thought)
     return conversation.with_system(clean(text_of(system_prompt)).strip())
 
 
 def dialogue(history: Any) -> list[Message]:
     """Return what of `history` is a user's or an assistant's text, in turn; either may begin."""
-    return joined(entry for entry in _entries(history) if entry.content.strip())
+    return joined(entry for entry in _entries(history) if _says(entry))
 
 
 def conversation(said: Iterable[Message], system_prompt: str) -> Conversation:
@@ -93,10 +99,11 @@ def conversation(said: Iterable[Message], system_prompt: str) -> Conversation:
         BadRequest: nobody but the assistant says anything, or its last message calls tools,
             which come next.
     """
-    cleaned = [message._replace(content=clean(message.content)) for message in said]
-    messages = joined(
-        one for one in cleaned if one.content.strip() or one.calls or one.role == "tool"
-    )
+    cleaned = [
+        message._replace(content=clean(message.content), thought=clean(message.thought))
+        for message in said
+    ]
+    messages = joined(one for one in cleaned if _says(one) or one.calls or one.role == "tool")
     if all(message.role == "assistant" for message in messages):
         raise BadRequest("Please write a message first.", "message")
     if messages[-1].calls:
@@ -111,7 +118,12 @@ def conversation(said: Iterable[Message], system_prompt: str) -> Conversation:
 def _entries(history: Any) -> Iterable[Message]:
     for entry in history if isinstance(history, list) else []:
         if isinstance(entry, Mapping) and entry.get("role") in ("user", "assistant"):
-            yield Message(entry["role"], clean(text_of(entry.get("content"))))
+            said, thought = entry.get("content"), entry.get("reasoning_content")
+            yield Message(entry["role"], clean(text_of(said)), thought=clean(text_of(thought)))
+
+
+def _says(message: Message) -> bool:
+    return bool((message.content or message.thought).strip())
 
 
 def text_of(content: Any) -> str:
@@ -133,7 +145,7 @@ def clean(text: str) -> str:
     return CONTROL_CHARACTERS.sub("", LONE_SURROGATES.sub("\ufffd", text))
 
 
-def check_lengths(messages: Sequence[Message], begun: str, window: int) -> None:
+def check_lengths(messages: Sequence[Message], begun: Message, window: int) -> None:
     """Raise TooLong for what has more characters than are tokenized, which holds others up."""
     budget = window * CHARACTERS_PER_TOKEN
     names = {
@@ -142,7 +154,7 @@ def check_lengths(messages: Sequence[Message], begun: str, window: int) -> None:
         "assistant": "reply",
         "tool": "tool's result",
     }
-    sizes = [*((names[one.role], one.size) for one in messages), ("reply so far", len(begun))]
+    sizes = [*((names[one.role], one.size) for one in messages), ("reply so far", begun.size)]
     for what, size in sizes:
         if size > budget:
             raise TooLong(f"Your {what} has {size:,} characters; the limit is {budget:,}.")
@@ -178,7 +190,7 @@ def fit(
 
     def encode(dropped: int) -> list[int]:
         messages = [*system, *dialogue[starts[dropped] :]]
-        return tokens.encode(format.begun(messages, begun) if begun else format.pieces(messages))
+        return tokens.encode(format.begun(messages, begun).pieces)
 
     beyond = _beyond(dialogue, window * CHARACTERS_PER_TOKEN)
     skipped = min(bisect_left(starts, beyond), len(starts) - 1)
@@ -192,7 +204,7 @@ def fit(
         what, *others = [
             *["message"] * bool(dialogue),
             *["system prompt"] * bool(system),
-            *["reply so far"] * bool(begun),
+            *["reply so far"] * bool(begun.size),
         ]
         together = f" with the {' and the '.join(others)}" if others else ""
         raise TooLong(

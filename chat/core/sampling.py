@@ -6,8 +6,9 @@ checked strictly, and refused with the name that the page shows.
 """
 
 import re
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -40,6 +41,10 @@ OPTIONAL = (
     "logprobs",
     "top_logprobs",
 )
+#: What the authors of a model may have set for it.
+SUITED = ("max_new_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+#: The longest reply of one that thinks, unless somebody has set another.
+THINKING_TOKENS = 4096
 #: What reads the fields that tie a reply down, or says why it cannot.
 READ: dict[str, Callable[[Any], object]] = {
     "choices": one_of,
@@ -177,6 +182,17 @@ class SamplingFields(BaseModel):
         description="The same seed gives the same reply; with -1 each is drawn anew.",
     )
 
+    thinking: Literal["auto", "on", "off"] = Field(
+        "auto",
+        title="Thinking",
+        description="Whether the model thinks before it replies: auto is as it does by itself.",
+    )
+    thinking_budget: Whole = Field(
+        0,
+        ge=0,
+        title="Thinking budget",
+        description="After so many tokens of thought the reply begins; 0 is no limit.",
+    )
     min_new_tokens: Whole = Field(
         0,
         ge=0,
@@ -285,6 +301,11 @@ class Sampling(SamplingFields):
         return self.temperature < 0.01 or self.top_p == 0
 
     @property
+    def tied(self) -> bool:
+        """Whether the reply has to fit something."""
+        return bool(self.choices or self.regex or self.json_schema)
+
+    @property
     def pattern(self) -> str:
         """What the reply has to match by `choices` or `regex`, or nothing."""
         return one_of(self.choices) if self.choices else self.regex and plain(self.regex)
@@ -305,6 +326,19 @@ class Sampling(SamplingFields):
             return self
         shortest = min(self.min_new_tokens, tokens)
         return self.model_copy(update={"max_new_tokens": tokens, "min_new_tokens": shortest})
+
+    def free(self) -> "Sampling":
+        """Return the same for a thought, which has to fit nothing, nor have a length."""
+        if not self.tied:
+            return self
+        loose = {"choices": (), "regex": "", "json_schema": "", "min_new_tokens": 0}
+        return self.model_copy(update=loose)
+
+    def less(self, tokens: int) -> "Sampling":
+        """Return the same for what follows so many tokens of the reply, which may be nothing."""
+        left, shortest = self.max_new_tokens - tokens, self.min_new_tokens - tokens
+        update = {"max_new_tokens": max(0, left), "min_new_tokens": max(0, shortest)}
+        return self.model_copy(update=update)
 
     def numbered(self, number: int) -> "Sampling":
         """Return the same for the reply of this number, from 0, of several to one request."""
@@ -333,6 +367,18 @@ class Sampling(SamplingFields):
     def _title(cls, name: str) -> str:
         field = cls.model_fields.get(name)
         return (field and field.title) or name
+
+
+def suited(generation: Mapping[str, Any], *, thinks: bool) -> dict[str, Any]:
+    """Return the controls that suit a model: as its authors have set them, where they have.
+
+    `generation` is what transformers' GenerationConfig holds. One that thinks needs more tokens.
+    """
+    found: dict[str, Any] = {"max_new_tokens": THINKING_TOKENS} if thinks else {}
+    for name in SUITED:
+        with suppress(KeyError, ValidationError):
+            found[name] = getattr(Sampling(**{name: generation[name]}), name)
+    return found
 
 
 def bounds(name: str) -> tuple[float, float]:

@@ -1,9 +1,11 @@
 """How likely the tokens of a reply were, as whoever asked for it reads it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chat.core.engine import Scored
 from chat.core.tokens import Tokens
+from prompts.thoughts import Span
 
 #: What stands for less, down to minus infinity, which JSON does not have; OpenAI's.
 LOWEST = -9999.0
@@ -40,13 +42,13 @@ class Scores:
             self._ended += [(end, score) for score in self._pending]
             self._pending.clear()
 
-    def within(self, characters: int) -> tuple[TokenScore, ...]:
-        """Return those of the tokens that end within so many characters of the reply."""
-        return tuple(score for end, score in self._ended if end <= characters)
+    def within(self, spans: Sequence[Span], *, finished: bool) -> tuple[TokenScore, ...]:
+        """Return those of the tokens that end within these parts of the reply.
 
-    def all(self) -> tuple[TokenScore, ...]:
-        """Return those of all tokens, half a character at the end too."""
-        return (*(score for _, score in self._ended), *self._pending)
+        Of one that is `finished`, half a character at the end too.
+        """
+        shown = [one for end, one in self._ended if any(a < end <= b for a, b in spans)]
+        return (*shown, *(self._pending if finished else []))
 
     def _score(self, id: int, logprob: float, top: tuple[TokenScore, ...] = ()) -> TokenScore:
         written = self._tokens.bytes_of(id)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from prompts.letters import held_back
+
 
 class Stops:
     """Looks for stop strings in a text that grows, and holds back what may become one."""
@@ -22,10 +24,4 @@ class Stops:
         if places:
             place, self.by = min(places)
             return text[:place]
-        return text[: len(text) - max((_begun(text, one) for one in self._strings), default=0)]
-
-
-def _begun(text: str, string: str) -> int:
-    """Return how many characters at the end of `text` begin `string`."""
-    longest = min(len(string) - 1, len(text))
-    return next((size for size in range(longest, 0, -1) if text.endswith(string[:size])), 0)
+        return text[: len(text) - max((held_back(text, one) for one in self._strings), default=0)]

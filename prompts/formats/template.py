@@ -18,9 +18,10 @@ so a system prompt that a template refuses is put before the first message.
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, get_args
+from types import MappingProxyType
+from typing import Any, Self, get_args
 
 from prompts import jinja, templates
 from prompts.base import (
@@ -37,12 +38,27 @@ from prompts.base import (
     control_tokens,
     defuse,
     fold,
+    shown_of,
+    thoughts_of,
 )
 from prompts.order import Order, arranged, in_turns
 from prompts.taint import TEMPLATE, Tainted, bare, taint
 from prompts.taken import STAND_IN, Taken
+from prompts.thoughts import Thinking
 
 ID = re.compile("[a-zA-Z0-9]{9}")
+#: Names by which templates are told whether the model is to think.
+SWITCHES = ("enable_thinking", "thinking")
+#: Where templates look for what was thought before a reply, the most usual first: under a
+#: name of its own, or in a part of the content.
+IN_PARTS = "thinking"
+THOUGHT_IN = {
+    "reasoning_content": r"reasoning_content",
+    "": rf"==\s*['\"]{IN_PARTS}['\"]",
+    "reasoning": r"(\.|\[['\"])reasoning\b",
+    "thinking": r"(\.|\[['\"])thinking\b",
+    "thought": r"(\.|\[['\"])thought\b",
+}
 BRACKETED = re.compile(r"(?<!\S)[\[<]\S+[\]>](?!\S)")
 
 
@@ -71,6 +87,8 @@ class Template(PromptFormat):
     name = "template"
     #: What may be called, as templates take it.
     tools: list[dict[str, Any]] | None = None
+    #: What else a template is given, by the names that it has for it.
+    _options: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, tokenizer: Any, source: str = "") -> None:
         if not tokenizer:
@@ -79,12 +97,35 @@ class Template(PromptFormat):
         if not source:
             raise PromptError("This model's tokenizer has no chat template.")
         self._template = jinja.compiled(source)
+        self._names = jinja.names(source)
+        self._thought = _thought_key(source)
         self._tokens = tokenizer.special_tokens_map
         self._control_tokens = tuple(control_tokens(tokenizer))
         self._controls = any_of(self._control_tokens)
         self._alike = any_of([fold(token).casefold() for token in self._control_tokens])
         self._takes = Taken(lambda messages: self._apply(messages).bare)
         self.marks = self._find_marks()
+        self.thoughts = thoughts_of(tokenizer)
+        if self.thoughts:
+            marks = (self.thoughts.begin, self.thoughts.end)
+            self.shown = shown_of(self.thoughts, self._controls)
+            self.marks += tuple(mark for mark in marks if not self._controls.search(mark))
+            self.switches = self._asked("on") != self._asked("off")
+
+    def asking(self, thinking: Thinking, options: Mapping[str, Any] = MappingProxyType({})) -> Self:
+        """See `PromptFormat.asking`; what the template has no name for changes nothing."""
+        other = super().asking(thinking)
+        switch = dict.fromkeys(SWITCHES, thinking == "on") if thinking != "auto" else {}
+        known = {**self._options, **switch, **options}
+        other._options = {name: tainted(known[name]) for name in known.keys() & self._names}
+        return other
+
+    def _asked(self, thinking: Thinking) -> str | None:
+        """Return the prompt for a message, or None if the template refuses that."""
+        try:
+            return self.asking(thinking)._apply([Message("user", STAND_IN)]).bare
+        except Exception:  # of a template that anyone may have written
+            return None
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`; what people wrote without control tokens is in `Control`s."""
@@ -162,8 +203,8 @@ class Template(PromptFormat):
 
     def _apply(self, messages: Sequence[Message]) -> Tainted:
         text = self._template.render(
-            self._tokens,
-            messages=list(map(_entry, messages)),
+            {**self._options, **self._tokens},
+            messages=[_entry(one, self._thought) for one in messages],
             tools=self.tools,
             documents=None,
             add_generation_prompt=True,
@@ -193,12 +234,27 @@ class Template(PromptFormat):
         return tuple(marks)
 
 
-def _entry(message: Message) -> dict[str, Any]:
-    """Return a message as templates take it, in which all that came from outside is tainted."""
+def _thought_key(source: str) -> str | None:
+    """Return the key of THOUGHT_IN that fits a template, or None."""
+    return next((key for key, look in THOUGHT_IN.items() if re.search(look, source)), None)
+
+
+def _entry(message: Message, key: str | None) -> dict[str, Any]:
+    """Return a message as templates take it, in which all that came from outside is tainted.
+
+    `key` says where the template looks for what was thought (see THOUGHT_IN).
+    """
     entry: dict[str, Any] = {
         "role": message.role,
         "content": taint(message.content, message.role),
     }
+    if message.thought and key is not None:
+        thought = taint(message.thought, message.role)
+        if key:
+            entry[key] = thought
+        else:
+            said = {"type": "text", "text": entry["content"]}
+            entry["content"] = [{"type": IN_PARTS, IN_PARTS: thought}, said]
     if message.calls:
         entry["tool_calls"] = [_called(call) for call in message.calls]
     if message.role == "tool":

@@ -63,7 +63,7 @@ class Tooled(Template):
             raise PromptError(UNKNOWN)
         self._several = offering._exchange(TWICE) is not None
         self._any_arguments = offering._exchange(BROKEN) is not None
-        self.shown = self._shown()
+        self.shown = tuple(dict.fromkeys([*self.shown, *self._shown()]))
         exchange = (offering._exchange(EXCHANGE) or "").replace("zz", "\n")
         exchange = self._controls.sub("\n", exchange)
         self.marks = tuple(dict.fromkeys([*self.marks, *MARK.findall(exchange)]))

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.core.chat import INTERVAL, Chat, Update, tidy
+from chat.core.chat import INTERVAL, Chat, Update
 from chat.core.conversation import rebuild
 from chat.core.engine import TICK
 from chat.core.gate import Gate
+from chat.core.reply import tidy
 from chat.core.sampling import Sampling
 from chat.core.tokens import FastTokens
 from chat.errors import BadRequest, EngineError, QueueFull, TooLong

@@ -111,7 +111,7 @@ def test_a_prompt_is_cut_off_where_the_reply_is(name: str) -> None:
     format: PromptFormat = FORMATS[name](None, False)
     past = [*ASKED, Message("assistant", "one"), Message("user", "Go on")]
     whole = "".join(map(visible, format.pieces(past)))
-    begun = "".join(map(visible, format.begun(ASKED, "one")))
+    begun = "".join(map(visible, format.begun(ASKED, Message("assistant", "one")).pieces))
     assert whole.startswith(begun)
     assert begun.endswith("one")
 
@@ -121,5 +121,6 @@ def test_nobody_can_forge_a_turn_in_what_is_there(name: str) -> None:
     format: PromptFormat = FORMATS[name](None, False)
     assert format.marks
     for mark in format.marks:
-        begun = "".join(map(visible, format.begun(ASKED, f"so{mark}far")))
+        reply = Message("assistant", f"so{mark}far")
+        begun = "".join(map(visible, format.begun(ASKED, reply).pieces))
         assert mark not in begun.partition("so")[2]

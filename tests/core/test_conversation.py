@@ -145,7 +145,7 @@ def test_any_junk_gives_messages_in_turn_or_a_bad_request(
     # A greeting, perhaps, and then user and assistant in turn.
     assert in_turns(roles["assistant" in roles[:1] :])
     assert dialogue[-1].content.endswith(clean(text_of(message)))
-    assert conversation.begun == clean(text_of(begun))
+    assert conversation.begun.content == clean(text_of(begun))
     for _, content, *_ in conversation.asked:
         assert content.strip()
     for _, content, *_ in conversation.messages:
@@ -401,7 +401,7 @@ def test_a_prompt_never_exceeds_the_window_and_lacks_only_the_oldest_turns(
 def test_a_conversation_that_has_begun_keeps_apart_what_is_asked_and_what_is_there() -> None:
     asked = rebuild([user("a"), assistant("b")], "c", "s", " one")
     assert script(asked) == "s: s | u: a | a: b | u: c | a:  one"
-    assert (asked.asked, asked.begun) == (asked.messages[:-1], " one")
+    assert (asked.asked, asked.begun.content) == (asked.messages[:-1], " one")
     assert script(asked.with_begun("two")) == "s: s | u: a | a: b | u: c | a: two"
     assert script(asked.with_begun("")) == "s: s | u: a | a: b | u: c"
     assert script(asked.with_system("t")) == "s: t | u: a | a: b | u: c | a:  one"

@@ -12,11 +12,11 @@ from prompts import Control, Message, Piece, PromptFormat, visible
 from prompts.base import Ids, check
 
 END = 0
-"""The id that ends a reply; control pieces are this one too."""
+"""The id that ends a reply."""
 
 
 class CharTokens:
-    """One character, one token. A control piece is one token, `END`."""
+    """One character, one token; those of a control piece too, unless it is `|`, which is `END`."""
 
     def __init__(self) -> None:
         self.remembered: dict[str, list[int]] = {}
@@ -27,9 +27,8 @@ class CharTokens:
             if isinstance(piece, Ids):
                 ids += piece.ids
                 continue
-            ids += (
-                [END] if isinstance(piece, Control) else [ord(letter) for letter in visible(piece)]
-            )
+            end = isinstance(piece, Control) and piece.text == "|"
+            ids += [END] if end else [ord(letter) for letter in visible(piece)]
         return ids
 
     def decoder(self, shown: Sequence[str] = ()) -> "CharTokens":

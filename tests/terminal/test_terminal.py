@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.core.chat import Update, tidy
+from chat.core.chat import Update
 from chat.core.conversation import clean
+from chat.core.reply import tidy
 from chat.core.sampling import Sampling
 from chat.errors import EngineError
 from chat.terminal.console import ERASE_SCREEN, UNEXPECTED, Console

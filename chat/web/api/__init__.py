@@ -41,7 +41,7 @@ AT_ROOT = ("/tokenize", "/detokenize")
 
 def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
     """Return the routes of the API for the app that serves the page."""
-    sampling, strict = settings.sampling(), settings.strict_api
+    sampling, strict = settings.sampling(chat.suited), settings.strict_api
     # A base model has nobody to instruct.
     system_prompt = "" if chat.format.name == "plain" else settings.system_prompt
     continuing = chat.prompting(chat.plain)

@@ -142,7 +142,7 @@ def _check(asks: Sequence[Ask], n: int, sampling: Sampling, tokens: Tokens) -> N
 
 async def _reply(chat: Chat, ask: Ask, sampling: Sampling) -> AsyncGenerator[Update]:
     """Yield the updates without what the reply began with, and after what is to be repeated."""
-    asked, begun = ask.conversation.messages[-1].content, ask.conversation.begun
+    asked, begun = ask.conversation.messages[-1].content, ask.conversation.begun.content
     if ask.ids:
         chat, asked = chat.prompting(Given(ask.ids)), chat.tokens.show(ask.ids)
     there: str | None = None

@@ -176,7 +176,7 @@ class Description:
     def _controls(self, shape: type[RequestBody]) -> Schema:
         """Return the controls by all names that they go by."""
         written = Sampling.model_json_schema()["properties"]
-        values = self._settings.sampling().model_dump(mode="json")
+        values = self._settings.sampling(self._chat.suited).model_dump(mode="json")
         found = {}
         for name, own in written.items():
             words = {key: own[key] for key in ("title", "description")}

@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from chat.core.engine import Engine
+from chat.core.chat import Chat
 from chat.core.sampling import OPTIONAL, Sampling, bounds
 from chat.settings import Settings
 from chat.web.page.gradio_internals import take_as_sent
@@ -35,21 +35,21 @@ SHOWN = ("system_prompt", *(name for name in STEPS if name not in ASIDE))
 """The controls that most people look for; the others are one step further away."""
 
 
-def controls(settings: Settings, engine: Engine) -> Controls:
+def controls(settings: Settings, chat: Chat) -> Controls:
     """Return a control for the system prompt and for the fields of `Sampling`, by their names."""
-    longest = min(engine.window // 2, settings.max_new_tokens_limit or engine.window)
+    longest = min(chat.engine.window // 2, settings.max_new_tokens_limit or chat.engine.window)
     found: Controls = {
         "system_prompt": gr.Textbox(
             settings.system_prompt, label="System prompt", lines=2, max_lines=8
         )
     }
-    for name, value in settings.sampling().model_dump(exclude=FOR_PROGRAMS).items():
+    for name, value in settings.sampling(chat.suited).model_dump(exclude=FOR_PROGRAMS).items():
         field = Sampling.model_fields[name]
         words: dict[str, Any] = {"label": field.title, "info": field.description}
         # What is of no use here the API has all the same, and says why it is refused.
         needed = GOES_WITH.get(name, name)
         words["visible"] = name != "num_beams" and (
-            needed in engine.supports or needed not in OPTIONAL
+            needed in chat.engine.supports or needed not in OPTIONAL
         )
         if name in STEPS:
             lowest, highest = (1, longest) if name == "max_new_tokens" else bounds(name)

@@ -35,7 +35,7 @@ BUTTONS = {"submit_btn": "Send", "stop_btn": "Stop"}
 def build(chat: Chat, settings: Settings) -> "Page | CompletionPage":
     """Return the page, by the model's kind; `chat.web.serve` serves it."""
     try:
-        parts = chat, controls(settings, chat.engine), texts.examples(chat.format.name)
+        parts = chat, controls(settings, chat), texts.examples(chat.format.name)
         if chat.format.name == "plain":
             return CompletionPage(*parts)
         return Page(*parts, SavedConversations(Seal(settings.data_dir)))

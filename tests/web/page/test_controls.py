@@ -7,12 +7,12 @@ import pytest
 from chat.core.sampling import OPTIONAL, Sampling
 from chat.settings import Settings
 from chat.web.page.controls import controls
-from tests.support.fakes import ScriptedEngine
+from tests.support.fakes import ScriptedEngine, chat_with
 
 
 def slider(name: str, **settings: Any) -> tuple[float, float, float]:
     """Return the ends of a slider, and where it stands."""
-    made: Any = controls(Settings(**settings), ScriptedEngine())[name]
+    made: Any = controls(Settings(**settings), chat_with(ScriptedEngine()))[name]
     return made.minimum, made.maximum, made.value
 
 
@@ -39,5 +39,5 @@ def test_a_slider_goes_as_far_as_is_sensible_and_holds_what_the_host_set(
 def test_what_programs_alone_can_use_has_no_control() -> None:
     engine = ScriptedEngine()
     engine.supports = frozenset(OPTIONAL)
-    made = controls(Settings(), engine)
+    made = controls(Settings(), chat_with(engine))
     assert {*Sampling.model_fields} - {*made} == {"logit_bias", "logprobs", "top_logprobs"}

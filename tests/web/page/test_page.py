@@ -29,6 +29,8 @@ SETTINGS = {
     "presence_penalty": 0.0,
     "frequency_penalty": 0.0,
     "seed": 0,
+    "thinking": "auto",
+    "thinking_budget": 0,
     "min_new_tokens": 0,
     "stop": "",
     "choices": "",
@@ -39,9 +41,11 @@ SETTINGS = {
     "num_beams": 1,
 }
 #: Any whole number is a seed, and of a length the window takes what it has room for.
-ENDLESS = ("seed", "max_new_tokens")
+ENDLESS = ("seed", "max_new_tokens", "thinking_budget")
 BELOW_ZERO = ("seed", "presence_penalty", "frequency_penalty")
-NUMBERS = [name for name, value in SETTINGS.items() if value != "" and name != "num_beams"]
+NUMBERS = [
+    name for name, value in SETTINGS.items() if not isinstance(value, str) and name != "num_beams"
+]
 
 
 def connect(url: str) -> Client:

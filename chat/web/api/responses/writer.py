@@ -178,7 +178,7 @@ class ResponseReply:
             if one["type"] == "function_call"
         ]
         # If part of the reply was there already, this is the rest of it.
-        reply = Message("assistant", found.begun + "".join(texts), tuple(calls))
+        reply = Message("assistant", found.begun.content + "".join(texts), tuple(calls))
         kept = Kept(json_bytes(response), found.messages, [*found.asked, reply])
         self._keeper.keep(response["id"], kept)
 

@@ -1,0 +1,130 @@
+"""Thoughts that end after so many tokens, and grammars that hold the reply after a thought.
+
+No engine knows of thoughts. One whose thought has used up its budget is left as if nobody
+wanted more; the end mark is written for the model, and the engine is asked to go on from
+there. So it is where a reply has to fit something: the thought is free, and what comes after
+it is not. What was read and written before lies in the prefix cache by then.
+
+Source: budgets are forced like this in s1: Simple Test-Time Scaling (Muennighoff et al., 2025).
+"""
+
+from collections.abc import AsyncGenerator, Container, Sequence
+from contextlib import aclosing
+from typing import Literal, NamedTuple
+
+from chat.core.engine import Engine
+from chat.core.sampling import Sampling
+from chat.core.tokens import Decoder, Tokens
+from prompts import Control
+from prompts.thoughts import Marks, parts
+
+#: A reply may still begin with a thought, is in one, has used up its budget, has ended it, or
+#: began without one.
+Stage = Literal["open", "thinking", "spent", "over", "none"]
+
+
+class Ahead(NamedTuple):
+    """What is there of a reply that may begin with a thought, or go on with one."""
+
+    marks: Marks
+    #: Its text, with the marks in it.
+    text: str
+    #: Has read it; nobody else goes on with this one.
+    decoder: Decoder
+
+
+async def generate(
+    engine: Engine,
+    tokens: Tokens,
+    prompt: Sequence[int],
+    sampling: Sampling,
+    negative: Sequence[int] = (),
+    ahead: Ahead | None = None,
+) -> AsyncGenerator[list[int]]:
+    """Do what `Engine.generate` does, and see to the thought that may come first.
+
+    Marks that are written for the model are given as if it had written them.
+
+    Raises:
+        EngineError: see `Engine.generate`.
+    """
+    if ahead and (sampling.tied or sampling.thinking_budget):
+        thought, written = _Thought(ahead, sampling, engine.stop_ids), list[int]()
+        async with aclosing(engine.generate(prompt, sampling.free(), negative)) as batches:
+            async for ids in batches:
+                new = thought.take(ids)
+                written += map(int, new)
+                yield new
+                if thought.left:
+                    break
+        if not thought.left:
+            return
+        mark = tokens.encode([Control(thought.mark)]) if thought.mark else []
+        yield mark
+        written += mark
+        sampling = sampling.less(len(written))
+        if not sampling.max_new_tokens:
+            return
+        prompt, negative = [*prompt, *written], [*negative, *written] if negative else negative
+    async with aclosing(engine.generate(prompt, sampling, negative)) as batches:
+        async for ids in batches:
+            yield ids
+
+
+class _Thought:
+    """Watches for the end of a thought, and for a reply without one."""
+
+    def __init__(self, ahead: Ahead, sampling: Sampling, stop_ids: Container[int]) -> None:
+        self._marks, self._text, self._decoder = ahead
+        self._tied, self._budget = sampling.tied, sampling.thinking_budget
+        self._stop_ids = stop_ids
+        self._stage = self._look()
+        #: Ids of what may become a thought, and be no part of what has to fit something.
+        self._held: list[int] = []
+        #: Whether the engine is to be left, and to go on after `mark`.
+        self.left = False
+        self.mark = ""
+
+    def take(self, ids: Sequence[int]) -> list[int]:
+        """Return those of the ids, and of earlier ones, that are a part of the reply."""
+        given: list[int] = []
+        for place, id in enumerate(ids):
+            if self.left:
+                break
+            if not self._tied and self._stage in ("over", "none"):
+                return [*given, *ids[place:]]
+            if id in self._stop_ids:
+                given += [] if self._tied else [id]
+                self._leave(self._tied, self._marks.closing)
+                continue
+            self._held.append(id)
+            self._next(id)
+            if not self._tied or self._stage in ("thinking", "spent", "over"):
+                given += self._held
+                self._held.clear()
+            if self._stage == "spent":
+                self._leave(True, self._marks.closing)
+            elif self._stage in ("over", "none"):
+                self._leave(self._tied, self._marks.closing.partition(self._marks.end)[2])
+        return given
+
+    def _leave(self, leave: bool, mark: str) -> None:
+        self.left = leave
+        thought = self._stage not in ("open", "none")
+        # Where a reply has a mark of its own, it has one without a thought too.
+        self.mark = mark if thought else self._marks.empty * bool(self._marks.around)
+
+    def _next(self, id: int) -> None:
+        before = self._stage
+        self._text += self._decoder.push([id])
+        self._stage = self._look()
+        if before == self._stage == "thinking":
+            self._budget -= 1
+            if not self._budget:
+                self._stage = "spent"
+
+    def _look(self) -> Stage:
+        found = parts(self._text, self._marks, finished=False)
+        if found.thinking:
+            return "thinking"
+        return "over" if found.thoughts else "none" if found.begun else "open"

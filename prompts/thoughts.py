@@ -1,0 +1,203 @@
+"""How a family of models writes what it thinks before it replies.
+
+A thought stands between two marks, at the beginning of a reply or between two parts of it:
+
+    <think>                                                    Qwen3, DeepSeek-R1, GLM, SmolLM3
+    They greet me.
+    </think>
+
+    Hello!
+    [THINK]They greet me.[/THINK]Hello!                        Mistral
+    <|START_THINKING|>They greet me.<|END_THINKING|>           Cohere
+    <|channel|>analysis<|message|>They greet me.<|end|>        gpt-oss
+
+Which marks they are is seen in the tokenizer and its chat template, never in a model's name.
+The first of them may be in the prompt already, as many templates write it there.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from prompts.letters import held_back
+
+FENCE = re.compile(r"^ {0,3}(```|~~~)", re.MULTILINE)
+#: What marks are made of that are several tokens.
+PART = re.compile(r"<[^<>]+>|\[[^\[\]]+\]")
+#: Tags of which the name says what they are for.
+TAG = re.compile(r"</((?:\w+:)?think(?:ing)?(?::\w+)?|thought|reasoning)>")
+
+
+#: As the model does, whether it does or not, or not.
+Thinking = Literal["auto", "on", "off"]
+
+
+class Marks(NamedTuple):
+    """What stands around a thought."""
+
+    begin: str
+    end: str
+    #: What stands between a thought and the reply, its end mark among it.
+    closing: str
+    #: What a prompt ends with for a reply without a thought.
+    empty: str
+    #: What stands before or after a reply, and is none of it.
+    around: tuple[str, ...] = ()
+
+    @property
+    def opening(self) -> str:
+        """What stands before a thought, its begin mark among it."""
+        return self.begin + "\n" * self.closing.startswith("\n")
+
+    def left_open(self, prompt: str) -> bool | None:
+        """Whether a prompt that ends like this leaves a thought open; None without any mark."""
+        # An end mark of another message, where messages end with the same one.
+        turn = max((prompt.rfind(mark) for mark in self.around[:1]), default=-1)
+        begun, ended = prompt.rfind(self.begin), prompt.rfind(self.end, max(turn, 0))
+        return None if begun == ended else begun > ended
+
+
+def tag(name: str, around: tuple[str, ...] = ()) -> Marks:
+    """Return the marks of models that think in a tag of this name."""
+    begin, end = f"<{name}>", f"</{name}>"
+    return Marks(begin, end, f"\n{end}\n\n", f"{begin}\n\n{end}\n\n", around)
+
+
+#: Granite's, around what it says after a thought.
+RESPONSE = ("<response>", "</response>")
+
+
+#: The ways that have no tag; a model's tokenizer or template knows both marks of one.
+FAMILIES = (
+    # Mistral.
+    Marks("[THINK]", "[/THINK]", "[/THINK]", "[THINK][/THINK]"),
+    # Apertus.
+    Marks("<|inner_prefix|>", "<|inner_suffix|>", "<|inner_suffix|>", ""),
+    # Cohere.
+    Marks(
+        "<|START_THINKING|>",
+        "<|END_THINKING|>",
+        "<|END_THINKING|><|START_RESPONSE|>",
+        "<|START_THINKING|><|END_THINKING|><|START_RESPONSE|>",
+        ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+    ),
+    # Gemma 4.
+    Marks("<|channel>thought", "<channel|>", "\n<channel|>", "<|channel>thought\n<channel|>"),
+    # Solar Open.
+    Marks(
+        "<|think|>",
+        "<|end|>",
+        "<|end|><|begin|>assistant<|content|>",
+        "<|content|>",
+        ("<|begin|>assistant", "<|content|>", "<|end|>"),
+    ),
+    # gpt-oss: OpenAI's Harmony, in which a commentary is said too.
+    Marks(
+        "<|channel|>analysis<|message|>",
+        "<|end|>",
+        "<|end|><|start|>assistant<|channel|>final<|message|>",
+        "<|channel|>final<|message|>",
+        (
+            "<|start|>assistant",
+            "<|channel|>final<|message|>",
+            "<|channel|>commentary<|message|>",
+            "<|end|>",
+        ),
+    ),
+)
+
+
+def recognised(written: str) -> Marks | None:
+    """Return the marks in what a tokenizer or its chat template writes, or None without any."""
+    for marks in FAMILIES:
+        parts = PART.findall(marks.begin + marks.end)
+        if all(part in written for part in parts):
+            return marks
+    found = TAG.search(written)
+    return tag(found[1], RESPONSE * (RESPONSE[0] in written)) if found else None
+
+
+class Span(NamedTuple):
+    """A part of a text, from one character to before another."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A reply, or what of it is there, taken apart."""
+
+    thoughts: tuple[Span, ...] = ()
+    said: tuple[Span, ...] = ()
+    #: Whether the last thought has not ended.
+    thinking: bool = False
+    #: Whether it has begun: there is a thought, or a letter that belongs to none.
+    begun: bool = False
+
+
+def parts(reply: str, marks: Marks | None, *, finished: bool) -> Parts:
+    """Take a reply apart, or what of it is there.
+
+    What may become a mark is in no part yet. Inside code a mark is text, and so is one in the
+    middle of a line that is never followed by its other half.
+    """
+    if not marks:
+        return Parts(said=(Span(0, len(reply)),), begun=bool(reply))
+    thoughts, said, at = list[Span](), list[Span](), 0
+    while (start := _next(reply, marks, said, at)) is not None:
+        end = reply.find(marks.end, start + len(marks.begin))
+        middle = _line("".join(reply[a:b] for a, b in [*said, Span(at, start)])).strip()
+        if end < 0 and middle and not finished:
+            said.append(Span(at, start))
+            return _made(thoughts, said, reply, marks, thinking=False)
+        if end < 0 and middle:
+            break
+        said.append(Span(at, start))
+        if end < 0:
+            held = 0 if finished else held_back(reply[start + len(marks.begin) :], marks.end)
+            thoughts.append(Span(start + len(marks.begin), len(reply) - held))
+            return _made(thoughts, said, reply, marks, thinking=True)
+        thoughts.append(Span(start + len(marks.begin), end))
+        at = end + len(marks.end)
+    rest = reply[at:]
+    held = max(held_back(rest, mark) for mark in (marks.begin, *marks.around))
+    said.append(Span(at, len(reply) - (0 if finished else held)))
+    return _made(thoughts, said, reply, marks, thinking=False)
+
+
+def _next(reply: str, marks: Marks, said: list[Span], at: int) -> int | None:
+    """Return where the next thought begins that is not inside code."""
+    before = "".join(reply[a:b] for a, b in said)
+    start = reply.find(marks.begin, at)
+    while start >= 0 and _in_code(before + reply[at:start]):
+        start = reply.find(marks.begin, start + 1)
+    return start if start >= 0 else None
+
+
+def _in_code(text: str) -> bool:
+    """Whether what follows a text of Markdown is in its code."""
+    return len(FENCE.findall(text)) % 2 == 1 or _line(text).count("`") % 2 == 1
+
+
+def _line(text: str) -> str:
+    return text[text.rfind("\n") + 1 :]
+
+
+def _made(
+    thoughts: list[Span], said: list[Span], reply: str, marks: Marks, *, thinking: bool
+) -> Parts:
+    spoken = tuple(piece for span in said for piece in _without(reply, span, marks.around))
+    begun = bool(thoughts) or any(reply[a:b].strip() for a, b in spoken)
+    return Parts(tuple(thoughts), spoken, thinking, begun)
+
+
+def _without(reply: str, span: Span, around: tuple[str, ...]) -> Iterator[Span]:
+    """Yield what of a span is left without the marks that stand around replies."""
+    at = span.start
+    if around:
+        for mark in re.finditer("|".join(map(re.escape, around)), reply[span.start : span.end]):
+            yield Span(at, span.start + mark.start())
+            at = span.start + mark.end()
+    yield Span(at, span.end)
