@@ -241,7 +241,7 @@ class Chat:
                     reply.add(new)
                     seconds = now - first if first else 0.0
                     seen, state = reply.look(), update.state
-                    if first:
+                    if reply.begun:
                         state = "thinking" if reply.thinking else "writing"
                     spent = seconds if reply.thinking or not seen.text else update.thought_seconds
                     update = replace(

@@ -65,6 +65,8 @@ class Reply:
         self._starts: list[int] = []
         #: Whether the last thought has not ended.
         self.thinking = False
+        #: Whether there is anything thought or said.
+        self.begun = False
         #: Whether nothing that may follow would count.
         self.done = False
 
@@ -92,17 +94,14 @@ class Reply:
         if not finished or self._stops.found:
             said = said[:before] + self._stops.cut(said[before:])
         read = self._composed.format.read(self._tidy(said), finished=finished)
-        self.thinking = found.thinking
+        self.thinking, self.begun = found.thinking, found.begun
         self.done = self._stops.found or read.done
         return Seen(
             text=read.content,
             thought="\n\n".join(filter(None, (self._of([one]).strip() for one in found.thoughts))),
             calls=read.calls,
             tokens=len(self._written),
-            thought_tokens=sum(
-                bisect_left(self._starts, b) - bisect_left(self._starts, a)
-                for a, b in found.thoughts
-            ),
+            thought_tokens=sum(map(self._tokens_in, found.thoughts)),
             scored=self._scores.within(
                 list(_first(found.said, len(said))), finished=finished and not self._stops.found
             ),
@@ -129,6 +128,11 @@ class Reply:
         place = bisect_left(starts, start)
         if said.strip() and starts[place : place + 1] == [start]:
             self._tokens.remember(said.strip(), ids[place:])
+
+    def _tokens_in(self, thought: Span) -> int:
+        """Return how many tokens were written of a thought, without white space at its end."""
+        end = thought.start + len(self._of([thought]).rstrip())
+        return bisect_left(self._starts, end) - bisect_left(self._starts, thought.start)
 
     def _of(self, spans: Sequence[Span]) -> str:
         return "".join(self._text[start:end] for start, end in spans)

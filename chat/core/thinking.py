@@ -8,6 +8,7 @@ it is not. What was read and written before lies in the prefix cache by then.
 Source: budgets are forced like this in s1: Simple Test-Time Scaling (Muennighoff et al., 2025).
 """
 
+import math
 from collections.abc import AsyncGenerator, Container, Sequence
 from contextlib import aclosing
 from typing import Literal, NamedTuple
@@ -16,11 +17,10 @@ from chat.core.engine import Engine
 from chat.core.sampling import Sampling
 from chat.core.tokens import Decoder, Tokens
 from prompts import Control
-from prompts.thoughts import Marks, parts
+from prompts.thoughts import Marks, Span, parts
 
-#: A reply may still begin with a thought, is in one, has used up its budget, has ended it, or
-#: began without one.
-Stage = Literal["open", "thinking", "spent", "over", "none"]
+#: A reply may still begin with a thought, is in one, has ended it, or began without one.
+Stage = Literal["open", "thinking", "over", "none"]
 
 
 class Ahead(NamedTuple):
@@ -76,11 +76,14 @@ class _Thought:
 
     def __init__(self, ahead: Ahead, sampling: Sampling, stop_ids: Container[int]) -> None:
         self._marks, self._text, self._decoder = ahead
-        self._tied, self._budget = sampling.tied, sampling.thinking_budget
+        self._tied, self._budget = sampling.tied, sampling.thinking_budget or math.inf
         self._stop_ids = stop_ids
-        self._stage = self._look()
-        #: Ids of what may become a thought, and be no part of what has to fit something.
-        self._held: list[int] = []
+        self._stage: Stage = "open"
+        #: From where to where the thought goes, without what may become its end mark.
+        self._span = Span(0, 0)
+        #: Ids that may be no part of the thought, or of the reply, and where each begins and ends.
+        self._held: list[tuple[int, Span]] = []
+        self._look()
         #: Whether the engine is to be left, and to go on after `mark`.
         self.left = False
         self.mark = ""
@@ -89,42 +92,48 @@ class _Thought:
         """Return those of the ids, and of earlier ones, that are a part of the reply."""
         given: list[int] = []
         for place, id in enumerate(ids):
-            if self.left:
-                break
-            if not self._tied and self._stage in ("over", "none"):
+            if self._stage in ("over", "none"):  # and nothing is tied: the engine goes on
                 return [*given, *ids[place:]]
             if id in self._stop_ids:
-                given += [] if self._tied else [id]
-                self._leave(self._tied, self._marks.closing)
-                continue
-            self._held.append(id)
-            self._next(id)
-            if not self._tied or self._stage in ("thinking", "spent", "over"):
-                given += self._held
-                self._held.clear()
-            if self._stage == "spent":
-                self._leave(True, self._marks.closing)
-            elif self._stage in ("over", "none"):
-                self._leave(self._tied, self._marks.closing.partition(self._marks.end)[2])
+                if self._tied:
+                    self._leave(self._marks.closing)
+                else:
+                    given += [*(one for one, _ in self._held), id]
+                break
+            given += self._next(id)
+            if self.left:
+                break
         return given
 
-    def _leave(self, leave: bool, mark: str) -> None:
-        self.left = leave
+    def _next(self, id: int) -> list[int]:
+        start = len(self._text)
+        self._text += self._decoder.push([id])
+        self._held.append((id, Span(start, len(self._text))))
+        self._look()
+        given: list[int] = []
+        if self._stage == "thinking":
+            while self._held and self._held[0][1].end <= self._span.end and not self.left:
+                one, span = self._held.pop(0)
+                given.append(one)
+                self._budget -= span.start >= self._span.start
+                if not self._budget:
+                    self._leave(self._marks.closing)
+        elif not self._tied or self._stage == "over":
+            given += [one for one, _ in self._held]
+            self._held.clear()
+        if self._tied and self._stage in ("over", "none"):
+            self._leave(self._marks.closing.partition(self._marks.end)[2])
+        return given
+
+    def _leave(self, mark: str) -> None:
+        self.left = True
         thought = self._stage not in ("open", "none")
         # Where a reply has a mark of its own, it has one without a thought too.
         self.mark = mark if thought else self._marks.empty * bool(self._marks.around)
 
-    def _next(self, id: int) -> None:
-        before = self._stage
-        self._text += self._decoder.push([id])
-        self._stage = self._look()
-        if before == self._stage == "thinking":
-            self._budget -= 1
-            if not self._budget:
-                self._stage = "spent"
-
-    def _look(self) -> Stage:
+    def _look(self) -> None:
         found = parts(self._text, self._marks, finished=False)
         if found.thinking:
-            return "thinking"
-        return "over" if found.thoughts else "none" if found.begun else "open"
+            self._stage, self._span = "thinking", found.thoughts[-1]
+        else:
+            self._stage = "over" if found.thoughts else "none" if found.begun else "open"
