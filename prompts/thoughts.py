@@ -54,7 +54,7 @@ class Marks(NamedTuple):
         """Whether a prompt that ends like this leaves a thought open; None without any mark."""
         # An end mark of another message, where messages end with the same one.
         turn = max((prompt.rfind(mark) for mark in self.around[:1]), default=-1)
-        begun, ended = prompt.rfind(self.begin), prompt.rfind(self.end, max(turn, 0))
+        begun, ended = (prompt.rfind(mark, max(turn, 0)) for mark in (self.begin, self.end))
         return None if begun == ended else begun > ended
 
 
