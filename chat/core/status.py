@@ -16,6 +16,8 @@ def line(update: Update) -> str:
             text = f"Waiting: {before} ahead of you…"
         case "reading":
             text = f"Reading {_count(update.prompt_tokens, 'token')}…"
+        case "thinking":
+            text = f"Thinking: {_figures(update)}…"
         case "writing":
             text = f"Writing: {_figures(update)}…"
         case "finished":

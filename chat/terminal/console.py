@@ -26,7 +26,8 @@ class Console:
     """Writes one reply after another.
 
     If `live`, someone watches: until a reply begins, a line says what is being
-    waited for. If `quiet`, replies and errors are all there is.
+    waited for. If `quiet`, replies and errors are all there is; else what the model thinks
+    is shown too, which is no part of a reply.
     """
 
     def __init__(self, *, live: bool, quiet: bool) -> None:
@@ -35,6 +36,8 @@ class Console:
         #: The reply so far, and where it stands.
         self.text = ""
         self.update: Update | None = None
+        self._thought = ""
+        self._thinking = False
         self._screen = live and os.environ.get("TERM") != "dumb"
         self._dim = self._screen and sys.stderr.isatty() and "NO_COLOR" not in os.environ
 
@@ -44,7 +47,7 @@ class Console:
         Raises:
             ChatError: as `Chat.reply` does; `text` is what came before.
         """
-        self.text, self.update = "", None
+        self.text, self.update, self._thought = "", None, ""
         try:
             async with aclosing(updates):
                 async for update in updates:
@@ -54,7 +57,8 @@ class Console:
         except Exception:  # its text may quote what someone wrote
             raise ChatError(UNEXPECTED) from None
         finally:
-            self._write("\n" if self.text else self._erased)
+            self._end_thought()
+            self._write("\n" if self.text else self._erased * (not self._thought))
         self.note(self._line)
 
     def say(self, sentence: str) -> None:
@@ -64,7 +68,7 @@ class Console:
     def note(self, line: str) -> None:
         """Show a line that can be spared."""
         if not self.quiet:
-            self.say(f"\x1b[2m{line}\x1b[22m" if self._dim else line)
+            self.say(self._dimmed(line))
 
     def clear(self) -> None:
         """Empty the screen, if this is one."""
@@ -87,14 +91,33 @@ class Console:
 
     def _show(self, update: Update) -> None:
         # A model can write any character, and some would command the terminal.
-        text = clean(update.text)
+        thought, text = clean(update.thought), clean(update.text)
         self.update = update
-        if text:
-            self._write(self._erased * (not self.text) + text[len(self.text) :])
-        elif self._watched:
+        if new := "" if self.quiet else thought[len(self._thought) :]:
+            self._think(new)
+            self._thought = thought
+        if new := text[len(self.text) :]:
+            self._end_thought()
+            first = not (self.text or self._thought)
+            self._write(self._erased * first + new)
+        elif self._watched and not (text or self._thought):
             room = shutil.get_terminal_size().columns - 1
             self._write(ERASE_LINE + self._line[:room])
         self.text = text
+
+    def _think(self, text: str) -> None:
+        if not self._thinking:
+            self._write(self._erased if not (self.text or self._thought) else "\n" * self.live)
+        self._thinking = True
+        print(self._dimmed(text), end="", file=sys.stderr, flush=True)
+
+    def _end_thought(self) -> None:
+        if self._thinking:
+            print("\n", file=sys.stderr, flush=True)
+        self._thinking = False
+
+    def _dimmed(self, text: str) -> str:
+        return f"\x1b[2m{text}\x1b[22m" if self._dim else text
 
     @property
     def _line(self) -> str:

@@ -129,7 +129,8 @@ class Terminal:
             console.note(status.stopped(console.update))
         finally:
             if console.text:
-                reply = Message("assistant", console.text)
+                thought = console.update.thought if console.update else ""
+                reply = Message("assistant", console.text, thought=thought)
                 self._messages, self._draft = [*before, Message("user", text), reply], ""
 
     def _before_last(self) -> tuple[list[Message], str]:
