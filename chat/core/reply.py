@@ -9,7 +9,7 @@ from chat.core.engine import Scored
 from chat.core.sampling import Sampling
 from chat.core.scores import Scores, TokenScore
 from chat.core.stops import Stops
-from chat.core.thinking import Ahead
+from chat.core.thinking import Ahead, Mark
 from chat.core.tokens import Decoder, Tokens
 from prompts import Call, PromptFormat
 from prompts.thoughts import Span, parts
@@ -79,7 +79,7 @@ class Reply:
         """Take the next ids, none of which ends a reply."""
         for id in ids:
             self._starts.append(len(self._text))
-            self._written.append(int(id))
+            self._written.append(id)
             piece = self._composed.decoder.push([id])
             self._text += piece
             if isinstance(id, Scored):
@@ -117,7 +117,7 @@ class Reply:
         if self._stops.found:
             return
         opening = self._composed.opening or ""
-        ids = [*self._composed.begun_ids, *self._written]
+        ids = [*self._composed.begun_ids, *map(int, self._written)]
         if not found.thoughts:
             self._tokens.remember(self._tidy(self._text).removeprefix(opening), ids)
             return
@@ -130,9 +130,9 @@ class Reply:
             self._tokens.remember(said.strip(), ids[place:])
 
     def _tokens_in(self, thought: Span) -> int:
-        """Return how many tokens were written of a thought, without white space at its end."""
-        end = thought.start + len(self._of([thought]).rstrip())
-        return bisect_left(self._starts, end) - bisect_left(self._starts, thought.start)
+        """Return how many tokens the model wrote of a thought."""
+        starts = range(*(bisect_left(self._starts, place) for place in thought))
+        return sum(not isinstance(self._written[place], Mark) for place in starts)
 
     def _of(self, spans: Sequence[Span]) -> str:
         return "".join(self._text[start:end] for start, end in spans)

@@ -23,6 +23,10 @@ from prompts.thoughts import Marks, Span, parts
 Stage = Literal["open", "thinking", "over", "none"]
 
 
+class Mark(int):
+    """The id of a token that was written for the model."""
+
+
 class Ahead(NamedTuple):
     """What is there of a reply that may begin with a thought, or go on with one."""
 
@@ -43,7 +47,7 @@ async def generate(
 ) -> AsyncGenerator[list[int]]:
     """Do what `Engine.generate` does, and see to the thought that may come first.
 
-    Marks that are written for the model are given as if it had written them.
+    What is written for the model is given as if it had written it, but as `Mark`s.
 
     Raises:
         EngineError: see `Engine.generate`.
@@ -60,7 +64,7 @@ async def generate(
         if not thought.left:
             return
         mark = tokens.encode([Control(thought.mark)]) if thought.mark else []
-        yield mark
+        yield list(map(Mark, mark))
         written += mark
         sampling = sampling.less(len(written))
         if not sampling.max_new_tokens:

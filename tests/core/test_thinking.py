@@ -1,7 +1,7 @@
 """chat.core.thinking and chat.core.reply: what is thought is kept apart from what is said."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -14,6 +14,8 @@ from chat.errors import BadRequest
 from prompts import Control
 from prompts.thoughts import FAMILIES, Marks, tag
 from tests.support.fakes import CharTokens, LineFormat, ScriptedEngine, chat_with
+from tests.support.thinkers import tokenizer
+from tests.support.tools import speaking
 
 THINK = tag("think")
 COHERE = next(one for one in FAMILIES if "START_THINKING" in one.begin)
@@ -56,7 +58,7 @@ async def test_a_thought_is_no_part_of_the_reply_and_both_grow() -> None:
     last = updates[-1]
     assert (last.thought, last.text, last.state) == ("They greet.", "Hello!", "finished")
     assert last.tokens == len("<think>\nThey greet.\n</think>\n\nHello!")
-    assert last.thought_tokens == len("\nThey greet.")
+    assert last.thought_tokens == len("\nThey greet.\n")
     states = [state for state, _ in itertools.groupby(update.state for update in updates)]
     assert states == ["reading", "thinking", "writing", "finished"]
     for one, other in itertools.pairwise(updates):
@@ -302,3 +304,27 @@ async def test_a_thought_in_the_history_is_given_to_the_format() -> None:
     stopped = [{"role": "user", "content": "a"}, {"role": "assistant", "reasoning_content": "c"}]
     found = rebuild(stopped, "d", "")
     assert [message.role for message in found.messages] == ["user", "assistant", "user"]
+
+
+async def test_the_next_prompt_has_the_ids_that_were_generated_and_no_thought() -> None:
+    """So the prefix cache holds all up to the thought, and the reply is read as it was written."""
+    made = tokenizer("qwen3")
+    odd = [made.convert_tokens_to_ids(letter) for letter in "Hello"]
+    ids = made("<think>\nabc\n</think>\n\n", add_special_tokens=False)["input_ids"]
+    chat = speaking(made, lambda prompt: "")
+
+    async def generate(*_: Any) -> AsyncGenerator[list[int]]:
+        yield [*ids, *odd]
+
+    chat.engine.generate = generate  # type: ignore[method-assign, assignment]
+    async with aclosing(chat.reply(rebuild([], "Hi", ""), Sampling())) as updates:
+        last = [update async for update in updates][-1]
+    assert (last.thought, last.text) == ("abc", "Hello")
+    history = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello", "reasoning_content": "abc"},
+    ]
+    first = await chat.prompt(rebuild([], "Hi", ""))
+    second = await chat.prompt(rebuild(history, "Again", ""))
+    assert second[: len(first) + len(odd)] == [*first, *odd]
+    assert made("Hello", add_special_tokens=False)["input_ids"] != odd
