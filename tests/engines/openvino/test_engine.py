@@ -248,13 +248,11 @@ async def test_log_probabilities_are_those_before_all_that_changes_the_scores(
         assert abs(id.logprob - float(right[at - 1, id])) < CLOSE
 
 
-#: By its field, what takes too long: at a token, and to compile.
+#: By its field, what takes half a second for a few tokens.
 HOSTILE: dict[str, dict[str, Any]] = {
     "regex": {"regex": "(([a-z]?|[^0-9]?|a){0,3}){0,33}y"},
     "json_schema": {
-        "json_schema": json.dumps(
-            {"anyOf": [{"type": "string", "pattern": f"^[^{n}]{{0,30}}$"} for n in "abcdefghij"]}
-        )
+        "json_schema": json.dumps({"type": "string", "pattern": "^(a|b|[^0-9]?){0,40}$"})
     },
 }
 
@@ -263,7 +261,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
 async def test_what_takes_too_long_is_refused_by_name_beside_others_who_go_on(
     start: Start, monkeypatch: pytest.MonkeyPatch, field: str
 ) -> None:
-    judge = partial(Judge, compiling=0.04, writing=0.3)
+    judge = partial(Judge, writing=0.1)  # far from that, and from what else is asked for
     monkeypatch.setattr(openvino, "Judge", judge)
     engine = start()
     expected = await collect(engine.generate(PROMPT, greedy(500)))
