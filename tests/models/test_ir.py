@@ -3,10 +3,8 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
-from gguf import GGUFWriter
 
 from chat.errors import ModelError
 from chat.models import ir
@@ -30,14 +28,9 @@ def test_what_openvino_would_get_wrong_is_refused_with_the_reason(tmp_path: Path
     assert ir.refusal(experts, tmp_path) == "it is a mixture of experts"
 
 
-def test_positions_scaled_by_factors_in_a_tensor_are_refused_too(tmp_path: Path) -> None:
-    writer = GGUFWriter(tmp_path / "llama31.gguf", "llama")
-    writer.add_tensor("rope_freqs.weight", np.ones(16, np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    assert ir.refusal(tmp_path / "llama31.gguf", tmp_path) == "it scales its positions"
+def test_matrices_in_32_bits_are_refused_and_norms_are_not(tmp_path: Path) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf", "F32")
+    assert ir.refusal(file, tmp_path) == "it has weights in F32"
 
 
 def test_a_folder_is_read_if_it_is_an_openvino_model(tmp_path: Path) -> None:
