@@ -5,11 +5,12 @@ weights as they are, since it then loads in half the time and memory. A safetens
 folder that OpenVINO can build (see `plain`) is converted to 4 bits once.
 """
 
+import json
 import shutil
 import subprocess
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import transformers
@@ -55,11 +56,55 @@ def refusal(source: Path, cache: Path) -> str | None:
 
 
 def _refused_folder(folder: Path) -> str | None:
-    if (folder / "openvino_model.xml").is_file():
+    if _is_ready(folder):
         return None
     if not (folder / "config.json").is_file():
         return "it is not an OpenVINO model"
     return plain.refusal(folder)
+
+
+class Found(NamedTuple):
+    """What a model would take, known before it is converted or loaded."""
+
+    tokenizer: Any
+    #: Its config.json.
+    config: dict[str, Any]
+    #: What is done with its weights.
+    weights: str
+    #: Bytes of memory, at the most.
+    memory: float
+    #: Bytes of disk space for a conversion.
+    disk: float
+
+
+def outlook(source: Path, cache: Path) -> Found:
+    """Return what `tokenizer_and_folder` of a model that is not refused would take.
+
+    Raises:
+        ModelError: its tokenizer or configuration cannot be read.
+    """
+    converted = convert.place(source, cache, "ir")
+    if _is_ready(source) or converted.exists():
+        folder = source if _is_ready(source) else converted
+        weights = "an OpenVINO model" if folder is source else "converted to an OpenVINO model"
+        return Found(_tokenizer(folder), _config(folder), weights, loading_needs(folder), 0)
+    memory, disk = conversion_needs(source)
+    try:
+        from transformers import AutoConfig, AutoTokenizer
+
+        where, options = (
+            (source, {}) if source.is_dir() else (source.parent, {"gguf_file": source.name})
+        )
+        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
+        config = AutoConfig.from_pretrained(where, trust_remote_code=False, **options).to_dict()
+    except Exception as error:
+        raise _unusable(error) from None
+    kind = (
+        "to be converted to 4 bits, once"
+        if source.is_dir()
+        else "to be converted as they are, once"
+    )
+    return Found(tokenizer, config, kind, memory, disk)
 
 
 def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
@@ -69,16 +114,41 @@ def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
         ModelError: the files cannot be used, or the memory does not suffice.
     """
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    ready = (source / "openvino_model.xml").is_file()
-    folder = source if ready else _converted(source, cache)
-    weights = (folder / "openvino_model.bin").stat().st_size
-    require(1.5 * weights, psutil.virtual_memory().available, "memory")
+    folder = source if _is_ready(source) else _converted(source, cache)
+    require(loading_needs(folder), psutil.virtual_memory().available, "memory")
+    return _tokenizer(folder), folder
+
+
+def loading_needs(folder: Path) -> float:
+    """Return the bytes of memory that loading an OpenVINO folder takes."""
+    return 1.5 * (folder / "openvino_model.bin").stat().st_size
+
+
+def _is_ready(source: Path) -> bool:
+    return (source / "openvino_model.xml").is_file()
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "config.json").read_text()))
+
+
+def _tokenizer(folder: Path) -> Any:
+    for name in ("tokenizer.json", "openvino_tokenizer.xml"):
+        if not (folder / name).is_file():
+            raise ModelError(
+                f"The model's tokenizer could not be loaded: its OpenVINO folder has no {name}, as "
+                "older ones have not, and has to be made anew."
+            )
     try:
         # Not AutoTokenizer, which imports torch; this class reads tokenizer.json too.
-        return PreTrainedTokenizerFast.from_pretrained(folder), folder
+        return PreTrainedTokenizerFast.from_pretrained(folder)
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelError(f"The model's tokenizer could not be loaded: {reason}") from None
+        raise _unusable(error) from None
+
+
+def _unusable(error: Exception) -> ModelError:
+    reason = str(error).strip().partition("\n")[0]
+    return ModelError(f"The model's tokenizer could not be loaded: {reason}")
 
 
 def _converted(source: Path, cache: Path) -> Path:

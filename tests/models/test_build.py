@@ -1,5 +1,6 @@
 """chat.models.build: models on OpenVINO compute what transformers does, family by family."""
 
+from contextlib import aclosing
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +21,14 @@ from transformers import (
     Qwen3Config,
 )
 
+from chat.core.sampling import Sampling
+from chat.engines.openvino.engine import EXACT, OpenVINOEngine
 from chat.models import as_gguf, build, ir, plain
 from tests.support import families, gguf_file
 from tests.support.families import LLAMA3, PLAIN, SHAPE
 
 #: More than the tiny models' scaled positions were made for.
 LENGTH = 400
-EXACT = {
-    "INFERENCE_PRECISION_HINT": "f32",
-    "KV_CACHE_PRECISION": "f32",
-    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
-}
 
 
 def ids(model: PreTrainedModel) -> list[int]:
@@ -131,6 +129,24 @@ def test_the_factors_of_a_gguf_file_scale_its_positions(tmp_path: Path) -> None:
         build.build(source, tmp_path / source.stem)
         found = of_openvino(tmp_path / source.stem, ids(reference))
         assert_same(found, of_transformers(reference, ids(reference)))
+
+
+async def test_the_engine_writes_what_transformers_does_far_beyond_the_scaled_positions(
+    tmp_path: Path,
+) -> None:
+    model = families.save(PLAIN["Llama 3.1"](), tmp_path / "model")
+    build.build(tmp_path / "model", tmp_path / "ir", "F16")
+    engine = OpenVINOEngine(tmp_path / "ir", {1}, 512, 2, EXACT)
+    sampling = Sampling(temperature=0, max_new_tokens=60, min_new_tokens=60, repetition_penalty=1)
+    try:
+        async with aclosing(engine.generate(ids(model), sampling)) as parts:
+            found = [id async for part in parts for id in part]
+    finally:
+        engine.close()
+    wanted = model.generate(
+        torch.tensor([ids(model)]), max_new_tokens=60, min_new_tokens=60, eos_token_id=1
+    )
+    assert found == wanted[0, LENGTH:].tolist()
 
 
 def test_the_tokenizer_and_what_its_authors_set_come_along_as_they_are(tmp_path: Path) -> None:

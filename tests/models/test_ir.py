@@ -1,5 +1,6 @@
 """chat.models.ir: what OpenVINO can read, and the one conversion of a GGUF file."""
 
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import psutil
 import pytest
 
 from chat.errors import ModelError
-from chat.models import ir
-from tests.support import gguf_file
+from chat.models import convert, ir
+from tests.support import families, gguf_file
 from tests.support.tiny import chatml_tokenizer
 
 
@@ -63,6 +64,41 @@ def test_a_gguf_file_is_converted_once_with_the_tokenizer_that_it_holds(
 
 
 @pytest.mark.model
+def test_a_safetensors_folder_is_converted_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, cache = tmp_path / "models--owner--Tiny-1.5B" / "snapshots" / "abc", tmp_path / "cache"
+    cache.mkdir()
+    families.save(families.PLAIN["Qwen3"](), source)
+    capsys.readouterr()
+    tokenizer, folder = ir.tokenizer_and_folder(source, cache)
+    assert "Converting Tiny-1.5B for OpenVINO, once" in capsys.readouterr().out
+    assert folder.name.startswith("Tiny-1.5B-ir-")
+    text = "The quick <|im_start|>fox"
+    assert tokenizer(text).input_ids == chatml_tokenizer()(text).input_ids
+    assert ir.tokenizer_and_folder(source, cache)[1] == folder
+    assert capsys.readouterr().out == ""
+    assert list(cache.iterdir()) == [folder], "nothing else is left behind"
+    (source / "generation_config.json").write_text('{"top_k": 7}')
+    assert convert.place(source, cache, "ir") != folder, "what has changed is converted anew"
+
+
+@pytest.mark.model
+def test_a_folder_that_cannot_be_converted_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    source, cache = tmp_path / "tiny", tmp_path / "cache"
+    cache.mkdir()
+    families.save(families.PLAIN["Qwen3"](), source)
+    (source / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"^tiny could not be converted \(") as caught:
+        ir.tokenizer_and_folder(source, cache)
+    assert str(caught.value).endswith("Try --engine transformers.")
+    assert "\n" not in str(caught.value)
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.model
 def test_a_file_that_openvino_cannot_convert_is_one_sentence_and_leaves_nothing(
     tmp_path: Path,
 ) -> None:
@@ -83,6 +119,35 @@ def test_without_the_memory_nothing_is_tried(
     with pytest.raises(ModelError, match="GB of memory"):
         ir.tokenizer_and_folder(file, tmp_path)
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_without_the_memory_or_the_disk_space_no_folder_is_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, cache = tmp_path / "tiny", tmp_path / "cache"
+    cache.mkdir()
+    families.save(families.PLAIN["Qwen3"](), source)
+    usage = shutil.disk_usage(cache)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(ModelError, match="GB of disk space"):
+        ir.tokenizer_and_folder(source, cache)
+    memory = psutil.virtual_memory()._replace(available=1000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    with pytest.raises(ModelError, match="GB of memory"):
+        ir.tokenizer_and_folder(source, cache)
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("missing", ["tokenizer.json", "openvino_tokenizer.xml"])
+def test_an_openvino_folder_of_old_without_a_tokenizer_says_what_is_missing(
+    tmp_path: Path, missing: str
+) -> None:
+    chatml_tokenizer().save_pretrained(tmp_path)
+    for name in ("openvino_model.xml", "openvino_model.bin", "openvino_tokenizer.xml"):
+        (tmp_path / name).touch()
+    (tmp_path / missing).unlink()
+    with pytest.raises(ModelError, match=rf"tokenizer could not be loaded: .* no {missing}"):
+        ir.tokenizer_and_folder(tmp_path, tmp_path)
 
 
 def test_a_folder_without_a_tokenizer_is_one_sentence(tmp_path: Path) -> None:
