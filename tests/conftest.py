@@ -67,6 +67,8 @@ SLOW = {
     "tests/engines/transformers/test_zero_gpu.py",
     "tests/models/test_build.py",
     "tests/models/test_embedded.py",
+    "tests/models/test_families.py",
+    "tests/models/test_heads.py",
     "tests/models/test_locate.py",
     "tests/models/test_parts.py",
     "tests/prompts/test_exact.py",

@@ -78,7 +78,7 @@ class Heads:
                 if (had := opened.tell()) >= enough:
                     if complete(target, had, size):
                         break
-                    enough *= 2
+                    enough *= 4
         os.truncate(target, size)
         return target
 

@@ -91,6 +91,7 @@ def test_configs_as_they_are_published_are_taken(name: str) -> None:
         ({"architectures": ["LlamaForSequenceClassification"]}, "it is not made to write text"),
         ({"model_type": "mistral"}, "its attention has a window"),
         ({"model_type": "qwen3", "head_dim": None}, "its config.json does not say head_dim"),
+        ({"intermediate_size": 80}, "its layers are not multiples of 32 wide"),
         ({"rms_norm_eps": None}, "its config.json does not say rms_norm_eps"),
     ],
 )
