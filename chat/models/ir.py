@@ -1,8 +1,9 @@
 """From files to a model as OpenVINO reads it: its intermediate representation (IR).
 
 A folder of it is used as it is. A GGUF file is converted once, with its 4-bit
-weights as they are, since it then loads in half the time and memory. A safetensors
-folder that OpenVINO can build (see `plain`) is converted to 4 bits once.
+weights as they are but for their zeros, which become whole numbers; it then loads in
+half the time and memory. A safetensors folder that OpenVINO can build (see `plain`) is
+converted to 4 bits once.
 """
 
 import json
@@ -24,6 +25,8 @@ from chat.models.memory import require
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 #: Of matrices; norms and biases are in F32.
 TYPES = {"F16", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K"}
+#: Of the first layer, if it has one.
+BIAS = "blk.0.attn_q.bias"
 #: A property of openvino_genai that is not documented: write the model beside its GGUF file.
 SAVE = "enable_save_ov_model"
 
@@ -52,6 +55,9 @@ def refusal(source: Path, cache: Path) -> str | None:
     # OpenVINO would leave the scaling out, and long conversations would go astray.
     if f"{architecture}.rope.scaling.type" in reader.fields:
         return "it scales its positions"
+    # Its heads are interleaved, and OpenVINO puts their weights in order, but not their biases.
+    if architecture == "llama" and any(tensor.name == BIAS for tensor in reader.tensors):
+        return "its attention has biases"
     return None
 
 

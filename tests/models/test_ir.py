@@ -29,6 +29,13 @@ def test_what_openvino_would_get_wrong_is_refused_with_the_reason(tmp_path: Path
     assert ir.refusal(experts, tmp_path) == "it is a mixture of experts"
 
 
+def test_biases_of_interleaved_heads_are_refused(tmp_path: Path) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf", biases=True)
+    assert ir.refusal(file, tmp_path) == "its attention has biases"
+    other = gguf_file.write(tmp_path / "qwen.gguf", architecture="qwen2", biases=True)
+    assert ir.refusal(other, tmp_path) is None
+
+
 def test_matrices_in_32_bits_are_refused_and_norms_are_not(tmp_path: Path) -> None:
     file = gguf_file.write(tmp_path / "tiny.gguf", "F32")
     assert ir.refusal(file, tmp_path) == "it has weights in F32"

@@ -19,11 +19,13 @@ def write(
     kind: str = "F16",
     architecture: str = "llama",
     factors: NDArray[np.float32] | None = None,
+    biases: bool = False,
     **extra: str,
 ) -> Path:
     """Write the model into `file`, its matrices as `kind`, and return it.
 
-    `factors`, [half of a head's size], are what its positions' frequencies are divided by.
+    `factors`, [half of a head's size], are what its positions' frequencies are divided by;
+    with `biases` its attention has some.
     """
     writer = GGUFWriter(file, architecture)
     writer.add_file_type(1 if kind == "F16" else 2)
@@ -60,6 +62,8 @@ def write(
             writer.add_tensor(f"blk.{layer}.{norm}.weight", np.ones(HIDDEN, np.float32))
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
             matrix(f"blk.{layer}.{name}", HIDDEN, HIDDEN)
+            if biases:
+                writer.add_tensor(f"blk.{layer}.{name}.bias", np.ones(HIDDEN, np.float32))
         matrix(f"blk.{layer}.ffn_gate", FEED_FORWARD, HIDDEN)
         matrix(f"blk.{layer}.ffn_up", FEED_FORWARD, HIDDEN)
         matrix(f"blk.{layer}.ffn_down", HIDDEN, FEED_FORWARD)
