@@ -24,7 +24,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     space.use_storage()
     try:
-        run(read(sys.argv[1:]))
+        settings = read(sys.argv[1:])
+        if settings.check:
+            from chat.check import check
+
+            sys.exit(check(settings))
+        run(settings)
     except ChatError as error:
         sys.exit(f"Fourbit Chat: {error}")
     except KeyboardInterrupt:

@@ -39,6 +39,10 @@ def main(arguments: list[str]) -> None:
         chosen, settings = _parse(arguments)
         if chosen.quiet:
             os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars of transformers
+        if settings.check:
+            from chat.check import check
+
+            sys.exit(check(settings))
         sys.exit(_complete(chosen, settings) if chosen.door else _chat(chosen, settings))
     except ChatError as error:
         sys.exit(f"Fourbit Chat: {error}")

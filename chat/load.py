@@ -2,9 +2,8 @@
 
 import ctypes
 from collections.abc import Callable, Iterable
-from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import prompts
 from chat import space
@@ -18,7 +17,8 @@ from chat.engines.registry import ENGINES
 from chat.errors import ModelError
 from chat.models import locate
 from chat.settings import Settings
-from prompts import PromptError, templates
+from prompts import PromptError, PromptFormat, templates
+from prompts.formats.tooled import Tooled
 
 if TYPE_CHECKING:
     from chat.engines.transformers.decode import Step
@@ -32,7 +32,9 @@ def load(settings: Settings) -> Chat:
     """
     cuda = has_cuda()
     source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
-    engine = _engine(settings, source, cuda=cuda)
+    engine, refusals = choose(settings, source, cuda=cuda)
+    for other, reason in refusals:
+        print(f"{other} cannot run this model, so {engine.title} does: {reason}", flush=True)
     loaded = engine.load(source, settings.cache_dir, settings.context_window, settings)
     return _together(settings, loaded, cuda=cuda)
 
@@ -83,37 +85,59 @@ def has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _engine(settings: Settings, source: Path, *, cuda: bool) -> Entry:
-    """Return what runs `source`: the engine that was asked for, or the first that fits."""
+def choose(settings: Settings, source: Path, *, cuda: bool) -> tuple[Entry, list[tuple[str, str]]]:
+    """Return what runs `source`: the engine that was asked for, or the first that fits.
+
+    With it come the titles of those before it, and why they do not.
+
+    Raises:
+        ModelError: none does.
+    """
     if settings.engine == "auto":
         hardware = "cuda" if cuda else "cpu"
         entries = [entry for entry in ENGINES.values() if hardware in entry.hardware]
     else:
         entries = [ENGINES[settings.engine]]
-    for entry, following in zip_longest(entries, entries[1:]):
+    refusals: list[tuple[str, str]] = []
+    for entry in entries:
         reason = entry.refusal(source, settings.cache_dir)
         if not reason:
-            break
-        if not following:
-            raise ModelError(entry.refused.format(reason=reason))
-        if source.is_file():
-            print(
-                f"{entry.title} cannot run this model, so {following.title} does: {reason}",
-                flush=True,
-            )
-    return entry
+            return entry, refusals
+        refusals.append((entry.title, reason))
+    raise ModelError(entry.refused.format(reason=reason))
+
+
+class Prompting(NamedTuple):
+    """How a model is prompted."""
+
+    format: PromptFormat
+    #: Without any format, for texts to continue.
+    plain: PromptFormat
+    tokens: FastTokens
+    #: With tools, if its template knows them.
+    tooled: Tooled | None
+
+
+def prompting(settings: Settings, tokenizer: Any) -> Prompting:
+    """Return how the model with this tokenizer is prompted.
+
+    Raises:
+        ModelError: not as the settings ask for.
+    """
+    try:
+        templates.use(tokenizer, settings.chat_template)
+        return Prompting(
+            prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo),
+            prompts.choose(tokenizer, "plain"),
+            FastTokens(tokenizer),
+            prompts.tooled(tokenizer),
+        )
+    except PromptError as error:
+        raise ModelError(str(error)) from None
 
 
 def _together(settings: Settings, loaded: Loaded, *, cuda: bool) -> Chat:
-    tokenizer = loaded.tokenizer
-    try:
-        templates.use(tokenizer, settings.chat_template)
-        format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
-        plain = prompts.choose(tokenizer, "plain")
-        tokens = FastTokens(tokenizer)
-        tooled = prompts.tooled(tokenizer)
-    except PromptError as error:
-        raise ModelError(str(error)) from None
+    format, plain, tokens, tooled = prompting(settings, loaded.tokenizer)
     engine = loaded.start(tokens.stop_ids(format.stop))
     gate = Gate(engine.parallel, settings.max_waiting)
     name = locate.title(settings.model, cuda=cuda)

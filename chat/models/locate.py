@@ -11,6 +11,7 @@
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -27,14 +28,21 @@ from huggingface_hub.errors import (
 
 from chat.errors import ModelError
 from chat.models import embedded, parts
+from chat.models.heads import Heads
 
-WEIGHTS = ("*.safetensors", "openvino_model.xml", "openvino_model.bin")
+OPENVINO = ("model", "tokenizer", "detokenizer")
+WEIGHTS = (
+    "*.safetensors",
+    *(f"openvino_{name}.{ending}" for name in OPENVINO for ending in ("xml", "bin")),
+)
 FILES = ("*.json", "*.model", "*.txt")
 CUDA_DEFAULT = "NousResearch/Llama-2-7b-chat-hf"
 
 
-def locate(name: str, cache: Path, *, cuda: bool) -> Path:
+def locate(name: str, cache: Path, *, cuda: bool, heads: Heads | None = None) -> Path:
     """Return the folder or `.gguf` file of the model called `name`, downloaded if need be.
+
+    With `heads` its weights are not downloaded, and what stands for them has holes.
 
     Raises:
         ModelError: there is no such model, or it cannot be had; says what to do.
@@ -52,14 +60,19 @@ def locate(name: str, cache: Path, *, cuda: bool) -> Path:
     if path.is_file():
         if path.suffix.lower() != ".gguf":
             raise ModelError(f"{name} is a file, but not a .gguf file.")
-        return parts.whole(path, cache)
+        return parts.whole(path, cache, heads.folder if heads else None)
     if (
         name.startswith(("/", "./", "../", "~"))
         or name.partition(":")[0].count("/") > 1
         or (path.suffix.lower() == ".gguf" and ":" not in name)
     ):
         raise ModelError(f"There is no folder or .gguf file {name}.")
-    return _download(name, cache)
+    return _download(name, cache, heads)
+
+
+def is_to_fetch(name: str, cache: Path, *, cuda: bool) -> bool:
+    """Return whether the model is the embedded one, and not there yet."""
+    return _chosen(name, cuda=cuda) == "embedded" and not embedded.path(cache).exists()
 
 
 def title(name: str, *, cuda: bool) -> str:
@@ -79,6 +92,10 @@ def _chosen(name: str, *, cuda: bool) -> str:
 def _with_weights(folder: Path, name: str) -> Path:
     if not (folder / "config.json").is_file():
         raise ModelError(f"{name} is not a model folder: it has no config.json.")
+    if (folder / "openvino_language_model.xml").is_file():
+        raise ModelError(
+            f"{name} is an OpenVINO model in parts, for pictures too, which is not run."
+        )
     if not any(folder.glob("*.safetensors")) and not (folder / "openvino_model.bin").is_file():
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
         raise ModelError(
@@ -88,17 +105,19 @@ def _with_weights(folder: Path, name: str) -> Path:
     return folder
 
 
-def _download(name: str, cache: Path) -> Path:
+def _download(name: str, cache: Path, heads: Heads | None) -> Path:
     repository, _, file = name.partition(":")
+    file_of: Callable[..., str | Path] = heads.file if heads else hf_hub_download
+    folder_of: Callable[..., str | Path] = heads.snapshot if heads else snapshot_download
     try:
         if file:
             if not file.lower().endswith(".gguf"):
                 raise ModelError(f"{file} is not a .gguf file; write hub-id:file.gguf.")
             names, paths = parts.parts(file), []
             for file in names:  # which one is missing is said below
-                paths.append(Path(hf_hub_download(repository, file)))
-            return parts.whole(paths[0], cache)
-        folder = snapshot_download(
+                paths.append(Path(file_of(repository, file)))
+            return parts.whole(paths[0], cache, heads.folder if heads else None)
+        folder = folder_of(
             repository,
             allow_patterns=[*WEIGHTS, *FILES, "*.jinja"],
             # In folders there are other formats of the weights, and templates by name.

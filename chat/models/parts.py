@@ -42,8 +42,10 @@ def title(name: str) -> str:
     return match[1] if match else re.sub(r"\.gguf$", "", name, flags=re.IGNORECASE)
 
 
-def whole(first: Path, cache: Path) -> Path:
+def whole(first: Path, cache: Path, heads: Path | None = None) -> Path:
     """Return the GGUF file whose first part is `first`: itself, or one in the cache.
+
+    With a folder for `heads` it is one there, with holes for weights, unless it is in the cache.
 
     Raises:
         ModelError: it is a later part, or another one is missing or damaged.
@@ -58,7 +60,10 @@ def whole(first: Path, cache: Path) -> Path:
     if len(files) == 1 and first.suffix == ".gguf":
         return first
     doing = f"joining the parts of {first.name}"
-    folder = convert.once(convert.place(first, cache, "whole"), doing, partial(_join, files))
+    target = convert.place(first, cache, "whole")
+    if heads and not target.exists():
+        target = heads / target.name
+    folder = convert.once(target, doing, partial(_join, files, heads=bool(heads)))
     return folder / f"{title(first.name)}.gguf"
 
 
@@ -72,17 +77,18 @@ def require_whole(name: str, reader: Any) -> None:
         )
 
 
-def _join(files: list[Path], folder: Path) -> None:
+def _join(files: list[Path], folder: Path, *, heads: bool) -> None:
     folder.mkdir()
     target = folder / f"{title(files[0].name)}.gguf"
     if len(files) == 1:
         os.symlink(files[0].resolve(), target)
         return
     size = sum(file.stat().st_size for file in files)
-    require(size, shutil.disk_usage(folder).free, "disk space")
-    print(f"Joining the {len(files)} parts of {target.name}, once", flush=True)
+    if not heads:
+        require(size, shutil.disk_usage(folder).free, "disk space")
+        print(f"Joining the {len(files)} parts of {target.name}, once", flush=True)
     try:
-        _write(files, target)
+        _write(files, target, heads=heads)
     except OSError as error:
         raise ModelError(
             f"The parts of {target.name} cannot be joined ({error.strerror})."
@@ -93,7 +99,7 @@ def _join(files: list[Path], folder: Path) -> None:
         ) from None
 
 
-def _write(files: list[Path], target: Path) -> None:
+def _write(files: list[Path], target: Path, *, heads: bool) -> None:
     from gguf import GGUFReader, GGUFValueType, GGUFWriter
 
     readers = [GGUFReader(file) for file in files]
@@ -119,6 +125,8 @@ def _write(files: list[Path], target: Path) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    for tensor in tensors:
+    for tensor in () if heads else tensors:
         writer.write_tensor_data(tensor.data)
     writer.close()
+    if heads:
+        os.truncate(target, target.stat().st_size + sum(file.stat().st_size for file in files))

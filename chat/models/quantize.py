@@ -9,18 +9,23 @@ import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import torch
 import transformers
 from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
     GgufConfig,
+    PreTrainedConfig,
     PreTrainedModel,
 )
 
@@ -45,12 +50,55 @@ def tokenizer_and_model(source: Path, cache: Path) -> tuple[Any, PreTrainedModel
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
+    with _explained():
         gguf = source.suffix.lower() == ".gguf"
         folder = _converted(source, cache) if gguf else source
-        _check_memory(folder)
+        require(loading_needs(folder), free_memory(), kind_of_memory())
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         return tokenizer, _load_4_bit(folder)
+
+
+class Found(NamedTuple):
+    """What a model would take, known before it is converted or loaded."""
+
+    tokenizer: Any
+    config: PreTrainedConfig
+    #: What is done with its weights.
+    weights: str
+    #: Bytes of memory, at the most.
+    memory: float
+    #: Bytes of disk space for a conversion.
+    disk: float
+
+
+def outlook(source: Path, cache: Path) -> Found:
+    """Return what `tokenizer_and_model` of a folder or GGUF file would take.
+
+    Raises:
+        ModelError: transformers does not know this kind of model, or it is damaged.
+    """
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    with _explained():
+        converted = convert.place(source, cache, _kind())
+        folder = converted if converted.exists() else source
+        options = {} if folder.is_dir() else {"gguf_file": folder.name}
+        where = folder if folder.is_dir() else folder.parent
+        config = AutoConfig.from_pretrained(where, trust_remote_code=False, **options)
+        if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+            raise ModelError(f"A model of the kind {config.model_type} does not write text.")
+        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
+        if options:
+            memory, disk = conversion_needs(folder)
+            return Found(tokenizer, config, "to be converted to 4-bit NF4, once", memory, disk)
+        kind = "quantized already" if _is_quantized(folder) else "to 4-bit NF4 while it loads"
+        return Found(tokenizer, config, kind, loading_needs(folder), 0)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what libraries raise into a sentence."""
+    try:
+        yield
     except ModelError:
         raise
     except Exception as error:  # of a dozen libraries, for as many reasons
@@ -118,9 +166,9 @@ def _convert(gguf: Path, folder: Path) -> None:
     from gguf import GGUFReader
 
     parts.require_whole(gguf.name, GGUFReader(gguf))
-    size = gguf.stat().st_size
-    require(size * UNPACKED, psutil.virtual_memory().available, "memory")
-    require(size * UNPACKED * 1.3, shutil.disk_usage(folder.parent).free, "disk space")
+    memory, disk = conversion_needs(gguf)
+    require(memory, psutil.virtual_memory().available, "memory")
+    require(disk, shutil.disk_usage(folder.parent).free, "disk space")
     print(f"Converting {gguf.name} to 4-bit NF4, once", flush=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as unpacked:
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
@@ -136,10 +184,25 @@ def _convert(gguf: Path, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
 
 
-def _check_memory(folder: Path) -> None:
+def conversion_needs(gguf: Path) -> tuple[float, float]:
+    """Return the bytes of memory and of disk space that converting a GGUF file takes."""
+    size = gguf.stat().st_size
+    return size * UNPACKED, size * UNPACKED * 1.3
+
+
+def loading_needs(folder: Path) -> float:
+    """Return the bytes of memory that loading a folder takes."""
     weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    share = 1.1 if _is_quantized(folder) else SHARE_IN_4_BIT
+    return weights * (1.1 if _is_quantized(folder) else SHARE_IN_4_BIT)
+
+
+def kind_of_memory() -> str:
+    """Return which memory models are loaded into."""
+    return "GPU memory" if torch.cuda.is_available() else "memory"
+
+
+def free_memory() -> int:
+    """Return the bytes of it that are free."""
     if torch.cuda.is_available():
-        require(weights * share, torch.cuda.mem_get_info()[0], "GPU memory")
-    else:
-        require(weights * share, psutil.virtual_memory().available, "memory")
+        return torch.cuda.mem_get_info()[0]
+    return int(psutil.virtual_memory().available)

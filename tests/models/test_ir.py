@@ -1,16 +1,15 @@
 """chat.models.ir: what OpenVINO can read, and the one conversion of a GGUF file."""
 
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
-from gguf import GGUFWriter
 
 from chat.errors import ModelError
-from chat.models import ir
-from tests.support import gguf_file
+from chat.models import convert, ir
+from tests.support import families, gguf_file
 from tests.support.tiny import chatml_tokenizer
 
 
@@ -30,14 +29,16 @@ def test_what_openvino_would_get_wrong_is_refused_with_the_reason(tmp_path: Path
     assert ir.refusal(experts, tmp_path) == "it is a mixture of experts"
 
 
-def test_positions_scaled_by_factors_in_a_tensor_are_refused_too(tmp_path: Path) -> None:
-    writer = GGUFWriter(tmp_path / "llama31.gguf", "llama")
-    writer.add_tensor("rope_freqs.weight", np.ones(16, np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    assert ir.refusal(tmp_path / "llama31.gguf", tmp_path) == "it scales its positions"
+def test_biases_of_interleaved_heads_are_refused(tmp_path: Path) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf", biases=True)
+    assert ir.refusal(file, tmp_path) == "its attention has biases"
+    other = gguf_file.write(tmp_path / "qwen.gguf", architecture="qwen2", biases=True)
+    assert ir.refusal(other, tmp_path) is None
+
+
+def test_matrices_in_32_bits_are_refused_and_norms_are_not(tmp_path: Path) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf", "F32")
+    assert ir.refusal(file, tmp_path) == "it has weights in F32"
 
 
 def test_a_folder_is_read_if_it_is_an_openvino_model(tmp_path: Path) -> None:
@@ -70,6 +71,41 @@ def test_a_gguf_file_is_converted_once_with_the_tokenizer_that_it_holds(
 
 
 @pytest.mark.model
+def test_a_safetensors_folder_is_converted_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, cache = tmp_path / "models--owner--Tiny-1.5B" / "snapshots" / "abc", tmp_path / "cache"
+    cache.mkdir()
+    families.save(families.PLAIN["Qwen3"](), source)
+    capsys.readouterr()
+    tokenizer, folder = ir.tokenizer_and_folder(source, cache)
+    assert "Converting Tiny-1.5B for OpenVINO, once" in capsys.readouterr().out
+    assert folder.name.startswith("Tiny-1.5B-ir-")
+    text = "The quick <|im_start|>fox"
+    assert tokenizer(text).input_ids == chatml_tokenizer()(text).input_ids
+    assert ir.tokenizer_and_folder(source, cache)[1] == folder
+    assert capsys.readouterr().out == ""
+    assert list(cache.iterdir()) == [folder], "nothing else is left behind"
+    (source / "generation_config.json").write_text('{"top_k": 7}')
+    assert convert.place(source, cache, "ir") != folder, "what has changed is converted anew"
+
+
+@pytest.mark.model
+def test_a_folder_that_cannot_be_converted_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    source, cache = tmp_path / "tiny", tmp_path / "cache"
+    cache.mkdir()
+    families.save(families.PLAIN["Qwen3"](), source)
+    (source / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"^tiny could not be converted \(") as caught:
+        ir.tokenizer_and_folder(source, cache)
+    assert str(caught.value).endswith("Try --engine transformers.")
+    assert "\n" not in str(caught.value)
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.model
 def test_a_file_that_openvino_cannot_convert_is_one_sentence_and_leaves_nothing(
     tmp_path: Path,
 ) -> None:
@@ -90,6 +126,35 @@ def test_without_the_memory_nothing_is_tried(
     with pytest.raises(ModelError, match="GB of memory"):
         ir.tokenizer_and_folder(file, tmp_path)
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_without_the_memory_or_the_disk_space_no_folder_is_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, cache = tmp_path / "tiny", tmp_path / "cache"
+    cache.mkdir()
+    families.save(families.PLAIN["Qwen3"](), source)
+    usage = shutil.disk_usage(cache)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(ModelError, match="GB of disk space"):
+        ir.tokenizer_and_folder(source, cache)
+    memory = psutil.virtual_memory()._replace(available=1000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    with pytest.raises(ModelError, match="GB of memory"):
+        ir.tokenizer_and_folder(source, cache)
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("missing", ["tokenizer.json", "openvino_tokenizer.xml"])
+def test_an_openvino_folder_of_old_without_a_tokenizer_says_what_is_missing(
+    tmp_path: Path, missing: str
+) -> None:
+    chatml_tokenizer().save_pretrained(tmp_path)
+    for name in ("openvino_model.xml", "openvino_model.bin", "openvino_tokenizer.xml"):
+        (tmp_path / name).touch()
+    (tmp_path / missing).unlink()
+    with pytest.raises(ModelError, match=rf"tokenizer could not be loaded: .* no {missing}"):
+        ir.tokenizer_and_folder(tmp_path, tmp_path)
 
 
 def test_a_folder_without_a_tokenizer_is_one_sentence(tmp_path: Path) -> None:

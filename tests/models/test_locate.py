@@ -92,6 +92,26 @@ def test_a_hub_model_is_downloaded_without_its_pickles(address: str, tmp_path: P
     assert sorted(file.name for file in found.iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_an_openvino_model_of_the_hub_comes_with_its_tokenizers(
+    folder: Path, address: str, tmp_path: Path
+) -> None:
+    (folder / "model.safetensors").unlink()
+    kinds = ("model", "tokenizer", "detokenizer")
+    names = [f"openvino_{kind}.{ending}" for kind in kinds for ending in ("bin", "xml")]
+    names += ["chat_template.jinja", "config.json", "generation_config.json", "tokenizer.json"]
+    for name in [*names, "README.md", "openvino_config.txt.bin"]:
+        (folder / name).write_text("{}")
+    found = Path(locate_in_a_process("owner/tiny", tmp_path / "home", HF_ENDPOINT=address))
+    assert sorted(file.name for file in found.iterdir()) == sorted(names)
+
+
+def test_an_openvino_model_in_parts_is_refused_in_a_sentence(folder: Path, tmp_path: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "openvino_language_model.xml").touch()
+    with pytest.raises(ModelError, match="an OpenVINO model in parts, for pictures too"):
+        locate(str(folder), tmp_path, cuda=False)
+
+
 def test_one_gguf_file_of_a_hub_repository_is_downloaded(address: str, tmp_path: Path) -> None:
     name = "owner/tiny:tiny.gguf"
     found = Path(locate_in_a_process(name, tmp_path / "home", HF_ENDPOINT=address))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, TokenType
 from gguf.quants import quantize
+from numpy.typing import NDArray
 
 from tests.support.tiny import chatml_tokenizer
 
@@ -13,8 +14,19 @@ HIDDEN, LAYERS, HEADS, FEED_FORWARD = 64, 2, 2, 128
 TRAINED_FOR = 512
 
 
-def write(file: Path, kind: str = "F16", architecture: str = "llama", **extra: str) -> Path:
-    """Write the model into `file`, its matrices as `kind`, and return it."""
+def write(
+    file: Path,
+    kind: str = "F16",
+    architecture: str = "llama",
+    factors: NDArray[np.float32] | None = None,
+    biases: bool = False,
+    **extra: str,
+) -> Path:
+    """Write the model into `file`, its matrices as `kind`, and return it.
+
+    `factors`, [half of a head's size], are what its positions' frequencies are divided by;
+    with `biases` its attention has some.
+    """
     writer = GGUFWriter(file, architecture)
     writer.add_file_type(1 if kind == "F16" else 2)
     writer.add_context_length(TRAINED_FOR)
@@ -43,11 +55,15 @@ def write(file: Path, kind: str = "F16", architecture: str = "llama", **extra: s
     matrix("token_embd", vocabulary, HIDDEN, scale=1)
     matrix("output", vocabulary, HIDDEN)
     writer.add_tensor("output_norm.weight", np.ones(HIDDEN, np.float32))
+    if factors is not None:
+        writer.add_tensor("rope_freqs.weight", factors)
     for layer in range(LAYERS):
         for norm in ("attn_norm", "ffn_norm"):
             writer.add_tensor(f"blk.{layer}.{norm}.weight", np.ones(HIDDEN, np.float32))
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
             matrix(f"blk.{layer}.{name}", HIDDEN, HIDDEN)
+            if biases:
+                writer.add_tensor(f"blk.{layer}.{name}.bias", np.ones(HIDDEN, np.float32))
         matrix(f"blk.{layer}.ffn_gate", FEED_FORWARD, HIDDEN)
         matrix(f"blk.{layer}.ffn_up", FEED_FORWARD, HIDDEN)
         matrix(f"blk.{layer}.ffn_down", HIDDEN, FEED_FORWARD)

@@ -70,7 +70,7 @@ class OpenVINOEngine:
         ties = ("choices", "regex", "json_schema") if constrained else ()
         self.supports = frozenset({"logprobs", *ties})  # of the tokens written, and no others
         window = min(window, config.get("max_position_embeddings", window))
-        tokens = _tokens_that_fit(config, wanted=parallel * window)
+        tokens = tokens_that_fit(config, wanted=parallel * window)
         self.window = min(window, tokens)
         #: How many tokens the KV cache has room for, and the bytes that it takes.
         self.kv_cache_tokens = tokens
@@ -234,7 +234,7 @@ def _too_much(sampling: Sampling) -> BadRequest:
     return BadRequest(f"{title} takes too long, or too much memory, to be kept to.", field)
 
 
-def _tokens_that_fit(config: dict[str, Any], wanted: int) -> int:
+def tokens_that_fit(config: dict[str, Any], wanted: int) -> int:
     """Return for how many tokens, `wanted` at most, there is memory for keys and values."""
     heads = config.get("num_key_value_heads") or config["num_attention_heads"]
     size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from chat.core.engine import Engine
 from chat.core.sampling import Whole
-from chat.engines.entry import Entry, Loaded
+from chat.engines.entry import Entry, Loaded, Outlook
 
 
 class OpenVINOOptions(BaseModel):
@@ -45,6 +45,27 @@ def _load(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> L
     return Loaded(tokenizer, start, json.loads(own.read_text()) if own.is_file() else {})
 
 
+def _outlook(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> Outlook:
+    import psutil
+
+    from chat.engines.openvino.engine import tokens_that_fit
+    from chat.models import ir
+
+    found = ir.outlook(source, cache)
+    window = min(window, found.config.get("max_position_embeddings", window))
+    tokens = tokens_that_fit(found.config, wanted=options.parallel * window)
+    return Outlook(
+        found.tokenizer,
+        found.weights,
+        found.memory,
+        psutil.virtual_memory().available,
+        "memory",
+        found.disk,
+        min(window, tokens),
+        options.parallel,
+    )
+
+
 OPENVINO = Entry(
     title="OpenVINO",
     description="where there is no CUDA GPU, if it can run the model",
@@ -54,4 +75,5 @@ OPENVINO = Entry(
     refused="OpenVINO cannot run this model: {reason}. Choose --engine transformers, "
     "or a GGUF file or an OpenVINO folder.",
     load=_load,
+    outlook=_outlook,
 )

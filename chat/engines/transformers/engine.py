@@ -11,6 +11,7 @@ from transformers import (
     GenerationConfig,
     LogitsProcessor,
     MinNewTokensLengthLogitsProcessor,
+    PreTrainedConfig,
     PreTrainedModel,
     RepetitionPenaltyLogitsProcessor,
     UnbatchedClassifierFreeGuidanceLogitsProcessor,
@@ -176,8 +177,13 @@ def limits(
     """Return the ids that end a reply of `model`, its own too, and the window it can have."""
     eos = model.generation_config.eos_token_id if model.generation_config else None
     own: list[int | None] = eos if isinstance(eos, list) else [eos]
-    trained_for = getattr(model.config.get_text_config(), "max_position_embeddings", window)
-    return frozenset([*stop_ids, *(id for id in own if id is not None)]), min(window, trained_for)
+    stops = frozenset([*stop_ids, *(id for id in own if id is not None)])
+    return stops, longest_window(model.config, window)
+
+
+def longest_window(config: PreTrainedConfig, window: int) -> int:
+    """Return `window`, or what a model was trained for if that is less."""
+    return min(window, getattr(config.get_text_config(), "max_position_embeddings", window))
 
 
 def prepare(

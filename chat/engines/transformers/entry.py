@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from chat import space
 from chat.core.engine import Engine
 from chat.core.sampling import Whole
-from chat.engines.entry import Entry, Loaded
+from chat.engines.entry import Entry, Loaded, Outlook
 
 
 class TransformersOptions(BaseModel):
@@ -47,6 +47,23 @@ def _load(source: Path, cache: Path, window: int, options: TransformersOptions) 
     return Loaded(tokenizer, start, own.to_diff_dict() if own else {})
 
 
+def _outlook(source: Path, cache: Path, window: int, options: TransformersOptions) -> Outlook:
+    from chat.engines.transformers.engine import longest_window
+    from chat.models import quantize
+
+    found = quantize.outlook(source, cache)
+    return Outlook(
+        found.tokenizer,
+        found.weights,
+        found.memory,
+        quantize.free_memory(),
+        quantize.kind_of_memory(),
+        found.disk,
+        longest_window(found.config, window),
+        parallel=1,
+    )
+
+
 TRANSFORMERS = Entry(
     title="transformers",
     description="elsewhere",
@@ -55,4 +72,5 @@ TRANSFORMERS = Entry(
     refusal=_refusal,
     refused="This is an OpenVINO model, which needs --engine openvino.",
     load=_load,
+    outlook=_outlook,
 )

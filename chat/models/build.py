@@ -1,0 +1,82 @@
+"""The process that makes the OpenVINO folder of a GGUF file, or of a safetensors folder.
+
+OpenVINO builds its models from GGUF files, so that of a folder one is written first.
+The tokenizer is converted by itself, from the model's own.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import openvino
+import openvino_genai
+from gguf import GGUFReader
+from openvino_tokenizers import convert_tokenizer
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+from chat.models import as_gguf, ir, plain, rope
+
+#: What Llama 3.1 and later divide the frequencies of their positions by.
+FACTORS = "rope_freqs.weight"
+
+
+def build(source: Path, folder: Path, kind: as_gguf.Kind = "Q4_1") -> None:
+    """Make the OpenVINO `folder` of `source`; the matrices of a folder become `kind`."""
+    folder.mkdir()
+    file = folder / "model.gguf"  # OpenVINO writes beside the file that it reads
+    positions = _from_folder(source, file, kind) if source.is_dir() else _from_gguf(source, file)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    for name, model in zip(
+        ("tokenizer", "detokenizer"),
+        convert_tokenizer(tokenizer, with_detokenizer=True),
+        strict=True,
+    ):
+        openvino.save_model(model, folder / f"openvino_{name}.xml")
+    scheduling = openvino_genai.SchedulerConfig()
+    scheduling.num_kv_blocks = 1
+    openvino_genai.ContinuousBatchingPipeline(
+        file, openvino_genai.Tokenizer(folder), scheduling, "CPU", **{ir.SAVE: True}
+    )
+    file.unlink()
+    rope.change(folder, *positions)
+
+
+def _from_gguf(gguf: Path, file: Path) -> rope.Change:
+    os.symlink(gguf.resolve(), file)
+    AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(file.parent)
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(file.parent)
+    reader = GGUFReader(gguf)
+    architecture = reader.fields["general.architecture"].contents()
+
+    def fact(name: str, otherwise: float) -> float:
+        field = reader.fields.get(f"{architecture}.{name}")
+        return field.contents() if field else otherwise
+
+    size = fact(
+        "attention.key_length", fact("embedding_length", 0) / fact("attention.head_count", 1)
+    )
+    own = rope.frequencies(fact("rope.freq_base", 10_000.0), int(size))
+    factors = [tensor.data for tensor in reader.tensors if tensor.name == FACTORS]
+    return rope.Change(own, own / factors[0] if factors else own)
+
+
+def _from_folder(source: Path, file: Path, kind: as_gguf.Kind) -> rope.Change:
+    for name in ("config.json", "generation_config.json"):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, file.parent / name)
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    tokenizer.save_pretrained(file.parent)
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    positions = config.rope_parameters
+    as_gguf.write(source, file, positions["rope_theta"], kind)
+    own = rope.frequencies(positions["rope_theta"], plain.head_size(config.to_dict()))
+    if positions["rope_type"] == "default":
+        return rope.Change(own, own)
+    scaled, factor = ROPE_INIT_FUNCTIONS[positions["rope_type"]](config, "cpu")
+    return rope.Change(own, scaled.numpy(), factor)
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]), Path(sys.argv[2]))

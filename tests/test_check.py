@@ -1,0 +1,231 @@
+"""chat.check: whether and how a model would run, before it is loaded or downloaded."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from chat import load
+from chat.check import check
+from chat.models import convert
+from chat.settings import Settings
+from tests.support import families, gguf_file
+from tests.support.families import OTHERS, PLAIN
+from tests.support.hub import hub
+
+Check = Callable[..., tuple[int, dict[str, str]]]
+
+
+def lines(out: str) -> dict[str, str]:
+    """Return what is said, by its name; the lines are aligned."""
+    assert all(line[15] == " " and line[16] != " " for line in out.splitlines())
+    return {line[:16].strip(): line[16:] for line in out.splitlines()}
+
+
+@pytest.fixture
+def said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Check:
+    """Check a model without a GPU; gives the exit code and what is said."""
+    monkeypatch.setattr(load, "has_cuda", lambda: False)
+    (tmp_path / "cache").mkdir()
+
+    def run(model: Path | str, **settings: Any) -> tuple[int, dict[str, str]]:
+        capsys.readouterr()
+        chosen = Settings(check=str(model), cache_dir=tmp_path / "cache", **settings)
+        code = check(chosen)
+        assert list((tmp_path / "cache").iterdir()) == [], "nothing is converted"
+        return code, lines(capsys.readouterr().out)
+
+    return run
+
+
+def test_a_folder_that_openvino_converts(said: Check, tmp_path: Path) -> None:
+    families.save(PLAIN["Llama 3.2"](), tmp_path / "tiny")
+    code, found = said(tmp_path / "tiny")
+    assert code == 0
+    assert list(found) == [
+        "model",
+        "engine",
+        "weights",
+        "chat template",
+        "reasoning",
+        "tools",
+        "window",
+        "people at once",
+        "memory",
+        "disk space",
+        "runs",
+    ]
+    assert found["model"] == "tiny", "no path"
+    assert found["engine"] == "OpenVINO"
+    assert found["chat template"] == "recognised, as chatml"
+    assert (found["reasoning"], found["tools"]) == ("no", "no")
+    assert (found["window"], found["people at once"]) == ("512 tokens", "8")
+    assert found["disk space"].startswith("0.0 GB to convert, ")
+    assert found["runs"] == "yes"
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_family_that_openvino_does_not_take_is_for_transformers(
+    said: Check, tmp_path: Path, name: str
+) -> None:
+    config, reason = OTHERS[name]
+    families.save(config(), tmp_path / "tiny")
+    code, found = said(tmp_path / "tiny")
+    assert (code, found["engine"], found["not OpenVINO"]) == (0, "transformers", reason)
+    assert (found["weights"], found["people at once"]) == ("to 4-bit NF4 while it loads", "1")
+    code, found = said(tmp_path / "tiny", engine="openvino")
+    assert code == 1
+    assert found["runs"].startswith(f"no: OpenVINO cannot run this model: {reason}. Choose ")
+
+
+def test_other_flags_count(said: Check, tmp_path: Path) -> None:
+    families.save(PLAIN["Qwen3"](), tmp_path / "tiny")
+    template = tmp_path / "mine.jinja"
+    template.write_text("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}")
+    code, found = said(
+        tmp_path / "tiny", context_window=100, parallel=3, chat_template=str(template)
+    )
+    assert code == 0
+    assert (found["window"], found["people at once"]) == ("100 tokens", "3")
+    assert found["chat template"] == "recognised, its own"
+    code, found = said(tmp_path / "tiny", engine="transformers", prompt_format="plain")
+    assert found["chat template"] == "not recognised, so that it continues texts"
+    assert (found["engine"], found["people at once"]) == ("transformers", "1")
+    code, found = said(tmp_path / "tiny", prompt_format="llama2")
+    assert code == 1
+    assert found["runs"].startswith("no: The prompt format llama2 needs the control token")
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+@pytest.mark.parametrize(("kind", "engine"), [("Q4_0", "OpenVINO"), ("Q5_0", "transformers")])
+def test_a_gguf_file_whole_and_in_parts(
+    said: Check, tmp_path: Path, kind: str, engine: str, in_parts: bool
+) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf", kind)
+    code, found = said(gguf_file.split(file, 3)[0] if in_parts else file)
+    assert (code, found["model"], found["engine"]) == (0, "tiny", engine)
+    assert found["weights"].startswith("to be converted")
+    assert found["chat template"] == "recognised, as chatml"
+    assert found["window"] == f"{gguf_file.TRAINED_FOR} tokens"
+
+
+def test_without_the_memory_it_would_not_run(
+    said: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    families.save(PLAIN["Llama 3"](), tmp_path / "tiny")
+    memory = psutil.virtual_memory()._replace(available=100_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    for engine in ("openvino", "transformers"):
+        code, found = said(tmp_path / "tiny", engine=engine)
+        assert code == 1
+        assert "memory" in found["runs"]
+        assert "Choose a smaller" in found["runs"]
+
+
+def test_without_the_disk_space_it_would_not_run(
+    said: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    families.save(PLAIN["Llama 3"](), tmp_path / "tiny")
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    code, found = said(tmp_path / "tiny")
+    assert code == 1
+    assert found["runs"].startswith("no: This model needs about 0.0 GB of disk space")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nowhere.gguf", "There is no folder or .gguf file nowhere.gguf."),
+        ("https://hub/owner/name", "A model is named as owner/name, not by an address."),
+        ("config", "config is not a model folder: it has no config.json."),
+    ],
+)
+def test_what_is_no_model_is_one_sentence(
+    said: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").mkdir()
+    code, found = said(name)
+    assert (code, found["runs"]) == (1, f"no: {sentence}")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"model_type": "unheard-of"}'])
+def test_a_damaged_or_unknown_model_is_one_sentence(said: Check, tmp_path: Path, text: str) -> None:
+    families.save(PLAIN["Llama 3"](), tmp_path / "tiny")
+    (tmp_path / "tiny" / "config.json").write_text(text)
+    code, found = said(tmp_path / "tiny")
+    assert code == 1
+    assert found["runs"].startswith("no: The model could not be loaded")
+
+
+def test_the_embedded_model_is_fetched_first(said: Check) -> None:
+    code, found = said("embedded")
+    assert code == 0
+    assert list(found) == ["model", "disk space", "runs"]
+    assert found["disk space"].startswith("0.1 GB to download")
+
+
+def run(command: list[str], address: str, tmp_path: Path) -> tuple[int, dict[str, str]]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    settings = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home")}
+    ended = subprocess.run(
+        [sys.executable, *command, "--cache-dir", str(tmp_path / "cache")],
+        env={**kept, **settings},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "Traceback" not in ended.stderr
+    return ended.returncode, lines(ended.stdout)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (["app.py"], "tiny"),
+        (["-m", "chat"], "ggufs:x-00001-of-00002.gguf"),
+        (["-m", "chat"], "gated"),
+    ],
+)
+def test_of_a_model_on_the_hub_only_small_files_are_downloaded(
+    tmp_path: Path, command: list[str], name: str
+) -> None:
+    folder, ggufs = tmp_path / "tiny", tmp_path / "ggufs"
+    config = PLAIN["Qwen3"]()
+    config.intermediate_size = 32 * 1024
+    families.save(config, folder, max_shard_size="20MB")
+    assert sum(file.stat().st_size for file in folder.glob("*.safetensors")) > 40e6
+    ggufs.mkdir()
+    gguf_file.split(gguf_file.write(ggufs / "x.gguf"), 2)
+    with hub(tiny=folder, ggufs=ggufs) as (address, _):
+        code, found = run([*command, "--check", f"owner/{name}"], address, tmp_path)
+    if name == "gated":
+        assert code == 1
+        assert found["runs"].startswith("no: owner/gated is a gated model")
+    else:
+        assert (code, found["engine"], found["window"]) == (0, "OpenVINO", "512 tokens")
+        assert found["weights"].startswith("to be converted")
+    had = [file.stat().st_size for file in (tmp_path / "home").rglob("*") if file.is_file()]
+    assert sum(had) < 1e6
+
+
+def test_what_is_converted_already_is_taken_as_it_is(
+    gguf: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "has_cuda", lambda: False)
+    converted = convert.place(gguf, gguf.parent, "ir")
+    for model in (gguf, converted):
+        assert check(Settings(check=str(model), cache_dir=gguf.parent)) == 0
+        found = lines(capsys.readouterr().out)
+        assert found["weights"].endswith("OpenVINO model")
+        assert "disk space" not in found
