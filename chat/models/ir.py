@@ -5,6 +5,7 @@ weights as they are, since it then loads in half the time and memory.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from chat.models.memory import require
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 TYPES = {"F32", "F16", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K"}
+#: Where in openvino_model.bin a constant of openvino_model.xml is, in bytes.
+CONSTANT = re.compile(rb' offset="(\d+)" size="(\d+)"')
 #: A property of openvino_genai that is not documented: write the model beside its GGUF file.
 SAVE = "enable_save_ov_model"
 
@@ -33,14 +36,9 @@ def refusal(source: Path, cache: Path) -> str | None:
         return None if (source / "openvino_model.xml").is_file() else "it is not an OpenVINO model"
     if convert.place(source, cache, "ir").exists():
         return None
-    from gguf import GGUFReader
-
-    try:
-        reader = GGUFReader(source)
-        architecture = reader.fields["general.architecture"].contents()
-    except Exception:  # whatever the bytes led it to
-        raise ModelError(f"{source.name} is not a GGUF file, or it is damaged.") from None
+    reader = parts.reader(source)
     parts.require_whole(source.name, reader)
+    architecture = reader.fields["general.architecture"].contents()
     types = {tensor.tensor_type.name for tensor in reader.tensors}
     if architecture not in ARCHITECTURES:
         return f"its architecture is {architecture}"
@@ -52,6 +50,7 @@ def refusal(source: Path, cache: Path) -> str | None:
     scaled = any(tensor.name == "rope_freqs.weight" for tensor in reader.tensors)
     if scaled or f"{architecture}.rope.scaling.type" in reader.fields:
         return "it scales its positions"
+    parts.require_alike(source.name, reader)
     return None
 
 
@@ -63,6 +62,7 @@ def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
     """
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     folder = source if source.is_dir() else _converted(source, cache)
+    _require_whole(folder)
     weights = (folder / "openvino_model.bin").stat().st_size
     require(1.5 * weights, psutil.virtual_memory().available, "memory")
     try:
@@ -71,6 +71,16 @@ def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(f"The model's tokenizer could not be loaded: {reason}") from None
+
+
+def _require_whole(folder: Path) -> None:
+    """Raise ModelError unless openvino_model.bin has all that openvino_model.xml reads there."""
+    weights = folder / "openvino_model.bin"
+    read = CONSTANT.findall((folder / "openvino_model.xml").read_bytes())
+    needed = max((int(offset) + int(size) for offset, size in read), default=0)
+    if not weights.is_file() or weights.stat().st_size < needed:
+        how = "was cut off" if weights.is_file() else "is missing"
+        raise ModelError(f"The model could not be loaded: openvino_model.bin {how}.")
 
 
 def _converted(gguf: Path, cache: Path) -> Path:

@@ -10,6 +10,7 @@
 | `owner/name:x.gguf` | one GGUF file of such a repository, or its first part |
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from huggingface_hub.errors import (
 )
 
 from chat.errors import ModelError
-from chat.models import embedded, parts
+from chat.models import embedded, parts, quantized
 
 WEIGHTS = ("*.safetensors", "openvino_model.xml", "openvino_model.bin")
 FILES = ("*.json", "*.model", "*.txt")
@@ -79,13 +80,33 @@ def _chosen(name: str, *, cuda: bool) -> str:
 def _with_weights(folder: Path, name: str) -> Path:
     if not (folder / "config.json").is_file():
         raise ModelError(f"{name} is not a model folder: it has no config.json.")
-    if not any(folder.glob("*.safetensors")) and not (folder / "openvino_model.bin").is_file():
+    if not any(folder.glob("*.safetensors")) and not any(folder.glob("openvino_model.*")):
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
         raise ModelError(
             f"{name} has no .safetensors weights"
             + (", only pickled ones, which can run code when they are loaded." if pickled else ".")
         )
     return folder
+
+
+def _require_loadable(repository: str) -> None:
+    """Raise ModelError if the weights are quantized in a way that cannot be loaded here.
+
+    Asked of a small file, so that nobody downloads tens of gigabytes for a refusal.
+    """
+    try:
+        settings = json.loads(Path(hf_hub_download(repository, "config.json")).read_text())
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
+        raise
+    except (EntryNotFoundError, ValueError):
+        return  # which is said once the other files are there
+    quantization = quantized.method(settings) if isinstance(settings, dict) else None
+    if not quantization:
+        return
+    try:
+        hf_hub_download(repository, "openvino_model.xml")
+    except EntryNotFoundError:
+        quantized.unpacks(quantization)
 
 
 def _download(name: str, cache: Path) -> Path:
@@ -98,6 +119,7 @@ def _download(name: str, cache: Path) -> Path:
             for file in names:  # which one is missing is said below
                 paths.append(Path(hf_hub_download(repository, file)))
             return parts.whole(paths[0], cache)
+        _require_loadable(repository)
         folder = snapshot_download(
             repository,
             allow_patterns=[*WEIGHTS, *FILES, "*.jinja"],

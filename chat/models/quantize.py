@@ -1,14 +1,15 @@
 """From files to a model in 4 bits: bitsandbytes NF4 (Dettmers et al., QLoRA, 2023).
 
-A folder is quantized while it loads. A GGUF file is unpacked and quantized
-once; the 4-bit result is kept in the cache, so that the next start converts
-nothing.
+A folder is quantized while it loads, unless it is quantized already. A GGUF file is
+unpacked and quantized once; the 4-bit result is kept in the cache, so that the next
+start converts nothing.
 """
 
 import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from typing import Any
 import psutil
 import torch
 import transformers
+from bitsandbytes.nn import Linear4bit
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
@@ -25,12 +28,11 @@ from transformers import (
 )
 
 from chat.errors import ModelError, out_of_memory
-from chat.models import convert, parts
-from chat.models.memory import require
+from chat.models import checkpoint, convert, parts, quantized
+from chat.models.memory import SMALLER, require
 
-#: Bytes of memory for each byte of 16-bit weights, once they are 4-bit: a
-#: quarter, the 16-bit embeddings, and room to work in.
-SHARE_IN_4_BIT = 0.4
+#: Bytes of memory for each byte of weights, and room to work in.
+WITH_ROOM = 1.2
 #: Bytes of 16-bit weights for each byte of a GGUF file, at its usual 4.5 bits.
 UNPACKED = 3.6
 #: What a CPU must have for oneDNN to compute in bfloat16: AVX-512, or instructions of its own.
@@ -48,7 +50,7 @@ def tokenizer_and_model(source: Path, cache: Path) -> tuple[Any, PreTrainedModel
     try:
         gguf = source.suffix.lower() == ".gguf"
         folder = _converted(source, cache) if gguf else source
-        _check_memory(folder)
+        _check(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         return tokenizer, _load_4_bit(folder)
     except ModelError:
@@ -88,21 +90,50 @@ def nf4() -> BitsAndBytesConfig:
     )
 
 
+def _check(folder: Path) -> None:
+    """Raise ModelError unless the weights are all there, can be loaded here, and fit."""
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    quantization = _quantization(folder)
+    unpacks = quantization and quantized.unpacks(quantization)
+    weights = checkpoint.described(folder)
+    if not quantization:
+        needed = checkpoint.nf4_bytes(checkpoint.tried(weights, config, compute_dtype()))
+    elif unpacks:
+        empty = checkpoint.empty(config, compute_dtype())
+        needed = sum(part.nbytes for part in empty.parameters())
+    else:
+        needed = sum(file.stat().st_size for file in checkpoint.files(folder))
+    advice = quantized.UNPACKED if unpacks else SMALLER
+    if torch.cuda.is_available():
+        require(needed * WITH_ROOM, torch.cuda.mem_get_info()[0], "GPU memory", advice)
+    else:
+        require(needed * WITH_ROOM, psutil.virtual_memory().available, "memory", advice)
+
+
 def _load_4_bit(folder: Path) -> PreTrainedModel:
-    quantization = {} if _is_quantized(folder) else {"quantization_config": nf4()}
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=compute_dtype(),
-        device_map={"": 0} if torch.cuda.is_available() else "cpu",
-        use_safetensors=True,
-        trust_remote_code=False,
-        **quantization,
-    )
+    quantization = _quantization(folder)
+    try:
+        model = checkpoint.loaded(
+            AutoModelForCausalLM,
+            folder,
+            dtype=compute_dtype(),
+            device_map={"": 0} if torch.cuda.is_available() else "cpu",
+            use_safetensors=True,
+            trust_remote_code=False,
+            **({} if quantization else {"quantization_config": nf4()}),
+        )
+    except ImportError:
+        if not quantization:
+            raise
+        raise quantized.refused(quantization) from None
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit):  # whatever the checkpoint was made on
+            layer.compute_dtype = compute_dtype()
     return model.eval()  # type: ignore[no-untyped-call, no-any-return]
 
 
-def _is_quantized(folder: Path) -> bool:
-    return "quantization_config" in json.loads((folder / "config.json").read_text())
+def _quantization(folder: Path) -> Mapping[str, Any] | None:
+    return quantized.method(json.loads((folder / "config.json").read_text()))
 
 
 def _kind() -> str:
@@ -115,16 +146,15 @@ def _converted(gguf: Path, cache: Path) -> Path:
 
 
 def _convert(gguf: Path, folder: Path) -> None:
-    from gguf import GGUFReader
-
-    parts.require_whole(gguf.name, GGUFReader(gguf))
+    parts.require_whole(gguf.name, parts.reader(gguf))
     size = gguf.stat().st_size
     require(size * UNPACKED, psutil.virtual_memory().available, "memory")
     require(size * UNPACKED * 1.3, shutil.disk_usage(folder.parent).free, "disk space")
     print(f"Converting {gguf.name} to 4-bit NF4, once", flush=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as unpacked:
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        model = AutoModelForCausalLM.from_pretrained(
+        model = checkpoint.loaded(
+            AutoModelForCausalLM,
             gguf.parent,
             gguf_file=gguf.name,
             dtype=compute_dtype(),
@@ -134,12 +164,3 @@ def _convert(gguf: Path, folder: Path) -> None:
         del model
         _load_4_bit(Path(unpacked)).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-
-
-def _check_memory(folder: Path) -> None:
-    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    share = 1.1 if _is_quantized(folder) else SHARE_IN_4_BIT
-    if torch.cuda.is_available():
-        require(weights * share, torch.cuda.mem_get_info()[0], "GPU memory")
-    else:
-        require(weights * share, psutil.virtual_memory().available, "memory")
