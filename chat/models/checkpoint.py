@@ -153,7 +153,7 @@ def _require_whole(model: PreTrainedModel, info: Mapping[str, Any]) -> None:
     """
     buffers = {name for name, _ in model.named_buffers()}
     if missing := sorted(set(info["missing_keys"]) - buffers):
-        more = f" and {len(missing) - 1} other weights" if len(missing) > 1 else ""
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise _unusable(f"it is incomplete, without {missing[0]}{more}")
     for name, found, expected in sorted(info["mismatched_keys"]):
         raise _unusable(

@@ -121,7 +121,7 @@ def require_alike(name: str, reader: Any) -> None:
         f"blk.{number}.{rest}" for number, has in layers.items() for rest in every - has
     ] + list(others)
     if missing:
-        more = f" and {len(missing) - 1} other weights" if len(missing) > 1 else ""
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ModelError(
             f"The model could not be loaded: {name} is incomplete, without {min(missing)}{more}."
         )

@@ -35,6 +35,8 @@ from chat.models.memory import SMALLER, require
 WITH_ROOM = 1.2
 #: Bytes of 16-bit weights for each byte of a GGUF file, at its usual 4.5 bits.
 UNPACKED = 3.6
+#: Rows of a matrix of which bitsandbytes packs so many at a time for a CPU with AVX512-BF16.
+PACKED_ROWS = 32
 #: What a CPU must have for oneDNN to compute in bfloat16: AVX-512, or instructions of its own.
 BFLOAT16 = ("avx512_bw", "avx_ne_convert", "bf16")
 
@@ -126,10 +128,40 @@ def _load_4_bit(folder: Path) -> PreTrainedModel:
         if not quantization:
             raise
         raise quantized.refused(quantization) from None
+    if quantization:
+        _cast(model)
     for layer in model.modules():
-        if isinstance(layer, Linear4bit):  # whatever the checkpoint was made on
-            layer.compute_dtype = compute_dtype()
+        if isinstance(layer, Linear4bit):
+            _adapt(layer)
     return model.eval()  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _cast(model: PreTrainedModel) -> None:
+    """Have embeddings, norms and the like in the type that this machine computes in.
+
+    What a quantized checkpoint has besides its layers, transformers leaves as it is in
+    the files, and two types do not mix. What a model needs in float32 stays so.
+    """
+    strict = model._keep_in_fp32_modules_strict
+    kept = [*(model._keep_in_fp32_modules or ()), *(strict or ())]
+    for name, module in model.named_modules():
+        parts = list(module.parameters(recurse=False))
+        packed = isinstance(module, Linear4bit) or any(part.itemsize == 1 for part in parts)
+        if not packed and not any(word in name for word in kept):
+            for part in parts:
+                part.data = part.data.to(compute_dtype())
+
+
+def _adapt(layer: Any) -> None:
+    """Have a 4-bit layer compute as this machine does, whatever it was quantized on.
+
+    A CPU with AVX512-BF16 has a kernel for weights that bitsandbytes packs at their first
+    use, and fails to where a matrix has not its shape: those it computes as other CPUs do.
+    """
+    layer.compute_dtype = compute_dtype()
+    rows, columns = layer.weight.quant_state.shape
+    if rows % PACKED_ROWS or columns % layer.weight.quant_state.blocksize:
+        layer.support_avx512bf16_for_cpu = False
 
 
 def _quantization(folder: Path) -> Mapping[str, Any] | None:

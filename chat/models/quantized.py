@@ -51,7 +51,7 @@ def unpacks(quantization: Mapping[str, Any]) -> bool:
 
 def refused(quantization: Mapping[str, Any]) -> ModelError:
     """Return the error for weights that cannot be loaded here; it names the way out."""
-    name = str(quantization.get("quant_method", ""))
+    name = str(quantization.get("quant_method") or "")
     how = f" with {name}" if NAME.fullmatch(name) else ""
     return ModelError(
         f"This model is quantized{how} already, which cannot be loaded here: take the original "

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import psutil
 import torch
@@ -200,14 +201,14 @@ def prepare(
             for layer in module:
                 layer.register_forward_pre_hook(check)
     threads = torch.get_num_threads()
+    watching = model.register_forward_hook(_require_numbers)
     try:
         decode(2, threads)  # bitsandbytes packs its weights in the first pass, without a lock
-        few = threads
-        if model.device.type == "cpu":
-            call_kernels_directly(model)
-            few = decoding_threads(threads, decode)
-        _require_numbers(model)
-        return few
+        watching.remove()
+        if model.device.type != "cpu":
+            return threads
+        call_kernels_directly(model)
+        return decoding_threads(threads, decode)
     except ModelError:
         raise
     except Exception as caught:
@@ -216,10 +217,9 @@ def prepare(
         torch.set_num_threads(threads)
 
 
-def _require_numbers(model: PreTrainedModel) -> None:
+def _require_numbers(_: nn.Module, __: object, output: Any) -> None:
     """Raise ModelError if scores overflow, as they do in float16 where a model needs bfloat16."""
-    with torch.inference_mode():
-        logits = model(input_ids=torch.arange(4, device=model.device)[None]).logits
+    logits = output.logits
     if (logits < torch.inf).all():  # which is false of what is not a number
         return
     if logits.dtype == torch.float16:

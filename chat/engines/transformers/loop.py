@@ -36,6 +36,10 @@ class LoopEngine(Worker):
         if "past_key_values" not in inspect.signature(model.forward).parameters:
             raise ModelError("This model has no KV cache, which is what --loop shows.")
         super().__init__(self._write)
+        if "longrope" in str(getattr(model.config, "rope_parameters", None)):
+            # In a text that grows longer than this, keys are turned in another way, and those
+            # that the cache holds would be wrong.
+            window = min(window, model.config.original_max_position_embeddings)
         self.stop_ids, self.window = limits(model, stop_ids, window)
         self._model = model
         self._show = show
