@@ -9,7 +9,6 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,8 @@ from chat.models.memory import SMALLER, require
 WITH_ROOM = 1.2
 #: Bytes of 16-bit weights for each byte of a GGUF file, at its usual 4.5 bits.
 UNPACKED = 3.6
+#: What a kind of model multiplies by without asking the layer whose matrix it is.
+WHOLE = {"mamba": ["lm_head", "dt_proj"]}
 #: Rows of a matrix of which bitsandbytes packs so many at a time for a CPU with AVX512-BF16.
 PACKED_ROWS = 32
 #: What a CPU must have for oneDNN to compute in bfloat16: AVX-512, or instructions of its own.
@@ -52,7 +53,7 @@ def tokenizer_and_model(source: Path, cache: Path) -> tuple[Any, PreTrainedModel
     try:
         gguf = source.suffix.lower() == ".gguf"
         folder = _converted(source, cache) if gguf else source
-        _check(folder)
+        require(loading_needs(folder), free_memory(), kind_of_memory(), _advice(folder))
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         return tokenizer, _load_4_bit(folder)
     except ModelError:
@@ -82,38 +83,23 @@ def compute_dtype() -> torch.dtype:
     return torch.bfloat16 if has_bfloat16 else torch.float32
 
 
-def nf4() -> BitsAndBytesConfig:
-    """Return the quantization: NF4, with its scales quantized once more."""
+def nf4(whole: list[str] | None = None) -> BitsAndBytesConfig:
+    """Return the quantization: NF4, with its scales quantized once more.
+
+    It leaves the modules with these names `whole`, by default the last one.
+    """
     return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
+        llm_int8_skip_modules=whole,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=compute_dtype(),
     )
 
 
-def _check(folder: Path) -> None:
-    """Raise ModelError unless the weights are all there, can be loaded here, and fit."""
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    quantization = _quantization(folder)
-    unpacks = quantization and quantized.unpacks(quantization)
-    weights = checkpoint.described(folder)
-    if not quantization:
-        needed = checkpoint.nf4_bytes(checkpoint.tried(weights, config, compute_dtype()))
-    elif unpacks:
-        empty = checkpoint.empty(config, compute_dtype())
-        needed = sum(part.nbytes for part in empty.parameters())
-    else:
-        needed = sum(file.stat().st_size for file in checkpoint.files(folder))
-    advice = quantized.UNPACKED if unpacks else SMALLER
-    if torch.cuda.is_available():
-        require(needed * WITH_ROOM, torch.cuda.mem_get_info()[0], "GPU memory", advice)
-    else:
-        require(needed * WITH_ROOM, psutil.virtual_memory().available, "memory", advice)
-
-
 def _load_4_bit(folder: Path) -> PreTrainedModel:
     quantization = _quantization(folder)
+    whole = WHOLE.get(_settings(folder).get("model_type", ""))
     try:
         model = checkpoint.loaded(
             AutoModelForCausalLM,
@@ -122,7 +108,7 @@ def _load_4_bit(folder: Path) -> PreTrainedModel:
             device_map={"": 0} if torch.cuda.is_available() else "cpu",
             use_safetensors=True,
             trust_remote_code=False,
-            **({} if quantization else {"quantization_config": nf4()}),
+            **({} if quantization else {"quantization_config": nf4(whole)}),
         )
     except ImportError:
         if not quantization:
@@ -142,14 +128,15 @@ def _cast(model: PreTrainedModel) -> None:
     What a quantized checkpoint has besides its layers, transformers leaves as it is in
     the files, and two types do not mix. What a model needs in float32 stays so.
     """
-    strict = model._keep_in_fp32_modules_strict
-    kept = [*(model._keep_in_fp32_modules or ()), *(strict or ())]
+    wide = [*(model._keep_in_fp32_modules_strict or ())]
+    if compute_dtype() == torch.float16:
+        wide += model._keep_in_fp32_modules or ()
     for name, module in model.named_modules():
         parts = list(module.parameters(recurse=False))
         packed = isinstance(module, Linear4bit) or any(part.itemsize == 1 for part in parts)
-        if not packed and not any(word in name for word in kept):
-            for part in parts:
-                part.data = part.data.to(compute_dtype())
+        for part in () if packed else parts:
+            in_float32 = any(word in name for word in wide)
+            part.data = part.data.to(torch.float32 if in_float32 else compute_dtype())
 
 
 def _adapt(layer: Any) -> None:
@@ -162,10 +149,6 @@ def _adapt(layer: Any) -> None:
     rows, columns = layer.weight.quant_state.shape
     if rows % PACKED_ROWS or columns % layer.weight.quant_state.blocksize:
         layer.support_avx512bf16_for_cpu = False
-
-
-def _quantization(folder: Path) -> Mapping[str, Any] | None:
-    return quantized.method(json.loads((folder / "config.json").read_text()))
 
 
 def _kind() -> str:
@@ -196,3 +179,48 @@ def _convert(gguf: Path, folder: Path) -> None:
         del model
         _load_4_bit(Path(unpacked)).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+def loading_needs(folder: Path) -> float:
+    """Return the bytes of memory that loading a folder takes, and working with it.
+
+    Raises:
+        ModelError: its weights are not all there, or cannot be loaded here.
+    """
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    quantization = _quantization(folder)
+    unpacks = quantization and quantized.unpacks(quantization)
+    weights = checkpoint.described(folder)
+    if not quantization:
+        needed = checkpoint.nf4_bytes(checkpoint.tried(weights, config, compute_dtype()))
+    elif unpacks:
+        empty = checkpoint.empty(config, compute_dtype())
+        needed = sum(part.nbytes for part in empty.parameters())
+    else:
+        needed = sum(file.stat().st_size for file in checkpoint.files(folder))
+    return needed * WITH_ROOM
+
+
+def kind_of_memory() -> str:
+    """Return which memory models are loaded into."""
+    return "GPU memory" if torch.cuda.is_available() else "memory"
+
+
+def free_memory() -> int:
+    """Return the bytes of it that are free."""
+    if torch.cuda.is_available():
+        return torch.cuda.mem_get_info()[0]
+    return int(psutil.virtual_memory().available)
+
+
+def _advice(folder: Path) -> str:
+    quantization = _quantization(folder)
+    return quantized.UNPACKED if quantization and quantized.unpacks(quantization) else SMALLER
+
+
+def _quantization(folder: Path) -> dict[str, Any] | None:
+    return quantized.method(_settings(folder))
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "config.json").read_text()))

@@ -262,6 +262,22 @@ def test_what_has_no_kernels_here_is_unpacked_and_means_the_same(tmp_path: Path,
     assert (logits(found) - logits(model)).abs().mean() < logits(model).abs().mean() / 20
 
 
+@needs_no_cuda
+@pytest.mark.parametrize("computed", [torch.float32, torch.float16, torch.bfloat16])
+@unpacked
+def test_what_lies_beside_them_is_in_the_type_that_is_computed_in(
+    tmp_path: Path, make: Any, computed: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make(tmp_path)
+    monkeypatch.setattr(quantize, "compute_dtype", lambda: computed)
+    found = load(tmp_path)
+    wide = {"norm"} if make is in_mxfp4 and computed == torch.float16 else set()
+    for name, part in found.named_parameters():
+        expected = torch.float32 if any(word in name for word in wide) else computed
+        assert part.dtype == expected, name
+    assert (logits(found) - logits(model)).abs().mean() < logits(model).abs().mean() / 20
+
+
 class Memory(NamedTuple):
     available: int
 

@@ -113,6 +113,15 @@ FAMILIES: dict[str, dict[str, object]] = {
         "layer_types": MIXED,
         "num_local_experts": 4,
         "num_experts_per_tok": 2,
+        "rope_parameters": {
+            "rope_type": "yarn",
+            "rope_theta": 150000.0,
+            "factor": 8.0,
+            "beta_fast": 32.0,
+            "beta_slow": 1.0,
+            "truncate": False,
+            "original_max_position_embeddings": 64,
+        },
         **HEAD,
     },
     # Hybrids, with layers whose state cannot be cut.
