@@ -89,7 +89,7 @@ def tried(
         return loaded(
             type(nothing),
             None,
-            config=config,
+            config=nothing.config,  # of the part that writes, if it also sees
             state_dict=weights,
             dtype=dtype,
             device_map={"": "meta"},

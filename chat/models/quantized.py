@@ -37,8 +37,10 @@ def unpacks(quantization: Mapping[str, Any]) -> bool:
         ModelError: it cannot load them here.
     """
     import torch
+    import transformers
     from transformers.quantizers.auto import AutoHfQuantizer
 
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         quantizer = AutoHfQuantizer.from_config(dict(quantization), pre_quantized=True)
         quantizer.validate_environment(

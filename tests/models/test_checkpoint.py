@@ -10,7 +10,7 @@ import pytest
 import torch
 from bitsandbytes.nn import Linear4bit
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
 
 from chat.errors import ModelError
 from chat.models import checkpoint, quantize
@@ -260,6 +260,37 @@ def test_what_does_no_harm_is_taken(
     change(folder, how)
     ids = torch.tensor([[5, 6, 7]])
     assert load(folder)(ids.to(load(folder).device)).logits.isfinite().all()
+
+
+def test_a_model_that_also_sees_is_taken_for_its_texts(tmp_path: Path) -> None:
+    tokenizer = chatml_tokenizer()
+    text = {
+        **tiny_models.SHAPE,
+        "vocab_size": len(tokenizer),
+        "head_dim": 8,
+        "attention_chunk_size": 8,
+        "num_local_experts": 2,
+        "intermediate_size_mlp": 64,
+        "pad_token_id": 0,
+    }
+    seeing = {
+        "hidden_size": 32,
+        "intermediate_size": 128,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+        "vision_output_dim": 32,
+        "projector_input_dim": 32,
+        "projector_output_dim": 32,
+    }
+    config = AutoConfig.for_model("llama4", text_config=text, vision_config=seeing)
+    AutoModelForImageTextToText.from_config(config).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    model = load(tmp_path / "model")
+    assert type(model).__name__ == "Llama4ForCausalLM"
+    assert drop(tmp_path / "model", "language_model.*layers.1.self_attn.v_proj") == 1
+    assert "without model.layers.1.self_attn.v_proj.weight." in refusal(tmp_path / "model")
 
 
 def test_a_head_that_is_tied_to_the_embeddings_is_not_missed(llama: Path) -> None:
