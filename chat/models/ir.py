@@ -7,6 +7,7 @@ converted to 4 bits once.
 """
 
 import json
+import re
 import shutil
 import subprocess
 from functools import partial
@@ -27,6 +28,8 @@ ARCHITECTURES = ("llama", "qwen2", "qwen3")
 TYPES = {"F16", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K"}
 #: Of the first layer, if it has one.
 BIAS = "blk.0.attn_q.bias"
+#: Where in openvino_model.bin a constant of openvino_model.xml is, in bytes.
+CONSTANT = re.compile(rb' offset="(\d+)" size="(\d+)"')
 #: A property of openvino_genai that is not documented: write the model beside its GGUF file.
 SAVE = "enable_save_ov_model"
 
@@ -37,14 +40,9 @@ def refusal(source: Path, cache: Path) -> str | None:
         return _refused_folder(source)
     if convert.place(source, cache, "ir").exists():
         return None
-    from gguf import GGUFReader
-
-    try:
-        reader = GGUFReader(source)
-        architecture = reader.fields["general.architecture"].contents()
-    except Exception:  # whatever the bytes led it to
-        raise ModelError(f"{source.name} is not a GGUF file, or it is damaged.") from None
+    reader = parts.reader(source)
     parts.require_whole(source.name, reader)
+    architecture = reader.fields["general.architecture"].contents()
     types = {tensor.tensor_type.name for tensor in reader.tensors if len(tensor.shape) > 1}
     if architecture not in ARCHITECTURES:
         return f"its architecture is {architecture}"
@@ -58,6 +56,7 @@ def refusal(source: Path, cache: Path) -> str | None:
     # Its heads are interleaved, and OpenVINO puts their weights in order, but not their biases.
     if architecture == "llama" and any(tensor.name == BIAS for tensor in reader.tensors):
         return "its attention has biases"
+    parts.require_alike(source.name, reader)
     return None
 
 
@@ -121,6 +120,7 @@ def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
     """
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     folder = source if _is_ready(source) else _converted(source, cache)
+    _require_whole(folder)
     require(loading_needs(folder), psutil.virtual_memory().available, "memory")
     return _tokenizer(folder), folder
 
@@ -155,6 +155,16 @@ def _tokenizer(folder: Path) -> Any:
 def _unusable(error: Exception) -> ModelError:
     reason = str(error).strip().partition("\n")[0]
     return ModelError(f"The model's tokenizer could not be loaded: {reason}")
+
+
+def _require_whole(folder: Path) -> None:
+    """Raise ModelError unless openvino_model.bin has all that openvino_model.xml reads there."""
+    weights = folder / "openvino_model.bin"
+    read = CONSTANT.findall((folder / "openvino_model.xml").read_bytes())
+    needed = max((int(offset) + int(size) for offset, size in read), default=0)
+    if not weights.is_file() or weights.stat().st_size < needed:
+        how = "was cut off" if weights.is_file() else "is missing"
+        raise ModelError(f"The model could not be loaded: openvino_model.bin {how}.")
 
 
 def _converted(source: Path, cache: Path) -> Path:

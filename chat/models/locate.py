@@ -10,6 +10,7 @@
 | `owner/name:x.gguf` | one GGUF file of such a repository, or its first part |
 """
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,7 @@ from huggingface_hub.errors import (
 )
 
 from chat.errors import ModelError
-from chat.models import embedded, parts
+from chat.models import embedded, parts, quantized
 from chat.models.heads import Heads
 
 OPENVINO = ("model", "tokenizer", "detokenizer")
@@ -96,13 +97,33 @@ def _with_weights(folder: Path, name: str) -> Path:
         raise ModelError(
             f"{name} is an OpenVINO model in parts, for pictures too, which is not run."
         )
-    if not any(folder.glob("*.safetensors")) and not (folder / "openvino_model.bin").is_file():
+    if not any(folder.glob("*.safetensors")) and not any(folder.glob("openvino_model.*")):
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
         raise ModelError(
             f"{name} has no .safetensors weights"
             + (", only pickled ones, which can run code when they are loaded." if pickled else ".")
         )
     return folder
+
+
+def _require_loadable(repository: str, file_of: Callable[..., str | Path]) -> None:
+    """Raise ModelError if the weights are quantized in a way that cannot be loaded here.
+
+    Asked of a small file, so that nobody downloads tens of gigabytes for a refusal.
+    """
+    try:
+        settings = json.loads(Path(file_of(repository, "config.json")).read_text())
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
+        raise
+    except (EntryNotFoundError, ValueError):
+        return  # which is said once the other files are there
+    quantization = quantized.method(settings) if isinstance(settings, dict) else None
+    if not quantization:
+        return
+    try:
+        file_of(repository, "openvino_model.xml")
+    except EntryNotFoundError:
+        quantized.unpacks(quantization)
 
 
 def _download(name: str, cache: Path, heads: Heads | None) -> Path:
@@ -117,6 +138,7 @@ def _download(name: str, cache: Path, heads: Heads | None) -> Path:
             for file in names:  # which one is missing is said below
                 paths.append(Path(file_of(repository, file)))
             return parts.whole(paths[0], cache, heads.folder if heads else None)
+        _require_loadable(repository, file_of)
         folder = folder_of(
             repository,
             allow_patterns=[*WEIGHTS, *FILES, "*.jinja"],

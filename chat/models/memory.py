@@ -2,11 +2,13 @@
 
 from chat.errors import ModelError
 
+SMALLER = "Choose a smaller one with --model."
 
-def require(needed: float, free: float, what: str) -> None:
-    """Raise ModelError if `needed` bytes of `what` are more than are `free`."""
+
+def require(needed: float, free: float, what: str, advice: str = SMALLER) -> None:
+    """Raise ModelError, with `advice`, if `needed` bytes of `what` are more than are `free`."""
     if needed > free:
         raise ModelError(
             f"This model needs about {needed / 1e9:.1f} GB of {what}, and {free / 1e9:.1f} GB are "
-            "free. Choose a smaller one with --model."
+            f"free. {advice}"
         )

@@ -18,6 +18,7 @@ from chat.models.memory import require
 
 PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf)", re.IGNORECASE)
 SPLIT = "split."
+LAYER = re.compile(r"(?:^|\.)blk\.(\d+)\.")
 
 
 def parts(name: str) -> list[str]:
@@ -67,14 +68,82 @@ def whole(first: Path, cache: Path, heads: Path | None = None) -> Path:
     return folder / f"{title(first.name)}.gguf"
 
 
+def reader(file: Path) -> Any:
+    """Return a `gguf.GGUFReader` of a file.
+
+    Raises:
+        ModelError: it is no GGUF file, or damaged.
+    """
+    from gguf import GGUFReader
+
+    try:
+        return GGUFReader(file)
+    except Exception:  # whatever the bytes led it to
+        raise _damaged(file.name) from None
+
+
 def require_whole(name: str, reader: Any) -> None:
-    """Raise ModelError if a file is a part of a model by what is in it, and not by its name."""
+    """Raise ModelError unless a file has all of a model by what is in it, whatever its name.
+
+    It looks for layers; what belongs to each differs from one architecture to another.
+    """
     count = reader.fields.get(f"{SPLIT}count")
     if count and count.contents() > 1:
         raise ModelError(
             f"{name} is one of {count.contents()} parts of a model, but is not named as they are: "
             f"{title(name)}-00001-of-{count.contents():05}.gguf is the first."
         )
+    if "general.architecture" not in reader.fields:
+        raise _damaged(name)
+    layers = _field(reader, "block_count")
+    if layers is None:
+        return
+    found = {int(match[1]) for tensor in reader.tensors if (match := LAYER.search(tensor.name))}
+    # The last ones draft several tokens at a time, and are often left out.
+    needed = range(layers - (_field(reader, "nextn_predict_layers") or 0))
+    if missing := set(needed) - found:
+        raise ModelError(
+            f"The model could not be loaded: {name} is incomplete, without {len(missing)} of its "
+            f"{layers} layers."
+        )
+    if found and max(found) >= layers:
+        raise ModelError(
+            f"The model could not be loaded: {name} has {max(found) + 1} layers, and {layers} by "
+            "its description."
+        )
+
+
+def require_alike(name: str, reader: Any) -> None:
+    """Raise ModelError unless each layer has what the others have, for models that are so."""
+    layers: dict[str, set[str]] = {}
+    others = {"token_embd.weight", "output_norm.weight"}
+    for tensor in reader.tensors:
+        others.discard(tensor.name)
+        if match := LAYER.search(tensor.name):
+            layers.setdefault(match[1], set()).add(tensor.name[match.end() :])
+    every = set().union(*layers.values())
+    missing = [
+        f"blk.{number}.{rest}" for number, has in layers.items() for rest in every - has
+    ] + list(others)
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ModelError(
+            f"The model could not be loaded: {name} is incomplete, without {min(missing)}{more}."
+        )
+
+
+def _field(reader: Any, key: str) -> int | None:
+    """Return a number that the file has for its architecture."""
+    architecture = reader.fields["general.architecture"].contents()
+    field = reader.fields.get(f"{architecture}.{key}")
+    value = field.contents() if field else None
+    return value if isinstance(value, int) else None
+
+
+def _damaged(name: str) -> ModelError:
+    return ModelError(
+        f"The model could not be loaded: {name} is not a GGUF file, or it is damaged or cut off."
+    )
 
 
 def _join(files: list[Path], folder: Path, *, heads: bool) -> None:

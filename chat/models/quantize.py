@@ -1,8 +1,8 @@
 """From files to a model in 4 bits: bitsandbytes NF4 (Dettmers et al., QLoRA, 2023).
 
-A folder is quantized while it loads. A GGUF file is unpacked and quantized
-once; the 4-bit result is kept in the cache, so that the next start converts
-nothing.
+A folder is quantized while it loads, unless it is quantized already. A GGUF file is
+unpacked and quantized once; the 4-bit result is kept in the cache, so that the next
+start converts nothing.
 """
 
 import json
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import psutil
 import torch
 import transformers
+from bitsandbytes.nn import Linear4bit
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
@@ -30,14 +31,17 @@ from transformers import (
 )
 
 from chat.errors import ModelError, out_of_memory
-from chat.models import convert, parts
-from chat.models.memory import require
+from chat.models import checkpoint, convert, parts, quantized
+from chat.models.memory import SMALLER, require
 
-#: Bytes of memory for each byte of 16-bit weights, once they are 4-bit: a
-#: quarter, the 16-bit embeddings, and room to work in.
-SHARE_IN_4_BIT = 0.4
+#: Bytes of memory for each byte of weights, and room to work in.
+WITH_ROOM = 1.2
 #: Bytes of 16-bit weights for each byte of a GGUF file, at its usual 4.5 bits.
 UNPACKED = 3.6
+#: What a kind of model multiplies by without asking the layer whose matrix it is.
+WHOLE = {"mamba": ["lm_head", "dt_proj"]}
+#: Rows of a matrix of which bitsandbytes packs so many at a time for a CPU with AVX512-BF16.
+PACKED_ROWS = 32
 #: What a CPU must have for oneDNN to compute in bfloat16: AVX-512, or instructions of its own.
 BFLOAT16 = ("avx512_bw", "avx_ne_convert", "bf16")
 
@@ -53,7 +57,7 @@ def tokenizer_and_model(source: Path, cache: Path) -> tuple[Any, PreTrainedModel
     with _explained():
         gguf = source.suffix.lower() == ".gguf"
         folder = _converted(source, cache) if gguf else source
-        require(loading_needs(folder), free_memory(), kind_of_memory())
+        require(loading_needs(folder), free_memory(), kind_of_memory(), _advice(folder))
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         return tokenizer, _load_4_bit(folder)
 
@@ -90,7 +94,7 @@ def outlook(source: Path, cache: Path) -> Found:
         if options:
             memory, disk = conversion_needs(folder)
             return Found(tokenizer, config, "to be converted to 4-bit NF4, once", memory, disk)
-        kind = "quantized already" if _is_quantized(folder) else "to 4-bit NF4 while it loads"
+        kind = "quantized already" if _quantization(folder) else "to 4-bit NF4 while it loads"
         return Found(tokenizer, config, kind, loading_needs(folder), 0)
 
 
@@ -126,10 +130,14 @@ def compute_dtype() -> torch.dtype:
     return torch.bfloat16 if has_bfloat16 else torch.float32
 
 
-def nf4() -> BitsAndBytesConfig:
-    """Return the quantization: NF4, with its scales quantized once more."""
+def nf4(whole: list[str] | None = None) -> BitsAndBytesConfig:
+    """Return the quantization: NF4, with its scales quantized once more.
+
+    It leaves the modules with these names `whole`, by default the last one.
+    """
     return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
+        llm_int8_skip_modules=whole,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=compute_dtype(),
@@ -137,20 +145,57 @@ def nf4() -> BitsAndBytesConfig:
 
 
 def _load_4_bit(folder: Path) -> PreTrainedModel:
-    quantization = {} if _is_quantized(folder) else {"quantization_config": nf4()}
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=compute_dtype(),
-        device_map={"": 0} if torch.cuda.is_available() else "cpu",
-        use_safetensors=True,
-        trust_remote_code=False,
-        **quantization,
-    )
+    quantization = _quantization(folder)
+    whole = WHOLE.get(_settings(folder).get("model_type", ""))
+    try:
+        model = checkpoint.loaded(
+            AutoModelForCausalLM,
+            folder,
+            dtype=compute_dtype(),
+            device_map={"": 0} if torch.cuda.is_available() else "cpu",
+            use_safetensors=True,
+            trust_remote_code=False,
+            **({} if quantization else {"quantization_config": nf4(whole)}),
+        )
+    except ImportError:
+        if not quantization:
+            raise
+        raise quantized.refused(quantization) from None
+    if quantization:
+        _cast(model)
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit):
+            _adapt(layer)
     return model.eval()  # type: ignore[no-untyped-call, no-any-return]
 
 
-def _is_quantized(folder: Path) -> bool:
-    return "quantization_config" in json.loads((folder / "config.json").read_text())
+def _cast(model: PreTrainedModel) -> None:
+    """Have embeddings, norms and the like in the type that this machine computes in.
+
+    What a quantized checkpoint has besides its layers, transformers leaves as it is in
+    the files, and two types do not mix. What a model needs in float32 stays so.
+    """
+    wide = [*(model._keep_in_fp32_modules_strict or ())]
+    if compute_dtype() == torch.float16:
+        wide += model._keep_in_fp32_modules or ()
+    for name, module in model.named_modules():
+        parts = list(module.parameters(recurse=False))
+        packed = isinstance(module, Linear4bit) or any(part.itemsize == 1 for part in parts)
+        for part in () if packed else parts:
+            in_float32 = any(word in name for word in wide)
+            part.data = part.data.to(torch.float32 if in_float32 else compute_dtype())
+
+
+def _adapt(layer: Any) -> None:
+    """Have a 4-bit layer compute as this machine does, whatever it was quantized on.
+
+    A CPU with AVX512-BF16 has a kernel for weights that bitsandbytes packs at their first
+    use, and fails to where a matrix has not its shape: those it computes as other CPUs do.
+    """
+    layer.compute_dtype = compute_dtype()
+    rows, columns = layer.weight.quant_state.shape
+    if rows % PACKED_ROWS or columns % layer.weight.quant_state.blocksize:
+        layer.support_avx512bf16_for_cpu = False
 
 
 def _kind() -> str:
@@ -163,16 +208,15 @@ def _converted(gguf: Path, cache: Path) -> Path:
 
 
 def _convert(gguf: Path, folder: Path) -> None:
-    from gguf import GGUFReader
-
-    parts.require_whole(gguf.name, GGUFReader(gguf))
+    parts.require_whole(gguf.name, parts.reader(gguf))
     memory, disk = conversion_needs(gguf)
     require(memory, psutil.virtual_memory().available, "memory")
     require(disk, shutil.disk_usage(folder.parent).free, "disk space")
     print(f"Converting {gguf.name} to 4-bit NF4, once", flush=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as unpacked:
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        model = AutoModelForCausalLM.from_pretrained(
+        model = checkpoint.loaded(
+            AutoModelForCausalLM,
             gguf.parent,
             gguf_file=gguf.name,
             dtype=compute_dtype(),
@@ -191,9 +235,23 @@ def conversion_needs(gguf: Path) -> tuple[float, float]:
 
 
 def loading_needs(folder: Path) -> float:
-    """Return the bytes of memory that loading a folder takes."""
-    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    return weights * (1.1 if _is_quantized(folder) else SHARE_IN_4_BIT)
+    """Return the bytes of memory that loading a folder takes, and working with it.
+
+    Raises:
+        ModelError: its weights are not all there, or cannot be loaded here.
+    """
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    quantization = _quantization(folder)
+    unpacks = quantization and quantized.unpacks(quantization)
+    weights = checkpoint.described(folder)
+    if not quantization:
+        needed = checkpoint.nf4_bytes(checkpoint.tried(weights, config, compute_dtype()))
+    elif unpacks:
+        empty = checkpoint.empty(config, compute_dtype())
+        needed = sum(part.nbytes for part in empty.parameters())
+    else:
+        needed = sum(file.stat().st_size for file in checkpoint.files(folder))
+    return needed * WITH_ROOM
 
 
 def kind_of_memory() -> str:
@@ -206,3 +264,16 @@ def free_memory() -> int:
     if torch.cuda.is_available():
         return torch.cuda.mem_get_info()[0]
     return int(psutil.virtual_memory().available)
+
+
+def _advice(folder: Path) -> str:
+    quantization = _quantization(folder)
+    return quantized.UNPACKED if quantization and quantized.unpacks(quantization) else SMALLER
+
+
+def _quantization(folder: Path) -> dict[str, Any] | None:
+    return quantized.method(_settings(folder))
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "config.json").read_text()))

@@ -9,6 +9,7 @@ import pytest
 
 from chat.errors import ModelError
 from chat.models import convert, ir
+from chat.models.locate import locate
 from tests.support import families, gguf_file
 from tests.support.tiny import chatml_tokenizer
 
@@ -45,6 +46,24 @@ def test_a_folder_is_read_if_it_is_an_openvino_model(tmp_path: Path) -> None:
     assert ir.refusal(tmp_path, tmp_path) == "it is not an OpenVINO model"
     (tmp_path / "openvino_model.xml").touch()
     assert ir.refusal(tmp_path, tmp_path) is None
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("left", [None, 0, 1000, -1])
+def test_weights_of_an_openvino_model_that_are_not_there_are_told_of(
+    gguf: Path, tmp_path: Path, left: int | None
+) -> None:
+    _, converted = ir.tokenizer_and_folder(gguf, gguf.parent)
+    folder = Path(shutil.copytree(converted, tmp_path / "model"))
+    assert ir.tokenizer_and_folder(folder, tmp_path)[1] == folder
+    weights = folder / "openvino_model.bin"
+    if left is None:
+        weights.unlink()
+    else:
+        weights.write_bytes(weights.read_bytes()[:left])
+    how = "is missing" if left is None else "was cut off"
+    with pytest.raises(ModelError, match=rf"^The model could not .*: openvino_model\.bin {how}\.$"):
+        ir.tokenizer_and_folder(locate(str(folder), tmp_path, cuda=False), tmp_path)
 
 
 def test_a_file_that_is_no_gguf_file_is_one_sentence(tmp_path: Path) -> None:

@@ -153,6 +153,31 @@ def test_templates_by_name_come_along_and_nothing_else_that_lies_in_folders(
     ]
 
 
+GPTQ = '{"quantization_config": {"quant_method": "gptq", "bits": 4}}'
+
+
+def test_a_model_that_cannot_be_loaded_is_refused_before_it_is_downloaded(
+    folder: Path, tmp_path: Path
+) -> None:
+    (folder / "config.json").write_text(GPTQ)
+    with hub(tiny=folder) as (address, asked):
+        said = locate_in_a_process("owner/tiny", tmp_path / "home", HF_ENDPOINT=address)
+    assert said.startswith("ModelError: This model is quantized with gptq already, which cannot")
+    assert asked
+    assert not any("safetensors" in path for path in asked)
+
+
+def test_an_openvino_model_may_have_been_made_of_one_that_cannot_be_loaded(
+    folder: Path, address: str, tmp_path: Path
+) -> None:
+    (folder / "config.json").write_text(GPTQ)
+    (folder / "model.safetensors").unlink()
+    for kind in ("xml", "bin"):
+        (folder / f"openvino_model.{kind}").touch()
+    found = Path(locate_in_a_process("owner/tiny", tmp_path / "home", HF_ENDPOINT=address))
+    assert len(list(found.iterdir())) == 3
+
+
 def test_a_downloaded_model_needs_no_hub_any_more(address: str, tmp_path: Path) -> None:
     first = locate_in_a_process("owner/tiny", tmp_path / "home", HF_ENDPOINT=address)
     gone = "http://127.0.0.1:9"

@@ -1,18 +1,19 @@
 """chat.models.parts: GGUF files in parts, and with an ending in capitals."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from gguf import GGUFReader
+from gguf import GGUFReader, GGUFWriter
 from transformers import AutoModelForCausalLM
 
 from chat.errors import ModelError
 from chat.models import ir, quantize
 from chat.models.locate import locate, title
-from chat.models.parts import parts
+from chat.models.parts import parts, require_whole
 from tests.support import gguf_file
 
 
@@ -148,6 +149,93 @@ def test_a_part_under_another_name_is_refused_and_not_filled_up(
     read = {"openvino": ir.refusal, "transformers": quantize.tokenizer_and_model}[engine]
     with pytest.raises(ModelError, match=r"^mine\.gguf is one of 3 parts of a model, but is not"):
         read(source, cache)
+
+
+def test_a_later_part_under_another_name_is_refused_too(cache: Path, tmp_path: Path) -> None:
+    """As llama-gguf-split writes it, with nothing in it but what says so."""
+    writer = GGUFWriter(tmp_path / "mine.gguf", "")
+    writer.kv_data[0].clear()
+    writer.add_uint16("split.no", 1)
+    writer.add_uint16("split.count", 2)
+    writer.add_tensor("blk.0.attn_q.weight", np.ones((64, 64), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    for read in READ.values():
+        with pytest.raises(ModelError, match=r"^mine\.gguf is one of 2 parts of a model"):
+            read(tmp_path / "mine.gguf", cache)
+
+
+READ: dict[str, Callable[[Path, Path], Any]] = {
+    "openvino": ir.refusal,
+    "transformers": quantize.tokenizer_and_model,
+}
+on_both = pytest.mark.parametrize("engine", READ)
+
+
+def refused(engine: str, file: Path, cache: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        READ[engine](file, cache)
+    assert list(cache.iterdir()) == [], "nothing is kept as if it were whole"
+    said = str(caught.value)
+    assert said.startswith("The model could not be loaded: ")
+    assert "\n" not in said
+    return said
+
+
+@on_both
+@pytest.mark.parametrize("kind", ["F16", "Q4_0"])
+@pytest.mark.parametrize(
+    "without",
+    ["blk.1.attn_q", "blk.0.ffn_norm", "blk.1.(?!attn_norm)", "token_embd", "output_norm"],
+)
+def test_weights_that_are_missing_are_told_of(
+    cache: Path, tmp_path: Path, engine: str, kind: str, without: str
+) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf", kind, without=without)
+    assert "incomplete, without" in refused(engine, file, cache)
+
+
+@on_both
+def test_layers_that_are_missing_are_counted(cache: Path, tmp_path: Path, engine: str) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf", without="blk.1")
+    assert "tiny.gguf is incomplete, without 1 of its 2 layers." in refused(engine, file, cache)
+
+
+@on_both
+def test_layers_that_are_too_many_are_counted(cache: Path, tmp_path: Path, engine: str) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf", layers=1)
+    assert "tiny.gguf has 2 layers, and 1 by its description." in refused(engine, file, cache)
+
+
+@on_both
+@pytest.mark.parametrize("left", [0, 4, 100, 0.5, 0.9, -40])
+def test_a_file_that_was_cut_off_is_told_of(
+    cache: Path, tmp_path: Path, engine: str, left: float
+) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf", "Q4_0")
+    data = file.read_bytes()
+    file.write_bytes(data[: int(left * len(data)) if 0 < left < 1 else int(left)])
+    assert "tiny.gguf is not a GGUF file, or it is damaged or cut off." in refused(
+        engine, file, cache
+    )
+
+
+def test_a_head_that_is_tied_to_the_embeddings_is_not_missed(cache: Path, tmp_path: Path) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf", without="output$")
+    assert ir.refusal(file, cache) is None
+    _, model = quantize.tokenizer_and_model(file, cache)
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
+def test_layers_that_draft_may_be_left_out(cache: Path, tmp_path: Path) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf", layers=3)
+    reader = GGUFReader(file)
+    with pytest.raises(ModelError):
+        require_whole(file.name, reader)
+    file = gguf_file.write(tmp_path / "drafts.gguf", layers=3, drafting=1)
+    require_whole(file.name, GGUFReader(file))
 
 
 def test_a_file_of_one_part_is_taken_as_it_is(cache: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A GGUF file made on the spot: a random two-layer Llama with a ChatML tokenizer."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +21,25 @@ def write(
     architecture: str = "llama",
     factors: NDArray[np.float32] | None = None,
     biases: bool = False,
+    without: str = "nothing",
+    layers: int = LAYERS,
+    drafting: int = 0,
     **extra: str,
 ) -> Path:
     """Write the model into `file`, its matrices as `kind`, and return it.
 
     `factors`, [half of a head's size], are what its positions' frequencies are divided by;
     with `biases` its attention has some.
+    Tensors whose names begin with the pattern `without` are left out; `layers` is how many
+    it says that it has, of which so many at the end are `drafting`.
     """
     writer = GGUFWriter(file, architecture)
     writer.add_file_type(1 if kind == "F16" else 2)
     writer.add_context_length(TRAINED_FOR)
     writer.add_embedding_length(HIDDEN)
-    writer.add_block_count(LAYERS)
+    writer.add_block_count(layers)
+    if drafting:
+        writer.add_nextn_predict_layers(drafting)
     writer.add_feed_forward_length(FEED_FORWARD)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(HEADS)
@@ -44,8 +52,14 @@ def write(
 
     random = np.random.default_rng(0)
 
+    def norm(name: str) -> None:
+        if not re.match(without, name):
+            writer.add_tensor(f"{name}.weight", np.ones(HIDDEN, np.float32))
+
     def matrix(name: str, rows: int, columns: int, scale: float = 0.2) -> None:
         values = random.normal(0, scale, (rows, columns)).astype(np.float32)
+        if re.match(without, name):
+            return
         if kind == "F16":
             writer.add_tensor(f"{name}.weight", values.astype(np.float16))
         else:
@@ -54,12 +68,12 @@ def write(
 
     matrix("token_embd", vocabulary, HIDDEN, scale=1)
     matrix("output", vocabulary, HIDDEN)
-    writer.add_tensor("output_norm.weight", np.ones(HIDDEN, np.float32))
+    norm("output_norm")
     if factors is not None:
         writer.add_tensor("rope_freqs.weight", factors)
     for layer in range(LAYERS):
-        for norm in ("attn_norm", "ffn_norm"):
-            writer.add_tensor(f"blk.{layer}.{norm}.weight", np.ones(HIDDEN, np.float32))
+        for name in ("attn_norm", "ffn_norm"):
+            norm(f"blk.{layer}.{name}")
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
             matrix(f"blk.{layer}.{name}", HIDDEN, HIDDEN)
             if biases:

@@ -46,7 +46,9 @@ def decode(
         cache = output.past_key_values
         logits = output.logits[0, -1]
         unread = [int(logits.argmax())]
-        keys = cache.layers[0].keys
-        yield Step(unread[0], tuple(new.shape), len(cache.layers), tuple(keys.shape), logits)
+        # Recurrent layers of a hybrid model have none.
+        keys = [layer.keys for layer in cache.layers if getattr(layer, "keys", None) is not None]
+        shape = tuple(keys[0].shape) if keys else ()
+        yield Step(unread[0], tuple(new.shape), len(keys), shape, logits)
         if unread[0] in stop_ids:
             return

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import psutil
 import torch
@@ -30,7 +31,7 @@ from chat.engines.transformers.sampler import Biases, Penalties, Sampler
 from chat.engines.transformers.scores import Scores
 from chat.engines.transformers.undocumented import read_only_new_tokens
 from chat.engines.transformers.worker import Put, Worker, readable
-from chat.errors import EngineError, OutOfMemory
+from chat.errors import EngineError, ModelError, OutOfMemory
 
 #: The share of the memory that is free once the model is loaded, in which the KV
 #: caches of earlier turns are kept; the reply that is being written needs the rest.
@@ -44,8 +45,8 @@ class TransformersEngine(Worker):
     was trained for. KV caches of earlier turns are kept in `prefix_cache_bytes` of memory,
     by default `PREFIX_CACHE_SHARE` of what is free. Greedy replies are drafted in steps of
     `prompt_lookup` tokens from the text so far: several times as fast where a reply
-    repeats its prompt, a little slower elsewhere, and off at 0. With a `guide`
-    replies can be tied down.
+    repeats its prompt, a little slower elsewhere; off at 0, and for a model whose cache
+    cannot be cut. With a `guide` replies can be tied down.
     """
 
     def __init__(
@@ -62,14 +63,15 @@ class TransformersEngine(Worker):
         self.supports = supported(guide)
         self._guide = guide
         self._model = model
-        self._prompt_lookup = prompt_lookup
+        layers = growing_layers(model)
+        # What was drafted and is not wanted has to be cut off again.
+        self._prompt_lookup = prompt_lookup if layers else 0
         # What a checkpoint ships as its defaults must not mix with the user's settings.
         model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-        if prompt_lookup:
+        if self._prompt_lookup:
             read_only_new_tokens(model)
         if prefix_cache_bytes is None:
             prefix_cache_bytes = int(_free_bytes(model.device) * PREFIX_CACHE_SHARE)
-        layers = growing_layers(model)
         self._prefix_cache = PrefixCache(layers, prefix_cache_bytes) if layers else None
         #: To read prompts with, and to decode with.
         self._threads = torch.get_num_threads()
@@ -196,6 +198,7 @@ def prepare(
     many tokens with so many threads.
 
     Raises:
+        ModelError: what it computes are no numbers.
         EngineError: the model failed.
     """
     use_packed_attention(model)
@@ -204,16 +207,30 @@ def prepare(
             for layer in module:
                 layer.register_forward_pre_hook(check)
     threads = torch.get_num_threads()
+    watching = model.register_forward_hook(_require_numbers)
     try:
         decode(2, threads)  # bitsandbytes packs its weights in the first pass, without a lock
+        watching.remove()
         if model.device.type != "cpu":
             return threads
         call_kernels_directly(model)
         return decoding_threads(threads, decode)
+    except ModelError:
+        raise
     except Exception as caught:
         raise readable(caught) from None
     finally:
         torch.set_num_threads(threads)
+
+
+def _require_numbers(_: nn.Module, __: object, output: Any) -> None:
+    """Raise ModelError if scores overflow, as they do in float16 where a model needs bfloat16."""
+    logits = output.logits
+    if (logits < torch.inf).all():  # which is false of what is not a number
+        return
+    if logits.dtype == torch.float16:
+        raise ModelError("This model needs bfloat16, which this GPU lacks.")
+    raise ModelError("This model computes no numbers: its weights are damaged.")
 
 
 class _Streamer(BaseStreamer):

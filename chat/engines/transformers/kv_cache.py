@@ -10,7 +10,11 @@ from typing import Any
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from chat.engines.transformers.undocumented import Cache, DynamicLayer
+from chat.engines.transformers.undocumented import (
+    Cache,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+)
 
 #: Tokens by which the room of a layer grows: once in so many tokens it is copied.
 CHUNK = 64
@@ -100,9 +104,13 @@ class GrowingCache(Cache):
 def growing_layers(model: PreTrainedModel) -> int:
     """Return how many layers a `GrowingCache` for `model` has; 0 if it cannot have one.
 
-    It can if every layer attends to all tokens before it, and the keys of a token
-    stay the same however long the text gets. With rotary embeddings that follow the
-    length (dynamic NTK, LongRoPE) they do not, and keys of a shorter text are wrong.
+    It can if every layer attends to tokens before it, and the keys of a token stay the
+    same however long the text gets. With rotary embeddings that follow the length
+    (dynamic NTK, LongRoPE) they do not, and keys of a shorter text are wrong. Nor can the
+    state of a recurrent layer (Mamba, linear attention, convolutions) be cut.
+
+    Where a layer sees a window of the last tokens only, the mask leaves out the others,
+    which transformers' own cache drops: a cache without them could not be cut either.
     """
     if model.config.is_encoder_decoder or (
         "past_key_values" not in inspect.signature(model.forward).parameters
@@ -113,7 +121,8 @@ def growing_layers(model: PreTrainedModel) -> int:
     if "dynamic" in rope or "longrope" in rope:
         return 0
     layers = DynamicCache(config=config).layers
-    return len(layers) if all(type(layer) is DynamicLayer for layer in layers) else 0
+    kinds = {type(layer) for layer in layers}
+    return len(layers) if kinds <= {DynamicLayer, DynamicSlidingWindowLayer} else 0
 
 
 def _grown(room: Tensor, filled: int, tokens: int) -> Tensor:

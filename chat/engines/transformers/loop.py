@@ -1,5 +1,6 @@
 """`chat.engines.transformers.decode` as an engine, to watch it at work."""
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -10,6 +11,7 @@ from chat.engines.transformers.decode import Step, decode
 from chat.engines.transformers.engine import limits, prepare
 from chat.engines.transformers.scores import scored
 from chat.engines.transformers.worker import Put, Worker
+from chat.errors import ModelError
 
 
 class LoopEngine(Worker):
@@ -17,6 +19,9 @@ class LoopEngine(Worker):
 
     `show` is called with the number of each step, from 0 on, and the step, from
     the worker's thread.
+
+    Raises:
+        ModelError: the model has no KV cache, or what it computes are no numbers.
     """
 
     supports = frozenset({"logprobs", "top_logprobs"})
@@ -28,7 +33,13 @@ class LoopEngine(Worker):
         window: int,
         show: Callable[[int, Step], None],
     ) -> None:
+        if "past_key_values" not in inspect.signature(model.forward).parameters:
+            raise ModelError("This model has no KV cache, which is what --loop shows.")
         super().__init__(self._write)
+        if "longrope" in str(getattr(model.config, "rope_parameters", None)):
+            # In a text that grows longer than this, keys are turned in another way, and those
+            # that the cache holds would be wrong.
+            window = min(window, model.config.original_max_position_embeddings)
         self.stop_ids, self.window = limits(model, stop_ids, window)
         self._model = model
         self._show = show

@@ -9,13 +9,14 @@ from typing import Any
 
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.cache_utils import Cache, DynamicLayer
+from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 __all__ = [
     "Cache",
     "DynamicLayer",
+    "DynamicSlidingWindowLayer",
     "attention_of",
     "is_4_bit",
     "read_only_new_tokens",

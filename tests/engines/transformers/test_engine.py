@@ -18,7 +18,7 @@ from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from chat.engines.transformers.engine import TransformersEngine
 from chat.engines.transformers.guide import Guide
-from chat.errors import EngineError, OutOfMemory
+from chat.errors import EngineError, ModelError, OutOfMemory
 from tests.support import tiny_models
 from tests.support.fakes import CharTokens, LineFormat
 from tests.support.tiny import chatml_tokenizer
@@ -276,6 +276,36 @@ def test_a_model_on_a_cpu_is_made_quick_once_it_has_packed_its_weights(
     TransformersEngine(model, {NEVER}, window=64).close()
     assert model.config._attn_implementation == "packed_sdpa"
     assert passes == [2]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e5])
+@pytest.mark.parametrize(
+    ("dtype", "sentence"),
+    [
+        (torch.float16, "This model needs bfloat16, which this GPU lacks."),
+        (torch.float32, "This model computes no numbers: its weights are damaged."),
+    ],
+)
+def test_scores_that_are_no_numbers_are_told_of_before_anyone_asks(
+    model: PreTrainedModel, dtype: torch.dtype, sentence: str, value: float
+) -> None:
+    overflows = value != 1e5 or dtype == torch.float16
+    with torch.no_grad():
+        model.model.layers[0].mlp.down_proj.weight.mul_(value)
+        model.to(dtype)
+    if overflows:
+        with pytest.raises(ModelError, match=f"^{re.escape(sentence)}$"):
+            TransformersEngine(model, {NEVER}, window=64)
+    else:
+        TransformersEngine(model, {NEVER}, window=64).close()
+
+
+def test_a_score_that_rules_a_token_out_is_a_number(model: PreTrainedModel) -> None:
+    def rule_out(_: Any, __: Any, scores: torch.Tensor) -> torch.Tensor:
+        return scores.index_fill(-1, torch.tensor([5]), -torch.inf)
+
+    model.lm_head.register_forward_hook(rule_out)
+    TransformersEngine(model, {NEVER}, window=64).close()
 
 
 class TinyTokens(CharTokens):

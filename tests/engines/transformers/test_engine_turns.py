@@ -31,7 +31,9 @@ Make = Callable[[], PreTrainedModel]
 PROMPT = [(7 * place) % 101 for place in range(30)]
 LENGTH = 12
 
-remembering = pytest.mark.parametrize("make", [tiny_models.llama, tiny_models.gpt2])
+remembering = pytest.mark.parametrize(
+    "make", [tiny_models.llama, tiny_models.gpt2, tiny_models.sliding]
+)
 
 
 class Running:
@@ -196,7 +198,7 @@ async def test_a_shared_system_prompt_does_not_cost_a_long_conversation_its_cach
         assert run.read_of_prompt == 2 + 1
 
 
-@remembering
+@pytest.mark.parametrize("make", [tiny_models.llama, tiny_models.gpt2])
 async def test_prompt_lookup_writes_the_same_in_fewer_passes(make: Make) -> None:
     with running(make, prompt_lookup=5) as run:
         prompt, passes, unread = [1, 2, 3, 4] * 6, 0, 24
@@ -277,7 +279,7 @@ async def test_without_memory_the_caches_of_others_go_too() -> None:
         assert run.read_of_prompt == len(PROMPT)
 
 
-@pytest.mark.parametrize("make", [tiny_models.sliding, tiny_models.growing_rope])
+@pytest.mark.parametrize("make", [tiny_models.growing_rope])
 async def test_models_that_cannot_resume_read_all_and_write_the_same(make: Make) -> None:
     with running(make) as run:
         prompt = PROMPT

@@ -120,6 +120,17 @@ def test_a_cache_for_a_config_has_a_layer_of_its_kind_for_each() -> None:
     assert kinds == {undocumented.DynamicLayer}, use
     sliding = {type(layer) for layer in DynamicCache(config=tiny_models.sliding().config).layers}
     assert undocumented.DynamicLayer not in sliding, use
+    assert sliding == {undocumented.DynamicSlidingWindowLayer}, use
+    hybrid = DynamicCache(config=tiny_models.family("qwen3-next", 128).config).layers
+    known = {undocumented.DynamicLayer, undocumented.DynamicSlidingWindowLayer}
+    assert not {type(layer) for layer in hybrid} <= known, use
+
+
+def test_what_a_model_keeps_in_float32_has_names() -> None:
+    use = "chat/models/quantize.py leaves it so, where it casts what is beside quantized layers"
+    model = tiny_models.family("gpt-oss", 128)
+    assert "post_attention_layernorm" in (model._keep_in_fp32_modules or ()), use
+    assert not model._keep_in_fp32_modules_strict, use
 
 
 def test_loading_can_be_kept_to_one_thread() -> None:

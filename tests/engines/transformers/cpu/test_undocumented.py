@@ -63,3 +63,19 @@ def test_a_layer_holds_what_we_ask_it_for() -> None:
 @pytest.mark.skipif(not has_avx512bf16(), reason="needs a CPU with AVX512-BF16")
 def test_the_kernel_is_there() -> None:
     assert callable(getattr(functional.lib, KERNEL)), USE
+
+
+@pytest.mark.skipif(not has_avx512bf16(), reason="needs a CPU with AVX512-BF16")
+@pytest.mark.parametrize(("rows", "columns"), [(40, 64), (32, 80)])
+def test_a_matrix_of_another_shape_is_packed_unless_its_layer_says_no(
+    rows: int, columns: int
+) -> None:
+    use = "chat/models/quantize.py has such layers compute without the kernel"
+    layer = Linear4bit(columns, rows, bias=False, compute_dtype=torch.bfloat16).to("cpu").eval()
+    x = torch.ones(1, columns, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        layer.support_avx512bf16_for_cpu = False
+        assert layer(x).shape == (1, rows), use
+        layer.support_avx512bf16_for_cpu = True
+        with pytest.raises((AssertionError, RuntimeError)):
+            layer(x)
