@@ -51,6 +51,13 @@ WIDER: dict[str, Schema] = {
         "propertyNames": {"pattern": "^[0-9]{1,10}$"},
         "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
     },
+    "thinking": {
+        "anyOf": [
+            {"enum": ["auto", "on", "off"]},
+            {"type": "boolean"},
+            {"$ref": "#/components/schemas/ThinkingObject"},
+        ]
+    },
     "json_schema": {"anyOf": [{"type": "string", "maxLength": 100_000}, {"type": "object"}]},
 }
 HI = [{"role": "user", "content": "What is the capital of France?"}]
