@@ -101,14 +101,14 @@ def qwen3(template: str = QWEN3) -> PreTrainedTokenizerFast:
 
 
 def thinker(script: Callable[[str], str], template: str = QWEN3, **settings: Any) -> Programs:
-    """Return programs that ask a model with a template like Qwen3's, which says what is scripted."""
+    """Return programs that ask a model with a template like Qwen3's."""
     chat: Chat = speaking(qwen3(template), script)
     engine: Any = chat.engine
     return Programs(engine, chat=chat, **settings)
 
 
-def by_letters(script: Callable[[str], str], **settings: Any) -> Programs:
+def by_letters(script: Callable[[str], str], partly: str = "", **settings: Any) -> Programs:
     """Return programs that ask a model without a template, one character to a token."""
     format = LineFormat()
     format.thoughts = tag("think")
-    return Programs(ScriptedEngine(script), format=format, **settings)
+    return Programs(ScriptedEngine(script, partly=partly), format=format, **settings)

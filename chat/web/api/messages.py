@@ -60,28 +60,28 @@ class Part(Shape):
 
     known = fields.PART
 
-    type: Literal[
-        "text",
-        "input_text",
-        "output_text",
-        "refusal",
-        "thinking",
-        "reasoning",
-        "redacted_thinking",
-    ] = "text"
+    type: Literal["text", "input_text", "output_text", "refusal"] = "text"
     text: str
 
 
-def text_in(content: str | list[Part]) -> str:
+class ThoughtPart(Shape):
+    """What the assistant thought, with its text under one of several names, or with none."""
+
+    type: Literal["thinking", "reasoning", "redacted_thinking"]
+    text: Thought = ""
+
+
+def text_in(content: str | list[Part | ThoughtPart]) -> str:
     """Return the text in a content, without what was thought."""
     if isinstance(content, str):
         return content
-    return "".join(part.text for part in content if part.type not in KINDS)
+    return "".join(part.text for part in content if isinstance(part, Part))
 
 
 #: A text, or parts of one.
 Content = Annotated[
-    str | list[Part], BeforeValidator(_parts, json_schema_input_type=str | list[str | Part])
+    str | list[Part | ThoughtPart],
+    BeforeValidator(_parts, json_schema_input_type=str | list[str | Part | ThoughtPart]),
 ]
 
 
@@ -151,7 +151,7 @@ class ChatMessage(Shape):
             self.thinking,
             self.reasoning_details,
             self.thinking_blocks,
-            "\n\n".join(part.text for part in parts if part.type in KINDS and part.text),
+            "\n\n".join(one.text for one in parts if isinstance(one, ThoughtPart) and one.text),
         )
         return next(filter(None, copies), "")
 
