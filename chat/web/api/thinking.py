@@ -26,7 +26,9 @@ CONTROLS = ("thinking", "thinking_budget")
 EFFORT = "reasoning_effort"
 #: The names by which chat templates are told whether the model is to think.
 SWITCHES = ("enable_thinking", "thinking")
-TYPES = {"enabled": "on", "disabled": "off", "auto": "auto", "adaptive": "auto"}
+TYPES = {"enabled": "on", "disabled": "off"} | dict.fromkeys(
+    ("auto", "adaptive", "between_tools"), "auto"
+)
 EITHER = {"type": ["boolean", "null"]}
 #: Forms of an answer in which a thought has no place of its own.
 HIDING = ("hidden", "none")
@@ -74,7 +76,7 @@ class ThinkingObject(Shape):
 
     known = fields.THINKING
 
-    type: Literal["enabled", "disabled", "auto", "adaptive"] = "auto"
+    type: Literal["enabled", "disabled", "auto", "adaptive", "between_tools"] = "auto"
     budget_tokens: Budget | None = None
     budget: Budget | None = None
     display: Literal["summarized", "omitted"] = "summarized"

@@ -57,6 +57,7 @@ HARMLESS: list[dict[str, Any]] = [
     {"thinking": "auto"},
     {"thinking": {"type": "auto"}},
     {"thinking": {"type": "adaptive", "display": "summarized"}},
+    {"thinking": {"type": "between_tools"}},
     {"thinking": {"type": "auto", "clear_thinking": False}},
     {"thinking_budget": 0},
     {"thinking_token_budget": -1},
@@ -353,6 +354,22 @@ async def test_a_model_may_think_before_it_calls_something(template: str) -> Non
     answer = await programs.chats(messages=[*HI, message, result], tools=[WEATHER])
     assert answer.status_code == 200
     assert "<think>\nRome, then.\n</think>\n\nI look.\n<tool_call>" in programs.engine.prompts[-1]
+
+
+@pytest.mark.parametrize("spaces", [{}, {"indent": 2}, {"separators": (",", ":")}], ids=json.dumps)
+@pytest.mark.parametrize("value", ["<think>a</think>", 'b "<think>a</think>" c', "`<think>\\\n</think>"])
+async def test_marks_in_the_arguments_of_a_call_are_text(value: str, spaces: Any) -> None:
+    arguments = {"city": value, "more": [value, {"b": value}]}
+    called = json.dumps({"name": "get_weather", "arguments": arguments}, **spaces)
+    reply = f"<think>\nHm.\n</think>\n\n<tool_call>\n{called}\n</tool_call>"
+    programs = thinker(lambda prompt: reply)
+    message = (await programs.chats(tools=[WEATHER])).json()["choices"][0]["message"]
+    assert message["reasoning_content"] == "Hm."
+    assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == arguments
+    chunks = events(await programs.chats(tools=[WEATHER], stream=True))[:-1]
+    parts = [one["choices"][0]["delta"].get("tool_calls", []) for one in chunks]
+    written = "".join(one["function"]["arguments"] for part in parts for one in part)
+    assert json.loads(written) == arguments
 
 
 async def test_a_reply_that_has_to_fit_something_may_come_after_a_thought() -> None:
