@@ -17,7 +17,7 @@ TOGETHER = re.compile(
     r"|the limit is [\d,]+"
 )
 #: Fields in a language of their own, which JSON Schema cannot describe.
-WRITTEN = {"regex", "guided_regex", "json_schema", "guided_json", "response_format"}
+WRITTEN = {"regex", "guided_regex", "json_schema", "guided_json", "response_format", "text.format"}
 TITLES = ("Regular expression ", "JSON schema ")
 
 

@@ -71,10 +71,10 @@ class Controls:
         """Take what a request says of thinking in other ways than by the controls themselves."""
         for control, name, value in body.says():
             self.add(control, name, value)
-        effort = {name: self.values.pop(name) for name in (EFFORT,) if name in self.values}
-        self.options = {**effort, **body.chat_template_kwargs}
-        blamed = "chat_template_kwargs" if body.chat_template_kwargs else self.names.get(EFFORT)
-        self.names["options"] = blamed or "options"
+        effort = self.values.pop(EFFORT, "")
+        self.options = {**({EFFORT: effort} if effort else {}), **body.chat_template_kwargs}
+        by_name = self.names.get(EFFORT, "chat_template_kwargs")
+        self.names["options"] = "chat_template_kwargs" if body.chat_template_kwargs else by_name
 
     def fitting(self, *, thinks: bool) -> dict[str, Any]:
         """Return the values for a model that `thinks`, or for one to which it means nothing.

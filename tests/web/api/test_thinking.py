@@ -1,12 +1,17 @@
 """chat.web.api.thinking: whether a model is to think, in each way that clients say it."""
 
+import asyncio
 import json
 from typing import Any
 
+import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chat.core.sampling import Sampling
 from chat.web.api.fields import CHAT, MESSAGES, RESPONSE
+from prompts import Control, jinja
 from tests.support import tools
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import HI, Programs, error, events
@@ -71,6 +76,7 @@ HARMLESS: list[dict[str, Any]] = [
     {"chat_template_kwargs": {"enable_thinking": None, "reasoning_effort": "low"}},
     {"chat_template_kwargs": {"nobody_knows": [{"this": 1}], "messages": [], "tools": 5}},
 ]
+THINKER = thinker(lambda prompt: "ok", EFFORTS)
 THOUGHTFUL = "<think>\nThey greet.\n</think>\n\nHello!"
 WEATHER = {
     "type": "function",
@@ -258,6 +264,34 @@ async def test_what_a_template_cannot_do_with_is_refused_by_its_name(value: Any)
     assert programs.engine.prompts == []
 
 
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+NAMES_THERE = sorted(
+    {*jinja.names(EFFORTS), *jinja.GIVEN, "loop", "self", "bos_token", "__class__"}
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES_THERE), JSON))
+@settings(max_examples=80)
+def test_whatever_it_holds_is_told_or_refused_and_forges_nothing(kwargs: dict[str, Any]) -> None:
+    async def tokens(**fields: Any) -> httpx.Response:
+        return await THINKER.post("/tokenize", {"messages": HI, **fields})
+
+    answer = asyncio.run(tokens(chat_template_kwargs=kwargs))
+    if answer.status_code != 200:
+        assert error(answer, 400)["param"] == "chat_template_kwargs"
+        return
+    begun = THINKER.chat.tokens.encode([Control("<|im_start|>")])[0]
+    assert answer.json()["tokens"].count(begun) == 4
+
+
 async def test_an_effort_that_a_template_refuses_is_refused_by_its_own_name() -> None:
     template = EFFORTS.replace("effort is not string", "effort == 'max'")
     programs = thinker(lambda prompt: "ok", template)
@@ -357,7 +391,9 @@ async def test_a_model_may_think_before_it_calls_something(template: str) -> Non
 
 
 @pytest.mark.parametrize("spaces", [{}, {"indent": 2}, {"separators": (",", ":")}], ids=json.dumps)
-@pytest.mark.parametrize("value", ["<think>a</think>", 'b "<think>a</think>" c', "`<think>\\\n</think>"])
+@pytest.mark.parametrize(
+    "value", ["<think>a</think>", 'b "<think>a</think>" c', "`<think>\\\n</think>"]
+)
 async def test_marks_in_the_arguments_of_a_call_are_text(value: str, spaces: Any) -> None:
     arguments = {"city": value, "more": [value, {"b": value}]}
     called = json.dumps({"name": "get_weather", "arguments": arguments}, **spaces)
