@@ -18,14 +18,13 @@ from pydantic import BeforeValidator, Field
 from chat.core.sampling import whole
 from chat.web.api import fields
 from chat.web.api.shape import Shape, unfit
+from prompts.formats.template import SWITCHES
 from prompts.thoughts import Thinking
 
 #: Controls that a model which does not think has no use for.
 CONTROLS = ("thinking", "thinking_budget")
 #: What a chat template is told besides (see `Template.asking`).
 EFFORT = "reasoning_effort"
-#: The names by which chat templates are told whether the model is to think.
-SWITCHES = ("enable_thinking", "thinking")
 TYPES = {"enabled": "on", "disabled": "off"} | dict.fromkeys(
     ("auto", "adaptive", "between_tools"), "auto"
 )
