@@ -110,6 +110,15 @@ def visible(piece: Piece) -> str:
 class PromptError(ValueError):
     """A prompt cannot be composed; the message is one sentence for the user."""
 
+    #: What is to blame: what people wrote, or the `options` of `PromptFormat.asking`.
+    field = "message"
+
+
+class OptionsError(PromptError):
+    """A chat template cannot do with what it is told besides the conversation."""
+
+    field = "options"
+
 
 class Read(NamedTuple):
     """A reply, or what is there of it, as it was read."""

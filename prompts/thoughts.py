@@ -23,6 +23,8 @@ from typing import Literal, NamedTuple
 from prompts.letters import held_back
 
 FENCE = re.compile(r"^ {0,3}(```|~~~)", re.MULTILINE)
+#: A line that ends within a string of JSON.
+STRING = re.compile(r'(?:^|[{\[,:])\s*"[^"\\]*(?:\\.[^"\\]*)*$')
 #: What marks are made of that are several tokens.
 PART = re.compile(r"<[^<>]+>|\[[^\[\]]+\]")
 #: Tags of which the name says what they are for.
@@ -140,8 +142,9 @@ class Parts:
 def parts(reply: str, marks: Marks | None, *, finished: bool) -> Parts:
     """Take a reply apart, or what of it is there.
 
-    What may become a mark is in no part yet. Inside code a mark is text, and so is one in the
-    middle of a line that is never followed by its other half.
+    What may become a mark is in no part yet. Inside code or a string of JSON, as calls of tools
+    have them, a mark is text, and so is one in the middle of a line that is never followed by its
+    other half.
     """
     if not marks:
         return Parts(said=(Span(0, len(reply)),), begun=bool(reply))
@@ -177,8 +180,10 @@ def _next(reply: str, marks: Marks, said: list[Span], at: int) -> int | None:
 
 
 def _in_code(text: str) -> bool:
-    """Whether what follows a text of Markdown is in its code."""
-    return len(FENCE.findall(text)) % 2 == 1 or _line(text).count("`") % 2 == 1
+    """Whether what follows a text of Markdown is in its code, or in a string of JSON."""
+    line = _line(text)
+    fenced = len(FENCE.findall(text)) % 2 == 1
+    return fenced or line.count("`") % 2 == 1 or STRING.search(line) is not None
 
 
 def _line(text: str) -> str:

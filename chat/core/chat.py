@@ -47,10 +47,10 @@ class Update:
     state: Literal["waiting", "reading", "thinking", "writing", "finished", "length"]
     #: The whole reply so far.
     text: str = ""
-    #: What the model thought before it, or between two parts of it, so far.
-    thought: str = ""
     #: The calls of tools in it; of the last one there may be only a part.
     calls: tuple[Call, ...] = ()
+    #: What the model thought before it, or between two parts of it, so far.
+    thought: str = ""
     #: How many people come first, while waiting.
     place: int = 0
     #: The prompt as the model reads it, control tokens visible.
@@ -148,7 +148,7 @@ class Chat:
         try:
             return self.tokens.encode(self.format.begun(asked, begun._replace(content=said)).pieces)
         except PromptError as error:
-            raise BadRequest(str(error), "message") from None
+            raise BadRequest(str(error), error.field) from None
 
     def _check_supported(self, sampling: Sampling, begun: Message) -> None:
         if sampling.thinking == "on" and not self.format.thoughts:
@@ -210,7 +210,7 @@ class Chat:
                 max_new_tokens=sampling.max_new_tokens,
             )
         except PromptError as error:
-            raise BadRequest(str(error), "message") from None
+            raise BadRequest(str(error), error.field) from None
 
     async def _answer(self, composed: Composed, sampling: Sampling) -> AsyncGenerator[Update]:
         reply = Reply(composed, sampling.stop, self.tokens)

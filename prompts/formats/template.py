@@ -20,6 +20,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from types import MappingProxyType
 from typing import Any, Self, get_args
 
@@ -28,6 +29,7 @@ from prompts.base import (
     Call,
     Control,
     Message,
+    OptionsError,
     Piece,
     PromptError,
     PromptFormat,
@@ -116,8 +118,9 @@ class Template(PromptFormat):
         """See `PromptFormat.asking`; what the template has no name for changes nothing."""
         other = super().asking(thinking)
         switch = dict.fromkeys(SWITCHES, thinking == "on") if thinking != "auto" else {}
-        known = {**self._options, **switch, **options}
-        other._options = {name: tainted(known[name]) for name in known.keys() & self._names}
+        told = {**switch, **options}
+        known = {name: tainted(told[name]) for name in told.keys() & self._names}
+        other._options = {**self._options, **known}
         return other
 
     def _asked(self, thinking: Thinking) -> str | None:
@@ -185,9 +188,22 @@ class Template(PromptFormat):
             except Exception as error:  # of a template that anyone may have written
                 failed = error
         reason = f": {jinja.reason(failed)}" if failed else ""
+        if self._options and self._plain_takes(messages):
+            raise OptionsError(
+                f"This model's chat template cannot do with these chat_template_kwargs{reason}."
+            ) from failed
         raise PromptError(
             f"This model's chat template refused the conversation{reason}."
         ) from failed
+
+    def _plain_takes(self, messages: Sequence[Message]) -> bool:
+        """Whether the template takes the messages if it is told nothing besides."""
+        other = copy(self)
+        other._options = {}
+        with suppress(PromptError):
+            other._render(messages)
+            return True
+        return False
 
     def _orders(self, messages: Sequence[Message]) -> Iterator[list[Message]]:
         """Yield the conversation in the orders to try, the most faithful first."""

@@ -19,6 +19,7 @@ from prompts.base import Call, Control, Message, Piece, PromptError, Read
 from prompts.calls import PROBE, Tool, recognised
 from prompts.formats.template import Template, tainted
 from prompts.reading import Reader, by_parser
+from prompts.thoughts import Marks
 
 UNKNOWN = "This model's chat template knows no tools."
 #: What templates put around calls and results, where that is no control token.
@@ -46,6 +47,8 @@ class Tooled(Template):
     naming = False
     #: Whether the template writes several calls in one message, and arguments that are no object.
     _several = _any_arguments = True
+    #: How thoughts are marked that a call which has to be made does without.
+    _ahead: Marks | None = None
 
     def __init__(self, tokenizer: Any) -> None:
         super().__init__(tokenizer, templates.for_tools(tokenizer))
@@ -55,6 +58,8 @@ class Tooled(Template):
         self._begun = ""
         offering = self.offering([STAND_IN])
         asking = offering._exchange(EXCHANGE[:1]) or ""
+        if self.thoughts and self.thoughts.left_open(asking):
+            asking += self.thoughts.closing  # what was thought is taken away before it is read
         self._dialect = recognised(lambda messages: offering._apply(messages).bare)
         self._parser = None
         if getattr(tokenizer, "response_template", None):
@@ -79,7 +84,7 @@ class Tooled(Template):
         return other
 
     def calling(self, names: Sequence[str]) -> tuple[Self, dict[str, Any]]:
-        """Return the format whose prompt begins a call of one of these tools.
+        """Return the format whose prompt begins a call of one of these tools, without a thought.
 
         And what `Sampling` ties the rest to: a `json_schema`, or `choices` of a name, with
         which this is to be asked again.
@@ -95,6 +100,7 @@ class Tooled(Template):
             )
         other = copy(self)
         other._begun = dialect.before
+        other._ahead, other.thoughts = self.thoughts or self._ahead, None
         tools = [tool for tool in self._offered if tool.name in names]
         if dialect.keys:
             return other, {"json_schema": json.dumps(_any_of(tools, dialect.keys))}
@@ -106,8 +112,16 @@ class Tooled(Template):
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`."""
-        begun = [Control(self._begun)] if self._begun else []
-        return [*super().pieces(messages), *begun]
+        prompt = super().pieces(messages)
+        if not self._begun:
+            return prompt
+        end = prompt[-1].text if isinstance(prompt[-1], Control) else ""
+        closing, marks = "", self._ahead
+        if marks and marks.left_open(end):
+            # A call begins with its own mark, and not with that of what is said after a thought.
+            ended = marks.closing.partition(marks.end)[0] + marks.end
+            closing = ended if marks.around else marks.closing
+        return [*prompt, Control(closing + self._begun)]
 
     def read(self, reply: str, *, finished: bool) -> Read:
         """See `PromptFormat.read`."""

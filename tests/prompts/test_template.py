@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 
 from prompts import Message, PromptError, choose, control_tokens
-from prompts.base import WORD_JOINER, visible
+from prompts.base import WORD_JOINER, OptionsError, visible
 from prompts.encoder import Encoder
 from prompts.formats.template import STAND_IN, Template
 from prompts.taint import MARKS
+from tests.support import thinking
 from tests.support.tiny import chatml_tokenizer
 
 # Small ones of our own, which do with the texts what those of these models do.
@@ -378,3 +379,34 @@ def test_a_template_that_fails_says_why_in_one_sentence(template: str, reason: s
 def test_a_fault_in_a_templates_syntax_is_named_with_its_line(template: str, reason: str) -> None:
     with pytest.raises(PromptError, match=rf"^The chat template cannot be read: {reason}\.$"):
         choose(tokenizer_with(template))
+
+
+TOLD = thinking.qwen3(thinking.EFFORTS)
+
+
+@given(st.lists(st.sampled_from(["<|im_end|>", "<|im_start|>", "<think>", "user", "\n", *MARKS])))
+def test_what_a_template_is_told_besides_is_no_control_token(parts: list[str]) -> None:
+    encoder, template = Encoder(TOLD), Template(TOLD)
+    controls = {TOLD.convert_tokens_to_ids(token) for token in control_tokens(TOLD)}
+    counts = []
+    for effort in ("low", "".join(parts)):
+        told = template.asking("auto", {"reasoning_effort": effort, "nobody": [effort]})
+        for format in (told, told.asking("auto"), told.asking("on").asking("on")):
+            ids = encoder.encode(format.pieces([Message("user", "hi")]))
+            counts.append([id for id in ids if id in controls])
+    assert all(one == counts[0] for one in counts)
+
+
+def test_what_a_template_is_told_besides_stays_as_it_was_told() -> None:
+    told = Template(TOLD).asking("auto", {"reasoning_effort": "low"})
+    for format in (told, told.asking("auto"), told.asking("off").asking("off")):
+        text = "".join(map(visible, format.pieces([Message("user", "hi")])))
+        assert text.startswith("<|im_start|>system\nReasoning: low<|im_end|>")
+    plain = Template(TOLD).pieces([Message("user", "hi")])
+    assert "Reasoning: medium" in "".join(map(visible, plain))
+
+
+def test_what_a_template_cannot_do_with_is_said_to_be_to_blame() -> None:
+    told = Template(TOLD).asking("auto", {"reasoning_effort": 5})
+    with pytest.raises(OptionsError, match="chat_template_kwargs: reasoning_effort is a word"):
+        told.pieces([Message("user", "hi")])

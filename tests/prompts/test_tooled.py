@@ -8,7 +8,8 @@ import pytest
 from prompts import Call, Message, PromptError, Tool, Tooled, visible
 from prompts.base import Read
 from prompts.encoder import Encoder
-from tests.support import tiny, tools
+from prompts.thoughts import tag
+from tests.support import thinking, tiny, tools
 
 HI = Message("user", "What is the weather in Rome?")
 ROME = '{"city": "Rome"}'
@@ -253,6 +254,30 @@ def test_where_the_name_stands_before_the_json_it_is_chosen_first() -> None:
     assert format.read(ROME, finished=True).calls == (Call("get_weather", ROME),)
 
 
+@pytest.mark.parametrize("template", [thinking.QWEN3, thinking.ALWAYS], ids=["qwen3", "always"])
+def test_a_call_that_has_to_be_made_is_begun_after_a_thought_that_is_open(template: str) -> None:
+    offering = Tooled(thinking.qwen3(template)).offering([tools.WEATHER])
+    assert offering.thoughts == tag("think")
+    for format in (offering.calling(["get_weather"])[0], offering.asking("off")):
+        calling = format.calling(["get_weather"])[0].asking("off")
+        prompt = "".join(map(visible, calling.begun([HI]).pieces))
+        assert prompt.endswith("assistant\n<think>\n\n</think>\n\n<tool_call>\n")
+        assert calling.thoughts is None  # what is in its arguments is no thought
+
+
+def test_a_call_needs_no_mark_of_what_is_said_after_a_thought() -> None:
+    """As Cohere's templates write it, whose replies have marks of their own."""
+    tokenizer = thinking.qwen3(COHERE)
+    marks = ["<|START_THINKING|>", "<|END_THINKING|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>"]
+    tokenizer.add_tokens(marks)
+    calling, _ = Tooled(tokenizer).offering([tools.WEATHER]).calling(["get_weather"])
+    prompt = "".join(map(visible, calling.asking("off").begun([HI]).pieces))
+    assert prompt.endswith("assistant\n<|START_THINKING|><|END_THINKING|><tool_call>\n")
+
+
+COHERE = thinking.ALWAYS.replace("<think>\\n", "<|START_THINKING|>")
+
+
 def test_references_in_a_tools_schema_lead_where_they_led() -> None:
     values = {"enum": [{"$ref": "#/a"}, "#/b"]}
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}, "enum": values}}
@@ -284,6 +309,25 @@ def test_a_tokenizers_own_way_of_reading_comes_first() -> None:
         read = now
     assert read == Read("I look.", (Call("get_weather", '{"city": "Rome"}'),))
     assert format.read("No call.", finished=True) == Read("No call.")
+
+
+def test_a_tokenizers_own_way_of_reading_does_not_wait_for_a_thoughts_end() -> None:
+    tokenizer = tools.xml()
+    opened = "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n"
+    assert opened in tokenizer.chat_template
+    tokenizer.chat_template = (
+        tokenizer.chat_template.replace(opened, opened + "<think>\\n") + "{#- </think> #}"
+    )
+    fields = tokenizer.response_template["fields"]
+    thought = {"open_pattern": "<think>", "close_pattern": "</think>", "content": "text"}
+    tokenizer.response_template = {
+        **tokenizer.response_template,
+        "fields": {"reasoning_content": thought, **fields},
+    }
+    format = Tooled(tokenizer).offering([tools.WEATHER])
+    # What was thought is taken away before it is read.
+    read = format.read(f"I look.\n{XML}</tool_call>", finished=True)
+    assert read == Read("I look.", (Call("get_weather", '{"city": "Rome"}'),))
 
 
 def test_a_template_that_takes_one_call_at_a_time_gets_one() -> None:

@@ -17,7 +17,8 @@ TOGETHER = re.compile(
     r"|the limit is [\d,]+"
 )
 #: Fields in a language of their own, which JSON Schema cannot describe.
-WRITTEN = {"regex", "guided_regex", "json_schema", "guided_json", "response_format"}
+WRITTEN = {"regex", "guided_regex", "json_schema", "guided_json", "response_format", "text.format"}
+TITLES = ("Regular expression ", "JSON schema ")
 
 
 @schemathesis.check
@@ -28,4 +29,6 @@ def what_is_described_is_answered(
     if described and response.status_code == 400:
         error = response.json()["error"]
         unsaid = error.get("param") in WRITTEN or TOGETHER.search(error["message"])
+        # Anthropic's errors name no field but in the sentence.
+        unsaid = unsaid or ("param" not in error and error["message"].startswith(TITLES))
         assert unsaid, error["message"]

@@ -48,7 +48,7 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
     models, description = Models(chat.name), Description(chat, settings)
     chats = Endpoint(chat, sampling, system_prompt, ChatBody, ChatReply.to, strict=strict)
     messages = Endpoint(chat, sampling, system_prompt, MessagesBody, MessageReply.to, strict=strict)
-    counting = CountTokens(chat, system_prompt, strict=strict)
+    counting = CountTokens(chat, system_prompt, sampling.thinking, strict=strict)
     texts = Endpoint(continuing, sampling, "", CompletionBody, TextReply.to, strict=strict)
     responses = Responses(chat, sampling, system_prompt, strict=strict)
     router = Router(
@@ -78,7 +78,8 @@ def root_routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
 
 def _tokenizing(chat: Chat, settings: Settings) -> list[BaseRoute]:
     system_prompt = "" if chat.format.name == "plain" else settings.system_prompt
-    both = Tokenizing(chat, system_prompt, strict=settings.strict_api)
+    thinking = settings.sampling(chat.suited).thinking
+    both = Tokenizing(chat, system_prompt, thinking, strict=settings.strict_api)
     return [
         Route("/tokenize", Answering(both.tokenize), methods=["POST"]),
         Route("/detokenize", Answering(both.detokenize), methods=["POST"]),

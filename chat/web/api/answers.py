@@ -27,12 +27,19 @@ class ModelList(Answer):
     data: list[Model]
 
 
+class ThoughtTokens(Answer):
+    """Of the tokens that were written, those that were thought."""
+
+    reasoning_tokens: int
+
+
 class Usage(Answer):
-    """How many tokens were read and written."""
+    """How many tokens were read and written; which of them were thought, if the model thinks."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    completion_tokens_details: ThoughtTokens | None = None
 
 
 class Called(Answer):
@@ -56,6 +63,8 @@ class Said(Answer):
     role: Literal["assistant"]
     content: str | None
     refusal: None
+    #: What was thought before it; absent if nothing was.
+    reasoning_content: str = ""
     tool_calls: list[ToolCall] = []
 
 
@@ -129,6 +138,7 @@ class Delta(Answer):
     """What is new of a reply."""
 
     role: Literal["assistant"] = "assistant"
+    reasoning_content: str = ""
     content: str = ""
     tool_calls: list[ToolCallDelta] = []
 

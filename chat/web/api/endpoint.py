@@ -19,7 +19,7 @@ from chat.web.api.errors import json_bytes
 from chat.web.api.events import HEADERS, Writer, answered, events
 from chat.web.api.ignored import told
 from chat.web.api.merging import merged
-from chat.web.api.prompting import HOLDING, named, prompted
+from chat.web.api.prompting import HOLDING, named, prompted, with_options
 from chat.web.api.request import Asked, asked
 from chat.web.api.shapes import MOST_REPLIES, Ask, RequestBody
 from prompts import Tooled
@@ -42,7 +42,7 @@ class Endpoint:
         sampling: Sampling,
         system_prompt: str,
         shape: type[RequestBody],
-        writer: Callable[[Any, str, int], Writer],
+        writer: Callable[[Any, Chat, int], Writer],
         *,
         strict: bool,
     ) -> None:
@@ -75,24 +75,27 @@ class Endpoint:
         names = {"message": body.written_in, **controls.names}
         try:
             # In threads too: a schema can take a while to judge.
-            own = {**self._sampling, **controls.values}
+            thinks = self._chat.format.thoughts is not None
+            own = {**self._sampling, **controls.fitting(thinks=thinks)}
             chat, given = await asyncio.to_thread(
                 lambda: prompted(self._chat, body.offer, own, has_calls=body.has_calls)
             )
             if any(given.get(name) != own.get(name) for name in HOLDING):
                 names |= dict.fromkeys(HOLDING, "tools")  # it is held to their schemas
+            chat = await asyncio.to_thread(with_options, chat, controls.options)
             asks = await asyncio.to_thread(
                 body.asks, self._system_prompt, tooled=isinstance(chat.format, Tooled)
             )
             chat, given = await named(chat, asks[0].conversation, given)
             sampling = await asyncio.to_thread(Sampling.checked, **given)
             _check(asks, body.replies, sampling, chat.tokens)
+            shown = body.shows_thought(controls.values)
             replies = [
-                _reply(chat, ask, sampling.numbered(number))
+                _reply(chat, ask, sampling.numbered(number), shown=shown)
                 for ask in asks
                 for number in range(body.replies)
             ]
-            writer = self._writer(body, chat.name, len(replies))
+            writer = self._writer(body, self._chat, len(replies))
             async with aclosing(merged(replies)) as updates:
                 if body.stream:
                     stream = events(writer, updates)
@@ -140,20 +143,40 @@ def _check(asks: Sequence[Ask], n: int, sampling: Sampling, tokens: Tokens) -> N
             raise BadRequest(f"prompt has {unknown}, which is no token of this model.", "prompt")
 
 
-async def _reply(chat: Chat, ask: Ask, sampling: Sampling) -> AsyncGenerator[Update]:
-    """Yield the updates without what the reply began with, and after what is to be repeated."""
-    asked, begun = ask.conversation.messages[-1].content, ask.conversation.begun.content
+async def _reply(
+    chat: Chat, ask: Ask, sampling: Sampling, *, shown: bool
+) -> AsyncGenerator[Update]:
+    """Yield the updates without what the reply began with, and after what is to be repeated.
+
+    And without the thought unless that is to be `shown`.
+    """
+    asked, begun = ask.conversation.messages[-1].content, ask.conversation.begun
     if ask.ids:
         chat, asked = chat.prompting(Given(ask.ids)), chat.tokens.show(ask.ids)
-    there: str | None = None
-    space = begun[len(begun.rstrip()) :]
+    text, thought = _Rest(begun.content), _Rest(begun.thought)
     async with aclosing(chat.reply(ask.conversation, sampling)) as updates:
         async for update in updates:
             if ask.whole and update.dropped_turns:
                 raise TooLong("Your conversation does not fit the model's window.")
-            if there is None and update.state != "waiting":
-                there = update.text
-                # White space at an end is not shown, and comes with the next word.
-                space = "" if there.endswith(space) else space
-            new = update.text[len(there or "") :].removeprefix(space)
-            yield replace(update, text=(asked if ask.echo else "") + new)
+            if update.state == "waiting":
+                yield update
+                continue
+            said, thinking = text.of(update.text), thought.of(update.thought)
+            said = (asked if ask.echo else "") + said
+            yield replace(update, text=said, thought=thinking if shown else "")
+
+
+class _Rest:
+    """Takes from a text that grows what was there of it at first."""
+
+    def __init__(self, begun: str) -> None:
+        self._there: str | None = None
+        self._space = begun[len(begun.rstrip()) :]
+
+    def of(self, text: str) -> str:
+        """Return the rest of the text, the whole so far."""
+        if self._there is None:
+            self._there = text
+            # White space at an end is not shown, and comes with the next word.
+            self._space = "" if text.endswith(self._space) else self._space
+        return text[len(self._there) :].removeprefix(self._space)

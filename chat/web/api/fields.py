@@ -49,11 +49,21 @@ SPEED = _because(
     "cache_prompt cache_salt id_slot n_cache_reuse n_keep keep_alive num_ctx num_batch "
     "num_gpu num_thread priority stream_interval sse_ping_interval ttl draft_model",
 )
-EFFORT = _because(
-    "A wish of how much to think or to write, to models that know several ways; this one has one.",
-    "reasoning_effort reasoning verbosity thinking think enable_thinking thinking_budget "
-    "thinking_token_budget include_reasoning reasoning_format reasoning_split "
-    "chat_template_kwargs",
+EFFORT = {
+    **_because("A wish of how much to write, and models know one way.", "verbosity"),
+    **_because("In which of a client's fields thoughts are put.", "reasoning_split"),
+}
+THINKING = Known(
+    harmless=_because(
+        "Which earlier thoughts are shown again, which templates settle.", "clear_thinking keep"
+    )
+)
+REASONING = Known(
+    harmless=_because(
+        "About summaries of what is thought, or about earlier thoughts; what is thought is given "
+        "as it is, and the template settles which earlier thoughts are shown again.",
+        "summary generate_summary context mode",
+    )
 )
 CHANCE = _because(
     "One more way of drawing among likely words; which are likely stays as the others say.",
@@ -130,10 +140,6 @@ RESPONSE = Known(
 MESSAGE = Known(
     harmless={
         **_because(
-            "What was thought before an earlier reply, which models are not shown again.",
-            "reasoning_content reasoning reasoning_details thinking thinking_blocks",
-        ),
-        **_because(
             "A client's own notes on a message.",
             "id annotations created created_at timestamp model status type usage metadata "
             "provider_specific_fields logprobs parsed phase weight",
@@ -160,10 +166,10 @@ CALL_ITEM = Known(
     refused=frozenset({"namespace"}),
 )
 REASONING_ITEM = Known(
-    harmless=_because(
-        "What was thought before an earlier reply, which models are not shown again.",
-        "id summary content encrypted_content status",
-    )
+    harmless={
+        **_because("A client's own notes on a thought.", "id encrypted_content status"),
+        **_because("Less than what was thought.", "summary"),
+    }
 )
 FLAT_TOOL = Known(
     harmless={
@@ -204,7 +210,6 @@ MESSAGES = CHAT._replace(
     off={**CHAT.off, **ALONE, "mcp_servers": ([],)},
     refused=CHAT.refused - {"system"} | {"thread"},
 )
-OUTPUT_CONFIG = Known(harmless=_because("A wish of how much to think or to write.", "effort"))
 INPUT_MESSAGE = Known(
     harmless=_because(
         "A client's own notes on a message.",
@@ -220,9 +225,7 @@ BLOCK = Known(
         ),
     }
 )
-THOUGHT = Known(
-    harmless=_because("What was thought, which models are not shown.", "thinking signature data")
-)
+THOUGHT = Known(harmless=_because("What only whoever wrote a thought can read.", "signature data"))
 CUSTOM_TOOL = Known(
     harmless=_because("About speed.", "cache_control defer_loading eager_input_streaming"),
     off={"allowed_callers": (["direct"],), "input_examples": ([],)},

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, FailFast, Field, model_validat
 from chat.core.conversation import Conversation, conversation
 from chat.web.api import fields
 from chat.web.api.shape import Shape, given, unfit
+from chat.web.api.thoughts import KINDS, Thought, text_of
 from prompts import Call, Message, Role
 
 #: The parts that are text: OpenAI's of two APIs, and what an assistant said instead of a reply.
@@ -32,6 +33,8 @@ def _part(number: int, part: Any) -> dict[str, Any]:
     if isinstance(part, dict):
         part = {"type": "text"} | given(part)
         kind = part["type"]
+        if kind in KINDS:
+            return {"type": kind, "text": text_of(part)}
         if kind == "refusal":
             part = {"text" if name == kind else name: value for name, value in part.items()}
     if kind not in TEXTS or not isinstance(part.get("text"), str):
@@ -61,14 +64,24 @@ class Part(Shape):
     text: str
 
 
-def text_in(content: str | list[Part]) -> str:
-    """Return the text in a content."""
-    return content if isinstance(content, str) else "".join(part.text for part in content)
+class ThoughtPart(Shape):
+    """What the assistant thought, with its text under one of several names, or with none."""
+
+    type: Literal["thinking", "reasoning", "redacted_thinking"]
+    text: Thought = ""
+
+
+def text_in(content: str | list[Part | ThoughtPart]) -> str:
+    """Return the text in a content, without what was thought."""
+    if isinstance(content, str):
+        return content
+    return "".join(part.text for part in content if isinstance(part, Part))
 
 
 #: A text, or parts of one.
 Content = Annotated[
-    str | list[Part], BeforeValidator(_parts, json_schema_input_type=str | list[str | Part])
+    str | list[Part | ThoughtPart],
+    BeforeValidator(_parts, json_schema_input_type=str | list[str | Part | ThoughtPart]),
 ]
 
 
@@ -111,6 +124,11 @@ class ChatMessage(Shape):
     tool_calls: list[ToolCall] = Field(default_factory=list)
     function_call: FunctionCall | None = None
     tool_call_id: str = ""
+    reasoning_content: Thought = ""
+    reasoning: Thought = ""
+    thinking: Thought = ""
+    reasoning_details: Thought = ""
+    thinking_blocks: Thought = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -122,6 +140,20 @@ class ChatMessage(Shape):
     def text(self) -> str:
         """The text in its content."""
         return text_in(self.content)
+
+    @property
+    def thought(self) -> str:
+        """What the assistant thought, of which clients may keep several copies."""
+        parts = [] if isinstance(self.content, str) else self.content
+        copies = (
+            self.reasoning_content,
+            self.reasoning,
+            self.thinking,
+            self.reasoning_details,
+            self.thinking_blocks,
+            "\n\n".join(one.text for one in parts if isinstance(one, ThoughtPart) and one.text),
+        )
+        return next(filter(None, copies), "")
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -138,7 +170,8 @@ class ChatMessage(Shape):
         text, name = self.text, self.name
         match self.role:
             case "assistant":
-                return Message("assistant", text or self.refusal, self.calls)
+                said = text or self.refusal
+                return Message("assistant", said, self.calls, thought=self.thought)
             case "tool" | "function":
                 name = name or called.get(self.tool_call_id) or self.role
                 return Message("tool", text, name=name, call_id=self.tool_call_id)
@@ -185,4 +218,4 @@ def _as_text(message: Message) -> Message:
     if message.role == "tool":
         return Message("user", f"{message.name}: {message.content}")
     calls = [f"{call.name}({call.arguments})" for call in message.calls]
-    return Message(message.role, "\n\n".join(filter(None, [message.content, *calls])))
+    return message._replace(content="\n\n".join(filter(None, [message.content, *calls])), calls=())

@@ -26,6 +26,7 @@ from chat.web.api.request import NAMES, SCORES
 from chat.web.api.responses import answers as items
 from chat.web.api.responses.shapes import ResponseBody
 from chat.web.api.shapes import ChatBody, CompletionBody, RequestBody
+from chat.web.api.thinking import ThinkingObject
 from chat.web.api.tokenize import DetokenizeBody, TokenizeBody
 from prompts.formats.tooled import UNKNOWN
 
@@ -173,6 +174,12 @@ class Description:
         none = {"anyOf": [{"type": "array", "maxItems": 0}, NULL], "description": UNKNOWN}
         return {"tools": none} if "tools" in shape.model_fields else {}
 
+    def _thinking(self, shape: type[RequestBody]) -> Schema:
+        """Return what may be sent as `thinking`; only a model that thinks can be told to."""
+        thinks = self._chat.format.thoughts and shape is not CompletionBody
+        own = {"enum": ["auto", "on", "off"] if thinks else ["auto", "off"]}
+        return {"anyOf": [own, {"type": "boolean"}, _ref(ThinkingObject)]}
+
     def _controls(self, shape: type[RequestBody]) -> Schema:
         """Return the controls by all names that they go by."""
         written = Sampling.model_json_schema()["properties"]
@@ -187,6 +194,8 @@ class Description:
                 found[name] = {**words, "enum": [off, None]}
                 continue
             wider = WIDER.get(name, {})
+            if name == "thinking":
+                wider = self._thinking(shape)
             if name == "logprobs" and shape.logprobs_by == "count":
                 most = written["top_logprobs"]["maximum"]
                 count = {"type": "integer", "minimum": 0, "maximum": most}

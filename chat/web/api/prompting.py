@@ -1,24 +1,35 @@
 """How a request is prompted: as the model chats, or with the tools that it offers.
 
-A call that has to be made is begun in the prompt, and what follows is held to its schema.
-Where the name comes before the JSON, the model first chooses one, and is then asked again.
+A call that has to be made is begun in the prompt, and what follows is held to its schema; so
+there is no thought before it, as with Anthropic. Where the name comes before the JSON, the
+model first chooses one, and is then asked again.
 """
 
+import json
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
 from chat.core.chat import Chat
-from chat.core.conversation import Conversation
+from chat.core.conversation import CHARACTERS_PER_TOKEN, Conversation
 from chat.core.sampling import Sampling
-from chat.errors import BadRequest
+from chat.errors import BadRequest, TooLong
 from chat.web.api.tools import Offer, check_length
 from prompts import PromptError, Tooled
 from prompts.formats.tooled import UNKNOWN
+from prompts.thoughts import Thinking
 
 #: What holds a whole reply, and so leaves no way to call something instead.
 HOLDING = ("choices", "regex", "json_schema")
-#: What could only break a call that is held to its schema, or write something after it.
-FREE = {"choices": (), "regex": "", "json_schema": "", "stop": (), "min_new_tokens": 0}
+#: What could only break a call that is held to its schema, or write something around it.
+FREE = {
+    "choices": (),
+    "regex": "",
+    "json_schema": "",
+    "stop": (),
+    "min_new_tokens": 0,
+    "thinking": "off",
+}
 
 
 def prompted(
@@ -78,3 +89,22 @@ async def named(
     # A name that the limit cut is the beginning of one.
     names = [one for one in given["choices"] if one.startswith(name)]
     return _calling(chat, chat.format, names[:1], given)
+
+
+def with_options(chat: Chat, options: Mapping[str, Any], thinking: Thinking = "auto") -> Chat:
+    """Return the chat whose template is told `options` besides, by the names that it has.
+
+    Raises:
+        BadRequest, TooLong: they cannot be told.
+    """
+    try:
+        size, most = len(json.dumps(options)), chat.engine.window * CHARACTERS_PER_TOKEN
+        if size > most:
+            raise TooLong(
+                f"Your chat_template_kwargs have {size:,} characters; the limit is {most:,}.",
+                "chat_template_kwargs",
+            )
+        return chat.prompting(chat.format.asking(thinking, options))
+    except RecursionError:
+        sentence = "chat_template_kwargs must not be nested so deeply."
+        raise BadRequest(sentence, "chat_template_kwargs") from None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any, ClassVar, Self
 
-from chat.core.chat import Update
+from chat.core.chat import Chat, Update
 from chat.core.scores import TokenScore
 from chat.web.api.errors import refusal
 from chat.web.api.events import event
@@ -24,20 +24,24 @@ class TextReply:
     first: ClassVar[dict[str, Any]] = {"text": ""}
     last: ClassVar[dict[str, Any]] = {"text": ""}
 
-    def __init__(self, model: str, *, with_usage: bool = False, replies: int = 1) -> None:
+    def __init__(
+        self, model: str, *, with_usage: bool = False, replies: int = 1, thinks: bool = False
+    ) -> None:
         self._head = {
             "id": f"{self.id}-{secrets.token_hex(12)}",
             "created": int(time.time()),
             "model": model,
         }
         self._with_usage = with_usage
+        self._thinks = thinks
         self._sent = [Update("waiting")] * replies
         self._ids: dict[tuple[int, int], str] = {}
 
     @classmethod
-    def to(cls, body: RequestBody, model: str, replies: int) -> Self:
+    def to(cls, body: RequestBody, chat: Chat, replies: int) -> Self:
         """Return what writes the replies to a request."""
-        return cls(model, with_usage=body.with_usage, replies=replies)
+        thinks = chat.format.thoughts is not None
+        return cls(chat.name, with_usage=body.with_usage, replies=replies, thinks=thinks)
 
     def whole(self, updates: Sequence[Update]) -> dict[str, Any]:
         """See `Writer.whole`."""
@@ -45,7 +49,12 @@ class TextReply:
             _choice(place, self._said(place, update), self._scores(update), _reason(update))
             for place, update in enumerate(updates)
         ]
-        return {**self._head, "object": self.kind, "choices": choices, "usage": _usage(updates)}
+        return {
+            **self._head,
+            "object": self.kind,
+            "choices": choices,
+            "usage": self._usage(updates),
+        }
 
     def begin(self) -> Iterable[bytes]:
         """See `Writer.begin`."""
@@ -69,7 +78,7 @@ class TextReply:
         """See `Writer.end`."""
         if self._with_usage:
             head = {**self._head, "object": self.chunk_kind}
-            yield event({**head, "choices": [], "usage": _usage(updates)})
+            yield event({**head, "choices": [], "usage": self._usage(updates)})
         yield event(b"[DONE]")
 
     def failed(self, error: Exception) -> bytes:
@@ -81,6 +90,17 @@ class TextReply:
         chunk = {**self._head, "object": self.chunk_kind, "choices": choices}
         # The last of a stream has it, and the others then say that they do not.
         return event({**chunk, "usage": None} if self._with_usage else chunk)
+
+    def _usage(self, updates: Sequence[Update]) -> dict[str, Any]:
+        read = sum({update.prompt: update.prompt_tokens for update in updates}.values())
+        written = sum(update.tokens for update in updates)
+        thought = {"reasoning_tokens": sum(update.thought_tokens for update in updates)}
+        return {
+            "prompt_tokens": read,
+            "completion_tokens": written,
+            "total_tokens": read + written,
+            **({"completion_tokens_details": thought} if self._thinks else {}),
+        }
 
     def _said(self, place: int, update: Update) -> dict[str, Any]:
         """Return what a whole reply says."""
@@ -120,9 +140,13 @@ class ChatReply(TextReply):
             message["tool_calls"] = [
                 self._called(place, index, call) for index, call in enumerate(update.calls)
             ]
+        if update.thought:
+            message["reasoning_content"] = update.thought
         return {"message": message}
 
     def _new(self, place: int, sent: Update, update: Update) -> Iterable[dict[str, Any]]:
+        if thought := update.thought[len(sent.thought) :]:
+            yield {"delta": {"reasoning_content": thought}}
         if new := update.text[len(sent.text) :]:
             yield {"delta": {"content": new}}
         for index, call in enumerate(update.calls):
@@ -163,13 +187,3 @@ def _score(score: TokenScore) -> dict[str, Any]:
 def _text(score: TokenScore) -> str:
     """Return what a token adds to the text: of a part of a character nothing."""
     return score.bytes.decode(errors="ignore")
-
-
-def _usage(updates: Sequence[Update]) -> dict[str, int]:
-    read = sum({update.prompt: update.prompt_tokens for update in updates}.values())
-    written = sum(update.tokens for update in updates)
-    return {
-        "prompt_tokens": read,
-        "completion_tokens": written,
-        "total_tokens": read + written,
-    }

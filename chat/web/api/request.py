@@ -18,6 +18,7 @@ from chat.core.sampling import Sampling
 from chat.errors import BadRequest
 from chat.web.api.shape import Shape
 from chat.web.api.shapes import RequestBody
+from chat.web.api.thinking import CONTROLS, EFFORT, Thinks
 
 #: Controls by the names of other APIs; each can also go by its own.
 NAMES = {
@@ -48,6 +49,8 @@ class Controls:
         self.values: dict[str, Any] = {}
         #: From those names to the request's own.
         self.names: dict[str, str] = {}
+        #: What else a chat template is told.
+        self.options: dict[str, Any] = {}
 
     def add(self, control: str, name: str, value: Any) -> None:
         """Take the value of a control that the request calls `name`."""
@@ -63,6 +66,26 @@ class Controls:
         elif not _same(value, self.values[control]):
             other = self.names[control]
             raise BadRequest(f"{name} says something else than {other}; send one.", name)
+
+    def add_thinking(self, body: Thinks) -> None:
+        """Take what a request says of thinking in other ways than by the controls themselves."""
+        for control, name, value in body.says():
+            self.add(control, name, value)
+        effort = self.values.pop(EFFORT, "")
+        self.options = {**({EFFORT: effort} if effort else {}), **body.chat_template_kwargs}
+        by_name = self.names.get(EFFORT, "chat_template_kwargs")
+        self.names["options"] = "chat_template_kwargs" if body.chat_template_kwargs else by_name
+
+    def fitting(self, *, thinks: bool) -> dict[str, Any]:
+        """Return the values for a model that `thinks`, or for one to which it means nothing.
+
+        Programs send the same to all models, but who uses the control itself means it.
+        """
+        return {
+            control: value
+            for control, value in self.values.items()
+            if thinks or control not in CONTROLS or self.names[control] == control
+        }
 
 
 Body = TypeVar("Body", bound=Shape)
@@ -113,10 +136,12 @@ def read(shape: type[Body], body: bytes) -> Asked[Body]:
     controls = Controls()
     if issubclass(shape, RequestBody):
         without = SCORES if shape.logprobs_by == "none" else ()
-        for name in [name for name, value in fields.items() if value is not None]:
+        for name, value in [(name, value) for name, value in fields.items() if value is not None]:
             control = NAMES.get(name, name)
+            if name == "thinking" and isinstance(value, bool | dict):
+                continue  # which a shape reads
             if control in Sampling.model_fields and control not in without:
-                value = fields.pop(name)
+                del fields[name]
                 if control == "logprobs" and shape.logprobs_by == "count" and type(value) is int:
                     controls.add("top_logprobs", name, value)
                     value = True
@@ -132,6 +157,7 @@ def read(shape: type[Body], body: bytes) -> Asked[Body]:
     if isinstance(asked, RequestBody):
         for name, schema in asked.schemas.items():
             controls.add("json_schema", name, schema)
+        controls.add_thinking(asked)
     return Asked(asked, controls, list(kinds.values()))
 
 

@@ -15,6 +15,7 @@ from chat.errors import BadRequest
 from chat.web.api import fields
 from chat.web.api.messages import Messages, conversation_in, have_calls
 from chat.web.api.shape import Shape, unfit
+from chat.web.api.thinking import Thinks
 from chat.web.api.tools import AUTO, Choice, FunctionTool, Offer, offered
 from prompts import Message
 
@@ -107,7 +108,7 @@ class ResponseFormat(Shape):
         return json.dumps(ANY_OBJECT) if self.type == "json_object" else ""
 
 
-class RequestBody(Shape):
+class RequestBody(Thinks):
     """What can be in every request for a reply."""
 
     known = fields.REQUEST
@@ -213,7 +214,7 @@ class ChatBody(Several):
     def asks(self, system_prompt: str, *, tooled: bool) -> list[Ask]:
         """See `RequestBody.asks`."""
         found = conversation_in(self.messages, system_prompt, tooled=tooled)
-        if found.begun and not self.continue_final_message:
+        if found.begun.size and not self.continue_final_message:
             where = "continue_final_message"
             raise BadRequest(f"{where} must be true where the last message is a reply.", where)
         return [Ask(found)]

@@ -23,12 +23,14 @@ from chat.web.api.body import body_of
 from chat.web.api.errors import json_bytes
 from chat.web.api.ignored import told
 from chat.web.api.messages import Messages, conversation_in, have_calls
-from chat.web.api.prompting import prompted
+from chat.web.api.prompting import prompted, with_options
 from chat.web.api.request import Asked, Body, asked
 from chat.web.api.shape import Shape
+from chat.web.api.thinking import Options, switched
 from chat.web.api.tools import AUTO, FunctionTool, offered
 from prompts import Message, Tooled
 from prompts.formats.plain import Plain
+from prompts.thoughts import Thinking
 
 
 def _one_of_both(schema: dict[str, Any]) -> None:
@@ -56,6 +58,7 @@ class TokenizeBody(Shape):
     #: Whether a text begins with what the tokenizer puts before one.
     add_special_tokens: bool = True
     return_token_strs: bool = False
+    chat_template_kwargs: Options = Field(default_factory=dict)
 
 
 class DetokenizeBody(Shape):
@@ -66,10 +69,13 @@ class DetokenizeBody(Shape):
 
 
 class Tokenizing:
-    """The two endpoints; `system_prompt` is for who brings none, as where a reply is asked for."""
+    """The two endpoints; the rest is for who says nothing of it, as where a reply is asked for."""
 
-    def __init__(self, chat: Chat, system_prompt: str, *, strict: bool) -> None:
+    def __init__(
+        self, chat: Chat, system_prompt: str, thinking: Thinking = "auto", *, strict: bool
+    ) -> None:
         self._chat = chat
+        self._thinking = thinking
         self._system_prompt = system_prompt
         self._strict = strict
 
@@ -108,7 +114,9 @@ class Tokenizing:
             format = self._chat.plain if body.add_special_tokens else Plain()
             return await self._chat.prompting(format).prompt(text)
         except RequestError as error:
-            if error.field.startswith("tools"):
+            if error.field == "options":
+                error.field = "chat_template_kwargs"
+            if error.field.startswith(("tools", "chat_template_kwargs")):
                 raise
             error.field = "prompt" if body.prompt is not None or not of_messages else "messages"
             raise
@@ -116,6 +124,8 @@ class Tokenizing:
     def _conversation(self, body: TokenizeBody) -> tuple[Chat, Conversation]:
         offer = offered(body.tools, AUTO, parallel=True)
         chat, _ = prompted(self._chat, offer, {}, has_calls=have_calls(body.messages))
+        options = body.chat_template_kwargs
+        chat = with_options(chat, options, switched(options) or self._thinking)
         known = isinstance(chat.format, Tooled)
         return chat, conversation_in(body.messages, self._system_prompt, tooled=known)
 

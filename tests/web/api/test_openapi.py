@@ -1,6 +1,7 @@
 """chat.web.api.openapi: the description is valid, and true to what is answered."""
 
 import json
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -16,6 +17,7 @@ from chat.web.api.shapes import ChatBody
 from tests.support.fakes import ScriptedEngine, chat_with
 from tests.support.programs import HI, Programs, events
 from tests.support.responses import streams
+from tests.support.thinking import by_letters
 from tests.web.api.anthropic import support as anthropic
 
 #: All that a message of Anthropic's may consist of.
@@ -232,6 +234,22 @@ BODIES: list[tuple[Any, bool]] = [
     ),
     ({"messages": HI, "response_format": {"type": "text"}}, True),
     ({"messages": HI, "n": 1, "tool_choice": "auto", "modalities": ["text"]}, True),
+    ({"messages": HI, "thinking": {"type": "enabled", "budget_tokens": 9}}, True),
+    ({"messages": HI, "thinking": False, "reasoning": {"effort": "none"}}, True),
+    ({"messages": HI, "thinking": None, "thinking_token_budget": -1}, True),
+    ({"messages": HI, "chat_template_kwargs": {"enable_thinking": None, "a": [1]}}, True),
+    ({"messages": [*HI, {"role": "assistant", "reasoning_content": {"any": 1}}]}, True),
+    ({"messages": [*HI, {"role": "assistant", "content": [{"type": "reasoning"}]}]}, True),
+    ({"messages": HI, "thinking": "on"}, False),
+    ({"messages": HI, "thinking": "sometimes"}, False),
+    ({"messages": HI, "thinking": {"type": "sometimes"}}, False),
+    ({"messages": HI, "thinking": {"budget_tokens": -2}}, False),
+    ({"messages": HI, "thinking_budget": -1}, False),
+    ({"messages": HI, "enable_thinking": "no"}, False),
+    ({"messages": HI, "reasoning": "high"}, False),
+    ({"messages": HI, "reasoning_effort": 3}, False),
+    ({"messages": HI, "chat_template_kwargs": []}, False),
+    ({"messages": HI, "chat_template_kwargs": {"enable_thinking": "no"}}, False),
     ({}, False),
     ({"messages": []}, False),
     ({"messages": None}, False),
@@ -394,6 +412,45 @@ async def test_what_the_engine_can_obey_is_offered_and_defaults_are_the_hosts() 
     assert fields["temperature"]["default"] == 0.25
     assert "anyOf" in fields["regex"]
     assert fields["choices"]["enum"] == [[], None]
+
+
+async def test_a_model_that_thinks_can_be_told_to() -> None:
+    thinking = {"messages": HI, "thinking": "on"}
+    for programs, right in [
+        (by_letters(lambda prompt: "ok"), True),
+        (Programs(ScriptedEngine()), False),
+    ]:
+        document = (await programs.client.get("/openapi.json")).json()
+        described = checker(document, {"$ref": "#/components/schemas/ChatBody"})
+        assert described.is_valid(thinking) == right
+        assert (await programs.chats(thinking="on")).status_code == (200 if right else 400)
+
+
+THOUGHTFUL = {"thinking": {"type": "adaptive"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "whole", "part"),
+    [
+        ("/chat/completions", {"messages": HI}, "ChatCompletion", "ChatCompletionChunk"),
+        ("/responses", {"input": "hi"}, "Response", "ResponseEvent"),
+        ("/messages", {"messages": HI, **THOUGHTFUL}, "AssistantMessage", "MessageEvent"),
+    ],
+)
+async def test_thoughts_are_answered_as_it_says(
+    path: str, body: Any, whole: str, part: str
+) -> None:
+    programs = by_letters(lambda prompt: "", partly="<think>\nHm.\n</think>\n\nHello!")
+    document = await description()
+    answer = (await programs.post(path, body)).json()
+    assert "Hm." in json.dumps(answer)
+    checker(document, {"$ref": f"#/components/schemas/{whole}"}).validate(answer)
+    streamed = await programs.post(path, {**body, "stream": True})
+    sent = re.findall(r"^data: ([{].*)$", streamed.text, re.MULTILINE)
+    assert len(sent) > 6
+    check = checker(document, {"$ref": f"#/components/schemas/{part}"})
+    for one in sent:
+        check.validate(json.loads(one))
 
 
 async def test_it_says_whether_a_key_is_asked_for_and_where_it_is() -> None:

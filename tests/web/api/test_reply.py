@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from itertools import groupby
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from chat.core.chat import Update
 from chat.web.api import events as stream
 from chat.web.api.reply import ChatReply
-from tests.support.fakes import ScriptedEngine, echo
+from prompts.thoughts import tag
+from tests.support.fakes import LineFormat, ScriptedEngine, echo
 from tests.support.programs import Programs, events
+from tests.support.thinking import by_letters
 
 
 async def test_a_reply_has_openais_shape() -> None:
@@ -123,3 +126,100 @@ async def test_after_ten_seconds_of_silence_a_comment_says_that_the_connection_l
             kinds.append(event.split(" ")[1 if event.startswith(":") else 0])
     data = "data:"
     assert kinds == [data, "Waiting:", "Reading", data, "Writing:", data, data, data]
+
+
+THOUGHT = "They greet me.\n\nSo do I."
+REPLY = f"<think>\n{THOUGHT}\n</think>\n\nHello!"
+
+
+async def test_a_thought_comes_apart_from_the_reply() -> None:
+    programs = by_letters(lambda prompt: REPLY)
+    answer = (await programs.chats()).json()
+    [choice] = answer["choices"]
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": "Hello!",
+        "refusal": None,
+        "reasoning_content": THOUGHT,
+    }
+    assert choice["finish_reason"] == "stop"
+    usage = answer["usage"]
+    assert usage["completion_tokens_details"] == {"reasoning_tokens": len(f"\n{THOUGHT}\n")}
+    assert usage["completion_tokens"] == len(REPLY)
+
+
+async def test_a_reply_without_a_thought_has_no_place_for_one() -> None:
+    programs = by_letters(lambda prompt: "<think>\n\n</think>\n\nHello!")
+    answer = (await programs.chats()).json()
+    assert "reasoning_content" not in answer["choices"][0]["message"]
+    assert answer["usage"]["completion_tokens_details"]["reasoning_tokens"] <= 2
+    *chunks, _ = events(await programs.chats(stream=True))
+    assert not any("reasoning_content" in one["choices"][0]["delta"] for one in chunks)
+
+
+async def test_a_thought_is_streamed_before_the_reply_and_between_its_parts() -> None:
+    reply = "<think>\nOne.\n</think>\n\nHi, <think>two</think>you"
+    programs = by_letters(lambda prompt: "", partly=reply)
+    options = {"include_usage": True}
+    *chunks, last, _ = events(await programs.chats(stream=True, stream_options=options))
+    deltas = [one["choices"][0]["delta"] for one in chunks]
+    assert deltas[0] == {"role": "assistant", "content": ""}
+    order = [*dict.fromkeys((*one,) for one in deltas[1:-1])]
+    assert order == [("reasoning_content",), ("content",)]
+    kinds = ["".join(one) for one in deltas[1:-1]]
+    assert [kind for kind, _ in groupby(kinds)] == ["reasoning_content", "content"] * 2
+    assert "".join(one.get("reasoning_content", "") for one in deltas) == "One.\n\ntwo"
+    assert "".join(one.get("content", "") for one in deltas) == "Hi, you"
+    whole = (await programs.chats()).json()
+    message = whole["choices"][0]["message"]
+    assert (message["reasoning_content"], message["content"]) == ("One.\n\ntwo", "Hi, you")
+    assert last["usage"] == whole["usage"]
+
+
+async def test_a_reply_that_is_cut_in_mid_thought_says_nothing() -> None:
+    programs = by_letters(lambda prompt: REPLY)
+    answer = (await programs.chats(max_tokens=20)).json()
+    [choice] = answer["choices"]
+    assert choice["finish_reason"] == "length"
+    assert choice["message"]["content"] == ""
+    assert choice["message"]["reasoning_content"] == "They greet m"
+    assert answer["usage"]["completion_tokens_details"]["reasoning_tokens"] == 13
+    *chunks, _ = events(await programs.chats(max_tokens=20, stream=True))
+    deltas = [one["choices"][0]["delta"] for one in chunks]
+    assert "".join(one.get("reasoning_content", "") for one in deltas) == "They greet m"
+    assert not any(one.get("content") for one in deltas)
+    assert chunks[-1]["choices"][0]["finish_reason"] == "length"
+
+
+async def test_each_of_several_replies_has_its_own_thought() -> None:
+    replies = iter([f"<think>\n{n}\n</think>\n\n{n * 2}" for n in ("a", "b", "c")] * 2)
+    programs = by_letters(lambda prompt: next(replies))
+    answer = (await programs.chats(n=3)).json()
+    said = [one["message"] for one in answer["choices"]]
+    assert sorted((one["reasoning_content"], one["content"]) for one in said) == [
+        ("a", "aa"),
+        ("b", "bb"),
+        ("c", "cc"),
+    ]
+    assert answer["usage"]["completion_tokens_details"] == {"reasoning_tokens": 9}
+    thoughts = ["", "", ""]
+    for one in events(await programs.chats(n=3, stream=True))[:-1]:
+        [choice] = one["choices"]
+        thoughts[choice["index"]] += choice["delta"].get("reasoning_content", "")
+    assert sorted(thoughts) == ["a", "b", "c"]
+
+
+async def test_log_probabilities_are_those_of_the_reply() -> None:
+    engine = ScriptedEngine(lambda prompt: REPLY)
+    engine.supports = frozenset({"logprobs"})
+    format = LineFormat()
+    format.thoughts = tag("think")
+    programs = Programs(engine, format=format)
+    [choice] = (await programs.chats(logprobs=True)).json()["choices"]
+    assert "".join(one["token"] for one in choice["logprobs"]["content"]).strip() == "Hello!"
+    scores = [
+        one["choices"][0]["logprobs"]
+        for one in events(await programs.chats(logprobs=True, stream=True))[:-1]
+    ]
+    written = [token["token"] for one in scores if one for token in one["content"]]
+    assert "".join(written).strip() == "Hello!"

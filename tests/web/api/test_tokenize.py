@@ -51,7 +51,7 @@ async def test_a_conversation_is_what_the_model_is_prompted_with() -> None:
 
 async def test_a_text_begins_with_what_the_tokenizer_puts_before_one() -> None:
     programs = Programs(ScriptedEngine())
-    programs.chat.plain = Plain("<s>")
+    programs.chat.plain = Plain("|")
     assert (await asked(programs, prompt="a"))["tokens"] == [0, 97]
     assert (await asked(programs, prompt="a", add_special_tokens=True))["tokens"] == [0, 97]
     assert (await asked(programs, prompt="a", add_special_tokens=False))["tokens"] == [97]

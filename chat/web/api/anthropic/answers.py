@@ -5,6 +5,14 @@ from typing import Any, Literal
 from chat.web.api.answers import Answer
 
 
+class ThoughtBlock(Answer):
+    """What was thought; its signature says nothing, and every one is taken back."""
+
+    type: Literal["thinking"]
+    thinking: str
+    signature: str
+
+
 class SaidBlock(Answer):
     """A text."""
 
@@ -28,11 +36,18 @@ class MessageEnd(Answer):
     stop_sequence: str | None
 
 
+class ThoughtTokens(Answer):
+    """Of the tokens that were written, those that were thought."""
+
+    thinking_tokens: int
+
+
 class MessageUsage(Answer):
     """How many tokens were read and written; which of them were known is not counted."""
 
     input_tokens: int
     output_tokens: int
+    output_tokens_details: ThoughtTokens | None = None
     cache_creation_input_tokens: int
     cache_read_input_tokens: int
 
@@ -44,8 +59,22 @@ class AssistantMessage(MessageEnd):
     type: Literal["message"]
     role: Literal["assistant"]
     model: str
-    content: list[SaidBlock | CalledBlock]
+    content: list[ThoughtBlock | SaidBlock | CalledBlock]
     usage: MessageUsage
+
+
+class ThoughtDelta(Answer):
+    """What is new of a thought."""
+
+    type: Literal["thinking_delta"]
+    thinking: str
+
+
+class SignatureDelta(Answer):
+    """The signature of a thought, at its end."""
+
+    type: Literal["signature_delta"]
+    signature: str
 
 
 class SaidDelta(Answer):
@@ -78,9 +107,9 @@ class MessageEvent(Answer):
     #: The place of a block, with all events of one.
     index: int = 0
     #: With content_block_start.
-    content_block: SaidBlock | CalledBlock | None = None
+    content_block: ThoughtBlock | SaidBlock | CalledBlock | None = None
     #: With content_block_delta and message_delta.
-    delta: SaidDelta | InputDelta | MessageEnd | None = None
+    delta: ThoughtDelta | SignatureDelta | SaidDelta | InputDelta | MessageEnd | None = None
     #: With message_delta.
     usage: MessageUsage | None = None
 

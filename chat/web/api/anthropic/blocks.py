@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Discriminator, FailFast, Field, Tag, model
 
 from chat.web.api import fields
 from chat.web.api.shape import Shape, given, unfit
+from chat.web.api.thoughts import Thought
 from prompts import Call, Message
 
 
@@ -100,19 +101,20 @@ class ToolResult(Shape):
         )
 
 
-class Thought(Shape):
-    """What was thought before an earlier reply, which models are not shown again."""
+class ThoughtBlock(Shape):
+    """What was thought before an earlier reply; what was redacted is left out."""
 
     known = fields.THOUGHT
 
     type: Literal["thinking", "redacted_thinking"]
+    thinking: Thought = ""
 
 
 Block = Annotated[
     Annotated[TextBlock, Tag("<text>")]
     | Annotated[ToolUse, Tag("<tool_use>")]
     | Annotated[ToolResult, Tag("<tool_result>")]
-    | Annotated[Thought, Tag("<thinking>")],
+    | Annotated[ThoughtBlock, Tag("<thinking>")],
     Discriminator(_kind),
 ]
 ANY = ("text", "tool_use", "tool_result", "thinking", "redacted_thinking")
@@ -154,7 +156,9 @@ class InputMessage(Shape):
         """Yield it as messages, of which results are each one; `called` as in `ToolResult`."""
         if self.role != "user":
             calls = tuple(use.call for use in self.uses)
-            yield Message(self.role, text_in(self.content), calls)
+            thoughts = (one.thinking for one in self.content if isinstance(one, ThoughtBlock))
+            thought = "\n\n".join(filter(None, thoughts)) if self.role == "assistant" else ""
+            yield Message(self.role, text_in(self.content), calls, thought=thought)
             return
         for kind, group in groupby(self.content, type):
             blocks = list(group)

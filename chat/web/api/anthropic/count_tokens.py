@@ -7,31 +7,47 @@ from starlette.responses import Response
 
 from chat.core.chat import Chat
 from chat.core.conversation import Conversation
+from chat.core.sampling import Sampling
+from chat.errors import RequestError
 from chat.web.api.anthropic.shapes import CountBody
 from chat.web.api.body import body_of
 from chat.web.api.errors import json_bytes
 from chat.web.api.ignored import told
-from chat.web.api.prompting import prompted
-from chat.web.api.request import asked
+from chat.web.api.prompting import prompted, with_options
+from chat.web.api.request import Asked, asked
 from prompts import Tooled
+from prompts.thoughts import Thinking
 
 
 class CountTokens:
-    """The endpoint; `system_prompt` is for who brings none, as where a reply is asked for."""
+    """The endpoint; the rest is for who says nothing of it, as where a reply is asked for."""
 
-    def __init__(self, chat: Chat, system_prompt: str, *, strict: bool) -> None:
+    def __init__(
+        self, chat: Chat, system_prompt: str, thinking: Thinking = "auto", *, strict: bool
+    ) -> None:
         self._chat = chat
+        self._thinking = thinking
         self._system_prompt = system_prompt
         self._strict = strict
 
     async def answer(self, request: Request) -> Response:
         """Answer with a number."""
         read = await asked(CountBody, await body_of(request), strict=self._strict)
-        chat, conversation = await asyncio.to_thread(self._conversation, read.body)
-        counted = json_bytes({"input_tokens": len(await chat.prompt(conversation))})
+        try:
+            chat, conversation = await asyncio.to_thread(self._conversation, read)
+            count = len(await chat.prompt(conversation))
+        except RequestError as error:
+            error.field = read.controls.names.get(error.field, error.field)
+            raise
+        counted = json_bytes({"input_tokens": count})
         return Response(counted, headers=told(read.unknown), media_type="application/json")
 
-    def _conversation(self, body: CountBody) -> tuple[Chat, Conversation]:
-        chat, _ = prompted(self._chat, body.offer, {}, has_calls=body.has_calls)
+    def _conversation(self, read: Asked[CountBody]) -> tuple[Chat, Conversation]:
+        body, controls = read.body, read.controls
+        own = {"thinking": self._thinking}
+        own |= controls.fitting(thinks=self._chat.format.thoughts is not None)
+        chat, given = prompted(self._chat, body.offer, own, has_calls=body.has_calls)
+        thinking = Sampling.checked(thinking=given["thinking"]).thinking
+        chat = with_options(chat, controls.options, thinking)
         (ask,) = body.asks(self._system_prompt, tooled=isinstance(chat.format, Tooled))
         return chat, ask.conversation

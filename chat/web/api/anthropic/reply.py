@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
-from chat.core.chat import Update
+from chat.core.chat import Chat, Update
 from chat.core.conversation import LONE_SURROGATES
 from chat.web.api.anthropic.errors import refusal
 from chat.web.api.events import event
@@ -13,6 +13,7 @@ from chat.web.api.shapes import RequestBody
 from prompts import Call
 
 TEXT = {"type": "text", "text": ""}
+THOUGHT = {"type": "thinking", "thinking": "", "signature": ""}
 
 
 class MessageReply:
@@ -33,20 +34,24 @@ class MessageReply:
         #: How many blocks were begun, the last of which is `_open`, if one is.
         self._blocks = 0
         self._open = ""
-        #: How much was sent of the text, and of the arguments of each call.
-        self._said = 0
+        #: How much was sent of the thought, of the text, and of the arguments of each call.
+        self._thought = self._said = 0
         self._given: list[int] = []
 
     @classmethod
-    def to(cls, body: RequestBody, model: str, replies: int) -> Self:
+    def to(cls, body: RequestBody, chat: Chat, replies: int) -> Self:
         """Return what writes the reply to a request."""
-        return cls(model)
+        return cls(chat.name)
 
     def whole(self, updates: Sequence[Update]) -> dict[str, Any]:
         """See `Writer.whole`."""
         (update,) = updates
         said = update.text or not update.calls
-        content: list[dict[str, Any]] = [{**TEXT, "text": update.text}] if said else []
+        content: list[dict[str, Any]] = []
+        if update.thought:
+            content.append({**THOUGHT, "thinking": update.thought, "signature": _signature()})
+        if said:
+            content.append({**TEXT, "text": update.text})
         content += [{**_use(call), "input": _input(call.arguments)} for call in update.calls]
         return {**self._message, "content": content, **_end(update), "usage": _usage(update)}
 
@@ -63,15 +68,15 @@ class MessageReply:
             ending = {"stop_reason": None, "stop_sequence": None, "usage": _usage(update)}
             yield _event("message_start", message={**self._message, "content": [], **ending})
         if not self._given:
-            yield from self._more_text(update.text)
+            yield from self._more_said(update)
         for index, call in enumerate(update.calls):
             yield from self._more_of(index, call)
 
     def end(self, updates: Sequence[Update]) -> Iterable[bytes]:
         """See `Writer.end`."""
         (update,) = updates
-        yield from self._more_text(update.text)
-        if not self._blocks:  # whoever reads the text of the first block finds one
+        yield from self._more_said(update)
+        if not (self._said or self._given):  # whoever looks for a text finds one
             yield from self._block(TEXT)
         yield from self._close()
         yield _event("message_delta", delta=_end(update), usage=_usage(update))
@@ -81,12 +86,18 @@ class MessageReply:
         """See `Writer.failed`."""
         return event(bytes(refusal(error).body), "error")
 
-    def _more_text(self, text: str) -> Iterable[bytes]:
-        if new := text[self._said :]:
+    def _more_said(self, update: Update) -> Iterable[bytes]:
+        if new := update.thought[self._thought :]:
+            if self._open != "thinking":
+                yield from self._block(THOUGHT)
+                new = new.lstrip("\n")  # what stands between two thoughts is in neither
+            yield self._delta("thinking_delta", thinking=new)
+            self._thought = len(update.thought)
+        if new := update.text[self._said :]:
             if self._open != "text":
                 yield from self._block(TEXT)
             yield self._delta("text_delta", text=new)
-            self._said = len(text)
+            self._said = len(update.text)
 
     def _more_of(self, index: int, call: Call) -> Iterable[bytes]:
         if index == len(self._given):
@@ -107,6 +118,8 @@ class MessageReply:
         return _event("content_block_delta", index=self._blocks - 1, delta=delta)
 
     def _close(self) -> Iterable[bytes]:
+        if self._open == "thinking":
+            yield self._delta("signature_delta", signature=_signature())
         if self._open:
             yield _event("content_block_stop", index=self._blocks - 1)
             self._open = ""
@@ -114,6 +127,11 @@ class MessageReply:
 
 def _event(type: str, **data: Any) -> bytes:
     return event({"type": type, **data}, type)
+
+
+def _signature() -> str:
+    """Return a signature, which only has to be there: clients send it back as it is."""
+    return secrets.token_urlsafe(24)
 
 
 def _use(call: Call) -> dict[str, Any]:
@@ -141,8 +159,10 @@ def _end(update: Update) -> dict[str, Any]:
     return {"stop_reason": reason, "stop_sequence": update.stopped_by or None}
 
 
-def _usage(update: Update) -> dict[str, int]:
+def _usage(update: Update) -> dict[str, Any]:
+    thought = {"output_tokens_details": {"thinking_tokens": update.thought_tokens}}
     return {
+        **(thought if update.thought_tokens else {}),
         "input_tokens": update.prompt_tokens,
         "output_tokens": update.tokens,
         "cache_creation_input_tokens": 0,

@@ -1,6 +1,7 @@
 """The shape of a request for the next message, and of one that asks how long its prompt is."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import FailFast, Field
@@ -12,6 +13,7 @@ from chat.web.api.anthropic.tools import AUTO, CustomTool, ToolUseChoice
 from chat.web.api.messages import conversation_of
 from chat.web.api.shape import Shape
 from chat.web.api.shapes import Ask, RequestBody
+from chat.web.api.thinking import CONTROLS, Effort
 from chat.web.api.tools import Offer, offered
 from prompts import Message
 
@@ -26,9 +28,8 @@ class OutputFormat(Shape):
 class OutputConfig(Shape):
     """What the reply has to be."""
 
-    known = fields.OUTPUT_CONFIG
-
     format: OutputFormat | None = None
+    effort: Effort = ""
 
 
 class MessagesBody(RequestBody):
@@ -54,6 +55,17 @@ class MessagesBody(RequestBody):
         }
         written = {name: json.dumps(one.schema_) for name, one in formats.items() if one}
         return super().schemas | written
+
+    @property
+    def efforts(self) -> dict[str, Any]:
+        """See `Thinks.efforts`."""
+        asked = self.output_config
+        return {**super().efforts, "output_config.effort": asked and asked.effort}
+
+    def shows_thought(self, controls: Mapping[str, Any]) -> bool:
+        """See `Thinks.shows_thought`; clients that do not ask for thoughts expect none."""
+        asked = any(controls.get(name, "off") not in ("off", 0) for name in CONTROLS)
+        return asked and super().shows_thought(controls)
 
     @property
     def offer(self) -> Offer | None:

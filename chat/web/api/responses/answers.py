@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from chat.web.api.answers import Answer
+from chat.web.api.answers import Answer, ThoughtTokens
 
 Status = Literal["in_progress", "completed", "incomplete"]
 
@@ -23,6 +23,23 @@ class InputText(Answer):
 
     type: Literal["input_text"]
     text: str
+
+
+class ReasoningText(Answer):
+    """A text that the model thinks."""
+
+    type: Literal["reasoning_text"]
+    text: str
+
+
+class OutputThought(Answer):
+    """What the model thinks before it says or calls something; there are no summaries."""
+
+    id: str
+    type: Literal["reasoning"]
+    status: Status
+    summary: list[None]
+    content: list[ReasoningText]
 
 
 class OutputMessage(Answer):
@@ -73,19 +90,13 @@ class Cached(Answer):
     cache_write_tokens: int
 
 
-class Thought(Answer):
-    """Of the tokens that were written, those that were thought, which none are."""
-
-    reasoning_tokens: int
-
-
 class ResponseUsage(Answer):
     """How many tokens were read and written."""
 
     input_tokens: int
     input_tokens_details: Cached
     output_tokens: int
-    output_tokens_details: Thought
+    output_tokens_details: ThoughtTokens
     total_tokens: int
 
 
@@ -113,7 +124,7 @@ class Response(Answer):
     status: Literal["in_progress", "completed", "incomplete", "failed"]
     error: Failed | None
     incomplete_details: Cut | None
-    output: list[OutputMessage | OutputCall]
+    output: list[OutputThought | OutputMessage | OutputCall]
     usage: ResponseUsage | None
     background: Literal[False]
     instructions: str | None
@@ -121,7 +132,7 @@ class Response(Answer):
     metadata: dict[str, str]
     parallel_tool_calls: bool
     previous_response_id: str | None
-    reasoning: dict[str, None]
+    reasoning: dict[str, str | None]
     service_tier: Literal["default"]
     store: bool
     temperature: float
@@ -143,7 +154,7 @@ class ResponseItems(Answer):
     """A page of what a response answered."""
 
     object: Literal["list"]
-    data: list[InputMessage | OutputMessage | OutputCall | InputResult]
+    data: list[InputMessage | OutputThought | OutputMessage | OutputCall | InputResult]
     first_id: str | None
     last_id: str | None
     has_more: bool

@@ -29,8 +29,8 @@ class Responses(Endpoint):
         self._keeper = Keeper()
         super().__init__(chat, sampling, system_prompt, ResponseBody, self._writes, strict=strict)
 
-    def _writes(self, body: ResponseBody, model: str, _: int) -> ResponseReply:
-        return ResponseReply(body, model, self._keeper)
+    def _writes(self, body: ResponseBody, chat: Chat, _: int) -> ResponseReply:
+        return ResponseReply(body, chat.name, self._keeper)
 
     async def _read(self, sent: bytes) -> Asked[RequestBody]:
         asked = await super()._read(sent)

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator
 from chat.web.api import fields
 from chat.web.api.messages import ChatMessage, Content, FunctionCall, ToolCall, text_in
 from chat.web.api.shape import Shape, by_type
+from chat.web.api.thoughts import Thought
 from prompts import Message
 
 
@@ -35,11 +36,12 @@ class ResultItem(Shape):
 
 
 class ReasoningItem(Shape):
-    """What was thought before an earlier reply, which is left out."""
+    """What was thought before what the assistant said or called next."""
 
     known = fields.REASONING_ITEM
 
     type: Literal["reasoning"]
+    content: Thought = ""
 
 
 Item = ChatMessage | CallItem | ResultItem | ReasoningItem
@@ -61,9 +63,17 @@ def messages_in(items: Iterable[Item]) -> Iterator[ChatMessage]:
             case CallItem(name=name, arguments=arguments, call_id=id):
                 call = ToolCall(id=id, function=FunctionCall(name=name, arguments=arguments))
                 yield ChatMessage(role="assistant", content="", tool_calls=[call])
+            case ReasoningItem(content=str(thought)) if thought:
+                yield ChatMessage(role="assistant", content="", reasoning_content=thought)
             case ResultItem(call_id=id, output=output, name=name):
                 text = text_in(output)
                 yield ChatMessage(role="tool", content=text, tool_call_id=id, name=name)
+
+
+def thought_item(id: str, text: str = "", status: str = "completed") -> dict[str, Any]:
+    """Return the item of what the assistant thinks."""
+    part = {"type": "reasoning_text", "text": text}
+    return {"id": id, "type": "reasoning", "status": status, "summary": [], "content": [part]}
 
 
 def text_item(id: str, text: str = "", status: str = "completed") -> dict[str, Any]:
@@ -99,6 +109,8 @@ def items_of(messages: Sequence[Message], key: str) -> Iterator[dict[str, Any]]:
         done = {"status": "completed"}
         match message.role:
             case "assistant":
+                if message.thought:
+                    yield thought_item(f"rs_{end}", message.thought)
                 if text:
                     yield text_item(f"msg_{end}", text)
                 for number, call in enumerate(message.calls):

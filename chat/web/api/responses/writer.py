@@ -6,13 +6,13 @@ Source: OpenAI's API reference, "Responses", as the package `openai` types it.
 import json
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from chat.core.chat import Update
 from chat.web.api.errors import json_bytes, refusal
 from chat.web.api.events import event
-from chat.web.api.responses.items import call_item, text_item
+from chat.web.api.responses.items import call_item, text_item, thought_item
 from chat.web.api.responses.kept import Keeper, Kept
 from chat.web.api.responses.shapes import ResponseBody
 from chat.web.api.responses.tools import PlainChoice
@@ -20,6 +20,9 @@ from chat.web.api.shape import Shape
 from prompts import Call, Message
 
 Event = dict[str, Any]
+
+#: What the events of a text are called, by the type of its item.
+TEXTS = {"message": "output_text", "reasoning": "reasoning_text"}
 
 
 class ResponseReply:
@@ -85,16 +88,23 @@ class ResponseReply:
         # Only the last one can have grown, and only if nothing came after it.
         for before, call in zip(sent.calls[-1:], update.calls[known - 1 : known], strict=False):
             yield from self._argued(call.arguments[len(before.arguments) :])
+        if new := update.thought[len(sent.thought) :]:
+            yield from self._written(thought_item, "rs", new)
         if new := update.text[len(sent.text) :]:
-            yield from self._said(new)
+            yield from self._written(text_item, "msg", new, logprobs=[])
         for call in update.calls[known:]:
             yield from self._called(call)
 
-    def _said(self, new: str) -> Iterator[Event]:
-        if not (self._output and self._output[-1]["type"] == "message"):
-            yield from self._opened(text_item(_id("msg")))
+    def _written(
+        self, item: Callable[[str], dict[str, Any]], kind: str, new: str, **more: Any
+    ) -> Iterator[Event]:
+        begun = item(_id(kind))
+        if not (self._output and self._output[-1]["type"] == begun["type"]):
+            yield from self._opened(begun)
+            # What stands between two thoughts is in neither.
+            new = new.lstrip("\n") if kind == "rs" else new
         self._output[-1]["content"][0]["text"] += new
-        yield self._of_text("response.output_text.delta", delta=new, logprobs=[])
+        yield self._of_text(f"response.{TEXTS[begun['type']]}.delta", delta=new, **more)
 
     def _called(self, call: Call) -> Iterator[Event]:
         yield from self._opened(call_item(_id("fc"), call.name, _id("call")))
@@ -111,24 +121,25 @@ class ResponseReply:
             yield from self._closed("completed")
         item["status"] = "in_progress"
         self._output.append(item)
-        empty = {**item, "content": []} if item["type"] == "message" else dict(item)
+        empty = {**item, "content": []} if item["type"] in TEXTS else dict(item)
         yield self._at("response.output_item.added", item=empty)
-        if item["type"] == "message":
+        if item["type"] in TEXTS:
             part = dict(item["content"][0])
             yield self._of_text("response.content_part.added", part=part)
 
     def _closing(self, status: str) -> Iterator[Event]:
-        """End the last item; a reply that is empty has one too."""
-        if not self._output:
+        """End the last item; a reply that says nothing has one too."""
+        if all(one["type"] == "reasoning" for one in self._output):
             yield from self._opened(text_item(_id("msg")))
         yield from self._closed(status)
 
     def _closed(self, status: str) -> Iterator[Event]:
         item = self._output[-1]
         item["status"] = status
-        if item["type"] == "message":
+        if text := TEXTS.get(item["type"]):
             (part,) = item["content"]
-            yield self._of_text("response.output_text.done", text=part["text"], logprobs=[])
+            more: dict[str, Any] = {"logprobs": []} if item["type"] == "message" else {}
+            yield self._of_text(f"response.{text}.done", text=part["text"], **more)
             yield self._of_text("response.content_part.done", part=part)
         else:
             done = "response.function_call_arguments.done"
@@ -178,7 +189,9 @@ class ResponseReply:
             if one["type"] == "function_call"
         ]
         # If part of the reply was there already, this is the rest of it.
-        reply = Message("assistant", found.begun.content + "".join(texts), tuple(calls))
+        thought = found.begun.thought + self._sent.thought
+        text = found.begun.content + "".join(texts)
+        reply = Message("assistant", text, tuple(calls), thought=thought)
         kept = Kept(json_bytes(response), found.messages, [*found.asked, reply])
         self._keeper.keep(response["id"], kept)
 
@@ -196,7 +209,7 @@ def _usage(update: Update) -> dict[str, Any]:
         "input_tokens": update.prompt_tokens,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": update.tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": update.thought_tokens},
         "total_tokens": update.prompt_tokens + update.tokens,
     }
 
@@ -204,6 +217,7 @@ def _usage(update: Update) -> dict[str, Any]:
 def _repeated(body: ResponseBody) -> dict[str, Any]:
     """Return what of a request is repeated in its response."""
     controls, choice = body.around.controls, body.tool_choice
+    effort = body.reasoning.effort if body.reasoning else ""
     return {
         "background": False,
         "instructions": body.instructions,
@@ -211,7 +225,7 @@ def _repeated(body: ResponseBody) -> dict[str, Any]:
         "metadata": {name: _noted(note) for name, note in body.metadata.items()},
         "parallel_tool_calls": body.parallel_tool_calls,
         "previous_response_id": body.previous_response_id or None,
-        "reasoning": {"effort": None, "summary": None},
+        "reasoning": {"effort": effort or None, "summary": None},
         "service_tier": "default",
         "store": body.store,
         "temperature": controls.get("temperature"),

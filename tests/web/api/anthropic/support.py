@@ -67,6 +67,11 @@ def put_together(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
                 match event["delta"]:
                     case {"type": "text_delta", "text": text}:
                         message["content"][-1]["text"] += text
+                    case {"type": "thinking_delta", "thinking": thought}:
+                        message["content"][-1]["thinking"] += thought
+                    case {"type": "signature_delta", "signature": signature}:
+                        assert message["content"][-1]["signature"] == ""
+                        message["content"][-1]["signature"] = signature
                     case {"type": "input_json_delta", "partial_json": part}:
                         written += part
             case "content_block_stop":

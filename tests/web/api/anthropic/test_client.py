@@ -15,8 +15,10 @@ from chat.errors import EngineError
 from chat.settings import Settings
 from chat.web import serve
 from chat.web.page import page
+from tests.conftest import serving
 from tests.support import tools
 from tests.support.programs import HI
+from tests.support.thinking import qwen3
 from tests.support.tools import Speaker, speaking
 from tests.web.api.anthropic.support import ROME, TIME, WEATHER, call
 
@@ -225,3 +227,26 @@ def test_it_hears_of_a_full_queue(client: Any, engine: Speaker) -> None:
             client.messages.create(**asked())
     assert full.value.type == "rate_limit_error"
     assert int(full.value.response.headers["retry-after"]) > 0
+
+
+def test_it_gets_thoughts_as_blocks_and_sends_them_back() -> None:
+    chat = speaking(qwen3(), lambda prompt: "<think>\nThey greet.\n</think>\n\nHello!")
+    with serving() as start:
+        address = start(chat.engine, chat=chat, strict_api=True).rstrip("/")
+        client = anthropic.Anthropic(base_url=address, api_key="any", max_retries=0)
+        thinking = {"type": "enabled", "budget_tokens": 1024}
+        reply = client.messages.create(**asked(thinking=thinking))
+        thought, said = reply.content
+        assert (thought.type, thought.thinking) == ("thinking", "They greet.")
+        assert thought.signature
+        assert (said.type, said.text) == ("text", "Hello!")
+        assert reply.usage.output_tokens_details.thinking_tokens > 0
+        history = [*HI, {"role": "assistant", "content": reply.content}, *HI]
+        with client.messages.stream(**asked(thinking=thinking, messages=history)) as stream:
+            thoughts = [event.thinking for event in stream if event.type == "thinking"]
+            final = stream.get_final_message()
+        assert "".join(thoughts) == final.content[0].thinking == "They greet."
+        assert final.content[0].signature
+        assert final.content[1].text == "Hello!"
+        plain = client.messages.create(**asked())
+        assert [block.type for block in plain.content] == ["text"]

@@ -1,5 +1,6 @@
 """chat.web.api.anthropic.reply: messages in Anthropic's shape, whole and as they grow."""
 
+import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -11,6 +12,7 @@ from chat.web.api.anthropic.reply import MessageReply
 from prompts import Call
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import HI, Programs
+from tests.support.thinking import EFFORTS, by_letters, thinker
 from tests.web.api.anthropic.support import (
     ROME,
     TIME,
@@ -183,3 +185,120 @@ async def test_what_is_said_after_a_call_comes_after_all_of_them() -> None:
         {},
         " Three.",
     ]
+
+
+REPLY = "<think>\nWho is it?\n</think>\n\nHello!"
+ASKED: list[dict[str, Any]] = [
+    {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+    {"thinking": {"type": "adaptive"}},
+    {"thinking": "on"},
+    {"thinking": "auto"},
+    {"thinking_budget": 100},
+    {"enable_thinking": True},
+]
+
+
+def unsigned(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the blocks of a message, of which each thought had a signature."""
+    for block in message["content"]:
+        if block["type"] == "thinking":
+            assert block.pop("signature")
+    return list(message["content"])
+
+
+@pytest.mark.parametrize("fields", ASKED, ids=json.dumps)
+async def test_a_thought_is_a_block_for_whoever_asks_for_it(fields: Any) -> None:
+    programs = by_letters(lambda prompt: REPLY)
+    for message in (
+        (await ask(programs, **fields)).json(),
+        put_together(events(await ask(programs, **fields, stream=True))),
+    ):
+        assert unsigned(message) == [
+            {"type": "thinking", "thinking": "Who is it?"},
+            {"type": "text", "text": "Hello!"},
+        ]
+        thought = message["usage"]["output_tokens_details"]["thinking_tokens"]
+        assert thought == len("\nWho is it?\n")
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"thinking": {"type": "disabled"}}, {"thinking": "off"}], ids=json.dumps
+)
+async def test_whoever_does_not_ask_gets_none(fields: Any) -> None:
+    programs = by_letters(lambda prompt: REPLY)
+    message = await both(programs, **fields)
+    assert message["content"] == [{"type": "text", "text": "Hello!"}]
+    assert [one.thinking for one in programs.engine.samplings] == ["off" if fields else "auto"] * 2
+
+
+async def test_a_model_that_does_not_think_answers_without_a_thought() -> None:
+    for fields in ASKED[:2]:
+        message = await both(Programs(ScriptedEngine(), strict_api=True), **fields)
+        assert message["content"] == [{"type": "text", "text": "You said: hi"}]
+
+
+async def test_a_thought_is_streamed_as_it_grows() -> None:
+    programs = by_letters(lambda prompt: "", partly="<think>\nHm.\n</think>\n\nHi")
+    found = events(await ask(programs, **ASKED[0], stream=True))
+    steps = [one["delta"] for one in found if one["type"] == "content_block_delta"]
+    assert [one["type"] for one in steps] == [
+        *["thinking_delta"] * 3,
+        "signature_delta",
+        *["text_delta"] * 2,
+    ]
+    begun = [one["content_block"] for one in found if one["type"] == "content_block_start"]
+    assert begun == [
+        {"type": "thinking", "thinking": "", "signature": ""},
+        {"type": "text", "text": ""},
+    ]
+
+
+async def test_each_of_several_thoughts_is_a_block() -> None:
+    reply = "<think>\nOne.\n</think>\n\nHi, <think>two</think>you"
+    programs = by_letters(lambda prompt: "", partly=reply)
+    message = put_together(events(await ask(programs, **ASKED[0], stream=True)))
+    assert [one.get("thinking") or one.get("text") for one in unsigned(message)] == [
+        "One.",
+        "Hi,",
+        "two",
+        " you",
+    ]
+
+
+async def test_a_message_that_is_cut_in_mid_thought_has_a_text_too() -> None:
+    programs = by_letters(lambda prompt: REPLY)
+    fields = {**ASKED[0], "max_tokens": 12}
+    for message in (
+        (await ask(programs, **fields)).json(),
+        put_together(events(await ask(programs, **fields, stream=True))),
+    ):
+        assert message["stop_reason"] == "max_tokens"
+        blocks = unsigned(message)
+        assert blocks == [{"type": "thinking", "thinking": "Who"}, {"type": "text", "text": ""}]
+
+
+async def test_a_thought_and_then_a_call_go_on_with_its_result() -> None:
+    written = call("get_weather", ROME)
+    programs = thinker(lambda prompt: f"<think>\nRome, then.\n</think>\n\n{written}")
+    fields = {**ASKED[0], "tools": [WEATHER]}
+    message = (await ask(programs, **fields)).json()
+    assert [block["type"] for block in message["content"]] == ["thinking", "tool_use"]
+    redacted = {"type": "redacted_thinking", "data": "abc"}
+    used = {"role": "assistant", "content": [redacted, *message["content"]]}
+    result = {"type": "tool_result", "tool_use_id": message["content"][1]["id"], "content": "sun"}
+    said = [*HI, used, {"role": "user", "content": [result]}]
+    for signature in (message["content"][0]["signature"], "of somebody else's", ""):
+        message["content"][0]["signature"] = signature
+        answer = await ask(programs, **fields, messages=said)
+        assert answer.status_code == 200, answer.text
+        expected = f"<think>\nRome, then.\n</think>\n\n{written}<|im_end|>"
+        assert expected in programs.engine.prompts[-1]
+    counted = await programs.post("/messages/count_tokens", {**fields, "messages": said})
+    count = counted.json()["input_tokens"]
+    assert count == answer.json()["usage"]["input_tokens"]
+
+
+async def test_effort_is_told_where_the_template_has_a_name_for_it() -> None:
+    programs = thinker(lambda prompt: "ok", EFFORTS)
+    await ask(programs, output_config={"effort": "high"})
+    assert programs.engine.prompts[0].startswith("<|im_start|>system\nReasoning: high<|im_end|>")

@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import serving
 from tests.support import tools
 from tests.support.fakes import ScriptedEngine
+from tests.support.thinking import qwen3
 from tests.support.tools import speaking
 from tests.web.api.clients import Server, until
 
@@ -51,3 +52,28 @@ def tooled(served_with_tools: Server) -> Server:
     engine.prompts.clear()
     engine.samplings.clear()
     return served_with_tools
+
+
+def think(prompt: str) -> str:
+    """Return a thought and a reply, or what is left to say where there is no thought."""
+    said = prompt.rsplit("<|im_start|>user\n", 1)[1].split("<|im_end|>")[0]
+    thought = "" if prompt.endswith("</think>\n\n") else f"<think>\nThey say {said}.\n</think>\n\n"
+    return f"{thought}You said: {said}"
+
+
+@pytest.fixture(scope="package")
+def served_with_thoughts() -> Iterator[Server]:
+    chat = speaking(qwen3(), think)
+    with serving() as serve:
+        engine = chat.engine
+        assert isinstance(engine, tools.Speaker)
+        yield serve(engine, chat=chat, api_key="secret", strict_api=True) + "v1", engine
+
+
+@pytest.fixture
+def thoughtful(served_with_thoughts: Server) -> Server:
+    """A server whose model thinks; what was asked of it before is forgotten."""
+    engine = served_with_thoughts[1]
+    engine.prompts.clear()
+    engine.samplings.clear()
+    return served_with_thoughts

@@ -111,3 +111,16 @@ def test_it_raises_what_it_knows_for_what_is_refused(server: Server) -> None:
         model(server).invoke("x" * 5000)
     assert too_long.value.code == "context_length_exceeded"
     assert isinstance(too_long.value, exceptions.ContextOverflowError)
+
+
+def test_it_gets_thoughts_of_responses_apart_and_sends_them_back(thoughtful: Server) -> None:
+    asking = model(thoughtful, use_responses_api=True, output_version="responses/v1")
+    reply = asking.invoke("hi")
+    thought, said = reply.content
+    assert thought["content"] == [{"type": "reasoning_text", "text": "They say hi."}]
+    assert said["text"] == "You said: hi"
+    assert reply.usage_metadata["output_token_details"]["reasoning"] > 0
+    again = asking.invoke([HumanMessage("hi"), reply, HumanMessage("again")])
+    assert again.content[-1]["text"] == "You said: again"
+    chat = model(thoughtful, extra_body={"chat_template_kwargs": {"enable_thinking": False}})
+    assert chat.invoke("hi").usage_metadata["output_token_details"]["reasoning"] == 0

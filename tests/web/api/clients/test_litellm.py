@@ -106,3 +106,18 @@ def test_it_hears_of_a_full_queue(server: Server) -> None:
     with pytest.raises(litellm.RateLimitError, match="queue is full"):
         litellm.completion(**to(server))
     held.completion_stream.close()
+
+
+def test_it_gets_thoughts_apart_and_sends_them_back(thoughtful: Server) -> None:
+    asked = to(thoughtful, reasoning_effort="low", allowed_openai_params=["reasoning_effort"])
+    reply = litellm.completion(**asked)
+    message = reply.choices[0].message
+    assert (message.reasoning_content, message.content) == ("They say hi.", "You said: hi")
+    assert reply.usage.completion_tokens_details.reasoning_tokens > 0
+    asked["messages"] = [*HI, message.model_dump(), *HI]
+    chunks = list(litellm.completion(**asked, stream=True))
+    built = litellm.stream_chunk_builder(chunks).choices[0].message
+    assert (built.reasoning_content, built.content) == ("They say hi.", "You said: hi")
+    thinking = {"type": "disabled"}
+    silent = litellm.completion(**to(thoughtful, extra_body={"thinking": thinking}))
+    assert getattr(silent.choices[0].message, "reasoning_content", None) is None

@@ -192,3 +192,50 @@ def test_openai_raises_an_error_that_ends_a_stream(client: OpenAI, server: Serve
     with pytest.raises(openai.APIError, match=r"^The model is tired\.$"):
         said.extend(chunk.choices[0].delta.content for chunk in chunks)
     assert "".join(said) == "partly"
+
+
+def test_openai_gets_thoughts_apart_and_sends_them_back(thoughtful: Server) -> None:
+    client = OpenAI(base_url=thoughtful[0], api_key="secret", max_retries=0)
+    reply = client.chat.completions.create(model="m", messages=HI, reasoning_effort="high")
+    message = reply.choices[0].message
+    assert message.content == "You said: hi"
+    assert message.model_extra == {"reasoning_content": "They say hi."}
+    assert reply.usage
+    assert reply.usage.completion_tokens_details
+    assert reply.usage.completion_tokens_details.reasoning_tokens
+    messages: Any = [*HI, message, *HI]
+    *chunks, last = client.chat.completions.create(
+        model="m", messages=messages, stream=True, stream_options={"include_usage": True}
+    )
+    deltas = [chunk.choices[0].delta for chunk in chunks]
+    thoughts = [(delta.model_extra or {}).get("reasoning_content", "") for delta in deltas]
+    assert "".join(thoughts) == "They say hi."
+    assert "".join(delta.content or "" for delta in deltas) == "You said: hi"
+    assert last.usage == reply.usage.model_copy(
+        update={
+            "prompt_tokens": last.usage and last.usage.prompt_tokens,
+            "total_tokens": last.usage and last.usage.total_tokens,
+        }
+    )
+    off = {"chat_template_kwargs": {"enable_thinking": False}}
+    silent = client.chat.completions.create(model="m", messages=HI, extra_body=off)
+    assert silent.choices[0].message.model_extra == {}
+
+
+def test_openais_responses_have_thoughts_as_items(thoughtful: Server) -> None:
+    client = OpenAI(base_url=thoughtful[0], api_key="secret", max_retries=0)
+    first = client.responses.create(model="m", input="hi", reasoning={"effort": "low"})
+    thought, _ = first.output
+    assert thought.type == "reasoning"
+    assert [part.text for part in thought.content or []] == ["They say hi."]
+    assert first.output_text == "You said: hi"
+    assert first.usage
+    assert first.usage.output_tokens_details.reasoning_tokens
+    said: Any = [*HI, *first.output, *HI]
+    with client.responses.stream(model="m", input=said) as stream:
+        found = "".join(
+            event.delta for event in stream if event.type == "response.reasoning_text.delta"
+        )
+        final = stream.get_final_response()
+    assert found == "They say hi."
+    assert [item.type for item in final.output] == ["reasoning", "message"]

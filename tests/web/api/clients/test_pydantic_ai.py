@@ -84,3 +84,19 @@ async def test_a_refusal_is_raised_with_its_status(model: OpenAIChatModel) -> No
     with pytest.raises(ModelHTTPError, match="Temperature must be at most 2") as refused:
         await Agent(model, model_settings={"temperature": 9}).run("hi")
     assert refused.value.status_code == 400
+
+
+async def test_an_agent_gets_thoughts_apart_and_sends_them_back(thoughtful: Server) -> None:
+    provider = OpenAIProvider(base_url=thoughtful[0], api_key="secret")
+    agent = Agent(OpenAIChatModel("any", provider=provider))
+    ran = await agent.run("hi")
+    assert ran.output == "You said: hi"
+    assert [part.content for part in ran.response.parts if part.part_kind == "thinking"] == [
+        "They say hi."
+    ]
+    again = await agent.run("again", message_history=ran.all_messages())
+    assert again.output == "You said: again"
+    async with agent.run_stream("hi") as run:
+        assert await run.get_output() == "You said: hi"
+        thoughts = [part.content for part in run.response.parts if part.part_kind == "thinking"]
+    assert thoughts == ["They say hi."]

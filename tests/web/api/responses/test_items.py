@@ -27,6 +27,16 @@ def test_messages_are_the_same_after_they_were_items() -> None:
     assert list(conversation_in(read, "", tooled=True).messages) == MESSAGES
 
 
-def test_what_was_thought_is_left_out() -> None:
+def test_a_summary_of_what_was_thought_is_left_out() -> None:
     thought = {"type": "reasoning", "id": "1", "summary": [{"type": "summary_text", "text": "a"}]}
     assert list(messages_in(ITEMS.validate_python([thought]))) == []
+
+
+def test_a_thought_is_the_assistants() -> None:
+    said = Message("assistant", "Yes.", (Call("f", "{}", "1"),), thought="Rome is warm.")
+    told = [Message("user", "hi"), said, Message("tool", "2", name="f", call_id="1")]
+    items = list(items_of(told, "a"))
+    kinds = [item["type"] for item in items[1:-1]]
+    assert kinds == ["reasoning", "message", "function_call"]
+    read = list(messages_in(ITEMS.validate_python(items)))
+    assert list(conversation_in(read, "", tooled=True).messages) == told

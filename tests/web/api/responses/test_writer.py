@@ -13,6 +13,7 @@ from prompts import Call
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import Programs
 from tests.support.responses import EVENT, responds, streams
+from tests.support.thinking import by_letters, thinker
 
 TEXT = ["response.output_item.added", "response.content_part.added"]
 TEXT_DONE = [
@@ -183,3 +184,120 @@ def test_items_come_one_after_another_and_are_in_the_end_what_they_grew_to(
     conversation = keeper.find(found[0]["response"]["id"], "id").conversation
     assert conversation[-1].content == last.text
     assert [call[:2] for call in conversation[-1].calls] == [call[:2] for call in last.calls]
+
+
+THOUGHT = ["response.output_item.added", "response.content_part.added"]
+THOUGHT_DONE = [
+    "response.reasoning_text.done",
+    "response.content_part.done",
+    "response.output_item.done",
+]
+
+
+async def test_a_thought_is_an_item_before_the_message() -> None:
+    programs = by_letters(lambda prompt: "<think>\nWho is it?\n</think>\n\nHello!")
+    response = await responds(programs, reasoning={"effort": "low"})
+    thought, message = response["output"]
+    assert thought.pop("id").startswith("rs_")
+    assert thought == {
+        "type": "reasoning",
+        "status": "completed",
+        "summary": [],
+        "content": [{"type": "reasoning_text", "text": "Who is it?"}],
+    }
+    assert message["content"][0]["text"] == "Hello!"
+    tokens = response["usage"]["output_tokens_details"]["reasoning_tokens"]
+    assert tokens == len("\nWho is it?\n")
+    assert response["reasoning"] == {"effort": "low", "summary": None}
+
+
+async def test_a_thought_is_streamed_as_it_grows() -> None:
+    programs = by_letters(lambda prompt: "", partly="<think>\nHm.\n</think>\n\nHello")
+    found = await streams(programs)
+    said, thought = "response.output_text.delta", "response.reasoning_text.delta"
+    names = [*BEGIN, *THOUGHT, *[thought] * 3, *THOUGHT_DONE, *TEXT, *[said] * 5, *TEXT_DONE]
+    assert [one["type"] for one in found] == [*names, "response.completed"]
+    assert [one["delta"] for one in found if one["type"] == thought] == ["H", "m", "."]
+    [done] = [one for one in found if one["type"] == "response.reasoning_text.done"]
+    added = next(one for one in found if one["type"] == "response.output_item.added")
+    assert (added["item"]["content"], added["item"]["status"]) == ([], "in_progress")
+    assert (done["text"], done["item_id"]) == ("Hm.", added["item"]["id"])
+    whole = found[-1]["response"]
+    assert [item["type"] for item in whole["output"]] == ["reasoning", "message"]
+    assert whole["output"][0]["content"][0]["text"] == "Hm."
+
+
+async def test_each_of_several_thoughts_is_an_item() -> None:
+    reply = "<think>\nOne.\n</think>\n\nHi, <think>two</think>you"
+    programs = by_letters(lambda prompt: "", partly=reply)
+    output = (await streams(programs))[-1]["response"]["output"]
+    assert [(item["type"], item["content"][0]["text"]) for item in output] == [
+        ("reasoning", "One."),
+        ("message", "Hi,"),
+        ("reasoning", "two"),
+        ("message", " you"),
+    ]
+
+
+async def test_a_response_that_is_cut_in_mid_thought_has_a_message_too() -> None:
+    programs = by_letters(lambda prompt: "<think>\nWho is it?\n</think>\n\nHello!")
+    found = (await streams(programs, max_output_tokens=12))[-1]
+    assert found["type"] == "response.incomplete"
+    for response in (found["response"], await responds(programs, max_output_tokens=12)):
+        assert response["status"] == "incomplete"
+        thought, message = response["output"]
+        assert (thought["status"], thought["content"][0]["text"]) == ("completed", "Who")
+        assert (message["status"], message["content"][0]["text"]) == ("incomplete", "")
+
+
+async def test_a_response_that_is_kept_keeps_the_thought() -> None:
+    programs = thinker(lambda prompt: "<think>\nWho is it?\n</think>\n\nHello!")
+    for ask in (responds, streams):
+        found: Any = await ask(programs)
+        first = found if isinstance(found, dict) else found[-1]["response"]
+        fields = {"input": "And?", "previous_response_id": first["id"]}
+        second = await responds(programs, **fields)
+        items = (await programs.client.get(f"/responses/{second['id']}/input_items")).json()
+        kinds = [(item["type"], item["content"][0]["text"]) for item in items["data"][::-1]]
+        assert kinds == [
+            ("message", "hi"),
+            ("reasoning", "Who is it?"),
+            ("message", "Hello!"),
+            ("message", "And?"),
+        ]
+
+
+async def test_a_thought_that_is_sent_back_belongs_to_what_comes_next() -> None:
+    call = '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>'
+    programs = thinker(lambda prompt: f"<think>\nWho is it?\n</think>\n\n{call}")
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+    first = await responds(programs, tools=[tool])
+    assert [item["type"] for item in first["output"]] == ["reasoning", "function_call"]
+    call_id = first["output"][1]["call_id"]
+    result = {"type": "function_call_output", "call_id": call_id, "output": "Ann"}
+    said = [{"role": "user", "content": "hi"}, *first["output"], result]
+    await responds(programs, tools=[tool], input=said)
+    fields = {"input": [result], "previous_response_id": first["id"]}
+    await responds(programs, tools=[tool], **fields)
+    for prompt in programs.engine.prompts[1:]:
+        assert f"<think>\nWho is it?\n</think>\n\n{call}<|im_end|>" in prompt
+
+
+async def test_a_thought_that_was_begun_goes_on() -> None:
+    programs = thinker(lambda prompt: " is it?\n</think>\n\nHello!")
+    part = {"type": "reasoning_text", "text": "Who"}
+    begun = {"type": "reasoning", "id": "rs_1", "summary": [], "content": [part]}
+    said = [{"role": "user", "content": "hi"}, begun]
+    first = await responds(programs, input=said)
+    assert programs.engine.prompts[0].endswith("assistant\n<think>\nWho")
+    thought, message = first["output"]
+    assert thought["content"][0]["text"] == " is it?"
+    assert message["content"][0]["text"] == "Hello!"
+    second = await responds(programs, input="And?", previous_response_id=first["id"])
+    items = (await programs.client.get(f"/responses/{second['id']}/input_items")).json()
+    assert [one["content"][0]["text"] for one in items["data"]] == [
+        "And?",
+        "Hello!",
+        "Who is it?",
+        "hi",
+    ]
