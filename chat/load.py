@@ -48,6 +48,8 @@ def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> C
     cuda = has_cuda()
     source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
     unfit = ENGINES["transformers"].refusal(source, settings.cache_dir)
+    if settings.adapter or settings.assistant_model:
+        raise ModelError("--loop shows the model alone, without --adapter and --assistant-model.")
     if unfit or settings.engine not in ("auto", "transformers"):
         raise ModelError(
             "OpenVINO keeps its KV cache to itself; --loop needs a model that transformers can "
@@ -117,4 +119,4 @@ def _together(settings: Settings, loaded: Loaded, *, cuda: bool) -> Chat:
     gate = Gate(engine.parallel, settings.max_waiting)
     name = locate.title(settings.model, cuda=cuda)
     longest = settings.max_new_tokens_limit
-    return Chat(engine, tokens, format, gate, plain, name, longest, tooled)
+    return Chat(engine, tokens, format, gate, plain, name, longest, tooled, loaded.adapters)

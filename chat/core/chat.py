@@ -15,7 +15,7 @@ engine. It knows no page; see `chat.web.page.page` for how Gradio uses it.
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass, replace
@@ -79,6 +79,7 @@ class Chat:
         name: str = "model",
         longest: int | None = None,
         tooled: Tooled | None = None,
+        adapters: Sequence[str] = (),
     ) -> None:
         self.engine = engine
         self.gate = gate
@@ -92,6 +93,8 @@ class Chat:
         self.name = name
         #: Most tokens of a reply, if the host limits them more than the window does.
         self.longest = longest
+        #: By what the model can be changed, the default one first (see `Sampling.adapter`).
+        self.adapters = adapters
         self._composing = asyncio.Semaphore(2)
 
     async def reply(self, conversation: Conversation, sampling: Sampling) -> AsyncGenerator[Update]:
@@ -151,6 +154,9 @@ class Chat:
             if name not in self.engine.supports:
                 title = Sampling.model_fields[name].title
                 raise BadRequest(f"{title} cannot be used with the engine that runs here.", name)
+        if sampling.adapter and sampling.adapter not in self.adapters:
+            there = ", ".join(self.adapters) or "none"
+            raise BadRequest(f"There is no such adapter here; there is {there}.", "adapter")
         for id in sampling.logit_bias:
             if not self.tokens.knows(id):
                 raise BadRequest(f"Logit bias names {id}, which is no token here.", "logit_bias")

@@ -9,9 +9,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, field_validator
 
 from chat.core.engine import Engine
+from chat.errors import ModelError
+from chat.models import adapters
+
+
+class BesideOptions(BaseModel):
+    """What is loaded beside a model, with an engine that can."""
+
+    adapter: str = Field(
+        "",
+        description="LoRA adapters of the model, the default one first and more after commas: "
+        "folders or hub ids, or tales=some/folder to call one tales; none is the model as it is",
+    )
+    assistant_model: str = Field(
+        "",
+        description="a smaller model with the same vocabulary, named as --model is, that drafts "
+        "what the model then checks: the same replies, sooner where the model is large",
+    )
+
+    @field_validator("adapter")
+    @classmethod
+    def _list(cls, text: str) -> str:
+        adapters.parse(text)
+        return text
 
 
 class Loaded(NamedTuple):
@@ -23,6 +46,8 @@ class Loaded(NamedTuple):
     start: Callable[[Iterable[int]], Engine]
     #: What its authors have set for generation, as transformers' GenerationConfig names it.
     generation: Mapping[str, Any]
+    #: By what the model can be changed, the default one first (see `chat.models.adapters`).
+    adapters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,3 +70,12 @@ class Entry:
     #: Given the same, the most tokens of prompt and reply, and the options; raises
     #: ModelError if the files cannot be used, or the memory does not suffice.
     load: Callable[[Path, Path, int, Any], Loaded]
+
+
+def same_vocabulary(tokenizer: Any, assistant: Any) -> None:
+    """Raise ModelError if an assistant model has other tokens, or other ids for them."""
+    if tokenizer.get_vocab() != assistant.get_vocab():
+        raise ModelError(
+            "The assistant model has another vocabulary than the model; choose one of the same "
+            "family with --assistant-model."
+        )

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from chat import space
 from chat.core.engine import Engine
 from chat.core.sampling import Whole
-from chat.engines.entry import Entry, Loaded
+from chat.engines.entry import BesideOptions, Entry, Loaded, same_vocabulary
 
 
-class TransformersOptions(BaseModel):
+class TransformersOptions(BesideOptions):
     """The settings that are its own."""
 
     prompt_lookup: Whole = Field(
@@ -29,7 +30,7 @@ def _refusal(source: Path, cache: Path) -> str | None:
 
 def _load(source: Path, cache: Path, window: int, options: TransformersOptions) -> Loaded:
     from chat.engines.transformers.guide import Guide
-    from chat.models import quantize
+    from chat.models import adapters, locate, quantize
 
     kind: Callable[..., Engine]
     if space.zero_gpu():
@@ -37,14 +38,26 @@ def _load(source: Path, cache: Path, window: int, options: TransformersOptions) 
     else:
         from chat.engines.transformers.engine import TransformersEngine as kind
 
+    named, drafting = adapters.read(options.adapter), options.assistant_model
+    smaller = locate.locate(drafting, cache, cuda=False) if drafting else None
     tokenizer, model = quantize.tokenizer_and_model(source, cache)
+    beside: dict[str, Any] = {}
+    if named:
+        from chat.models.lora import Lora
+
+        beside["lora"] = Lora(model, named)
+    if smaller:
+        other, assistant = quantize.tokenizer_and_model(smaller, cache)
+        same_vocabulary(tokenizer, other)
+        beside["assistant"] = assistant
 
     def start(stop_ids: Iterable[int]) -> Engine:
         guide = Guide(tokenizer, model.config.get_text_config().vocab_size)
-        return kind(model, stop_ids, window, prompt_lookup=options.prompt_lookup, guide=guide)
+        lookup = options.prompt_lookup
+        return kind(model, stop_ids, window, prompt_lookup=lookup, guide=guide, **beside)
 
     own = model.generation_config
-    return Loaded(tokenizer, start, own.to_diff_dict() if own else {})
+    return Loaded(tokenizer, start, own.to_diff_dict() if own else {}, tuple(named))
 
 
 TRANSFORMERS = Entry(
