@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, Field, field_validator
 
 from chat.core.engine import Engine
+from chat.core.sampling import Whole
 from chat.errors import ModelError
 from chat.models import adapters
 
@@ -28,6 +29,14 @@ class BesideOptions(BaseModel):
         "",
         description="a smaller model with the same vocabulary, named as --model is, that drafts "
         "what the model then checks: the same replies, sooner where the model is large",
+    )
+    prompt_lookup: Whole = Field(
+        0,
+        ge=0,
+        le=64,
+        description="how many tokens at a time are guessed from the text so far: faster where "
+        "replies repeat their prompt; with OpenVINO, greedy replies of one person at a time; 0 is "
+        "off",
     )
 
     @field_validator("adapter")

@@ -63,14 +63,19 @@ def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
     """
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     folder = source if source.is_dir() else _converted(source, cache)
-    weights = (folder / "openvino_model.bin").stat().st_size
-    require(1.5 * weights, psutil.virtual_memory().available, "memory")
+    require_more(folder, 0)
     try:
         # Not AutoTokenizer, which imports torch; this class reads tokenizer.json too.
         return PreTrainedTokenizerFast.from_pretrained(folder), folder
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(f"The model's tokenizer could not be loaded: {reason}") from None
+
+
+def require_more(folder: Path, times: int) -> None:
+    """Raise ModelError if there is no memory for the weights of a model so many times more."""
+    weights = (folder / "openvino_model.bin").stat().st_size
+    require(1.5 * weights * (1 + times), psutil.virtual_memory().available, "memory")
 
 
 def _converted(gguf: Path, cache: Path) -> Path:

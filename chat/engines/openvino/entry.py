@@ -4,14 +4,15 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from chat.core.engine import Engine
 from chat.core.sampling import Whole
-from chat.engines.entry import Entry, Loaded
+from chat.engines.entry import BesideOptions, Entry, Loaded, same_vocabulary
+from chat.errors import ModelError
 
 
-class OpenVINOOptions(BaseModel):
+class OpenVINOOptions(BesideOptions):
     """The settings that are its own."""
 
     parallel: Whole = Field(
@@ -27,12 +28,33 @@ def _refusal(source: Path, cache: Path) -> str | None:
 
 def _load(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> Loaded:
     from chat.engines.openvino.engine import OpenVINOEngine
-    from chat.models import ir
+    from chat.models import adapters, ir, ir_layers, locate
 
+    named, assistant = adapters.read(options.adapter), None
+    smaller = options.assistant_model and locate.locate(options.assistant_model, cache, cuda=False)
     tokenizer, folder = ir.tokenizer_and_folder(source, cache)
+    if any(named.values()):
+        layers = ir_layers.layers(folder, built=source.is_file())
+        for adapter in filter(None, named.values()):
+            ir_layers.check(adapter, layers)
+    if smaller:
+        if reason := ir.refusal(smaller, cache):
+            raise ModelError(f"OpenVINO cannot run the assistant model: {reason}.")
+        other, assistant = ir.tokenizer_and_folder(smaller, cache)
+        same_vocabulary(tokenizer, other)
+    drafting = bool(assistant or options.prompt_lookup)
+    ir.require_more(folder, (len(named) or 1) * (1 + drafting) - 1)
 
     def start(stop_ids: Iterable[int]) -> Engine:
-        engine = OpenVINOEngine(folder, stop_ids, window, options.parallel)
+        engine = OpenVINOEngine(
+            folder,
+            stop_ids,
+            window,
+            options.parallel,
+            adapters=named,
+            assistant=assistant,
+            prompt_lookup=options.prompt_lookup,
+        )
         if engine.parallel > 1:
             print(
                 f"Up to {engine.parallel} people are answered at once; the KV cache holds "
@@ -42,7 +64,9 @@ def _load(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> L
         return engine
 
     own = folder / "generation_config.json"
-    return Loaded(tokenizer, start, json.loads(own.read_text()) if own.is_file() else {})
+    return Loaded(
+        tokenizer, start, json.loads(own.read_text()) if own.is_file() else {}, tuple(named)
+    )
 
 
 OPENVINO = Entry(

@@ -4,31 +4,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from chat import space
 from chat.core.engine import Engine
-from chat.core.sampling import Whole
 from chat.engines.entry import BesideOptions, Entry, Loaded, same_vocabulary
-
-
-class TransformersOptions(BesideOptions):
-    """The settings that are its own."""
-
-    prompt_lookup: Whole = Field(
-        0,
-        ge=0,
-        le=64,
-        description="with transformers, how many tokens at a time are guessed from the text so "
-        "far when decoding greedily: faster where replies repeat their prompt; 0 is off",
-    )
 
 
 def _refusal(source: Path, cache: Path) -> str | None:
     return "it is an OpenVINO model" if (source / "openvino_model.xml").is_file() else None
 
 
-def _load(source: Path, cache: Path, window: int, options: TransformersOptions) -> Loaded:
+def _load(source: Path, cache: Path, window: int, options: BesideOptions) -> Loaded:
     from chat.engines.transformers.guide import Guide
     from chat.models import adapters, locate, quantize
 
@@ -64,7 +49,7 @@ TRANSFORMERS = Entry(
     title="transformers",
     description="elsewhere",
     hardware=("cpu", "cuda"),
-    options=TransformersOptions,
+    options=BesideOptions,
     refusal=_refusal,
     refused="This is an OpenVINO model, which needs --engine openvino.",
     load=_load,
