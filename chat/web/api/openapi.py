@@ -186,6 +186,9 @@ class Description:
                 off = Sampling().model_dump(mode="json")[name]
                 found[name] = {**words, "enum": [off, None]}
                 continue
+            if name == "adapter":
+                found[name] = {**words, "enum": ["", *self._chat.adapters, None]}
+                continue
             wider = WIDER.get(name, {})
             if name == "logprobs" and shape.logprobs_by == "count":
                 most = written["top_logprobs"]["maximum"]

@@ -1,5 +1,6 @@
 """The controls of the page, with the fields and the words of `Sampling`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -31,12 +32,15 @@ LOWEST = {"top_p": 0.01, "repetition_penalty": 1.0}
 FOR_PROGRAMS = {"logit_bias", "logprobs", "top_logprobs"}
 GOES_WITH = {"guidance_scale": "negative_prompt"}
 ASIDE = ("presence_penalty", "frequency_penalty")
-SHOWN = ("system_prompt", *(name for name in STEPS if name not in ASIDE))
+SHOWN = ("system_prompt", "adapter", *(name for name in STEPS if name not in ASIDE))
 """The controls that most people look for; the others are one step further away."""
 
 
-def controls(settings: Settings, engine: Engine) -> Controls:
-    """Return a control for the system prompt and for the fields of `Sampling`, by their names."""
+def controls(settings: Settings, engine: Engine, adapters: Sequence[str] = ()) -> Controls:
+    """Return a control for the system prompt and for the fields of `Sampling`, by their names.
+
+    The one for `adapters` is a menu, where there are some.
+    """
     longest = min(engine.window // 2, settings.max_new_tokens_limit or engine.window)
     found: Controls = {
         "system_prompt": gr.Textbox(
@@ -48,14 +52,16 @@ def controls(settings: Settings, engine: Engine) -> Controls:
         words: dict[str, Any] = {"label": field.title, "info": field.description}
         # What is of no use here the API has all the same, and says why it is refused.
         needed = GOES_WITH.get(name, name)
-        words["visible"] = name != "num_beams" and (
-            needed in engine.supports or needed not in OPTIONAL
+        words["visible"] = (needed in engine.supports or needed not in OPTIONAL) and (
+            name != "num_beams" and (name != "adapter" or bool(adapters))
         )
         if name in STEPS:
             lowest, highest = (1, longest) if name == "max_new_tokens" else bounds(name)
             lowest = min(value, LOWEST.get(name, lowest))
             value = min(value, highest)
             control = gr.Slider(lowest, highest, value, step=STEPS[name], **words)
+        elif name == "adapter" and adapters:
+            control = gr.Dropdown([*adapters], value=adapters[0], **words)
         elif isinstance(value, str | tuple):
             text = value if isinstance(value, str) else "\n".join(value)
             control = gr.Textbox(text, lines=1 + isinstance(value, tuple), max_lines=6, **words)

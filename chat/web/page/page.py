@@ -35,7 +35,11 @@ BUTTONS = {"submit_btn": "Send", "stop_btn": "Stop"}
 def build(chat: Chat, settings: Settings) -> "Page | CompletionPage":
     """Return the page, by the model's kind; `chat.web.serve` serves it."""
     try:
-        parts = chat, controls(settings, chat.engine), texts.examples(chat.format.name)
+        parts = (
+            chat,
+            controls(settings, chat.engine, chat.adapters),
+            texts.examples(chat.format.name),
+        )
         if chat.format.name == "plain":
             return CompletionPage(*parts)
         return Page(*parts, SavedConversations(Seal(settings.data_dir)))
@@ -101,8 +105,9 @@ class Page(ChatInterface):
             self.go_on.render()
         with gr.Accordion("Settings", open=False):
             self.preset.render()
-            for name in SHOWN:
-                self._controls[name].render()
+            for name, control in self._controls.items():
+                if name in SHOWN:
+                    control.render()
             with gr.Accordion("More", open=False):
                 for name, control in self._controls.items():
                     if name not in SHOWN:
