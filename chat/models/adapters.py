@@ -92,7 +92,7 @@ class Adapter(NamedTuple):
         """Return the error for one that is of no use with the model."""
         base = str(self.config.get("base_model_name_or_path") or "")
         # A hub id; it may as well be a path on somebody's machine.
-        made = f" It was made for {base}." if re.fullmatch(r"[\w.-]+/[\w.-]+", base) else ""
+        made = f" It was made for {base}." if re.fullmatch(r"\w[\w.-]*/[\w.-]+", base) else ""
         return ModelError(f"The adapter {self.name} does not fit this model: {reason}.{made}")
 
 
@@ -109,7 +109,7 @@ def parse(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in filter(None, map(str.strip, text.split(","))):
         name, equals, where = one.partition("=")
-        if not (equals and NAME.fullmatch(name)):
+        if not equals or "/" in name:  # a path
             name, where = Path(one).name, one
         if not NAME.fullmatch(name) or not where.strip() or (name == NONE and one != NONE):
             raise ValueError("write name=folder, with a name of letters, digits, dots and dashes")
