@@ -155,8 +155,9 @@ class Chat:
                 title = Sampling.model_fields[name].title
                 raise BadRequest(f"{title} cannot be used with the engine that runs here.", name)
         if sampling.adapter and sampling.adapter not in self.adapters:
-            there = ", ".join(self.adapters) or "none"
-            raise BadRequest(f"There is no such adapter here; there is {there}.", "adapter")
+            there = ", ".join(self.adapters)
+            sentence = f"There is no such adapter here; there is {there}."
+            raise BadRequest(sentence if there else "This model has no adapters.", "adapter")
         for id in sampling.logit_bias:
             if not self.tokens.knows(id):
                 raise BadRequest(f"Logit bias names {id}, which is no token here.", "logit_bias")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from chat.core.sampling import OPTIONAL, Sampling
@@ -41,3 +42,11 @@ def test_what_programs_alone_can_use_has_no_control() -> None:
     engine.supports = frozenset(OPTIONAL)
     made = controls(Settings(), engine)
     assert {*Sampling.model_fields} - {*made} == {"logit_bias", "logprobs", "top_logprobs"}
+
+
+def test_adapters_have_a_menu_where_there_are_some() -> None:
+    made: Any = controls(Settings(), ScriptedEngine(), ["tales", "none"])["adapter"]
+    assert isinstance(made, gr.Dropdown)
+    assert [value for _, value in made.choices] == ["tales", "none"]
+    assert (made.value, made.visible) == ("tales", True)
+    assert not controls(Settings(), ScriptedEngine())["adapter"].visible
