@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
@@ -31,7 +32,9 @@ from chat.engines.transformers.scores import Scores
 from chat.engines.transformers.undocumented import read_only_new_tokens
 from chat.engines.transformers.worker import Put, Worker, readable
 from chat.errors import EngineError, OutOfMemory
-from chat.models.lora import Lora
+
+if TYPE_CHECKING:
+    from chat.models.lora import Lora
 
 #: The share of the memory that is free once the model is loaded, in which the KV
 #: caches of earlier turns are kept; the reply that is being written needs the rest.
@@ -58,7 +61,7 @@ class TransformersEngine(Worker):
         prefix_cache_bytes: int | None = None,
         prompt_lookup: int = 0,
         guide: Guide | None = None,
-        lora: Lora | None = None,
+        lora: "Lora | None" = None,
         assistant: PreTrainedModel | None = None,
     ) -> None:
         super().__init__(self._write, self._recover)
