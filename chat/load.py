@@ -51,6 +51,8 @@ def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> C
     cuda = has_cuda()
     source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
     unfit = ENGINES["transformers"].refusal(source, settings.cache_dir)
+    if settings.adapter or settings.assistant_model:
+        raise ModelError("--loop shows the model alone, without --adapter and --assistant-model.")
     if unfit or settings.engine not in ("auto", "transformers"):
         raise ModelError(
             "OpenVINO keeps its KV cache to itself; --loop needs a model that transformers can "
@@ -138,9 +140,11 @@ def prompting(settings: Settings, tokenizer: Any) -> Prompting:
 
 def _together(settings: Settings, loaded: Loaded, *, cuda: bool) -> Chat:
     format, plain, tokens, tooled = prompting(settings, loaded.tokenizer)
+    if settings.thinking == "on" and not format.thoughts:
+        raise ModelError("This model does not think before it replies; leave out --thinking on.")
     engine = loaded.start(tokens.stop_ids(format.stop))
     gate = Gate(engine.parallel, settings.max_waiting)
     name = locate.title(settings.model, cuda=cuda)
     longest = settings.max_new_tokens_limit
     suits = suited(loaded.generation, thinks=bool(format.thoughts))
-    return Chat(engine, tokens, format, gate, plain, name, longest, tooled, suits)
+    return Chat(engine, tokens, format, gate, plain, name, longest, tooled, suits, loaded.adapters)

@@ -23,9 +23,9 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 from chat import __version__
 from chat.core.explain import explain
 from chat.core.sampling import Sampling, SamplingFields, Whole
+from chat.engines.entry import BesideOptions
 from chat.engines.openvino.entry import OpenVINOOptions
 from chat.engines.registry import ENGINES
-from chat.engines.transformers.entry import TransformersOptions
 from chat.errors import SettingsError
 from prompts import FORMATS
 
@@ -103,8 +103,8 @@ class PromptSettings(BaseModel):
 class Settings(
     SamplingFields,
     PromptSettings,
-    TransformersOptions,
     OpenVINOOptions,
+    BesideOptions,
     ModelSettings,
     BaseSettings,
 ):

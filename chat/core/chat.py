@@ -14,7 +14,7 @@ engine. It knows no page; see `chat.web.page.page` for how Gradio uses it.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass, replace
@@ -87,6 +87,7 @@ class Chat:
         longest: int | None = None,
         tooled: Tooled | None = None,
         suited: Mapping[str, Any] = MappingProxyType({}),
+        adapters: Sequence[str] = (),
     ) -> None:
         self.engine = engine
         self.gate = gate
@@ -102,6 +103,8 @@ class Chat:
         self.longest = longest
         #: The controls that suit the model, as `chat.core.sampling.suited` returns them.
         self.suited = suited
+        #: By what the model can be changed, the default one first (see `Sampling.adapter`).
+        self.adapters = adapters
         self._composing = asyncio.Semaphore(2)
 
     async def reply(self, conversation: Conversation, sampling: Sampling) -> AsyncGenerator[Update]:
@@ -124,6 +127,12 @@ class Chat:
             async with aclosing(self._answer(composed, composed.sampling)) as updates:
                 async for update in updates:
                     yield update
+
+    def called(self, name: str) -> "Chat":
+        """Return the same under another name."""
+        other = copy(self)
+        other.name = name
+        return other
 
     def prompting(self, format: PromptFormat) -> "Chat":
         """Return the same model and gate, prompted in another way."""
@@ -161,6 +170,10 @@ class Chat:
             if name not in self.engine.supports:
                 title = Sampling.model_fields[name].title
                 raise BadRequest(f"{title} cannot be used with the engine that runs here.", name)
+        if sampling.adapter and sampling.adapter not in self.adapters:
+            there = ", ".join(self.adapters)
+            sentence = f"There is no such adapter here; there is {there}."
+            raise BadRequest(sentence if there else "This model has no adapters.", "adapter")
         for id in sampling.logit_bias:
             if not self.tokens.knows(id):
                 raise BadRequest(f"Logit bias names {id}, which is no token here.", "logit_bias")

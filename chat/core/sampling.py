@@ -241,6 +241,12 @@ class Sampling(SamplingFields):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
+    adapter: str = Field(
+        "",
+        max_length=64,
+        title="Adapter",
+        description="By which adapter the model is changed.",
+    )
     num_beams: Whole = Field(
         1,
         ge=1,

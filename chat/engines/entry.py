@@ -9,9 +9,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, field_validator
 
 from chat.core.engine import Engine
+from chat.core.sampling import Whole
+from chat.errors import ModelError
+from chat.models import adapters
+
+
+class BesideOptions(BaseModel):
+    """What is loaded beside a model, with an engine that can."""
+
+    adapter: str = Field(
+        "",
+        description="LoRA adapters of the model, the default one first and more after commas: "
+        "folders or hub ids, or tales=some/folder to call one tales; none is the model as it is",
+    )
+    assistant_model: str = Field(
+        "",
+        description="a smaller model with the same vocabulary, named as --model is, that drafts "
+        "what the model then checks: the same replies, sooner where the model is large",
+    )
+    prompt_lookup: Whole = Field(
+        0,
+        ge=0,
+        le=64,
+        description="how many tokens at a time are guessed from the text so far: faster where "
+        "replies repeat their prompt; with OpenVINO, greedy replies of one person at a time; 0 is "
+        "off",
+    )
+
+    @field_validator("adapter")
+    @classmethod
+    def _list(cls, text: str) -> str:
+        adapters.parse(text)
+        return text
 
 
 class Loaded(NamedTuple):
@@ -23,6 +55,8 @@ class Loaded(NamedTuple):
     start: Callable[[Iterable[int]], Engine]
     #: What its authors have set for generation, as transformers' GenerationConfig names it.
     generation: Mapping[str, Any]
+    #: By what the model can be changed, the default one first (see `chat.models.adapters`).
+    adapters: tuple[str, ...] = ()
 
 
 class Outlook(NamedTuple):
@@ -67,3 +101,12 @@ class Entry:
     #: Given the same, and files whose weights may be holes, says what `load` would take;
     #: raises ModelError where that would for want of anything but memory and disk space.
     outlook: Callable[[Path, Path, int, Any], Outlook]
+
+
+def same_vocabulary(tokenizer: Any, assistant: Any) -> None:
+    """Raise ModelError if an assistant model has other tokens, or other ids for them."""
+    if tokenizer.get_vocab() != assistant.get_vocab():
+        raise ModelError(
+            "The assistant model has another vocabulary than the model; choose one of the same "
+            "family with --assistant-model."
+        )

@@ -121,7 +121,7 @@ def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     folder = source if _is_ready(source) else _converted(source, cache)
     _require_whole(folder)
-    require(loading_needs(folder), psutil.virtual_memory().available, "memory")
+    require_more(folder, 0)
     return _tokenizer(folder), folder
 
 
@@ -155,6 +155,11 @@ def _tokenizer(folder: Path) -> Any:
 def _unusable(error: Exception) -> ModelError:
     reason = str(error).strip().partition("\n")[0]
     return ModelError(f"The model's tokenizer could not be loaded: {reason}")
+
+
+def require_more(folder: Path, times: int) -> None:
+    """Raise ModelError if there is no memory for the weights of a model so many times more."""
+    require(loading_needs(folder) * (1 + times), psutil.virtual_memory().available, "memory")
 
 
 def _require_whole(folder: Path) -> None:

@@ -12,7 +12,8 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -106,6 +107,21 @@ def _with_weights(folder: Path, name: str) -> Path:
     return folder
 
 
+def adapter(name: str, *files: str) -> Path:
+    """Return the folder of the adapter called `name`, with these files of it if it has them.
+
+    Raises:
+        ModelError: there is no such adapter, or it cannot be had; says what to do.
+    """
+    path = Path(os.path.expanduser(name))
+    if path.is_dir():
+        return path
+    if name.startswith(("/", "./", "../", "~")) or name.count("/") != 1:
+        raise ModelError(f"There is no folder {name}, to be an adapter.")
+    with _from_hub(name):
+        return Path(snapshot_download(name, allow_patterns=[*files]))
+
+
 def _require_loadable(repository: str, file_of: Callable[..., str | Path]) -> None:
     """Raise ModelError if the weights are quantized in a way that cannot be loaded here.
 
@@ -130,14 +146,15 @@ def _download(name: str, cache: Path, heads: Heads | None) -> Path:
     repository, _, file = name.partition(":")
     file_of: Callable[..., str | Path] = heads.file if heads else hf_hub_download
     folder_of: Callable[..., str | Path] = heads.snapshot if heads else snapshot_download
-    try:
-        if file:
-            if not file.lower().endswith(".gguf"):
-                raise ModelError(f"{file} is not a .gguf file; write hub-id:file.gguf.")
-            names, paths = parts.parts(file), []
-            for file in names:  # which one is missing is said below
-                paths.append(Path(file_of(repository, file)))
-            return parts.whole(paths[0], cache, heads.folder if heads else None)
+    if file:
+        if not file.lower().endswith(".gguf"):
+            raise ModelError(f"{file} is not a .gguf file; write hub-id:file.gguf.")
+        paths = []
+        for part in parts.parts(file):
+            with _from_hub(name, part):
+                paths.append(Path(file_of(repository, part)))
+        return parts.whole(paths[0], cache, heads.folder if heads else None)
+    with _from_hub(name):
         _require_loadable(repository, file_of)
         folder = folder_of(
             repository,
@@ -145,6 +162,15 @@ def _download(name: str, cache: Path, heads: Heads | None) -> Path:
             # In folders there are other formats of the weights, and templates by name.
             ignore_patterns=[*(f"*/{kind}" for kind in (*WEIGHTS, *FILES)), "consolidated*"],
         )
+    return _with_weights(Path(folder), repository)
+
+
+@contextmanager
+def _from_hub(name: str, file: str = "") -> Iterator[None]:
+    """Have a download, of one file or of several, say in a sentence what is wrong with it."""
+    repository = name.partition(":")[0]
+    try:
+        yield
     except GatedRepoError:
         raise ModelError(
             f"{repository} is a gated model: ask for access on its page on the Hugging Face Hub, "
@@ -172,4 +198,3 @@ def _download(name: str, cache: Path, heads: Heads | None) -> Path:
             f"The Hugging Face Hub refused to give {repository} "
             f"(HTTP {error.response.status_code}); please try again later."
         ) from None
-    return _with_weights(Path(folder), repository)

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ import openvino as ov
 import openvino_genai as genai
 
 from chat.engines.openvino.compiler import Compiler
-from chat.engines.openvino.wire import GRAMMAR_BYTES, STEP_TOKENS, Job, Part, Plan
+from chat.engines.openvino.wire import GRAMMAR_BYTES, STEP_TOKENS, Applied, Job, Part, Plan
 from chat.errors import describe
 
 #: Seconds between two looks at what is sent while there is nothing to do but to compile.
@@ -34,12 +35,24 @@ STATES: dict[Any, Literal["running", "done", "failed"]] = {
 }
 
 
+@dataclass
+class Lane:
+    """A pipeline, and how many blocks of its KV cache nobody has been promised."""
+
+    pipeline: Any
+    free: int
+
+
 class Batcher:
-    """Runs jobs in one pipeline.
+    """Runs jobs, each in the pipeline of its adapter.
 
     A job enters when the KV cache has room for the whole of it, prompt and
     longest reply; until then it waits, first come, first served. So no reply is
     ever cut, or read a second time, for want of room.
+
+    Where tokens can be drafted, another pipeline does that, for a job that has nobody beside it
+    when it enters: in a batch OpenVINO (2026.4.1) takes other jobs' tokens for those of a
+    draft, and it pays least there.
 
     Raises:
         RuntimeError: OpenVINO cannot load the model, or failed in a step.
@@ -47,7 +60,13 @@ class Batcher:
 
     def __init__(self, plan: Plan) -> None:
         tokenizer = genai.Tokenizer(plan.folder)
-        self._pipeline = _pipeline(plan, tokenizer)
+        #: By the name of the adapter, and whether it drafts.
+        self._lanes: dict[tuple[str, bool], Lane] = {}
+        for name, adapter in plan.adapters.items():
+            for drafts in (False, True) if plan.drafting else (False,):
+                blocks = plan.drafting_blocks if drafts else plan.blocks
+                pipeline = _pipeline(plan, tokenizer, adapter, blocks, drafts=drafts)
+                self._lanes[name, drafts] = Lane(pipeline, blocks)
         self._compiler = Compiler(tokenizer, plan.vocabulary) if plan.vocabulary else None
         #: Whether what has been compiled can be used, by what it is.
         self._compiled: dict[str, bool] = {}
@@ -55,9 +74,8 @@ class Batcher:
         self._compiling: threading.Thread | None = None
         #: Who is held to a grammar, and has no token yet.
         self._beginning: set[int] = set()
-        self._free = plan.blocks
         self._waiting: deque[Job] = deque()
-        self._running: dict[int, tuple[Job, Any]] = {}
+        self._running: dict[int, tuple[Job, Lane, Any]] = {}
 
     @property
     def busy(self) -> bool:
@@ -67,14 +85,23 @@ class Batcher:
     @property
     def cache_bytes(self) -> int:
         """The size of the KV cache, known from the first step on."""
-        return int(self._pipeline.get_metrics().cache_size_in_bytes)
+        lanes = self._lanes.values()
+        return sum(int(lane.pipeline.get_metrics().cache_size_in_bytes) for lane in lanes)
+
+    def warm_up(self, job: Job) -> None:
+        """Run a job in each pipeline."""
+        for adapter, drafts in self._lanes:
+            drafting = job.drafting if drafts else {}
+            self.take(job._replace(adapter=adapter, drafting=drafting))
+            while self.busy:
+                self.step()
 
     def take(self, message: Job | int) -> None:
         """Take up a job, or cancel the one with this number."""
         if isinstance(message, Job):
             self._waiting.append(message)
         elif message in self._running:
-            self._running[message][1].cancel()  # the next step takes it out
+            self._running[message][2].cancel()  # the next step takes it out
         else:
             self._waiting = deque(one for one in self._waiting if one.number != message)
 
@@ -85,8 +112,10 @@ class Batcher:
             if self._compiling:
                 self._compiling.join(PAUSE)
             return parts
-        self._pipeline.step()
-        for number, (job, handle) in list(self._running.items()):
+        for lane in self._lanes.values():
+            if lane.pipeline.has_non_finished_requests():
+                lane.pipeline.step()
+        for number, (job, lane, handle) in list(self._running.items()):
             ids: list[int] = []
             logprobs: list[float] = []
             while handle.can_read():
@@ -99,7 +128,7 @@ class Batcher:
                 self._beginning.discard(number)
             if state != "running":
                 del self._running[number]
-                self._free += job.blocks
+                lane.free += job.blocks
             if ids or state != "running":
                 parts.append(Part(number, ids, state, logprobs))
         return parts
@@ -107,24 +136,29 @@ class Batcher:
     def _enter(self) -> list[Part]:
         """Let in who fits, in turn; whose grammar is not compiled yet lets others pass."""
         parts, passed = [], []
-        while self._waiting and self._waiting[0].blocks <= self._free:
-            job = self._waiting.popleft()
+        while self._waiting:
+            job = self._waiting[0]
+            drafts = bool(job.drafting) and not self._running
+            lane = self._lanes[job.adapter, drafts]
+            if job.blocks > lane.free:
+                break
+            self._waiting.popleft()
             if job.ties and not self._prepared(job):
                 passed.append(job)
                 continue
             try:
                 if job.ties and not self._compiled[repr(job.ties)]:
                     raise RuntimeError
-                handle = self._pipeline.add_request(
+                handle = lane.pipeline.add_request(
                     job.number,
                     ov.Tensor(np.array([job.prompt], dtype=np.int64)),
-                    _config(**job.options),
+                    _config(**{**job.options, **(job.drafting if drafts else {})}),
                 )
             except RuntimeError:  # options that OpenVINO refuses; the others go on
                 parts.append(Part(job.number, [], "failed"))
                 continue
-            self._free -= job.blocks
-            self._running[job.number] = job, handle
+            lane.free -= job.blocks
+            self._running[job.number] = job, lane, handle
             if job.ties:
                 self._beginning.add(job.number)
         self._waiting.extendleft(reversed(passed))
@@ -164,14 +198,24 @@ class Batcher:
             self._compiled[repr(job.ties)] = False
 
 
-def _pipeline(plan: Plan, tokenizer: Any) -> Any:
+def _pipeline(
+    plan: Plan, tokenizer: Any, adapter: Applied | None, blocks: int, *, drafts: bool
+) -> Any:
     scheduling = genai.SchedulerConfig()
-    scheduling.num_kv_blocks = plan.blocks
+    scheduling.num_kv_blocks = blocks
     scheduling.max_num_batched_tokens = STEP_TOKENS
     scheduling.enable_prefix_caching = True
-    return genai.ContinuousBatchingPipeline(
-        plan.folder, tokenizer, scheduling, "CPU", **plan.properties
-    )
+    properties = dict(plan.properties)
+    if drafts:
+        properties |= plan.drafting
+        if folder := properties.pop("draft_model", None):
+            properties["draft_model"] = genai.draft_model(folder, "CPU", **plan.properties)
+    if adapter:
+        # The other modes, but for fusing, leave it out of what is asked by `add_request`.
+        properties["adapters"] = genai.AdapterConfig(
+            genai.Adapter(adapter.file), adapter.scale, genai.AdapterConfig.Mode.MODE_STATIC
+        )
+    return genai.ContinuousBatchingPipeline(plan.folder, tokenizer, scheduling, "CPU", **properties)
 
 
 def _config(
@@ -188,9 +232,7 @@ def main(connection: Connection) -> None:
     plan = connection.recv()
     try:
         batcher = Batcher(plan)
-        batcher.take(plan.warm_up)
-        while batcher.busy:
-            batcher.step()
+        batcher.warm_up(plan.warm_up)
     except RuntimeError as error:
         connection.send(str(error))
         return

@@ -17,14 +17,19 @@ from chat import child
 from chat.core.engine import Scored, State
 from chat.core.sampling import Sampling
 from chat.engines.openvino.judge import Judge
-from chat.engines.openvino.wire import BLOCK, Job, Plan
+from chat.engines.openvino.wire import BLOCK, Applied, Job, Plan
 from chat.engines.stream import StreamClosed, TokenStream
 from chat.errors import FAILED, BadRequest, EngineError, ModelError
+from chat.models.adapters import WEIGHTS, Adapter, Adapters
 
 #: Fewer tokens than this in the KV cache are no use.
 FEWEST_TOKENS = 1024
 #: The KV cache takes at most this share of the memory that is free at start.
 SHARE_OF_MEMORY = 0.25
+
+#: How many tokens an assistant drafts at a time, and how many of the last ones prompt lookup
+#: looks for in the text.
+DRAFTED, NGRAM = 4, 3
 
 #: All in 32 bits. Neither the others in a batch nor the cache change a token then.
 EXACT = {
@@ -42,6 +47,11 @@ class OpenVINOEngine:
     `folder` holds the model (openvino_model.xml) and its config.json. `stop_ids`
     are joined by the model's own; `window` is at most what the model was
     trained for, and what the memory has room for. `properties` are OpenVINO's.
+    With `adapters` each request names one, or has the first. Greedy replies are drafted by a
+    smaller model, in the folder `assistant`, or in steps of `prompt_lookup` tokens from the
+    text so far, if nobody else is answered when they begin: where they are drawn, or beside
+    others, OpenVINO (2026.4.1) fails or writes something else with an assistant.
+    All adapters, and drafting, take their own share of the memory, the weights included.
 
     OpenVINO rounds to 8 and 16 bits, and in a batch, or with another part of the
     prompt in the cache, it rounds elsewhere. So where two tokens are almost
@@ -60,6 +70,9 @@ class OpenVINOEngine:
         window: int,
         parallel: int,
         properties: Mapping[str, Any] | None = None,
+        adapters: Adapters | None = None,
+        assistant: Path | None = None,
+        prompt_lookup: int = 0,
     ) -> None:
         config = _json(folder / "config.json")
         generation = _json(folder / "generation_config.json")
@@ -70,7 +83,18 @@ class OpenVINOEngine:
         ties = ("choices", "regex", "json_schema") if constrained else ()
         self.supports = frozenset({"logprobs", *ties})  # of the tokens written, and no others
         window = min(window, config.get("max_position_embeddings", window))
-        tokens = tokens_that_fit(config, wanted=parallel * window)
+        applied = {name: _applied(adapter) for name, adapter in (adapters or {"": None}).items()}
+        self._default = next(iter(applied))
+        self._drafting: dict[str, int] = {}
+        drafting: dict[str, Any] = {}
+        if assistant:
+            self._drafting = {"num_assistant_tokens": DRAFTED}
+            drafting = {"draft_model": str(assistant)}
+        elif prompt_lookup:
+            self._drafting = {"num_assistant_tokens": prompt_lookup, "max_ngram_size": NGRAM}
+            drafting = {"prompt_lookup": True}
+        caches = len(applied) * (2 if drafting else 1)
+        tokens = tokens_that_fit(config, parallel * window, caches)
         self.window = min(window, tokens)
         #: How many tokens the KV cache has room for, and the bytes that it takes.
         self.kv_cache_tokens = tokens
@@ -80,8 +104,16 @@ class OpenVINOEngine:
             # A job's last block, and the one it is ahead, may be all but empty.
             tokens // BLOCK + 2 * parallel,
             {"KV_CACHE_PRECISION": "f16", **(properties or {})},
-            Job(0, [min(self.stop_ids)] * 8, self._options(Sampling(max_new_tokens=2))),
+            Job(
+                0,
+                [min(self.stop_ids)] * 8,
+                self._options(Sampling(max_new_tokens=2, temperature=0)),
+                drafting=self._drafting,
+            ),
             config["vocab_size"] if constrained else 0,
+            applied,
+            drafting,
+            self.window // BLOCK + 4,
         )
         self._judge = Judge(folder, self._plan.vocabulary)
         self._numbers = count(1)
@@ -105,7 +137,10 @@ class OpenVINOEngine:
         number, stream = next(self._numbers), TokenStream()
         self._streams[number] = stream
         try:
-            self._send(Job(number, list(prompt), self._options(sampling), size))
+            adapter = sampling.adapter or self._default
+            drafting = self._drafting if _drafted(sampling) else {}
+            job = Job(number, list(prompt), self._options(sampling), size, adapter, drafting)
+            self._send(job)
             async for ids in stream.batches():
                 yield ids
         finally:
@@ -228,17 +263,26 @@ def _ties(sampling: Sampling) -> dict[str, str]:
     return {"grammar": sampling.grammar_to_fit} if sampling.json_schema else {}
 
 
+def _applied(adapter: Adapter | None) -> Applied | None:
+    return adapter and Applied(str(adapter.folder / WEIGHTS), adapter.scale)
+
+
+def _drafted(sampling: Sampling) -> bool:
+    """Whether drafting leaves a reply as it is; by prompt lookup a shortest length is not kept."""
+    return sampling.greedy and not sampling.needs() and not sampling.min_new_tokens
+
+
 def _too_much(sampling: Sampling) -> BadRequest:
     field = next(name for name in ("choices", "regex", "json_schema") if getattr(sampling, name))
     title = Sampling.model_fields[field].title
     return BadRequest(f"{title} takes too long, or too much memory, to be kept to.", field)
 
 
-def tokens_that_fit(config: dict[str, Any], wanted: int) -> int:
-    """Return for how many tokens, `wanted` at most, there is memory for keys and values."""
+def tokens_that_fit(config: dict[str, Any], wanted: int, caches: int) -> int:
+    """Return for how many tokens, `wanted` at most, each of the KV caches has memory."""
     heads = config.get("num_key_value_heads") or config["num_attention_heads"]
     size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
-    bytes_per_token = 2 * config["num_hidden_layers"] * heads * size * 2
+    bytes_per_token = 2 * config["num_hidden_layers"] * heads * size * 2 * caches
     memory = psutil.virtual_memory().available * SHARE_OF_MEMORY
     tokens = int(min(wanted, memory // bytes_per_token))
     if tokens < min(wanted, FEWEST_TOKENS):

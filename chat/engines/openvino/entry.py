@@ -4,14 +4,16 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from chat.core.engine import Engine
 from chat.core.sampling import Whole
-from chat.engines.entry import Entry, Loaded, Outlook
+from chat.engines.entry import BesideOptions, Entry, Loaded, Outlook, same_vocabulary
+from chat.errors import ModelError
+from chat.models import adapters
 
 
-class OpenVINOOptions(BaseModel):
+class OpenVINOOptions(BesideOptions):
     """The settings that are its own."""
 
     parallel: Whole = Field(
@@ -27,12 +29,32 @@ def _refusal(source: Path, cache: Path) -> str | None:
 
 def _load(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> Loaded:
     from chat.engines.openvino.engine import OpenVINOEngine
-    from chat.models import ir
+    from chat.models import ir, ir_layers, locate
 
+    named, assistant = adapters.read(options.adapter), None
+    smaller = options.assistant_model and locate.locate(options.assistant_model, cache, cuda=False)
     tokenizer, folder = ir.tokenizer_and_folder(source, cache)
+    if any(named.values()):
+        layers = ir_layers.layers(folder, built=folder != source)
+        for adapter in filter(None, named.values()):
+            ir_layers.check(adapter, layers)
+    if smaller:
+        if reason := ir.refusal(smaller, cache):
+            raise ModelError(f"OpenVINO cannot run the assistant model: {reason}.")
+        other, assistant = ir.tokenizer_and_folder(smaller, cache)
+        same_vocabulary(tokenizer, other)
+    ir.require_more(folder, _pipelines(options) - 1)
 
     def start(stop_ids: Iterable[int]) -> Engine:
-        engine = OpenVINOEngine(folder, stop_ids, window, options.parallel)
+        engine = OpenVINOEngine(
+            folder,
+            stop_ids,
+            window,
+            options.parallel,
+            adapters=named,
+            assistant=assistant,
+            prompt_lookup=options.prompt_lookup,
+        )
         if engine.parallel > 1:
             print(
                 f"Up to {engine.parallel} people are answered at once; the KV cache holds "
@@ -42,7 +64,15 @@ def _load(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> L
         return engine
 
     own = folder / "generation_config.json"
-    return Loaded(tokenizer, start, json.loads(own.read_text()) if own.is_file() else {})
+    return Loaded(
+        tokenizer, start, json.loads(own.read_text()) if own.is_file() else {}, tuple(named)
+    )
+
+
+def _pipelines(options: OpenVINOOptions) -> int:
+    """Return how many pipelines there are, each of which has the weights: see `batcher`."""
+    drafting = bool(options.assistant_model or options.prompt_lookup)
+    return (len(adapters.parse(options.adapter)) or 1) * (1 + drafting)
 
 
 def _outlook(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> Outlook:
@@ -53,11 +83,12 @@ def _outlook(source: Path, cache: Path, window: int, options: OpenVINOOptions) -
 
     found = ir.outlook(source, cache)
     window = min(window, found.config.get("max_position_embeddings", window))
-    tokens = tokens_that_fit(found.config, wanted=options.parallel * window)
+    pipelines = _pipelines(options)
+    tokens = tokens_that_fit(found.config, options.parallel * window, pipelines)
     return Outlook(
         found.tokenizer,
         found.weights,
-        found.memory,
+        found.memory * pipelines,
         psutil.virtual_memory().available,
         "memory",
         found.disk,

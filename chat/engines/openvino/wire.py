@@ -4,7 +4,7 @@ In go a `Plan` and then `Job`s, or the number of one to cancel; out come lists o
 `Part`, one list a step. Little else of ours is imported on the other side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 #: Tokens in a block of the KV cache; OpenVINO's own number for CPUs.
@@ -25,6 +25,10 @@ class Job(NamedTuple):
     options: dict[str, Any]
     #: What the grammar among them takes once it is compiled.
     grammar_bytes: int = 0
+    #: The name of the adapter that the model is to have.
+    adapter: str = ""
+    #: More such arguments, if tokens may be drafted for it.
+    drafting: Mapping[str, Any] = {}
 
     @property
     def ties(self) -> dict[str, str]:
@@ -49,6 +53,15 @@ class Part(NamedTuple):
     logprobs: Sequence[float] = ()
 
 
+class Applied(NamedTuple):
+    """An adapter as OpenVINO takes it."""
+
+    #: Its safetensors file.
+    file: str
+    #: By what its matrices are multiplied.
+    scale: float
+
+
 class Plan(NamedTuple):
     """What to load, and how."""
 
@@ -62,6 +75,12 @@ class Plan(NamedTuple):
     warm_up: Job
     #: For how many tokens it gives scores; 0 if no reply can be held to a grammar.
     vocabulary: int = 0
+    #: What the model is changed by, by names; None is the model as it is.
+    adapters: Mapping[str, Applied | None] = {"": None}
+    #: OpenVINO's properties for drafting, or the folder of a model that drafts; else nobody does.
+    drafting: Mapping[str, Any] = {}
+    #: Blocks in the KV cache of a pipeline that drafts.
+    drafting_blocks: int = 0
 
 
 class Trials(NamedTuple):

@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import torch
@@ -21,6 +21,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from chat.core.sampling import OPTIONAL, Sampling
 from chat.engines.stream import StreamClosed
+from chat.engines.transformers.assistant import Assistant
 from chat.engines.transformers.cpu.attention import use_packed_attention
 from chat.engines.transformers.cpu.linear import call_kernels_directly
 from chat.engines.transformers.cpu.threads import decoding_threads
@@ -33,6 +34,9 @@ from chat.engines.transformers.undocumented import read_only_new_tokens
 from chat.engines.transformers.worker import Put, Worker, readable
 from chat.errors import EngineError, ModelError, OutOfMemory
 
+if TYPE_CHECKING:
+    from chat.models.lora import Lora
+
 #: The share of the memory that is free once the model is loaded, in which the KV
 #: caches of earlier turns are kept; the reply that is being written needs the rest.
 PREFIX_CACHE_SHARE = 0.25
@@ -43,10 +47,11 @@ class TransformersEngine(Worker):
 
     `stop_ids` are joined by the model's own; `window` is at most what the model
     was trained for. KV caches of earlier turns are kept in `prefix_cache_bytes` of memory,
-    by default `PREFIX_CACHE_SHARE` of what is free. Greedy replies are drafted in steps of
+    by default `PREFIX_CACHE_SHARE` of what is free. Replies are drafted in steps of
     `prompt_lookup` tokens from the text so far: several times as fast where a reply
-    repeats its prompt, a little slower elsewhere; off at 0, and for a model whose cache
-    cannot be cut. With a `guide` replies can be tied down.
+    repeats its prompt, a little slower elsewhere, and off at 0; or by an `assistant`, a
+    smaller model with the same tokens. Neither is for a model whose cache cannot be cut.
+    With a `guide` replies can be tied down, and with a `lora` the model has adapters.
     """
 
     def __init__(
@@ -57,25 +62,31 @@ class TransformersEngine(Worker):
         prefix_cache_bytes: int | None = None,
         prompt_lookup: int = 0,
         guide: Guide | None = None,
+        lora: "Lora | None" = None,
+        assistant: PreTrainedModel | None = None,
     ) -> None:
         super().__init__(self._write, self._recover)
         self.stop_ids, self.window = limits(model, stop_ids, window)
         self.supports = supported(guide)
         self._guide = guide
+        self._lora = lora
         self._model = model
         layers = growing_layers(model)
         # What was drafted and is not wanted has to be cut off again.
         self._prompt_lookup = prompt_lookup if layers else 0
         # What a checkpoint ships as its defaults must not mix with the user's settings.
         model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-        if self._prompt_lookup:
+        if self._prompt_lookup or assistant:
             read_only_new_tokens(model)
         if prefix_cache_bytes is None:
             prefix_cache_bytes = int(_free_bytes(model.device) * PREFIX_CACHE_SHARE)
+        vocabulary = model.config.get_text_config().vocab_size
+        self._assistant = assistant and Assistant(assistant, vocabulary, prefix_cache_bytes // 4)
         self._prefix_cache = PrefixCache(layers, prefix_cache_bytes) if layers else None
         #: To read prompts with, and to decode with.
         self._threads = torch.get_num_threads()
-        self._few_threads = prepare(model, self.check, self._decode)
+        beside = [assistant] if assistant else []
+        self._few_threads = prepare(model, self.check, self._decode, beside)
         self.start()
 
     def _write(
@@ -84,7 +95,17 @@ class TransformersEngine(Worker):
         """Generate, and keep the KV cache unless there is an error, which may have spoilt it."""
         torch.set_num_threads(self._threads)  # for this thread alone
         ids = torch.tensor([prompt], device=self._model.device)
-        processors = self._processors(len(prompt), sampling, negative)
+        adapter = ""
+        if self._lora:
+            adapter = sampling.adapter or self._lora.default
+            self._lora.use(adapter)
+        # Not where a processor counts on each place to come once: Guide, Scores, guidance.
+        drafted = not sampling.needs()
+        assistant = self._assistant if drafted else None
+        if assistant and len(prompt) + sampling.max_new_tokens > assistant.window:
+            assistant = None
+        lookup = self._prompt_lookup if drafted and not assistant else 0
+        processors = self._processors(len(prompt), sampling, negative, drafted=drafted)
         scored: Callable[[int], int] = int
         if sampling.logprobs:
             scores = Scores(sampling.top_logprobs)
@@ -92,21 +113,24 @@ class TransformersEngine(Worker):
             scored = scores.scored
         streamer = _Streamer(put, scored, self._few_threads)
         with torch.inference_mode():
-            cache = self._prefix_cache.take(prompt) if self._prefix_cache else None
+            cache = self._prefix_cache.take(prompt, adapter) if self._prefix_cache else None
             with suppress(StreamClosed):
                 self._model.generate(  # type: ignore[operator]
                     ids,
                     attention_mask=torch.ones_like(ids),
-                    generation_config=self._config(sampling),
+                    generation_config=self._config(sampling, lookup),
                     logits_processor=processors,
                     past_key_values=cache,
                     streamer=streamer,
+                    assistant_model=assistant.model if assistant else None,
                 )
             if self._prefix_cache and cache:
-                self._prefix_cache.keep([*prompt, *streamer.ids], cache)
+                self._prefix_cache.keep([*prompt, *streamer.ids], cache, adapter)
+            if assistant:
+                assistant.end([*prompt, *streamer.ids])
 
     def _processors(
-        self, prompt: int, sampling: Sampling, negative: Sequence[int]
+        self, prompt: int, sampling: Sampling, negative: Sequence[int], *, drafted: bool
     ) -> list[LogitsProcessor]:
         """Return what changes the scores, in turn, of a reply to so many tokens."""
         device = self._model.device
@@ -135,19 +159,17 @@ class TransformersEngine(Worker):
         if self._guide and (sampling.pattern or sampling.json_schema):
             processors.append(self._guide.processor(sampling))
         if not sampling.greedy:
-            processors.append(Sampler(sampling, device))
+            processors.append(Sampler(sampling, device, drafted=drafted))
         elif sampling.repetition_penalty != 1:
             processors.append(RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
         return processors
 
-    def _config(self, sampling: Sampling) -> GenerationConfig:
-        plain = sampling.greedy and not sampling.needs()
+    def _config(self, sampling: Sampling, lookup: int) -> GenerationConfig:
         # do_sample would sort the whole vocabulary at each token; a Sampler does not.
         return GenerationConfig(  # type: ignore[no-untyped-call]
             do_sample=False,
             max_new_tokens=sampling.max_new_tokens,
-            # Not where a processor counts on each position to come once: Sampler, Guide, Scores.
-            prompt_lookup_num_tokens=self._prompt_lookup or None if plain else None,
+            prompt_lookup_num_tokens=lookup or None,
             eos_token_id=sorted(self.stop_ids),
             pad_token_id=min(self.stop_ids),
         )
@@ -189,9 +211,14 @@ def longest_window(config: PreTrainedConfig, window: int) -> int:
 
 
 def prepare(
-    model: PreTrainedModel, check: Callable[..., None], decode: Callable[[int, int], None]
+    model: PreTrainedModel,
+    check: Callable[..., None],
+    decode: Callable[[int, int], None],
+    beside: Sequence[PreTrainedModel] = (),
 ) -> int:
     """Make `model` quick, and warm it up; return with how many threads it decodes best.
+
+    Those `beside` it, which take part in that, are made as quick.
 
     `check` is called before each of its layers, so that it can end the reading of
     a long prompt, which is one forward pass. `decode(tokens, threads)` decodes so
@@ -201,11 +228,13 @@ def prepare(
         ModelError: what it computes are no numbers.
         EngineError: the model failed.
     """
-    use_packed_attention(model)
-    for module in model.modules():
-        if isinstance(module, nn.ModuleList):
-            for layer in module:
-                layer.register_forward_pre_hook(check)
+    models = [model, *beside]
+    for one in models:
+        use_packed_attention(one)
+        for module in one.modules():
+            if isinstance(module, nn.ModuleList):
+                for layer in module:
+                    layer.register_forward_pre_hook(check)
     threads = torch.get_num_threads()
     watching = model.register_forward_hook(_require_numbers)
     try:
@@ -213,7 +242,8 @@ def prepare(
         watching.remove()
         if model.device.type != "cpu":
             return threads
-        call_kernels_directly(model)
+        for one in models:
+            call_kernels_directly(one)
         return decoding_threads(threads, decode)
     except ModelError:
         raise

@@ -2,34 +2,20 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-
-from pydantic import BaseModel, Field
+from typing import Any
 
 from chat import space
 from chat.core.engine import Engine
-from chat.core.sampling import Whole
-from chat.engines.entry import Entry, Loaded, Outlook
-
-
-class TransformersOptions(BaseModel):
-    """The settings that are its own."""
-
-    prompt_lookup: Whole = Field(
-        0,
-        ge=0,
-        le=64,
-        description="with transformers, how many tokens at a time are guessed from the text so "
-        "far when decoding greedily: faster where replies repeat their prompt; 0 is off",
-    )
+from chat.engines.entry import BesideOptions, Entry, Loaded, Outlook, same_vocabulary
 
 
 def _refusal(source: Path, cache: Path) -> str | None:
     return "it is an OpenVINO model" if (source / "openvino_model.xml").is_file() else None
 
 
-def _load(source: Path, cache: Path, window: int, options: TransformersOptions) -> Loaded:
+def _load(source: Path, cache: Path, window: int, options: BesideOptions) -> Loaded:
     from chat.engines.transformers.guide import Guide
-    from chat.models import quantize
+    from chat.models import adapters, locate, quantize
 
     kind: Callable[..., Engine]
     if space.zero_gpu():
@@ -37,17 +23,29 @@ def _load(source: Path, cache: Path, window: int, options: TransformersOptions) 
     else:
         from chat.engines.transformers.engine import TransformersEngine as kind
 
+    named, drafting = adapters.read(options.adapter), options.assistant_model
+    smaller = locate.locate(drafting, cache, cuda=False) if drafting else None
     tokenizer, model = quantize.tokenizer_and_model(source, cache)
+    beside: dict[str, Any] = {}
+    if named:
+        from chat.models.lora import Lora
+
+        beside["lora"] = Lora(model, named)
+    if smaller:
+        other, assistant = quantize.tokenizer_and_model(smaller, cache)
+        same_vocabulary(tokenizer, other)
+        beside["assistant"] = assistant
 
     def start(stop_ids: Iterable[int]) -> Engine:
         guide = Guide(tokenizer, model.config.get_text_config().vocab_size)
-        return kind(model, stop_ids, window, prompt_lookup=options.prompt_lookup, guide=guide)
+        lookup = options.prompt_lookup
+        return kind(model, stop_ids, window, prompt_lookup=lookup, guide=guide, **beside)
 
     own = model.generation_config
-    return Loaded(tokenizer, start, own.to_diff_dict() if own else {})
+    return Loaded(tokenizer, start, own.to_diff_dict() if own else {}, tuple(named))
 
 
-def _outlook(source: Path, cache: Path, window: int, options: TransformersOptions) -> Outlook:
+def _outlook(source: Path, cache: Path, window: int, options: BesideOptions) -> Outlook:
     from chat.engines.transformers.engine import longest_window
     from chat.models import quantize
 
@@ -68,7 +66,7 @@ TRANSFORMERS = Entry(
     title="transformers",
     description="elsewhere",
     hardware=("cpu", "cuda"),
-    options=TransformersOptions,
+    options=BesideOptions,
     refusal=_refusal,
     refused="This is an OpenVINO model, which needs --engine openvino.",
     load=_load,

@@ -11,6 +11,7 @@ TAKEN_OVER = 0.75
 
 
 class _Prefix(NamedTuple):
+    adapter: str
     ids: list[int]
     #: With the keys and values of all of them.
     cache: GrowingCache
@@ -19,9 +20,10 @@ class _Prefix(NamedTuple):
 class PrefixCache:
     """KV caches and the token ids that they were computed from, at most `limit` bytes in all.
 
-    What a KV cache holds for a token depends on that token and those before it,
-    and on nothing else. So a prompt may use what it shares from the first id on,
-    whoever asked before: ids are compared one by one, and what differs is cut off.
+    What a KV cache holds for a token depends on that token and those before it, on the
+    adapter that the model had, and on nothing else. So a prompt may use what it shares from
+    the first id on, whoever asked the same adapter before: ids are compared one by one, and
+    what differs is cut off.
     """
 
     def __init__(self, layers: int, limit: int) -> None:
@@ -34,13 +36,16 @@ class PrefixCache:
         """Bytes of memory that are kept."""
         return sum(prefix.cache.nbytes for prefix in self._prefixes)
 
-    def take(self, prompt: Sequence[int]) -> GrowingCache:
+    def take(self, prompt: Sequence[int], adapter: str = "") -> GrowingCache:
         """Return a KV cache that holds a prefix of `prompt`, and is the caller's from now on.
 
         In each layer its keys are [1, heads, tokens of the prefix, head size], as its values
         are. It never holds the last id, which the model has to read for its first scores.
         """
-        lengths = [_shared(prompt[:-1], prefix.ids) for prefix in self._prefixes]
+        lengths = [
+            shared(prompt[:-1], prefix.ids) if prefix.adapter == adapter else 0
+            for prefix in self._prefixes
+        ]
         length = max(lengths, default=0)
         if not length:
             return GrowingCache.empty(self._layers)
@@ -52,7 +57,7 @@ class PrefixCache:
         prefix.cache.cut(length)
         return prefix.cache
 
-    def keep(self, ids: Sequence[int], cache: GrowingCache) -> None:
+    def keep(self, ids: Sequence[int], cache: GrowingCache, adapter: str = "") -> None:
         """Keep what `cache` holds for `ids`, whose last one the model has not read yet.
 
         The work on it may have been stopped anywhere: only what all layers hold counts.
@@ -61,7 +66,7 @@ class PrefixCache:
         cache.cut(length)
         if not length or cache.nbytes > self._limit:
             return
-        self._prefixes.append(_Prefix(list(ids[:length]), cache))
+        self._prefixes.append(_Prefix(adapter, list(ids[:length]), cache))
         while self.nbytes > self._limit:
             self._prefixes.pop(0)
 
@@ -70,7 +75,7 @@ class PrefixCache:
         self._prefixes.clear()
 
 
-def _shared(first: Sequence[int], second: Sequence[int]) -> int:
+def shared(first: Sequence[int], second: Sequence[int]) -> int:
     """Return how many ids the two have in common before they first differ."""
     pairs = zip(first, second, strict=False)
     return next(

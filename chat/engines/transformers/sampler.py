@@ -53,12 +53,18 @@ class Biases(LogitsProcessor):
 class Sampler(LogitsProcessor):
     """Draws one token at each call, and makes it the likeliest, for a greedy `generate`.
 
-    The random generator is its own, so a seed gives the same reply whatever else
-    is drawn in this process.
+    Where the reply is `drafted`, each of its places has one random number, however often it
+    is asked and whatever the scores are. So a draft can be checked against what is drawn,
+    and the reply is the one that is drawn without. The random generator is its own, so a
+    seed gives the same reply whatever else is drawn in this process.
     """
 
-    def __init__(self, sampling: Sampling, device: torch.device) -> None:
+    def __init__(self, sampling: Sampling, device: torch.device, *, drafted: bool = False) -> None:
         self._sampling = sampling
+        self._drafted = drafted
+        #: Where the reply begins, and the numbers of its places.
+        self._begin: int | None = None
+        self._numbers: list[Tensor] = []
         self._generator = torch.Generator(device)
         if sampling.seed is None:
             self._generator.seed()
@@ -73,9 +79,25 @@ class Sampler(LogitsProcessor):
         penalise(input_ids, scores, self._sampling.repetition_penalty)
         shares, ids = self._candidates(scores[0])
         shares = shares.where(shares >= self._sampling.min_p * shares.max(), 0)
-        drawn = torch.multinomial(shares, 1, generator=self._generator)
-        scores[0, ids[drawn]] = torch.inf
+        # The token at that share of the sum; in 64 bits, in which no rounding is worth a token.
+        sums = shares.double().cumsum(-1)
+        drawn = torch.searchsorted(sums, self._number(input_ids.shape[1]) * sums[-1], right=True)
+        scores[0, ids[drawn.clamp(max=len(sums) - 1)]] = torch.inf
         return scores
+
+    def _number(self, length: int) -> Tensor:
+        """Return the random number of the place after `length` tokens, from 0 to below 1, [1]."""
+        if not self._drafted:
+            return self._uniform()
+        if self._begin is None:
+            self._begin = length
+        while len(self._numbers) <= length - self._begin:
+            self._numbers.append(self._uniform())
+        return self._numbers[length - self._begin]
+
+    def _uniform(self) -> Tensor:
+        generator = self._generator
+        return torch.rand(1, generator=generator, dtype=torch.float64, device=generator.device)
 
     def _candidates(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Return the shares of those that may be drawn (not always 1 in sum), and their ids.

@@ -1,6 +1,6 @@
 """OpenAI's API beside the page, on the same port: the chat for programs written for it.
 
-    GET  /v1/models               the one model there is
+    GET  /v1/models               the one model there is, and with each of its adapters
     GET  /v1/models/{id}          the same, by its name
     POST /v1/chat/completions     the next message of a conversation
     POST /v1/completions          what follows a text, as a base model continues it
@@ -45,7 +45,7 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
     # A base model has nobody to instruct.
     system_prompt = "" if chat.format.name == "plain" else settings.system_prompt
     continuing = chat.prompting(chat.plain)
-    models, description = Models(chat.name), Description(chat, settings)
+    models, description = Models(chat.name, chat.adapters), Description(chat, settings)
     chats = Endpoint(chat, sampling, system_prompt, ChatBody, ChatReply.to, strict=strict)
     messages = Endpoint(chat, sampling, system_prompt, MessagesBody, MessageReply.to, strict=strict)
     counting = CountTokens(chat, system_prompt, sampling.thinking, strict=strict)

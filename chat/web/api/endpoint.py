@@ -19,6 +19,7 @@ from chat.web.api.errors import json_bytes
 from chat.web.api.events import HEADERS, Writer, answered, events
 from chat.web.api.ignored import told
 from chat.web.api.merging import merged
+from chat.web.api.models import adapter_of, with_adapter
 from chat.web.api.prompting import HOLDING, named, prompted, with_options
 from chat.web.api.request import Asked, asked
 from chat.web.api.shapes import MOST_REPLIES, Ask, RequestBody
@@ -72,6 +73,8 @@ class Endpoint:
     async def _answer(self, sent: bytes, send: Send, scope: Scope, receive: Receive) -> None:
         read = await self._read(sent)
         body, controls = read.body, read.controls
+        if adapter := adapter_of(self._chat, body.model):
+            controls.add("adapter", "model", adapter)
         names = {"message": body.written_in, **controls.names}
         try:
             # In threads too: a schema can take a while to judge.
@@ -95,7 +98,8 @@ class Endpoint:
                 for ask in asks
                 for number in range(body.replies)
             ]
-            writer = self._writer(body, self._chat, len(replies))
+            answering = self._chat.called(with_adapter(chat.name, sampling.adapter))
+            writer = self._writer(body, answering, len(replies))
             async with aclosing(merged(replies)) as updates:
                 if body.stream:
                     stream = events(writer, updates)

@@ -1,30 +1,55 @@
-"""The models that there are: one, in a list and by its name."""
+"""The models that there are: one, and the same with each of its adapters, by their names."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chat.core.chat import Chat
+from chat.errors import BadRequest
 from chat.web.api.errors import NoSuchModel, json_bytes
 
 
 class Models:
-    """The list of the one model that there is, and the model by its name."""
+    """The list of the models that there are, and each by its name."""
 
-    def __init__(self, name: str) -> None:
-        self._model = {"id": name, "object": "model", "created": int(time.time())}
-        self._model["owned_by"] = "local"
+    def __init__(self, name: str, adapters: Sequence[str] = ()) -> None:
+        made = {"object": "model", "created": int(time.time()), "owned_by": "local"}
+        names = [name, *(with_adapter(name, adapter) for adapter in adapters)]
+        self._models: dict[str, dict[str, Any]] = {name: {"id": name, **made} for name in names}
 
     async def all(self, _: Request) -> Response:
         """Answer with the list."""
-        return _json({"object": "list", "data": [self._model]})
+        return _json({"object": "list", "data": [*self._models.values()]})
 
     async def one(self, request: Request) -> Response:
-        """Answer with the model, whose name may have slashes in it."""
-        if request.path_params["id"] != self._model["id"]:
-            raise NoSuchModel(str(self._model["id"]))
-        return _json(self._model)
+        """Answer with one of them, whose name may have slashes in it."""
+        model = self._models.get(request.path_params["id"])
+        if not model:
+            raise NoSuchModel(", ".join(self._models))
+        return _json(model)
+
+
+def with_adapter(name: str, adapter: str) -> str:
+    """Return what a model is called that has an adapter, if it has one."""
+    return f"{name}:{adapter}" if adapter else name
+
+
+def adapter_of(chat: Chat, model: str) -> str:
+    """Return the adapter that a request names with its model, or nothing.
+
+    Raises:
+        BadRequest: there is no such adapter of this model; any other name of one will do.
+    """
+    adapter = model.removeprefix(f"{chat.name}:")
+    if not chat.adapters or adapter == model:
+        return ""
+    if adapter not in chat.adapters:
+        there = ", ".join(with_adapter(chat.name, one) for one in chat.adapters)
+        raise BadRequest(f"There is no such model here; there is {chat.name}, {there}.", "model")
+    return adapter
 
 
 def _json(value: Any) -> Response:

@@ -193,6 +193,9 @@ class Description:
                 off = Sampling().model_dump(mode="json")[name]
                 found[name] = {**words, "enum": [off, None]}
                 continue
+            if name == "adapter":
+                found[name] = {**words, "enum": ["", *self._chat.adapters, None]}
+                continue
             wider = WIDER.get(name, {})
             if name == "thinking":
                 wider = self._thinking(shape)

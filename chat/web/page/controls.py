@@ -31,7 +31,7 @@ LOWEST = {"top_p": 0.01, "repetition_penalty": 1.0}
 FOR_PROGRAMS = {"logit_bias", "logprobs", "top_logprobs"}
 GOES_WITH = {"guidance_scale": "negative_prompt"}
 ASIDE = ("presence_penalty", "frequency_penalty")
-SHOWN = ("system_prompt", *(name for name in STEPS if name not in ASIDE))
+SHOWN = ("system_prompt", "adapter", *(name for name in STEPS if name not in ASIDE))
 """The controls that most people look for; the others are one step further away."""
 
 
@@ -48,14 +48,16 @@ def controls(settings: Settings, chat: Chat) -> Controls:
         words: dict[str, Any] = {"label": field.title, "info": field.description}
         # What is of no use here the API has all the same, and says why it is refused.
         needed = GOES_WITH.get(name, name)
-        words["visible"] = name != "num_beams" and (
-            needed in chat.engine.supports or needed not in OPTIONAL
+        words["visible"] = (needed in chat.engine.supports or needed not in OPTIONAL) and (
+            name != "num_beams" and (name != "adapter" or bool(chat.adapters))
         )
         if name in STEPS:
             lowest, highest = (1, longest) if name == "max_new_tokens" else bounds(name)
             lowest = min(value, LOWEST.get(name, lowest))
             value = min(value, highest)
             control = gr.Slider(lowest, highest, value, step=STEPS[name], **words)
+        elif name == "adapter" and chat.adapters:
+            control = gr.Dropdown([*chat.adapters], value=chat.adapters[0], **words)
         elif isinstance(value, str | tuple):
             text = value if isinstance(value, str) else "\n".join(value)
             control = gr.Textbox(text, lines=1 + isinstance(value, tuple), max_lines=6, **words)

@@ -101,8 +101,9 @@ class Page(ChatInterface):
             self.go_on.render()
         with gr.Accordion("Settings", open=False):
             self.preset.render()
-            for name in SHOWN:
-                self._controls[name].render()
+            for name, control in self._controls.items():
+                if name in SHOWN:
+                    control.render()
             with gr.Accordion("More", open=False):
                 for name, control in self._controls.items():
                     if name not in SHOWN:

@@ -281,3 +281,30 @@ def test_the_process_ends_with_its_server(folder: Path, busy: bool) -> None:
         assert ours.recv()
     ours.close()
     assert process.wait(20) == 0
+
+
+def drafting(folder: Path) -> Plan:
+    ids = {"num_assistant_tokens": 4}
+    return plan(folder)._replace(
+        warm_up=job(0, [5, 6], 2)._replace(drafting=ids),
+        drafting={"draft_model": str(folder)},
+        drafting_blocks=40,
+    )
+
+
+def test_who_is_alone_is_drafted_and_whoever_joins_is_not(elsewhere: Any, folder: Path) -> None:
+    batcher = elsewhere.Batcher(drafting(folder))
+    one = job(1, [5, 6, 7], 40)._replace(drafting={"num_assistant_tokens": 4})
+    batcher.take(one)
+    parts = batcher.step() + batcher.step()
+    assert max(len(part.ids) for part in parts) > 1
+    batcher.take(one._replace(number=2))
+    steps = []
+    while batcher.busy():
+        steps.append(batcher.step())
+    seconds = [part for parts in steps for part in parts if part.number == 2]
+    assert [len(part.ids) for part in seconds] == [1] * 40
+    firsts = [part for parts in steps for part in parts if part.number == 1]
+    assert len(firsts) < 15
+    both = [[id for part in found for id in part.ids] for found in ([*parts, *firsts], seconds)]
+    assert both[0] == both[1]

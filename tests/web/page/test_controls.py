@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from chat.core.sampling import OPTIONAL, Sampling
@@ -41,3 +42,13 @@ def test_what_programs_alone_can_use_has_no_control() -> None:
     engine.supports = frozenset(OPTIONAL)
     made = controls(Settings(), chat_with(engine))
     assert {*Sampling.model_fields} - {*made} == {"logit_bias", "logprobs", "top_logprobs"}
+
+
+def test_adapters_have_a_menu_where_there_are_some() -> None:
+    chat = chat_with(ScriptedEngine())
+    assert not controls(Settings(), chat)["adapter"].visible
+    chat.adapters = ("tales", "none")
+    made: Any = controls(Settings(), chat)["adapter"]
+    assert isinstance(made, gr.Dropdown)
+    assert [value for _, value in made.choices] == ["tales", "none"]
+    assert (made.value, made.visible) == ("tales", True)

@@ -38,6 +38,7 @@ SETTINGS = {
     "json_schema": "",
     "negative_prompt": "",
     "guidance_scale": 1.0,
+    "adapter": "",
     "num_beams": 1,
 }
 #: Any whole number is a seed, and of a length the window takes what it has room for.
