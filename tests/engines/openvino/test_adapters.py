@@ -13,10 +13,10 @@ from transformers import AutoModelForCausalLM, GgufConfig, PreTrainedModel
 
 from chat.core.sampling import Sampling
 from chat.engines.openvino.engine import EXACT, OpenVINOEngine
-from chat.models import ir_layers
+from chat.models import build, ir_layers
 from chat.models.adapters import read
 from tests.engines.openvino.test_engine import CLOSE, NEVER, collect, gaps, greedy
-from tests.support import lora
+from tests.support import families, lora
 
 NAMES = ("none", "tales", "poems")
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -106,3 +106,18 @@ async def test_as_many_as_there_may_be_can_use_the_same_adapter(engine: OpenVINO
             *(collect(engine.generate(prompt, asking(name, 60))) for prompt in prompts)
         )
         assert [len(reply) for reply in replies] == [60] * 8
+
+
+@pytest.mark.parametrize("family", ["Llama 3.2", "Qwen2", "Qwen3 with biases"])
+async def test_folders_that_are_converted_have_adapters_too(family: str, tmp_path: Path) -> None:
+    plain = families.save(families.PLAIN[family](), tmp_path / "model")
+    build.build(tmp_path / "model", tmp_path / "ir", "F16")
+    merged = lora.write(tmp_path / "tales", plain)
+    layers = ir_layers.layers(tmp_path / "ir", built=True)
+    adapters = read(str(tmp_path / "tales"))
+    ir_layers.check(adapters["tales"], layers)  # type: ignore[arg-type]
+    engine = OpenVINOEngine(tmp_path / "ir", {NEVER}, 256, 1, EXACT, adapters)
+    prompt = random.Random(0).choices(range(10, 400), k=60)
+    reply = await collect(engine.generate(prompt, asking("tales")))
+    engine.close()
+    assert max(gaps(merged, prompt, reply)) < CLOSE
