@@ -16,6 +16,8 @@ def line(update: Update) -> str:
             text = f"Waiting: {before} ahead of you…"
         case "reading":
             text = f"Reading {_count(update.prompt_tokens, 'token')}…"
+        case "thinking":
+            text = f"Thinking: {_figures(update)}…"
         case "writing":
             text = f"Writing: {_figures(update)}…"
         case "finished":
@@ -32,7 +34,7 @@ def stopped(update: Update | None) -> str:
     match update.state:
         case "waiting" | "reading":
             return "Stopped before the first word" + _notice(update)
-        case "writing":
+        case "thinking" | "writing":
             return f"Stopped: {_figures(update)}" + _notice(update)
         case _:
             return line(update)

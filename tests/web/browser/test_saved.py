@@ -267,6 +267,7 @@ def test_what_another_program_exported_is_imported_and_gone_on_with(
     assert engine.prompts[-1].startswith(
         "system: Rhyme, always.\0assistant: Welcome!\0user: Is 2 < 3? <b>\0assistant: Yes, *al"
     )
+    wait_for_saving(tab)
     tab.page.reload()
     tab.says("Welcome!", "Is 2 < 3? <b>", "Yes, always.", "And 4?", "Re: And 4?")
     tab.ask("And 5?")
@@ -361,6 +362,7 @@ def test_a_conversation_keeps_the_system_prompt_it_was_had_with(serve: Serve, vi
     tab.button("Restore").click()
     tab.says("Poem", "Re: Poem")
     asked_with("Rhyme.", "More")
+    wait_for_saving(tab)
     tab.page.reload()
     tab.says("Poem", "Re: Poem", "More", "Re: More")
     asked_with("Rhyme.", "Again")
@@ -608,6 +610,7 @@ def test_a_full_storage_loses_nothing_on_the_screen(url: str, visit: Visit) -> N
     tab.page.evaluate(FILL)
     before = kept(tab)
     tab.ask("Two")
+    wait_for_saving(tab)  # in vain, but not later when there is room
     expect(tab.page.locator("#saying")).to_contain_text("storage for this page is full")
     tab.says("One", "Re: One", "Two", "Re: Two")
     listed(tab, "One")
