@@ -597,10 +597,26 @@ def test_what_is_exported_or_deleted_while_it_is_saved_is_so_to_the_last_word(
     tab.ask("Two")
     (saved,) = exported(tab, "Export all")["conversations"]
     assert saved["messages"][-1]["content"] == "Re: Two"
+    with tab.page.expect_download() as download:
+        tab.page.evaluate(EXPORT_BEFORE_IT_CHANGED)
+    (saved,) = json.loads(Path(download.value.path()).read_text("utf-8"))["conversations"]
+    assert [entry["content"] for entry in saved["messages"]] == ["Asked", "Answered"]
     tab.ask("Three")
     tab.button("Clear").click()
     tab.ask("Four")
     listed(tab, "Four")
+
+
+#: The question is still being saved when the reply to it comes to the screen.
+EXPORT_BEFORE_IT_CHANGED = """() => {
+    const asked = [{role: "user", content: "Asked"}];
+    const page = window.conversations;
+    page.begin();
+    page.begun(asked);
+    page.settle();
+    document.querySelector("#panel [value=export]").click();
+    setTimeout(() => page.changed([...asked, {role: "assistant", content: "Answered"}]), 100);
+}"""
 
 
 def test_a_full_storage_loses_nothing_on_the_screen(url: str, visit: Visit) -> None:

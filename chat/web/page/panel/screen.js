@@ -53,8 +53,11 @@ function textsOf(history) {
 
 /** Wait until what is under way has changed the screen and is saved, unless it is a reply. */
 async function untilSaved() {
-    for (await saving; changing && !running; await saving)
-        await new Promise((resolve) => setTimeout(resolve, 20));
+    let saved;
+    do {
+        if (changing && !running) await new Promise((resolve) => setTimeout(resolve, 20));
+        await (saved = saving);
+    } while (saved !== saving || (changing && !running));  // as it may have changed meanwhile
 }
 
 /** Wait until nothing changes the screen any more. */
