@@ -601,12 +601,25 @@ def test_what_is_exported_or_deleted_while_it_is_saved_is_so_to_the_last_word(
         tab.page.evaluate(EXPORT_BEFORE_IT_CHANGED)
     (saved,) = json.loads(Path(download.value.path()).read_text("utf-8"))["conversations"]
     assert [entry["content"] for entry in saved["messages"]] == ["Asked", "Answered"]
+    tab.page.evaluate(TAKEN_BACK)
+    (saved,) = exported(tab, "Export all")["conversations"]
+    assert [entry["content"] for entry in saved["messages"]] == ["Asked", "Answered"]
     tab.ask("Three")
     tab.button("Clear").click()
     tab.ask("Four")
     listed(tab, "Four")
 
 
+#: What was asked last is taken back while it is being saved.
+TAKEN_BACK = """async () => {
+    const said = [{role: "user", content: "Asked"}, {role: "assistant", content: "Answered"}];
+    const page = window.conversations;
+    page.begin();
+    const first = page.begun([...said, {role: "user", content: "More"}]);
+    page.settle();
+    await page.changed(said);
+    await first;
+}"""
 #: The question is still being saved when the reply to it comes to the screen.
 EXPORT_BEFORE_IT_CHANGED = """() => {
     const asked = [{role: "user", content: "Asked"}];

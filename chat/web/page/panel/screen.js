@@ -110,7 +110,10 @@ async function openNew() {
  */
 async function save(history, system) {
     const seen = textsOf(history);
-    if (seen === current.seen) return;
+    if (seen === current.seen) {
+        current.turn++;  // drops what is about to be saved and is not on the screen any more
+        return;
+    }
     // What nobody has gone on with has not changed, so this is something else.
     if (!current.changed) current = newConversation();
     const mine = current;  // another may be opened while the server works
