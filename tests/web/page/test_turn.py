@@ -123,3 +123,9 @@ def test_a_continuation_that_does_not_come_leaves_the_thought(reply: Reply) -> N
     original = [entry("user", "Hello"), entry("assistant", "", thought)]
     turn = Turn("Hello", [], original, thought=thought)
     assert after(turn, reply, seen=True).history == original
+
+
+def test_what_was_thought_before_stays_if_the_rest_of_the_reply_comes_without() -> None:
+    turn = Turn("Hello", [], HELLO, begun="Hi", thought=Thought("Hm", 1.0, 2))
+    history = after(turn, Reply(Update("finished", "Hi, you")), seen=True).history
+    assert history[-1] == entry("assistant", "Hi, you", Thought("Hm", 1.0, 2))
