@@ -23,15 +23,14 @@ THOUGHTS = ("reasoning", "thinking", "think")
 UNSAID = (*THOUGHTS, "tool_use", "tool_call", "tool_result")
 #: Where a message has what was thought before it, and where a part of its content has that.
 THOUGHT = ("reasoning_content", "reasoning", "thinking")
-THOUGHT_IN_PART = (*THOUGHT, "think", "text", "value", "summary")
+THOUGHT_IN_PART = (*THOUGHTS, "text", "value", "summary")
 #: What begins a reply of a model whose thought was kept as it wrote it.
 TAGGED = re.compile(r"\s*<(think|thinking)>(.*?)</\1>(?:\s*\n)?", re.DOTALL)
 #: As LibreChat kept it once.
-FENCED = re.compile(r"\s*:::(thinking)\s*\n(.*?)\n:::(?:\s*\n)?", re.DOTALL)
+FENCED = re.compile(r"\s*:::(thinking)[ \t]*\n(.*?)\n:::(?:\s*\n)?", re.DOTALL)
 #: And as Open WebUI keeps it, each line as a quote, which may be escaped.
 DETAILS = re.compile(
-    r"\s*<details\s[^>]*type=\"reasoning\"[^>]*>\s*(?:<summary>.*?</summary>)?(.*?)</details>"
-    r"(?:\s*\n)?",
+    r'\s*<details type="reasoning"[^>]*>\s*(?:<summary>[^<]*</summary>)?(.*?)</details>(?:\s*\n)?',
     re.DOTALL,
 )
 QUOTED = re.compile(r"^> ?", re.MULTILINE)

@@ -1,6 +1,7 @@
 """chat.core.imports: what people bring becomes conversations, and what does not is counted."""
 
 import json
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -390,6 +391,22 @@ def test_tags_that_no_reply_begins_with_are_text(said: tuple[str, str]) -> None:
 @pytest.mark.parametrize("name", ["LibreChat", "DeepSeek"])
 def test_what_programs_wrote_of_thoughts_is_taken(name: str) -> None:
     assert thought(WRITTEN[name]) == [(*RAIN[0], ""), (*RAIN[1], "Hm.")]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '<details type="reasoning" ' * 200_000,
+        '<details type="reasoning"><summary></summary>' * 100_000,
+        ":::thinking" + "\n" * 1_000_000,
+        "<think>" * 500_000,
+        "\n" * 1_000_000 + "x",
+    ],
+)
+def test_marks_that_nothing_ends_take_no_time(said: str) -> None:
+    start = time.monotonic()
+    assert thought(entries((U, "a"), (A, said)))[1] == (A, said, "")
+    assert time.monotonic() - start < 3
 
 
 def test_thoughts_of_chatgpt_are_messages_of_their_own() -> None:
