@@ -123,7 +123,7 @@ def take_states(browser: Browser, folder: Path) -> None:
             person.send("x" * 20_000, "characters")
             person.picture(name("too-long"))
         with at(ScriptedEngine(thinks, pace=0.02), format=ThinkingFormat()) as person:
-            person.send("How do I greet someone in Python?", "Thinking: 4")
+            person.send("How do I greet someone in Python?", "Thinking")
             person.picture(name("thinking"))
             person.click("Stop")
             person.sees("Stopped")
