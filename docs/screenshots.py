@@ -24,7 +24,7 @@ from chat.settings import Settings
 from chat.web import serve
 from chat.web.page import page
 from tests.conftest import serving
-from tests.support.fakes import ScriptedEngine, last_message
+from tests.support.fakes import ScriptedEngine, ThinkingFormat, last_message
 from tests.support.tab import AGES, CHROMIUM, FLAGS
 
 DOCS = Path(__file__).parent
@@ -43,11 +43,20 @@ def greet(name: str) -> str:
 2. It gives back a greeting; \\(a^2 + b^2 = c^2\\) has nothing to do with it."""
 
 
+THOUGHT = "They want to greet someone. I can:\n\n- write a *function*,\n- say what it does."
+
+
 def script(prompt: str) -> str:
     """Return the reply to a prompt of the scripted model, or fail if it is asked to."""
     if last_message(prompt) == "Fail":
         raise EngineError(FAILED)
     return REPLY
+
+
+def thinks(prompt: str) -> str:
+    """Return the same with a thought before it, or what is missing of the two."""
+    whole = f"<think>\n{THOUGHT}\n</think>\n\n{REPLY}"
+    return whole.removeprefix(prompt.rpartition("assistant: ")[2])
 
 
 class Person:
@@ -113,6 +122,23 @@ def take_states(browser: Browser, folder: Path) -> None:
             person.picture(name("failed"))
             person.send("x" * 20_000, "characters")
             person.picture(name("too-long"))
+        with at(ScriptedEngine(thinks, pace=0.02), format=ThinkingFormat()) as person:
+            person.send("How do I greet someone in Python?", "Thinking")
+            person.picture(name("thinking"))
+            person.click("Stop")
+            person.sees("Stopped")
+            person.picture(name("thought-stopped"))
+            person.click("Continue")
+            person.sees("Finished")
+            person.picture(name("thought-folded"))
+            person.click("Thought for")
+            person.tab.get_by_text("Thought for").scroll_into_view_if_needed()
+            person.tab.wait_for_timeout(600)
+            person.picture(name("thought-open"))
+            person.click("Settings")
+            person.tab.get_by_label("Thinking budget").scroll_into_view_if_needed()
+            person.tab.wait_for_timeout(600)
+            person.picture(name("settings-thinking"))
         with at(ScriptedEngine(script, reading=AGES), max_waiting=1) as person:
             person.send("Hello", "Reading")
             person.picture(name("reading"))

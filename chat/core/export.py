@@ -5,16 +5,17 @@
             {"role": "user", "content": "A poem?"},
             {"role": "assistant", "content": "Drops on the window."}]}]}
 
-The list of messages alone, a system prompt first, is a conversation too. That is
-what the terminal saves and what other programs read.
+What was thought before a reply is its `reasoning_content`. The list of messages alone, a
+system prompt first, is a conversation too. That is what the terminal saves and what other
+programs read.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, FailFast, StrictStr, ValidationError
+from pydantic import AwareDatetime, BaseModel, FailFast, Field, StrictStr, ValidationError
 
 from chat.errors import BadRequest
-from prompts.base import Role
+from prompts.base import Message, Role
 
 
 class Entry(BaseModel):
@@ -22,6 +23,13 @@ class Entry(BaseModel):
 
     role: Role
     content: StrictStr
+    #: What was thought before it.
+    reasoning_content: StrictStr = Field("", exclude_if=lambda thought: not thought)
+
+    @property
+    def message(self) -> Message:
+        """The same as a message of a conversation."""
+        return Message(self.role, self.content, thought=self.reasoning_content)
 
 
 class Conversation(BaseModel):

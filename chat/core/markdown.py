@@ -8,6 +8,10 @@ A poem?
 
 ## Assistant
 
+> **Thought**
+>
+> What about water?
+
 Drops on the window.
 """
 
@@ -23,6 +27,7 @@ RULE = re.compile(r" {0,3}([-*_])[ \t]*(\1[ \t]*){2,}")
 #: A list or a quote, and perhaps the text in it, which goes on below.
 ITEM = re.compile(r"\s*(?:>|(?:[-*+]|\d{1,9}[.)])(?:\s|$))\s*(\w?)")
 INDENTED = re.compile(r" {4}|\t")
+INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 WRITTEN = re.compile(r"# [^\n]*\n\n## (System|User|Assistant)\n")
 
 
@@ -34,9 +39,22 @@ def write(title: str, messages: Sequence[Message]) -> str:
     """
     parts = [
         f"# {' '.join(title.split())}",
-        *(f"## {role.title()}\n\n{_below(text)}" for role, text, *_ in messages),
+        *(
+            f"## {one.role.title()}\n\n{_thought(one.thought)}{_below(one.content)}"
+            for one in messages
+        ),
     ]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _thought(text: str) -> str:
+    """Return a thought as a quote, which nothing in it can end."""
+    if not text:
+        return ""
+    # A tab would reach less far behind the mark of a quote, and what it indents be no code.
+    text = INDENT.sub(lambda indent: indent[0].expandtabs(4), text)
+    lines = ["**Thought**", "", *_below(text).split("\n")]
+    return "".join(f"> {line}\n" if line.strip() else ">\n" for line in lines) + "\n"
 
 
 def is_written(text: str) -> bool:

@@ -34,7 +34,7 @@ def stopped(update: Update | None) -> str:
     match update.state:
         case "waiting" | "reading":
             return "Stopped before the first word" + _notice(update)
-        case "writing":
+        case "thinking" | "writing":
             return f"Stopped: {_figures(update)}" + _notice(update)
         case _:
             return line(update)

@@ -67,7 +67,7 @@ def read(file: str, note: Callable[[str], None] = lambda sentence: None) -> list
     if len(taken.conversations) != 1:
         number = len(taken.conversations)
         raise BadRequest(f"{file} holds {number} conversations; export the one you want alone.")
-    messages = [Message(one.role, one.content) for one in taken.conversations[0].messages]
+    messages = [one.message for one in taken.conversations[0].messages]
     if messages[-1].role == "user":
         raise BadRequest(f"{file} ends with a message that has no reply.")
     if taken.left:
@@ -83,7 +83,10 @@ def _saved(data: bytes) -> list[Message] | None:
         return None
     if len(found) != 1:
         return None
-    messages = [Message(entry.role, clean(entry.content)) for entry in found[0].messages]
+    messages = [
+        Message(one.role, clean(one.content), thought=clean(one.reasoning_content))
+        for one in found[0].messages
+    ]
     roles = [message.role for message in messages]
     dialogue = roles["system" in roles[:1] :]
     # What a user's message can follow is a conversation, and so is what follows a greeting.

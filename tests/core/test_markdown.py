@@ -92,6 +92,26 @@ def test_no_message_breaks_the_structure(text: str) -> None:
     assert len(headings(written)) == 3
 
 
+def test_a_thought_is_a_quote_before_its_reply() -> None:
+    reply = Message("assistant", "Drops.", thought="# Hm\n\n```\nx")
+    assert write("T", [reply]) == (
+        "# T\n\n## Assistant\n\n> **Thought**\n>\n> ### Hm\n>\n> ```\n> x\n> ```\n\nDrops.\n"
+    )
+    assert write("T", [reply._replace(content="")]).endswith("> ```\n")
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.sampled_from(LINES), max_size=8).map("\n".join))
+def test_no_thought_ends_its_quote_or_breaks_the_structure(text: str) -> None:
+    written = write("T", [Message("assistant", "b", thought=text or "x")])
+    assert headings(written) == [("h1", "T"), ("h2", "Assistant")]
+    outside = [token for token in MarkdownIt().parse(written) if token.level == 0]
+    quote = ["blockquote_open", "blockquote_close"]
+    heading, paragraph = ([f"{kind}_open", f"{kind}_close"] for kind in ("heading", "paragraph"))
+    assert [token.type for token in outside] == [*heading, *heading, *quote, *paragraph]
+    assert written.endswith("\n\nb\n")
+
+
 @pytest.mark.parametrize(
     "text", ["", "# Title", "# Title\n\nText", "## User\n", "x\n# T\n\n## User\n"]
 )

@@ -1,5 +1,7 @@
 """chat.core.status: the last line under the chat."""
 
+from typing import Any
+
 import pytest
 
 from chat.core import status
@@ -14,6 +16,10 @@ from chat.core.chat import Update
         (Update("reading", prompt_tokens=1234), "Reading 1,234 tokens…"),
         (Update("writing", "Hi", tokens=1), "Writing: 1 token…"),
         (Update("writing", "Hi", tokens=21, seconds=2.0), "Writing: 21 tokens, 10.0 tokens/s…"),
+        (
+            Update("thinking", thought="Hm", tokens=21, seconds=2.0, thought_tokens=20),
+            "Thinking: 21 tokens, 10.0 tokens/s…",
+        ),
         (Update("finished", "Hi", tokens=21, seconds=2.0), "Finished: 21 tokens, 10.0 tokens/s"),
         (Update("finished", "Hi", tokens=5, seconds=0.0), "Finished: 5 tokens"),
         (Update("finished"), "Finished: 0 tokens"),
@@ -27,7 +33,7 @@ def test_the_line_tells_what_is_happening_or_happened(update: Update, expected: 
     assert status.line(update) == expected
 
 
-@pytest.mark.parametrize("state", ["reading", "writing", "finished", "length"])
+@pytest.mark.parametrize("state", ["reading", "thinking", "writing", "finished", "length"])
 @pytest.mark.parametrize(
     ("dropped", "notice"), [(1, "its oldest turn is left"), (3, "its oldest 3 turns are left")]
 )
@@ -37,17 +43,21 @@ def test_the_line_says_that_turns_were_left_out(state: str, dropped: int, notice
     assert notice in status.stopped(update)
 
 
-@pytest.mark.parametrize("state", ["waiting", "reading", "writing", "finished", "length"])
+STATES = ["waiting", "reading", "thinking", "writing", "finished", "length"]
+
+
+@pytest.mark.parametrize("state", STATES)
 def test_only_a_reply_on_its_way_is_changed_by_a_stop(state: str) -> None:
     update = Update(state, place=1)  # type: ignore[arg-type]
-    live = state in ("waiting", "reading", "writing")
+    live = state in ("waiting", "reading", "thinking", "writing")
     assert ("…" in status.line(update)) == live
     assert (status.stopped(update) != status.line(update)) == live
     assert "…" not in status.stopped(update)
 
 
-def test_a_stopped_reply_keeps_its_figures() -> None:
-    last = Update("writing", "Hi", tokens=21, seconds=2.0)
+@pytest.mark.parametrize("state", ["thinking", "writing"])
+def test_a_stopped_reply_keeps_its_figures(state: Any) -> None:
+    last = Update(state, "Hi", tokens=21, seconds=2.0)
     assert status.stopped(last) == "Stopped: 21 tokens, 10.0 tokens/s"
 
 

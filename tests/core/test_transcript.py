@@ -187,3 +187,16 @@ def test_control_characters_in_a_file_go_no_further(tmp_path: Path) -> None:
     file = tmp_path / "talk.json"
     file.write_text(json.dumps([entry("user", "a\x1b[2J"), entry("assistant", "\udcff")]))
     assert transcript.read(str(file)) == [Message("user", "a[2J"), Message("assistant", "\ufffd")]
+
+
+TAGGED = "<think>\nHm.\n</think>\n\nHello"
+
+
+def test_thoughts_are_saved_and_loaded(tmp_path: Path) -> None:
+    talk = [Message("user", "Hi"), Message("assistant", "Hello", thought="Hm.")]
+    file = str(tmp_path / "talk.json")
+    transcript.save(file, talk)
+    assert transcript.read(file) == talk
+    tagged = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": TAGGED}]
+    Path(file).write_text(json.dumps({"messages": tagged}), "utf-8")
+    assert transcript.read(file) == talk

@@ -10,6 +10,7 @@ from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from prompts import Control, Message, Piece, PromptFormat, visible
 from prompts.base import Ids, check
+from prompts.thoughts import tag
 
 END = 0
 """The id that ends a reply."""
@@ -61,6 +62,12 @@ class LineFormat(PromptFormat):
         for role, content, *_ in messages:
             pieces += [f"{role}: {content}", Control("|")]
         return [*pieces, "assistant: "]
+
+
+class ThinkingFormat(LineFormat):
+    """The same for a model that thinks in `<think>`."""
+
+    thoughts = tag("think")
 
 
 def last_message(prompt: str) -> str:

@@ -18,6 +18,7 @@ from chat.core.export import Conversation, Entry, parse
 from chat.core.imports import (
     chatgpt,
     claude,
+    deepseek,
     librechat,
     message,
     open_webui,
@@ -32,6 +33,7 @@ from prompts.order import joined
 from prompts.unicode import decode
 
 FORMATS: tuple[Callable[[Mapping[str, Any]], Found | None], ...] = (
+    deepseek.read,
     chatgpt.read,
     open_webui.read,
     librechat.read,
@@ -177,8 +179,11 @@ def _taken(found: Found | None, left: Counter[Reason]) -> Conversation | None:
         left["unreadable"] += 1
         return None
     texts = [Message("system", clean(system))]
-    texts += [Message(role, clean(text)) for role, text in filter(None, said)]
-    texts = [one for one in texts if one.content.strip()]
+    texts += [
+        one._replace(content=clean(one.content), thought=clean(one.thought))
+        for one in filter(None, said)
+    ]
+    texts = [one for one in texts if (one.content + one.thought).strip()]
     systems = [one.content for one in texts if one.role == "system"]
     dialogue = joined(one for one in texts if one.role != "system")
     if not dialogue:
@@ -189,7 +194,7 @@ def _taken(found: Found | None, left: Counter[Reason]) -> Conversation | None:
     return Conversation(
         title=_line(found.title),
         saved=_time(found.time),
-        messages=[Entry(role=role, content=content) for role, content, *_ in messages],
+        messages=[Entry(**message.entry) for message in messages],
     )
 
 

@@ -51,6 +51,8 @@ def _is_shown(message: Any) -> bool:
     match message:
         case {"metadata": {"is_visually_hidden_from_conversation": True}} | {"weight": 0}:
             return False
+        case {"content": {"content_type": "reasoning_recap"}}:
+            return False  # how long the thought before it took
         case {"recipient": str(recipient)} if recipient != "all":
             return False  # the model calls a tool
         case {"author": {"role": "system"}, "content": {"parts": list(parts)}}:

@@ -1,9 +1,11 @@
-"""One message as other programs write it: who says what."""
+"""One message as other programs write it: who says what, and thought what before it."""
 
-from collections.abc import Mapping
+import html
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prompts.base import Role
+from prompts.base import Message, Role
 
 ROLES: dict[str, Role | None] = {
     **dict.fromkeys(("user", "human", "prompter"), "user"),
@@ -16,8 +18,22 @@ ROLES: dict[str, Role | None] = {
 }
 #: Where the text stands; in the first of these that has some.
 TEXT = ("content", "value", "text", "parts")
-#: Parts of a content that have a text and are not what was said.
-UNSAID = ("reasoning", "thinking", "think", "tool_use", "tool_call", "tool_result")
+#: Parts of a content that have a text and are not what was said; those in `THOUGHTS` were thought.
+THOUGHTS = ("reasoning", "thinking", "think")
+UNSAID = (*THOUGHTS, "tool_use", "tool_call", "tool_result")
+#: Where a message has what was thought before it, and where a part of its content has that.
+THOUGHT = ("reasoning_content", "reasoning", "thinking")
+THOUGHT_IN_PART = (*THOUGHTS, "text", "value", "summary")
+#: What begins a reply of a model whose thought was kept as it wrote it.
+TAGGED = re.compile(r"\s*<(think|thinking)>(.*?)</\1>(?:\s*\n)?", re.DOTALL)
+#: As LibreChat kept it once.
+FENCED = re.compile(r"\s*:::(thinking)[ \t]*\n(.*?)\n:::(?:\s*\n)?", re.DOTALL)
+#: And as Open WebUI keeps it, each line as a quote, which may be escaped.
+DETAILS = re.compile(
+    r'\s*<details type="reasoning"[^>]*>\s*(?:<summary>[^<]*</summary>)?(.*?)</details>(?:\s*\n)?',
+    re.DOTALL,
+)
+QUOTED = re.compile(r"^> ?", re.MULTILINE)
 
 
 class Unreadable(ValueError):
@@ -35,8 +51,8 @@ def is_message(entry: Any) -> bool:
     )
 
 
-def read(entry: Any) -> tuple[Role, str] | None:
-    """Return the role and the text of a message, or None if there is no text of anyone's.
+def read(entry: Any) -> Message | None:
+    """Return who says what, or thinks, or None if there is no text of anyone's.
 
     Raises:
         Unreadable: it is not a message.
@@ -48,7 +64,12 @@ def read(entry: Any) -> tuple[Role, str] | None:
         raise Unreadable
     texts = [text(entry.get(key)) for key in TEXT]
     said = next((found for found in texts if found.strip()), "")
-    return (role, said) if role and said else None
+    if role != "assistant":
+        return Message(role, said) if role and said else None
+    thought = "\n\n".join(filter(None, _thoughts(entry)))
+    begun, said = _apart(said)
+    thought = "\n\n".join(filter(None, (thought, begun)))
+    return Message(role, said, thought=thought) if said.strip() or thought else None
 
 
 def _role(entry: Mapping[str, Any]) -> Role | None:
@@ -90,7 +111,9 @@ def _part(part: Any) -> str:
             return part
         case {"type": str(kind)} if kind in UNSAID:
             return ""
-        case {"text": str(said)} | {"text": {"value": str(said)}}:
+        case {"thought": True}:  # Gemini's
+            return ""
+        case {"text": str(said)} | {"text": {"value": str(said)}} | {"value": str(said)}:
             return said
         case {"parts": list(parts)}:
             return "".join(_part(one) for one in parts if not _has_parts(one))
@@ -100,3 +123,43 @@ def _part(part: Any) -> str:
 
 def _has_parts(part: Any) -> bool:
     return isinstance(part, Mapping) and "parts" in part
+
+
+def _thoughts(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was thought before a message, wherever a program writes that."""
+    found = (entry[key] for key in THOUGHT if isinstance(entry.get(key), str))
+    yield next(found, "").strip()
+    for key in TEXT:
+        parts = entry.get(key)
+        for part in parts if isinstance(parts, list) else [parts]:
+            yield from _thoughts_of_part(part)
+
+
+def _thoughts_of_part(part: Any) -> Iterator[str]:
+    match part:
+        case {"content_type": "thoughts", "thoughts": list(thoughts)}:  # ChatGPT's
+            for one in thoughts:
+                lines = [one.get("summary"), one.get("content")] if isinstance(one, Mapping) else []
+                yield "\n\n".join(line.strip() for line in lines if isinstance(line, str) and line)
+        case {"parts": list(parts)}:
+            for one in parts:
+                if not _has_parts(one):
+                    yield from _thoughts_of_part(one)
+        case {"thought": True, "text": str(thought)}:
+            yield thought.strip()
+        case {"type": str(kind)} if kind in THOUGHTS:
+            values = (part.get(key) for key in THOUGHT_IN_PART)
+            found = (text(value) for value in values if isinstance(value, str | list | Mapping))
+            yield next((thought for thought in found if thought.strip()), "").strip()
+
+
+def _apart(said: str) -> tuple[str, str]:
+    """Return the thought that a reply begins with, and what comes after it."""
+    if found := TAGGED.match(said) or FENCED.match(said):
+        return found[2].strip(), said[found.end() :]
+    if found := DETAILS.match(said):
+        lines = found[1].strip()
+        if lines.startswith("&gt;"):
+            lines = html.unescape(lines)
+        return QUOTED.sub("", lines).strip(), said[found.end() :]
+    return "", said

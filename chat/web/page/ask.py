@@ -25,11 +25,13 @@ async def ask(
     controls: Mapping[str, Any],
     unread: Callable[[], int],
     begun: str = "",
+    thought: str = "",
 ) -> AsyncGenerator[Update]:
     """Answer one message for as long as its updates are fetched.
 
     `controls` has the values of the page's by their names, `unread` says how many
-    updates are still to be fetched, and `begun` is what there is of the reply.
+    updates are still to be fetched, `begun` is what there is of the reply, and `thought`
+    of what was thought before it.
 
     Raises:
         ChatError: it cannot be answered, or not to the end.
@@ -39,7 +41,8 @@ async def ask(
     try:
         # In threads, since a large schema or a long history would hold up everyone else's replies.
         sampling = await asyncio.to_thread(Sampling.checked, **given)
-        conversation = await asyncio.to_thread(rebuild, history, message, system_prompt, begun)
+        said = history, message, system_prompt, begun, thought
+        conversation = await asyncio.to_thread(rebuild, *said)
         async with aclosing(chat.reply(conversation, sampling)) as updates:
             async for update in updates:
                 yield update

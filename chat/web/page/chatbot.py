@@ -1,13 +1,9 @@
-"""The conversation in the page: how messages are shown, and how they come back."""
-
-from typing import Any
+"""The conversation in the page, as a component of Gradio's."""
 
 import gradio as gr
 
-from chat.core.conversation import text_of
-from chat.web.page.escape import escape, unescape, verbatim
 from chat.web.page.gradio_internals import change_texts
-from chat.web.page.history import History, entry
+from chat.web.page.messages import given, shown
 
 #: `$` is none of them: it is a currency more often than a formula.
 FORMULAS = [
@@ -28,18 +24,5 @@ def chatbot() -> gr.Chatbot:
         latex_delimiters=FORMULAS,
         scale=1,
     )
-    change_texts(made, shown=_shown, given=_given)
+    change_texts(made, shown=shown, given=given)
     return made
-
-
-def _shown(messages: Any) -> History:
-    """Return messages as the browser gets them: a reply is Markdown, all else is typed."""
-    shown: History = []
-    for message in messages or []:
-        as_shown = escape if message["role"] == "assistant" else verbatim
-        shown.append(entry(message["role"], as_shown(text_of(message["content"]))))
-    return shown
-
-
-def _given(messages: Any) -> History:
-    return [entry(one["role"], unescape(text_of(one["content"]))) for one in messages or []]

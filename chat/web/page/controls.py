@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from chat.core.chat import Chat
-from chat.core.sampling import OPTIONAL, Sampling, bounds
+from chat.core.sampling import OPTIONAL, THINKING_TOKENS, Sampling, bounds
 from chat.settings import Settings
 from chat.web.page.gradio_internals import take_as_sent
 
@@ -30,8 +30,10 @@ LOWEST = {"top_p": 0.01, "repetition_penalty": 1.0}
 #: What people have no control for.
 FOR_PROGRAMS = {"logit_bias", "logprobs", "top_logprobs"}
 GOES_WITH = {"guidance_scale": "negative_prompt"}
+FOR_THINKING = ("thinking", "thinking_budget")
+WAYS_OF_THINKING = {"As the model does": "auto", "On": "on", "Off": "off"}
 ASIDE = ("presence_penalty", "frequency_penalty")
-SHOWN = ("system_prompt", "adapter", *(name for name in STEPS if name not in ASIDE))
+SHOWN = ("system_prompt", "adapter", *FOR_THINKING, *(n for n in STEPS if n not in ASIDE))
 """The controls that most people look for; the others are one step further away."""
 
 
@@ -45,11 +47,17 @@ def controls(settings: Settings, chat: Chat) -> Controls:
     }
     for name, value in settings.sampling(chat.suited).model_dump(exclude=FOR_PROGRAMS).items():
         field = Sampling.model_fields[name]
-        words: dict[str, Any] = {"label": field.title, "info": field.description}
+        info = f"{field.description}{_whose(name, settings, chat)}"
+        words: dict[str, Any] = {"label": field.title, "info": info}
         # What is of no use here the API has all the same, and says why it is refused.
         needed = GOES_WITH.get(name, name)
-        words["visible"] = (needed in chat.engine.supports or needed not in OPTIONAL) and (
-            name != "num_beams" and (name != "adapter" or bool(chat.adapters))
+        hidden = {
+            "num_beams": True,
+            "adapter": not chat.adapters,
+            **dict.fromkeys(FOR_THINKING, chat.format.thoughts is None),
+        }
+        words["visible"] = not hidden.get(name) and (
+            needed in chat.engine.supports or needed not in OPTIONAL
         )
         if name in STEPS:
             lowest, highest = (1, longest) if name == "max_new_tokens" else bounds(name)
@@ -58,6 +66,9 @@ def controls(settings: Settings, chat: Chat) -> Controls:
             control = gr.Slider(lowest, highest, value, step=STEPS[name], **words)
         elif name == "adapter" and chat.adapters:
             control = gr.Dropdown([*chat.adapters], value=chat.adapters[0], **words)
+        elif name == "thinking":
+            words["info"] = "Whether the model thinks before it replies."
+            control = gr.Dropdown([*WAYS_OF_THINKING.items()], value=value, **words)
         elif isinstance(value, str | tuple):
             text = value if isinstance(value, str) else "\n".join(value)
             control = gr.Textbox(text, lines=1 + isinstance(value, tuple), max_lines=6, **words)
@@ -67,3 +78,13 @@ def controls(settings: Settings, chat: Chat) -> Controls:
         take_as_sent(control)
         found[name] = control
     return found
+
+
+def _whose(name: str, settings: Settings, chat: Chat) -> str:
+    """Return a sentence for a value that the model's authors have set, and the host has not."""
+    if name not in chat.suited or name in settings.model_fields_set:
+        return ""
+    value = chat.suited[name]
+    if name == "max_new_tokens" and value == THINKING_TOKENS:  # nobody's, unless by chance
+        return ""
+    return f" {value:,} is this model's own."

@@ -25,15 +25,15 @@ def add_endpoint(message: gr.Textbox, controls: Controls, line: gr.Markdown, ask
         message: str, history: History, *values: Any
     ) -> AsyncGenerator[tuple[str, History, str]]:
         """Answer one message: yields the reply so far, and a line on where it stands."""
-        turn, text = Turn(message, history, history), ""
+        turn, text, so_far = Turn(message, history, history), "", history
         try:
             async with aclosing(ask(message, history, values)) as updates:
                 async for update in updates:
-                    text = update.text
-                    yield text, turn.answered(text), status.line(update)
+                    text, so_far = update.text, turn.answered(*turn.so_far(update))
+                    yield text, so_far, status.line(update)
         except ChatError as error:
             # A message that was refused is not there when the next one comes.
-            yield text, turn.answered(text) if text else history, status.failed(str(error))
+            yield text, so_far if text else history, status.failed(str(error))
             raise
 
     said = gr.State([])  # by and to one client

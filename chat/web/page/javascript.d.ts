@@ -2,6 +2,8 @@
 
 /** Matches a reference and its number, or a sign that is marked (chat/web/page/escape.py). */
 declare const ESCAPED: string;
+/** Matches what of a text to be copied is thought (chat/web/page/messages.py). */
+declare const COPIED: string;
 /** What can be asked, and where (chat/web/page/panel/__init__.py). */
 declare const ENDPOINTS: Record<
     "seal" | "rename" | "names" | "open" | "export" | "markdown" | "import", string

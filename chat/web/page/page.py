@@ -16,9 +16,10 @@ from chat.web.page.chatbot import chatbot
 from chat.web.page.completion_page import CompletionPage
 from chat.web.page.controls import SHOWN, Changes, Controls, controls
 from chat.web.page.endpoint import add_endpoint
-from chat.web.page.escape import escape, unescape
+from chat.web.page.escape import unescape
 from chat.web.page.gradio_internals import ChatInterface, update_in_javascript
-from chat.web.page.history import History, entry, last_reply, split_last
+from chat.web.page.history import History, entry, last_reply, last_thought, split_last
+from chat.web.page.messages import place, shown
 from chat.web.page.panel import Panel, before
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
@@ -191,37 +192,37 @@ class Page(ChatInterface):
         add_endpoint(self.textbox, self._controls, self.status, self._ask)
 
     def _send(self, message: str, history: History) -> Changes:
-        return self._begin(message or "", history, history)
+        return self._begin(Turn(clean(message or ""), history, history))
 
     def _retry(self, history: History) -> Changes:
         before, message = split_last(history)
-        return self._begin(message, before, history)
+        return self._begin(Turn(clean(message), before, history))
 
     def _edit(self, history: History, edited: gr.EditData) -> Changes:
-        index = edited.index[0] if isinstance(edited.index, (list, tuple)) else edited.index
+        number = edited.index[0] if isinstance(edited.index, (list, tuple)) else edited.index
+        index = place(history, number)
         # The page shows the edited text already, which must not stay if it is refused.
         history[index] = entry("user", unescape(str(edited.previous_value)))
         # theme.js has put what was typed into its text box, so there is nothing to unescape.
-        return self._begin(str(edited.value), history[:index], history)
+        return self._begin(Turn(clean(str(edited.value)), history[:index], history))
 
     def _example(self, history: History, example: gr.SelectData) -> Changes:
-        return self._begin(text_of(example.value), history, history)
+        return self._begin(Turn(clean(text_of(example.value)), history, history))
 
     def _continue(self, history: History) -> Changes:
         before, message = split_last(history)
-        return self._begin(message, before, history, last_reply(history))
+        begun, thought = last_reply(history), last_thought(history)
+        return self._begin(Turn(clean(message), before, history, begun, thought))
 
-    def _begin(self, message: str, before: History, original: History, begun: str = "") -> Changes:
+    def _begin(self, turn: Turn) -> Changes:
         """Show the message at once, and Stop in place of the send button."""
-        message = clean(message)
         locked = gr.Textbox("", interactive=False, submit_btn=False, stop_btn=BUTTONS["stop_btn"])
-        if not message.strip():
-            turn = Turn("", original, original)
-            return {self.turn: turn, self.chatbot: original, self.textbox: locked}
-        turn = Turn(message, before, original, begun)
+        if not turn.message.strip():
+            turn = Turn("", turn.original, turn.original)
+            return {self.turn: turn, self.chatbot: turn.original, self.textbox: locked}
         return {
             self.turn: turn,
-            self.chatbot: turn.answered(begun),
+            self.chatbot: turn.answered(turn.begun, turn.thought),
             self.textbox: locked,
             self.status: status.SENDING,
             self.go_on: HIDDEN,
@@ -235,33 +236,36 @@ class Page(ChatInterface):
             gr.Warning("Please write a message first.")
             yield {self.chatbot: self._as_sent(turn.original)}  # else Gradio empties the chat
             return
-        asked = shown = self._as_sent(turn.asked)
+        asked = sent = self._as_sent(turn.asked)
         reply = turn.reply
         try:
-            updates = self._ask(turn.message, turn.before, values, turn.begun)
+            begun = turn.begun, turn.thought.text
+            updates = self._ask(turn.message, turn.before, values, *begun)
             async with aclosing(updates):
                 async for update in updates:
-                    text = escape(update.text or turn.begun)
-                    # No empty bubble while the prompt is being read.
-                    shown = [*asked, *[{**asked[-1], **entry("assistant", text)}] * bool(text)]
+                    # Nothing, and no empty bubble, while the prompt is being read.
+                    answer = turn.answered(*turn.so_far(update))[len(turn.asked) :]
+                    answer = shown(answer, thinking=update.state == "thinking")
+                    sent = [*asked, *({**asked[-1], **message} for message in answer)]
                     before, reply.update = reply.update, update
                     yield {
-                        self.chatbot: shown,
+                        self.chatbot: sent,
                         self.status: status.line(update),
                         self.prompt: shown_in_box(update, before),
                     }
         except ChatError as error:
             gr.Warning(str(error))
             reply.failure = str(error)
-            yield {self.chatbot: shown, self.status: reply.line}
+            yield {self.chatbot: sent, self.status: reply.line}
 
-    def _settle(self, turn: Turn | None, shown: History) -> Changes:
+    def _settle(self, turn: Turn | None, history: History) -> Changes:
         """Show what came of it, and unlock the text box."""
         textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
         if turn and not turn.message:
             return {self.chatbot: turn.original, self.textbox: gr.Textbox(**textbox)}
         # Without a turn it was cleared meanwhile.
-        after = turn.outcome(seen=bool(last_reply(shown))) if turn else NOTHING
+        seen = bool(last_reply(history) or last_thought(history).text)
+        after = turn.outcome(seen=seen) if turn else NOTHING
         if after.draft is not None:
             textbox["value"] = after.draft
         return {
@@ -285,10 +289,15 @@ class Page(ChatInterface):
         }
 
     def _ask(
-        self, message: str, history: History, values: tuple[Any, ...], begun: str = ""
+        self,
+        message: str,
+        history: History,
+        values: tuple[Any, ...],
+        begun: str = "",
+        thought: str = "",
     ) -> AsyncGenerator[Update]:
         given = dict(zip(self._controls, values, strict=True))
-        return ask(self.chat, message, history, given, self.unread(), begun)
+        return ask(self.chat, message, history, given, self.unread(), begun, thought)
 
     def _as_sent(self, history: History) -> History:
         """Return a history as the browser takes it."""

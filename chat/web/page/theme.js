@@ -4,6 +4,8 @@
 {
     // What keeps text from being seen as Markdown (chat/web/page/escape.py) is not copied with it.
     const escaped = new RegExp(ESCAPED, "g");
+    // Nor are the thoughts before a reply (chat/web/page/messages.py).
+    const thoughts = new RegExp(COPIED, "gm");
     /** @param {unknown} text a message as the server sent it */
     const unescape = (text) => String(text).replace(
         escaped, (_, number, sign) => sign ?? String.fromCodePoint(number));
@@ -25,7 +27,7 @@
     const clipboard = navigator.clipboard;  // missing where the page comes over plain HTTP
     const write = clipboard?.writeText.bind(clipboard) ?? writeAsSelected;
     /** @param {string} text */
-    const writeText = (text) => write(unescape(text));
+    const writeText = (text) => write(unescape(String(text).replace(thoughts, "")));
     if (clipboard) clipboard.writeText = writeText;
     else Object.defineProperty(navigator, "clipboard", {value: {writeText}});
     document.addEventListener("copy", (event) => {
@@ -47,6 +49,29 @@
             box.dispatchEvent(new Event("input", {bubbles: true}));
         }
     });
+}
+
+{
+    // To Gradio the title of a folded message is a button that knows no space bar and does not
+    // say whether it is open, with another button in it.
+    const ready = new WeakSet();
+    const chat = new MutationObserver(() => {
+        /** @type {NodeListOf<HTMLElement>} */
+        const titles = document.querySelectorAll(".thought-group > [role=button]");
+        for (const title of titles) {
+            title.ariaExpanded = String(title.classList.contains("expanded"));
+            if (ready.has(title)) continue;
+            ready.add(title);
+            title.querySelector(".arrow")?.setAttribute("inert", "");
+            title.closest(".thought-group")?.setAttribute("aria-live", "off");  // it is long
+            title.addEventListener("keydown", (event) => {
+                if (event.key !== " ") return;
+                event.preventDefault();
+                title.click();
+            });
+        }
+    });
+    chat.observe(document, {subtree: true, childList: true, attributeFilter: ["class"]});
 }
 
 /** The text box loses the cursor when it is locked; not on phones, where it calls the keyboard. */

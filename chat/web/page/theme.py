@@ -7,6 +7,7 @@ import gradio as gr
 
 from chat.web.page.escape import ESCAPED
 from chat.web.page.javascript import script
+from chat.web.page.messages import COPIED
 
 TITLE = "Fourbit Chat"
 #: As in Gradio's own theme, but that has 600 for bold, and its file of that lacks the letters.
@@ -40,6 +41,7 @@ CSS = """
 .min_value, .max_value, input.subdued { color: var(--block-info-text-color) !important; }
 pre .token { filter: brightness(0.65); }
 .dark pre .token { filter: brightness(1.6); }
+.thought-group.thought-group { padding-inline-end: 14px; }
 /* A user's message is what was typed (escape.py). */
 [data-testid="user"] p { white-space: pre-wrap; tab-size: 4; }
 /* Each paragraph runs as its own script does: right to left for Arabic, in the box too. */
@@ -54,7 +56,7 @@ footer { display: none !important; }
 HEAD = f"""
 <meta http-equiv="Content-Security-Policy" content="img-src data: blob:; media-src 'none'">
 <link rel="icon" href="data:image/svg+xml,{quote(ICON)}">
-<script>{script(Path(__file__).parent, "theme.js", ESCAPED=ESCAPED)}</script>
+<script>{script(Path(__file__).parent, "theme.js", ESCAPED=ESCAPED, COPIED=COPIED)}</script>
 """
 #: Gives the cursor to the text box (theme.js), as JavaScript.
 FOCUS = "() => window.focusMessage()"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from chat.core import status
 from chat.core.chat import Update
-from chat.web.page.history import History, entry, split_last
+from chat.web.page.history import NO_THOUGHT, History, Thought, entry, split_last
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Reply:
         """Whether it was stopped on its way, or cut off, so that there is more to say."""
         if self.failure or self.update is None:
             return False
-        return self.update.state in ("writing", "length")
+        return self.update.state in ("thinking", "writing", "length")
 
     @property
     def line(self) -> str:
@@ -49,6 +49,8 @@ class Turn:
     original: History
     #: What there is of the reply already.
     begun: str = ""
+    #: What was thought before that.
+    thought: Thought = NO_THOUGHT
     #: Its own, since two can be on their way: Gradio cannot stop what the server has not
     #: confirmed yet, and lets it go on unseen.
     reply: Reply = field(default_factory=Reply)
@@ -58,23 +60,35 @@ class Turn:
         """The conversation with the message."""
         return [*self.before, entry("user", self.message)]
 
-    def answered(self, text: str) -> History:
-        """Return the conversation with a reply, if there is one."""
-        return [*self.asked, entry("assistant", text)] if text else self.asked
+    def so_far(self, update: Update | None) -> tuple[str, Thought]:
+        """Return what there is of the reply, and of the thought before it."""
+        if update is None:
+            return self.begun, self.thought
+        thought = Thought(
+            update.thought or self.thought.text,
+            self.thought.seconds + update.thought_seconds,
+            self.thought.tokens + update.thought_tokens,
+        )
+        return update.text or self.begun, thought
+
+    def answered(self, text: str, thought: Thought = NO_THOUGHT) -> History:
+        """Return the conversation with a reply, or a thought, if there is one."""
+        return [*self.asked, *[entry("assistant", text, thought)] * bool(text or thought.text)]
 
     def outcome(self, *, seen: bool) -> "Outcome":
         """Return what comes of it: without any answer, all is as before and the message a draft.
 
         `seen` says whether anything of the reply has been on the screen.
         """
-        text = (self.reply.update.text if self.reply.update else "") or self.begun
-        answered, reply = bool(text.strip()), self.reply
+        text, thought = self.so_far(self.reply.update)
+        answered, reply = bool((text + thought.text).strip()), self.reply
         if answered and not seen:  # it was stopped before the first word came there
             answered, reply = False, Reply(failure=reply.failure)
         if reply.unanswered and not answered:
             draft = None if self._retried else self.message
             return Outcome(self.original, reply.line, draft, more=False)
-        return Outcome(self.answered(text), reply.line, None, more=reply.unfinished and answered)
+        more = reply.unfinished and answered
+        return Outcome(self.answered(text, thought), reply.line, None, more)
 
     @property
     def _retried(self) -> bool:

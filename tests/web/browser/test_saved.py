@@ -267,6 +267,7 @@ def test_what_another_program_exported_is_imported_and_gone_on_with(
     assert engine.prompts[-1].startswith(
         "system: Rhyme, always.\0assistant: Welcome!\0user: Is 2 < 3? <b>\0assistant: Yes, *al"
     )
+    wait_for_saving(tab)
     tab.page.reload()
     tab.says("Welcome!", "Is 2 < 3? <b>", "Yes, always.", "And 4?", "Re: And 4?")
     tab.ask("And 5?")
@@ -361,6 +362,7 @@ def test_a_conversation_keeps_the_system_prompt_it_was_had_with(serve: Serve, vi
     tab.button("Restore").click()
     tab.says("Poem", "Re: Poem")
     asked_with("Rhyme.", "More")
+    wait_for_saving(tab)
     tab.page.reload()
     tab.says("Poem", "Re: Poem", "More", "Re: More")
     asked_with("Rhyme.", "Again")
@@ -595,10 +597,39 @@ def test_what_is_exported_or_deleted_while_it_is_saved_is_so_to_the_last_word(
     tab.ask("Two")
     (saved,) = exported(tab, "Export all")["conversations"]
     assert saved["messages"][-1]["content"] == "Re: Two"
+    with tab.page.expect_download() as download:
+        tab.page.evaluate(EXPORT_BEFORE_IT_CHANGED)
+    (saved,) = json.loads(Path(download.value.path()).read_text("utf-8"))["conversations"]
+    assert [entry["content"] for entry in saved["messages"]] == ["Asked", "Answered"]
+    tab.page.evaluate(TAKEN_BACK)
+    (saved,) = exported(tab, "Export all")["conversations"]
+    assert [entry["content"] for entry in saved["messages"]] == ["Asked", "Answered"]
     tab.ask("Three")
     tab.button("Clear").click()
     tab.ask("Four")
     listed(tab, "Four")
+
+
+#: What was asked last is taken back while it is being saved.
+TAKEN_BACK = """async () => {
+    const said = [{role: "user", content: "Asked"}, {role: "assistant", content: "Answered"}];
+    const page = window.conversations;
+    page.begin();
+    const first = page.begun([...said, {role: "user", content: "More"}]);
+    page.settle();
+    await page.changed(said);
+    await first;
+}"""
+#: The question is still being saved when the reply to it comes to the screen.
+EXPORT_BEFORE_IT_CHANGED = """() => {
+    const asked = [{role: "user", content: "Asked"}];
+    const page = window.conversations;
+    page.begin();
+    page.begun(asked);
+    page.settle();
+    document.querySelector("#panel [value=export]").click();
+    setTimeout(() => page.changed([...asked, {role: "assistant", content: "Answered"}]), 100);
+}"""
 
 
 def test_a_full_storage_loses_nothing_on_the_screen(url: str, visit: Visit) -> None:
@@ -608,6 +639,7 @@ def test_a_full_storage_loses_nothing_on_the_screen(url: str, visit: Visit) -> N
     tab.page.evaluate(FILL)
     before = kept(tab)
     tab.ask("Two")
+    wait_for_saving(tab)  # in vain, but not later when there is room
     expect(tab.page.locator("#saying")).to_contain_text("storage for this page is full")
     tab.says("One", "Re: One", "Two", "Re: Two")
     listed(tab, "One")

@@ -8,7 +8,7 @@ import pytest
 from chat.core.sampling import OPTIONAL, Sampling
 from chat.settings import Settings
 from chat.web.page.controls import controls
-from tests.support.fakes import ScriptedEngine, chat_with
+from tests.support.fakes import LineFormat, ScriptedEngine, ThinkingFormat, chat_with
 
 
 def slider(name: str, **settings: Any) -> tuple[float, float, float]:
@@ -52,3 +52,21 @@ def test_adapters_have_a_menu_where_there_are_some() -> None:
     assert isinstance(made, gr.Dropdown)
     assert [value for _, value in made.choices] == ["tales", "none"]
     assert (made.value, made.visible) == ("tales", True)
+
+
+@pytest.mark.parametrize("format", [LineFormat(), ThinkingFormat()])
+def test_those_for_thinking_are_seen_where_the_model_thinks(format: LineFormat) -> None:
+    made: Any = controls(Settings(), chat_with(ScriptedEngine(), format=format))
+    for name in ("thinking", "thinking_budget"):
+        assert made[name].visible == (format.thoughts is not None)
+    assert [value for _, value in made["thinking"].choices] == ["auto", "on", "off"]
+
+
+def test_what_the_models_authors_have_set_is_shown_as_such_unless_the_host_did() -> None:
+    chat = chat_with(ScriptedEngine())
+    chat.suited = {"temperature": 0.7, "top_k": 20, "max_new_tokens": 4096}
+    made: Any = controls(Settings(top_k=30), chat)
+    own = {name for name, one in made.items() if "this model's own" in str(one.info)}
+    assert own == {"temperature"}
+    assert made["temperature"].info.endswith(" 0.7 is this model's own.")
+    assert (made["temperature"].value, made["top_k"].value) == (0.7, 30)

@@ -172,6 +172,7 @@ def test_the_browser_finds_the_addresses() -> None:
     ("name", "where"),
     [
         ("gradio-container", "chat/web/page/panel/gradio.js"),
+        ("thought-group", "chat/web/page/theme.js"),
         ("sidebar", "chat/web/page/panel/gradio.js"),
         ("toggle-button", "chat/web/page/panel/gradio.js"),
         ("sidebar-content", "chat/web/page/panel/panel.css"),

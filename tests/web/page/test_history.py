@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.web.page.history import entry, last_reply, split_last
+from chat.web.page.history import NO_THOUGHT, Thought, entry, last_reply, last_thought, split_last
 
 YOU, ME = "user", "assistant"
 
@@ -36,3 +36,12 @@ def test_the_last_message_and_what_is_before_it(
 )
 def test_the_last_reply_keeps_its_indentation(said: list[tuple[str, str]], reply: str) -> None:
     assert last_reply([entry(role, text) for role, text in said]) == reply
+
+
+def test_a_thought_belongs_to_its_reply() -> None:
+    thought = Thought("Hm.", 1.5, 9)
+    history = [entry(YOU, "a"), entry(ME, "b", thought), entry(YOU, "c"), entry(ME, "", thought)]
+    assert split_last(history) == (history[:2], "c")
+    assert last_thought(history) == thought
+    assert last_reply(history) == ""
+    assert last_thought(history[:1]) == last_thought([]) == NO_THOUGHT

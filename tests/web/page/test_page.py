@@ -4,7 +4,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -15,8 +15,9 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from chat.errors import EngineError
+from prompts import Message, Piece
 from tests.conftest import Serve, serving
-from tests.support.fakes import ScriptedEngine, echo
+from tests.support.fakes import ScriptedEngine, ThinkingFormat, echo
 
 SETTINGS = {
     "system_prompt": "",
@@ -98,6 +99,28 @@ def test_a_client_has_a_conversation(serve: Serve) -> None:
         client.predict(message, **SETTINGS, api_name="/chat")
     assert "user: first" in engine.prompts[1]
     assert "assistant: You said: first" in engine.prompts[1]
+
+
+class Thoughtful(ThinkingFormat):
+    """Has what was thought in later prompts."""
+
+    def pieces(self, messages: Sequence[Message]) -> list[Piece]:
+        said = [one._replace(content=f"({one.thought}) {one.content}") for one in messages]
+        return super().pieces(said)
+
+
+def test_a_client_gets_the_reply_alone_and_the_conversation_keeps_the_thought(serve: Serve) -> None:
+    engine = ScriptedEngine(lambda prompt: "<think>\nHm.\n</think>\n\nHello")
+    client = connect(serve(engine, format=Thoughtful()))
+    reply, line = client.predict("Hi", **SETTINGS, api_name="/chat")
+    assert reply == "Hello"
+    assert line.startswith("Finished: ")
+    cut = {**SETTINGS, "max_new_tokens": 10}
+    reply, line = client.predict("Cut", **cut, api_name="/chat")
+    assert (reply, line.partition(":")[0]) == ("", "Cut off at the length limit")
+    client.predict("More", **SETTINGS, api_name="/chat")
+    assert "assistant: (Hm.) Hello" in engine.prompts[-1]
+    assert "user: () Cut\0assistant: (Hm) \0user: () More" in engine.prompts[-1]
 
 
 def test_the_system_prompt_and_the_settings_reach_the_engine(serve: Serve) -> None:

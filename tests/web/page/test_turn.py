@@ -7,7 +7,7 @@ import pytest
 
 from chat.core import status
 from chat.core.chat import Update
-from chat.web.page.history import entry
+from chat.web.page.history import Thought, entry
 from chat.web.page.turn import Outcome, Reply, Turn
 
 HELLO = [entry("user", "Hello"), entry("assistant", "Hi")]
@@ -88,3 +88,44 @@ def test_a_finished_reply_may_be_empty() -> None:
 
 def test_blank_space_is_nothing_to_go_on_from() -> None:
     assert not after(SENT, Reply(Update("length", " \n"))).more
+
+
+THINKING = Update("thinking", thought="Hm", thought_tokens=2, thought_seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("update", "more"),
+    [
+        (THINKING, True),
+        (replace(THINKING, state="length"), True),
+        (replace(THINKING, state="finished"), False),
+    ],
+)
+def test_a_thought_alone_stays_and_goes_on_if_it_was_stopped_or_cut_off(
+    update: Update, more: bool
+) -> None:
+    said = [*HELLO, entry("user", "More?"), entry("assistant", "", Thought("Hm", 1.0, 2))]
+    reply = Reply(update)
+    assert after(SENT, reply, seen=True) == Outcome(said, reply.line, None, more)
+    assert after(SENT, reply) == Outcome(HELLO, Reply().line, "More?", more=False)
+
+
+def test_what_a_thought_took_before_is_added_to_what_its_rest_takes() -> None:
+    turn = Turn("Hello", [], HELLO, thought=Thought("Hm", 1.0, 2))
+    update = replace(THINKING, thought="Hm, so", state="finished", text="Yes")
+    said = [entry("user", "Hello"), entry("assistant", "Yes", Thought("Hm, so", 2.0, 4))]
+    assert after(turn, Reply(update), seen=True).history == said
+
+
+@pytest.mark.parametrize("reply", [Reply(), Reply(Update("waiting")), Reply(failure="No.")])
+def test_a_continuation_that_does_not_come_leaves_the_thought(reply: Reply) -> None:
+    thought = Thought("Hm", 1.0, 2)
+    original = [entry("user", "Hello"), entry("assistant", "", thought)]
+    turn = Turn("Hello", [], original, thought=thought)
+    assert after(turn, reply, seen=True).history == original
+
+
+def test_what_was_thought_before_stays_if_the_rest_of_the_reply_comes_without() -> None:
+    turn = Turn("Hello", [], HELLO, begun="Hi", thought=Thought("Hm", 1.0, 2))
+    history = after(turn, Reply(Update("finished", "Hi, you")), seen=True).history
+    assert history[-1] == entry("assistant", "Hi, you", Thought("Hm", 1.0, 2))

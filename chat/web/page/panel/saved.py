@@ -14,7 +14,7 @@ from chat.core import imports, markdown
 from chat.core.conversation import clean, dialogue
 from chat.core.export import Conversation, Entry, File
 from chat.errors import BadRequest
-from chat.web.page.escape import unescape
+from chat.web.page.messages import given
 from chat.web.page.panel.seal import LONGEST, Seal
 from prompts import Message
 
@@ -50,7 +50,7 @@ class SavedConversations:
         Raises:
             BadRequest: it is too long.
         """
-        messages = [Message(role, unescape(content)) for role, content, *_ in dialogue(history)]
+        messages = dialogue(given(history))
         if not messages:
             return None
         title = _first_words(messages)
@@ -85,7 +85,7 @@ class SavedConversations:
         Raises:
             BadRequest: it was sealed with another key or for another login, or never.
         """
-        return [Message(**message) for message in json.loads(self._seal.open(text, owner))]
+        return [Entry(**entry).message for entry in json.loads(self._seal.open(text, owner))]
 
     def export(self, owner: str | None, title: str, text: str, saved: str) -> dict[str, Any]:
         """Return a conversation, saved at this time, as the content of a file.
@@ -143,7 +143,7 @@ class SavedConversations:
         return {"conversations": sealed, "sentence": "\n".join(sentences)}
 
     def _imported(self, owner: str | None, found: Conversation) -> Sealed:
-        messages = [Message(entry.role, entry.content) for entry in found.messages]
+        messages = [entry.message for entry in found.messages]
         # Sealed it may be short, but to be gone on with it has to be sent as it is.
         if len(_text(messages).encode()) > LONGEST:
             raise BadRequest("This conversation is too long.")
@@ -151,7 +151,7 @@ class SavedConversations:
         return {**sealed, "saved": found.saved and found.saved.timestamp() * 1000}
 
     def _said(self, owner: str | None, title: str, text: str) -> tuple[str, list[Message]]:
-        messages = [message for message in self.open(owner, text) if message.content]
+        messages = [message for message in self.open(owner, text) if message.size]
         return self._seal.open(title, owner), messages
 
     def _sealed(self, owner: str | None, name: str, messages: list[Message]) -> Sealed:
@@ -206,7 +206,7 @@ def _first_words(messages: list[Message]) -> str:
     """Return the title that a conversation has until it is renamed."""
     roles = [message.role for message in messages]
     first = roles.index("user" if "user" in roles else "assistant")
-    text = _line(messages[first].content)
+    text = _line(messages[first].content or messages[first].thought)
     if len(text) <= USUAL_TITLE:
         return text
     words, space, _ = text[:USUAL_TITLE].rpartition(" ")

@@ -53,8 +53,11 @@ function textsOf(history) {
 
 /** Wait until what is under way has changed the screen and is saved, unless it is a reply. */
 async function untilSaved() {
-    for (await saving; changing && !running; await saving)
-        await new Promise((resolve) => setTimeout(resolve, 20));
+    let saved;
+    do {
+        if (changing && !running) await new Promise((resolve) => setTimeout(resolve, 20));
+        await (saved = saving);
+    } while (saved !== saving || (changing && !running));  // as it may have changed meanwhile
 }
 
 /** Wait until nothing changes the screen any more. */
@@ -107,7 +110,10 @@ async function openNew() {
  */
 async function save(history, system) {
     const seen = textsOf(history);
-    if (seen === current.seen) return;
+    if (seen === current.seen) {
+        current.turn++;  // drops what is about to be saved and is not on the screen any more
+        return;
+    }
     // What nobody has gone on with has not changed, so this is something else.
     if (!current.changed) current = newConversation();
     const mine = current;  // another may be opened while the server works

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from chat.errors import BadRequest
 from chat.web.guard import MAX_IMPORT
 from chat.web.page.escape import MARK
+from chat.web.page.history import Thought, entry
+from chat.web.page.messages import shown
 from chat.web.page.panel.saved import (
     LARGEST_IMPORT,
     LONGEST_TITLE,
@@ -195,9 +198,10 @@ def test_what_programs_write_is_imported(
     taken = saved.import_files(None, [file(json.dumps(WRITTEN[name]).encode(encoding))])
     assert taken["sentence"].startswith("Imported 1 conversation")
     (loaded,) = taken["conversations"]
+    thought = "Hm." * (name in ("LibreChat", "DeepSeek"))
     assert saved.open(None, loaded["text"]) == [
         Message("user", "A poem?"),
-        Message("assistant", "Drops on the window."),
+        Message("assistant", "Drops on the window.", thought=thought),
     ]
 
 
@@ -362,3 +366,38 @@ def test_any_file_is_refused_or_becomes_clean_conversations(
         assert conversation["name"] == " ".join(conversation["name"].split()) != ""
         assert "\x1b" not in "".join(content for _, content, *_ in messages)
         assert isinstance(conversation["saved"], float | None)
+
+
+THOUGHT = [
+    Message("user", "Rain?"),
+    Message("assistant", "No.", thought="Is 2*3*4 < 5?"),
+    Message("user", "Snow?"),
+    Message("assistant", "", thought="Half a"),
+]
+
+
+def test_thoughts_are_sealed_and_opened_with_their_replies(saved: SavedConversations) -> None:
+    history = [entry(one.role, one.content, Thought(one.thought, 2.0, 9)) for one in THOUGHT]
+    sealed = saved.seal(None, shown(history))
+    assert sealed is not None
+    assert saved.open(None, sealed["text"]) == THOUGHT
+    content = saved.export(None, sealed["title"], sealed["text"], "2026-01-31T12:00:00Z")
+    messages = content["conversations"][0]["messages"]
+    assert messages[1]["reasoning_content"] == "Is 2*3*4 < 5?"
+    assert "reasoning_content" not in messages[0]
+    assert messages[3] == {"role": "assistant", "content": "", "reasoning_content": "Half a"}
+    (again,) = imported(saved, content)
+    assert saved.open(None, again["text"]) == THOUGHT
+    assert "> Half a" in saved.markdown(None, sealed["title"], sealed["text"])
+
+
+def test_what_was_saved_when_there_were_no_thoughts_is_opened(tmp_path: Path) -> None:
+    seal = Seal(tmp_path)
+    text = seal.close('[{"role": "user", "content": "Hi"}]', None)
+    assert SavedConversations(seal).open(None, text) == [Message("user", "Hi")]
+
+
+def test_a_thought_alone_has_a_title(saved: SavedConversations) -> None:
+    thought = {"role": "assistant", "reasoning_content": "Half a", "content": ""}
+    (loaded,) = imported(saved, [thought])
+    assert loaded["name"] == "Half a"
