@@ -1,45 +1,11 @@
-"""Chat templates of models that think, written as those of real models behave, and tokenizers."""
+"""Chat templates of the families of models that think, as real ones behave, and tokenizers."""
 
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
 from tests.support import tiny
-
-#: Keeps thoughts after the last question only, and is switched by an empty one (Qwen3).
-QWEN3 = """\
-{%- set last = namespace(user=-1) %}
-{%- for message in messages %}
-    {%- if message.role == 'user' and message.content is string %}
-        {%- set last.user = loop.index0 %}
-    {%- endif %}
-{%- endfor %}
-{%- for message in messages %}
-    {%- if message.role != 'assistant' %}
-        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
-    {%- else %}
-        {%- set said = message.content %}{%- set thought = '' %}
-        {%- if message.reasoning_content is string %}
-            {%- set thought = message.reasoning_content %}
-        {%- elif '</think>' in said %}
-            {%- set thought = said.split('</think>')[0].rstrip('\\n').split('<think>')[-1] %}
-            {%- set thought = thought.lstrip('\\n') %}
-            {%- set said = said.split('</think>')[-1].lstrip('\\n') %}
-        {%- endif %}
-        {{- '<|im_start|>assistant\\n' }}
-        {%- if loop.index0 > last.user and (loop.last or thought) %}
-            {{- '<think>\\n' + thought.strip('\\n') + '\\n</think>\\n\\n' + said.lstrip('\\n') }}
-        {%- else %}{{- said }}{%- endif %}
-        {{- '<|im_end|>\\n' }}
-    {%- endif %}
-{%- endfor %}
-{%- if add_generation_prompt %}
-    {{- '<|im_start|>assistant\\n' }}
-    {%- if enable_thinking is defined and enable_thinking is false %}
-        {{- '<think>\\n\\n</think>\\n\\n' }}
-    {%- endif %}
-{%- endif %}
-"""
+from tests.support.thinking import QWEN3
 
 #: Begins a thought in the prompt, and cuts earlier ones out (DeepSeek-R1).
 R1 = """\
