@@ -62,6 +62,8 @@ async def generate(
                 if thought.left:
                     break
         if not thought.left:
+            yield thought.end()
+        if not thought.left:
             return
         mark = tokens.encode([Control(thought.mark)]) if thought.mark else []
         yield list(map(Mark, mark))
@@ -108,6 +110,13 @@ class _Thought:
             if self.left:
                 break
         return given
+
+    def end(self) -> list[int]:
+        """Return what is left where the engine has written all that it may."""
+        if self._tied and self._stage == "open":
+            self._leave("")  # for a reply that has to fit, nothing is written yet
+            return []
+        return [one for one, _ in self._held]
 
     def _next(self, id: int) -> list[int]:
         start = len(self._text)

@@ -209,6 +209,19 @@ async def test_where_a_reply_has_a_mark_a_grammar_comes_after_it(reply: str) -> 
     assert engine.prompts[1].endswith("<|START_RESPONSE|>")
 
 
+async def test_what_may_become_an_end_mark_counts_where_the_length_ends_it() -> None:
+    chat, _ = says("<think>abc</think>Yes")
+    last = (await updates_of(chat, thinking_budget=100, max_new_tokens=13))[-1]
+    assert (last.thought, last.state, last.tokens) == ("abc</t", "length", 13)
+
+
+async def test_what_has_to_fit_is_asked_for_where_white_space_takes_all_of_the_length() -> None:
+    chat, engine = says("\n\n\n\n", "Yes")
+    last = (await updates_of(chat, regex="Yes", max_new_tokens=3))[-1]
+    assert (last.text, last.tokens) == ("Yes", 3)
+    assert engine.prompts[0] == engine.prompts[1]
+
+
 async def test_the_prompt_to_keep_away_from_is_continued_too() -> None:
     chat, engine = says("<think>abcdef", "Yes")
     negatives = []
