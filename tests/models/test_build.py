@@ -23,8 +23,9 @@ from transformers import (
 
 from chat.core.sampling import Sampling
 from chat.engines.openvino.engine import EXACT, OpenVINOEngine
-from chat.models import as_gguf, build, ir, plain
+from chat.models import as_gguf, ir, plain
 from tests.support import families, gguf_file
+from tests.support.aside import built
 from tests.support.families import LLAMA3, PLAIN, SHAPE
 
 #: More than the tiny models' scaled positions were made for.
@@ -63,7 +64,7 @@ def assert_same(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> None
 def test_with_16_bits_a_family_is_what_transformers_runs(name: str, tmp_path: Path) -> None:
     model = families.save(PLAIN[name](), tmp_path / "model")
     assert plain.refusal(tmp_path / "model") is None
-    build.build(tmp_path / "model", tmp_path / "ir", "F16")
+    built(tmp_path / "model", tmp_path / "ir", "F16")
     assert_same(of_openvino(tmp_path / "ir", ids(model)), of_transformers(model, ids(model)))
 
 
@@ -86,7 +87,7 @@ def test_in_4_bits_it_is_the_model_with_its_weights_in_4_bits(
     (tmp_path / "model" / "model.safetensors").unlink()
     model.save_pretrained(tmp_path / "model", max_shard_size="100KB")
     assert len(list((tmp_path / "model").glob("*.safetensors"))) > 2
-    build.build(tmp_path / "model", tmp_path / "ir")
+    built(tmp_path / "model", tmp_path / "ir")
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
     for name, weight in model.named_parameters():
         if weight.ndim == 2:
@@ -126,7 +127,7 @@ def test_the_factors_of_a_gguf_file_scale_its_positions(tmp_path: Path) -> None:
     file = gguf_file.write(tmp_path / "scaled.gguf", factors=factors)
     assert ir.refusal(file, tmp_path) is None
     for source, reference in ((plain_file, model), (file, scaled)):
-        build.build(source, tmp_path / source.stem)
+        built(source, tmp_path / source.stem)
         found = of_openvino(tmp_path / source.stem, ids(reference))
         assert_same(found, of_transformers(reference, ids(reference)))
 
@@ -135,7 +136,7 @@ async def test_the_engine_writes_what_transformers_does_far_beyond_the_scaled_po
     tmp_path: Path,
 ) -> None:
     model = families.save(PLAIN["Llama 3.1"](), tmp_path / "model")
-    build.build(tmp_path / "model", tmp_path / "ir", "F16")
+    built(tmp_path / "model", tmp_path / "ir", "F16")
     engine = OpenVINOEngine(tmp_path / "ir", {1}, 512, 2, EXACT)
     sampling = Sampling(temperature=0, max_new_tokens=60, min_new_tokens=60, repetition_penalty=1)
     try:
@@ -156,7 +157,7 @@ def test_the_tokenizer_and_what_its_authors_set_come_along_as_they_are(tmp_path:
     tokenizer.add_tokens(["<think>", "</think>"])
     tokenizer.save_pretrained(source)
     (source / "generation_config.json").write_text('{"temperature": 0.7, "eos_token_id": [2, 7]}')
-    build.build(source, folder)
+    built(source, folder)
     for name in ("config.json", "generation_config.json"):
         assert (folder / name).read_bytes() == (source / name).read_bytes()
     taken = PreTrainedTokenizerFast.from_pretrained(folder)

@@ -13,10 +13,11 @@ from transformers import AutoModelForCausalLM, GgufConfig, PreTrainedModel
 
 from chat.core.sampling import Sampling
 from chat.engines.openvino.engine import EXACT, OpenVINOEngine
-from chat.models import build, ir_layers
+from chat.models import ir_layers
 from chat.models.adapters import read
 from tests.engines.openvino.test_engine import CLOSE, NEVER, collect, gaps, greedy
 from tests.support import families, lora
+from tests.support.aside import built
 
 NAMES = ("none", "tales", "poems")
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -111,7 +112,7 @@ async def test_as_many_as_there_may_be_can_use_the_same_adapter(engine: OpenVINO
 @pytest.mark.parametrize("family", ["Llama 3.2", "Qwen2", "Qwen3 with biases"])
 async def test_folders_that_are_converted_have_adapters_too(family: str, tmp_path: Path) -> None:
     plain = families.save(families.PLAIN[family](), tmp_path / "model")
-    build.build(tmp_path / "model", tmp_path / "ir", "F16")
+    built(tmp_path / "model", tmp_path / "ir", "F16")
     merged = lora.write(tmp_path / "tales", plain)
     layers = ir_layers.layers(tmp_path / "ir", built=True)
     adapters = read(str(tmp_path / "tales"))

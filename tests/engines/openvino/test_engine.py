@@ -286,7 +286,8 @@ async def test_what_takes_too_long_is_refused_by_name_beside_others_who_go_on(
 
 async def test_nobody_waits_for_a_grammar_but_who_asked(start: Start) -> None:
     engine = start()
-    slow = greedy(40, regex="[^0-9]{60}")
+    # So many tokens that the other is heard of long before, on a busy machine too.
+    slow = greedy(400, regex="[^0-9]{60}[a-z]*", min_new_tokens=400)
     await engine.admit(slow)
     ended = []
 
