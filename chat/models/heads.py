@@ -56,6 +56,8 @@ class Heads:
 
     def _take(self, repository: str, file: DryRunFileInfo, folder: Path) -> Path:
         target = folder / file.filename
+        if target.exists():
+            return target
         target.parent.mkdir(parents=True, exist_ok=True)
         complete = COMPLETE.get(target.suffix.lower())
         if file.is_cached or not complete:

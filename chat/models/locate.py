@@ -122,16 +122,18 @@ def adapter(name: str, *files: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=[*files]))
 
 
-def _require_loadable(repository: str, file_of: Callable[..., str | Path]) -> None:
+def _require_loadable(
+    repository: str, folder_of: Callable[..., str | Path], file_of: Callable[..., str | Path]
+) -> None:
     """Raise ModelError if the weights are quantized in a way that cannot be loaded here.
 
     Asked of a small file, so that nobody downloads tens of gigabytes for a refusal.
     """
     try:
-        settings = json.loads(Path(file_of(repository, "config.json")).read_text())
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
-        raise
-    except (EntryNotFoundError, ValueError):
+        # A single file would be asked for again and again where the hub is out of reach.
+        folder = Path(folder_of(repository, allow_patterns=["config.json"]))
+        settings = json.loads((folder / "config.json").read_text())
+    except (FileNotFoundError, ValueError):
         return  # which is said once the other files are there
     quantization = quantized.method(settings) if isinstance(settings, dict) else None
     if not quantization:
@@ -155,7 +157,7 @@ def _download(name: str, cache: Path, heads: Heads | None) -> Path:
                 paths.append(Path(file_of(repository, part)))
         return parts.whole(paths[0], cache, heads.folder if heads else None)
     with _from_hub(name):
-        _require_loadable(repository, file_of)
+        _require_loadable(repository, folder_of, file_of)
         folder = folder_of(
             repository,
             allow_patterns=[*WEIGHTS, *FILES, "*.jinja"],
