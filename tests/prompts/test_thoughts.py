@@ -1,5 +1,6 @@
 """prompts.thoughts: how a family of models writes what it thinks."""
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -50,6 +51,36 @@ def test_a_thought_stands_between_its_marks(reply: str, thought: str, said: str)
 )
 def test_marks_in_code_or_in_the_middle_of_a_line_are_text(reply: str) -> None:
     assert taken_apart(reply) == ("", reply)
+
+
+@pytest.mark.parametrize(
+    "said", ['{"a": "<think>', '{"a": "\\\\\\"<think>', '["", "\\<think>', '"<think>']
+)
+def test_marks_in_a_string_of_json_are_text(said: str) -> None:
+    assert taken_apart(said, finished=False) == ("", said)
+
+
+@pytest.mark.parametrize(
+    "said", ['{"a": ""<think>', '{"a": "\\\\"<think>', '{"a": "\n<think>', 'a "<think>']
+)
+def test_after_a_string_of_json_marks_count_again(said: str) -> None:
+    line = said.partition("<think>")[0]
+    assert taken_apart(said + "b</think>") == ("b", line)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "`<think>` " * 20_000,
+        "```\n" + "<think>\n" * 20_000,
+        '{"a": "' + '\\"<think>' * 20_000,
+        "<think>a</think>b\n" * 20_000,
+    ],
+)
+def test_a_reply_full_of_marks_takes_no_time(reply: str) -> None:
+    start = time.process_time()
+    parts(reply, THINK, finished=False)
+    assert time.process_time() - start < 3
 
 
 def test_after_code_marks_count_again() -> None:
