@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from string import whitespace
 from typing import Any
 
 from prompts.base import Call, Read
@@ -43,8 +44,10 @@ class Reader:
             start, body = self._begin(reply, at, after_call=after_call)
             said += reply[at:start]
             if start == len(reply):
-                held = 0 if finished else held_back(said, self._dialect.mark)
-                said = said[: len(said) - held]
+                held = held_back(said, self._dialect.mark)
+                if after_call and self._dialect.keys and not reply[at:].strip("[" + whitespace):
+                    held = len(reply) - at  # the next call may begin so
+                said = said[: len(said) - (0 if finished else held)]
                 break
             call, end = self._call(reply, body)
             if after_call := call is not None:

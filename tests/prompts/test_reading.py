@@ -46,6 +46,7 @@ def one(arguments: str = '{"a": 1}', name: str = "add") -> Call:
         (HERMES, '<tool_call>{"name":"add","arguments":{"a": 1}}</tool_call>', "", [one()]),
         (HERMES, '<tool_call>\n{"arguments": {"a": 1}, "name": "add"}', "", [one()]),
         (HERMES, '<tool_call>\n{"name": "add", "parameters": {"a": 1}}', "", [one()]),
+        (HERMES, '<tool_call>{"name": "add"}][{', "[{", [one("{}")]),
         (HERMES, '<tool_call>\n{"name": "add"}\n</tool_call>', "", [one("{}")]),
         (HERMES, '<tool_call>\n{"name": "add", "arguments": null}', "", [one("{}")]),
         (HERMES, '<tool_call>{"name": "add", "arguments": "{\\"a\\": 1}"}', "", [one()]),
