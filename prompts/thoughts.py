@@ -82,7 +82,7 @@ FAMILIES = (
         "<|END_THINKING|>",
         "<|END_THINKING|><|START_RESPONSE|>",
         "<|START_THINKING|><|END_THINKING|><|START_RESPONSE|>",
-        ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+        ("<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>"),
     ),
     # Gemma 4.
     Marks("<|channel>thought", "<channel|>", "\n<channel|>", "<|channel>thought\n<channel|>"),
@@ -106,6 +106,29 @@ FAMILIES = (
             "<|channel|>commentary<|message|>",
             "<|end|>",
         ),
+    ),
+    # Kimi K3.
+    Marks(
+        "<|open|>think<|sep|>",
+        "<|close|>think<|sep|>",
+        "<|close|>think<|sep|><|open|>response<|sep|>",
+        "<|open|>response<|sep|>",
+        ("<|open|>response<|sep|>", "<|close|>response<|sep|>", "<|close|>message<|sep|>"),
+    ),
+    # Muse.
+    Marks(
+        " to=self<|message|>",
+        "<|eom|>",
+        "<|eom|><|start|>assistant to=user<|message|>",
+        " to=user<|message|>",
+        ("<|start|>assistant", " to=user<|message|>", "<|eom|>"),
+    ),
+    # Apriel.
+    Marks(
+        "Here are my reasoning steps:",
+        "[BEGIN FINAL RESPONSE]",
+        "\n[BEGIN FINAL RESPONSE]\n",
+        "[BEGIN FINAL RESPONSE]\n",
     ),
 )
 

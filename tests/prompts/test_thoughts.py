@@ -121,6 +121,14 @@ def test_without_marks_all_is_said() -> None:
 
 
 HARMONY = next(one for one in FAMILIES if "analysis" in one.begin)
+
+
+def of(written: str) -> Marks:
+    found = recognised(written)
+    assert found
+    return found
+
+
 COHERE = next(one for one in FAMILIES if "START_THINKING" in one.begin)
 
 
@@ -148,7 +156,27 @@ COHERE = next(one for one in FAMILIES if "START_THINKING" in one.begin)
             "a",
             "b",
         ),
+        (COHERE, "<|START_THINKING|>a<|END_THINKING|><|START_TEXT|>b<|END_TEXT|>", "a", "b"),
         (FAMILIES[0], "[THINK]a[/THINK]b", "a", "b"),
+        (
+            of("<|open|> <|sep|> <|close|>"),
+            "<|open|>think<|sep|>a<|close|>think<|sep|>"
+            "<|open|>response<|sep|>b<|close|>response<|sep|><|close|>message<|sep|>",
+            "a",
+            "b",
+        ),
+        (
+            of("<|message|> <|eom|>"),
+            " to=self<|message|>a<|eom|><|start|>assistant to=user<|message|>b",
+            "a",
+            "b",
+        ),
+        (
+            of("[BEGIN FINAL RESPONSE]"),
+            "Here are my reasoning steps:\na\n[BEGIN FINAL RESPONSE]\nb",
+            "\na\n",
+            "\nb",
+        ),
         (
             next(one for one in FAMILIES if "thought" in one.begin),
             "<|channel>thought\na\n<channel|>b",
@@ -176,6 +204,9 @@ def test_every_family_has_marks_of_its_own(
         ("[THINK] [/THINK]", "[THINK]"),
         ("<|START_THINKING|> <|END_THINKING|>", "<|START_THINKING|>"),
         ("<|channel|> <|message|> <|end|>", "<|channel|>analysis<|message|>"),
+        ("<|open|> <|sep|> <|close|>", "<|open|>think<|sep|>"),
+        ("<|message|> <|eom|>", " to=self<|message|>"),
+        ("after the marker [BEGIN FINAL RESPONSE].", "Here are my reasoning steps:"),
     ],
 )
 def test_marks_are_recognised_by_what_a_tokenizer_or_its_template_knows(
