@@ -82,7 +82,13 @@ FAMILIES = (
         "<|END_THINKING|>",
         "<|END_THINKING|><|START_RESPONSE|>",
         "<|START_THINKING|><|END_THINKING|><|START_RESPONSE|>",
-        ("<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>"),
+        (
+            "<|START_RESPONSE|>",
+            "<|END_RESPONSE|>",
+            "<|START_TEXT|>",
+            "<|END_TEXT|>",
+            "<|END_THINKING|>",
+        ),
     ),
     # Gemma 4.
     Marks("<|channel>thought", "<channel|>", "\n<channel|>", "<|channel>thought\n<channel|>"),
@@ -174,7 +180,9 @@ def parts(reply: str, marks: Marks | None, *, finished: bool) -> Parts:
     thoughts, said, at, text = list[Span](), list[Span](), 0, _Markdown()
     while (start := _next(reply, marks, text, at)) is not None:
         end = reply.find(marks.end, start + len(marks.begin))
-        middle = end < 0 and text.line.strip()
+        # What stands around a reply begins anew, as a line does.
+        line = [*_without(text.line, Span(0, len(text.line)), marks.around)][-1]
+        middle = end < 0 and text.line[line.start :].strip()
         if middle and not finished:
             said.append(Span(at, start))
             return _made(thoughts, said, reply, marks, thinking=False)

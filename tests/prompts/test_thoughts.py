@@ -157,6 +157,7 @@ COHERE = next(one for one in FAMILIES if "START_THINKING" in one.begin)
             "b",
         ),
         (COHERE, "<|START_THINKING|>a<|END_THINKING|><|START_TEXT|>b<|END_TEXT|>", "a", "b"),
+        (COHERE, "<|END_THINKING|><|START_RESPONSE|>b<|END_RESPONSE|>", "", "b"),
         (FAMILIES[0], "[THINK]a[/THINK]b", "a", "b"),
         (
             of("<|open|> <|sep|> <|close|>"),
@@ -193,6 +194,13 @@ def test_every_family_has_marks_of_its_own(
         early_thought, early_said = taken_apart(reply[:end], marks, finished=False)
         assert thought.startswith(early_thought)
         assert said.startswith(early_said)
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_thought_between_two_parts_of_a_reply_is_one_before_it_has_ended(finished: bool) -> None:
+    reply = "<|channel|>commentary<|message|>a<|end|><|start|>assistant"
+    reply += "<|channel|>analysis<|message|>b"
+    assert taken_apart(reply, HARMONY, finished=finished) == ("b", "a")
 
 
 @pytest.mark.parametrize(
