@@ -81,7 +81,7 @@ class Reader:
         ends; it is None while that cannot be known.
         """
         if self._dialect.keys is None:
-            mark = self._dialect.between.strip()
+            mark = self._dialect.name_end
             name, between, _ = reply[at:].partition(mark)
             name = name if between else name[: len(name) - held_back(name, mark)]
             if not NAME.fullmatch(name.strip()):
