@@ -12,7 +12,7 @@ from prompts import Message, visible
 from prompts.encoder import Encoder
 from prompts.formats.chatml import ChatML
 from prompts.formats.template import Template
-from tests.support import tiny
+from tests.support import thinking, tiny
 from tests.support.thinkers import FAMILIES, entry, tokenizer
 
 MODES = {"auto": {}, "on": {"enable_thinking": True}, "off": {"enable_thinking": False}}
@@ -134,6 +134,17 @@ def test_a_template_is_told_by_the_name_that_it_has(name: str, on: str, off: str
     off_prompt = format.asking("off").begun(asked)
     assert not off_prompt.thinks
     assert "".join(map(visible, off_prompt.pieces)).endswith("assistant\n</think>")
+
+
+def test_a_thought_that_the_templates_switch_leaves_open_is_ended() -> None:
+    made = tokenizer("qwen3")
+    told = "{{- 'Thinking: ' + (enable_thinking | default('')) | string }}"
+    made.chat_template = told + thinking.ALWAYS
+    format = Template(made)
+    assert format.switches
+    text = "".join(map(visible, format.asking("off").begun(conversation()).pieces))
+    assert text.startswith("Thinking: False")
+    assert text.endswith("assistant\n<think>\n\n</think>\n\n")
 
 
 def test_a_thought_ends_as_the_template_ends_it() -> None:
