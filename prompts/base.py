@@ -200,9 +200,8 @@ class PromptFormat(Protocol):
         end = prompt[-1].text if prompt and isinstance(prompt[-1], Control) else ""
         open = marks.left_open(end)
         if self.thinking == "off":
-            closing = (
-                "" if open is False or self.switches else marks.closing if open else marks.empty
-            )
+            ended = open is False or (open is None and self.switches)
+            closing = "" if ended else marks.closing if open else marks.empty
             return Begun([*prompt, *[Control(closing)] * bool(closing)], said)
         if open is False:
             return Begun(prompt, said)

@@ -30,6 +30,11 @@ class Tool(NamedTuple):
     parameters: Mapping[str, Any]
 
 
+#: A mark of which a part is missing, and that part.
+CUT = re.compile(r"<[^<>\s]*\Z")
+REST = re.compile(r"[^<>\s]*>")
+
+
 class Dialect(NamedTuple):
     """How calls are written."""
 
@@ -48,6 +53,11 @@ class Dialect(NamedTuple):
         return self.before.strip().rstrip("[").rstrip() if self.keys else self.before.strip()
 
     @property
+    def name_end(self) -> str:
+        """The text that ends a name that stands alone; after it there may be an id."""
+        return self.between.partition(PROBE.id)[0].strip()
+
+    @property
     def end(self) -> str:
         """The text that ends a call, or ""."""
         return self.after.strip().lstrip("]").strip()
@@ -61,9 +71,10 @@ def recognised(render: Callable[[Sequence[Message]], str]) -> Dialect | None:
         spoken = render([asked, Message("assistant", SAID)])
     except Exception:  # of a template that anyone may have written
         return None
-    start = _alike(called, spoken)
+    start = len(CUT.sub("", called[: _alike(called, spoken)]))
     called, spoken = called[start:], spoken[start:]
-    written = called[: len(called) - _alike(called[::-1], spoken[::-1])]
+    end = len(called) - _alike(called[::-1], spoken[::-1])
+    written = called[:end] + (REST.match(called, end) or [""])[0] * bool(CUT.search(called[:end]))
     found = list(_objects(written))
     for value, first, last in reversed(found):
         if NAME in value.values() and {KEY: VALUE} in value.values():
@@ -73,7 +84,7 @@ def recognised(render: Callable[[Sequence[Message]], str]) -> Dialect | None:
     for value, first, last in found:
         before, name, between = written[:first].partition(NAME)
         marked = re.search(r"\w", before) and between.strip()
-        if value == {KEY: VALUE} and name and marked:
+        if value == {KEY: VALUE} and name and marked and PROBE.id not in before:
             return Dialect(before, written[last:], None, between)
     return None
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from string import whitespace
 from typing import Any
 
 from prompts.base import Call, Read
@@ -43,8 +44,10 @@ class Reader:
             start, body = self._begin(reply, at, after_call=after_call)
             said += reply[at:start]
             if start == len(reply):
-                held = 0 if finished else held_back(said, self._dialect.mark)
-                said = said[: len(said) - held]
+                held = held_back(said, self._dialect.mark)
+                if after_call and self._dialect.keys and not reply[at:].strip("[" + whitespace):
+                    held = len(reply) - at  # the next call may begin so
+                said = said[: len(said) - (0 if finished else held)]
                 break
             call, end = self._call(reply, body)
             if after_call := call is not None:
@@ -78,7 +81,7 @@ class Reader:
         ends; it is None while that cannot be known.
         """
         if self._dialect.keys is None:
-            mark = self._dialect.between.strip()
+            mark = self._dialect.name_end
             name, between, _ = reply[at:].partition(mark)
             name = name if between else name[: len(name) - held_back(name, mark)]
             if not NAME.fullmatch(name.strip()):

@@ -23,8 +23,8 @@ from typing import Literal, NamedTuple
 from prompts.letters import held_back
 
 FENCE = re.compile(r"^ {0,3}(```|~~~)", re.MULTILINE)
-#: A line that ends within a string of JSON.
-STRING = re.compile(r'(?:^|[{\[,:])\s*"[^"\\]*(?:\\.[^"\\]*)*$')
+#: The letters that a string of JSON comes after, or none.
+BEFORE_STRING = ("", "{", "[", ",", ":")
 #: What marks are made of that are several tokens.
 PART = re.compile(r"<[^<>]+>|\[[^\[\]]+\]")
 #: Tags of which the name says what they are for.
@@ -82,7 +82,13 @@ FAMILIES = (
         "<|END_THINKING|>",
         "<|END_THINKING|><|START_RESPONSE|>",
         "<|START_THINKING|><|END_THINKING|><|START_RESPONSE|>",
-        ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+        (
+            "<|START_RESPONSE|>",
+            "<|END_RESPONSE|>",
+            "<|START_TEXT|>",
+            "<|END_TEXT|>",
+            "<|END_THINKING|>",
+        ),
     ),
     # Gemma 4.
     Marks("<|channel>thought", "<channel|>", "\n<channel|>", "<|channel>thought\n<channel|>"),
@@ -106,6 +112,29 @@ FAMILIES = (
             "<|channel|>commentary<|message|>",
             "<|end|>",
         ),
+    ),
+    # Kimi K3.
+    Marks(
+        "<|open|>think<|sep|>",
+        "<|close|>think<|sep|>",
+        "<|close|>think<|sep|><|open|>response<|sep|>",
+        "<|open|>response<|sep|>",
+        ("<|open|>response<|sep|>", "<|close|>response<|sep|>", "<|close|>message<|sep|>"),
+    ),
+    # Muse.
+    Marks(
+        " to=self<|message|>",
+        "<|eom|>",
+        "<|eom|><|start|>assistant to=user<|message|>",
+        " to=user<|message|>",
+        ("<|start|>assistant", " to=user<|message|>", "<|eom|>"),
+    ),
+    # Apriel.
+    Marks(
+        "Here are my reasoning steps:",
+        "[BEGIN FINAL RESPONSE]",
+        "\n[BEGIN FINAL RESPONSE]\n",
+        "[BEGIN FINAL RESPONSE]\n",
     ),
 )
 
@@ -148,14 +177,16 @@ def parts(reply: str, marks: Marks | None, *, finished: bool) -> Parts:
     """
     if not marks:
         return Parts(said=(Span(0, len(reply)),), begun=bool(reply))
-    thoughts, said, at = list[Span](), list[Span](), 0
-    while (start := _next(reply, marks, said, at)) is not None:
+    thoughts, said, at, text = list[Span](), list[Span](), 0, _Markdown()
+    while (start := _next(reply, marks, text, at)) is not None:
         end = reply.find(marks.end, start + len(marks.begin))
-        middle = _line("".join(reply[a:b] for a, b in [*said, Span(at, start)])).strip()
-        if end < 0 and middle and not finished:
+        # What stands around a reply begins anew, as a line does.
+        line = [*_without(text.line, Span(0, len(text.line)), marks.around)][-1]
+        middle = end < 0 and text.line[line.start :].strip()
+        if middle and not finished:
             said.append(Span(at, start))
             return _made(thoughts, said, reply, marks, thinking=False)
-        if end < 0 and middle:
+        if middle:
             break
         said.append(Span(at, start))
         if end < 0:
@@ -170,24 +201,49 @@ def parts(reply: str, marks: Marks | None, *, finished: bool) -> Parts:
     return _made(thoughts, said, reply, marks, thinking=False)
 
 
-def _next(reply: str, marks: Marks, said: list[Span], at: int) -> int | None:
-    """Return where the next thought begins that is not inside code."""
-    before = "".join(reply[a:b] for a, b in said)
-    start = reply.find(marks.begin, at)
-    while start >= 0 and _in_code(before + reply[at:start]):
-        start = reply.find(marks.begin, start + 1)
-    return start if start >= 0 else None
+def _next(reply: str, marks: Marks, text: "_Markdown", at: int) -> int | None:
+    """Return where the next thought begins that is not inside code, of which `text` is before."""
+    while (start := reply.find(marks.begin, at)) >= 0:
+        text.add(reply[at:start])
+        if not text.in_code:
+            return start
+        text.add(marks.begin[:1])
+        at = start + 1
+    return None
 
 
-def _in_code(text: str) -> bool:
-    """Whether what follows a text of Markdown is in its code, or in a string of JSON."""
-    line = _line(text)
-    fenced = len(FENCE.findall(text)) % 2 == 1
-    return fenced or line.count("`") % 2 == 1 or STRING.search(line) is not None
+class _Markdown:
+    """A text that grows, as far as it tells whether what follows is code.
 
+    It is asked once for each mark, of which a reply may be full; so what was seen is counted.
+    """
 
-def _line(text: str) -> str:
-    return text[text.rfind("\n") + 1 :]
+    def __init__(self) -> None:
+        self._fences = self._ticks = 0
+        self._in_string = False
+        #: The last line.
+        self.line = ""
+
+    def add(self, text: str) -> None:
+        before, new_line, last = text.rpartition("\n")
+        if new_line:
+            self._fences += len(FENCE.findall(self.line + before))
+            self._ticks, self._in_string, self.line = 0, False, ""
+        known = len(self.line)
+        self._ticks += last.count("`")
+        self.line += last
+        quote = len(self.line)
+        while (quote := self.line.rfind('"', known, quote)) >= 0:
+            ahead = self.line[:quote]
+            if (quote - len(ahead.rstrip("\\"))) % 2 == 0:  # no backslash escapes it
+                self._in_string = ahead.rstrip()[-1:] in BEFORE_STRING
+                break
+
+    @property
+    def in_code(self) -> bool:
+        """Whether what follows is in code, or in a string of JSON."""
+        fenced = (self._fences + bool(FENCE.match(self.line))) % 2 == 1
+        return fenced or self._ticks % 2 == 1 or self._in_string
 
 
 def _made(

@@ -196,7 +196,7 @@ class Chat:
         # The white space at its end was left out of what was shown.
         text = begun.lead + other_decoder.push(begun_ids)
         exact = begun.lead or conversation.begun.thought or text.strip() == said.strip()
-        ahead = format.thoughts and Ahead(format.thoughts, text, other_decoder)
+        thinks = format.thoughts if begun.thinks else None
         return Composed(
             prompt=ids,
             negative=negative,
@@ -210,7 +210,7 @@ class Chat:
             begun_ids=begun_ids,
             begun_starts=[len(begun.lead) + start for start in starts[:-1]],
             decoder=decoder,
-            ahead=ahead if begun.thinks else None,
+            ahead=thinks and Ahead(thinks, text, other_decoder),
         )
 
     def _fit(self, conversation: Conversation, format: PromptFormat, sampling: Sampling) -> Prompt:

@@ -66,6 +66,7 @@ async def generate(
         if not thought.left:
             return
         mark = tokens.encode([Control(thought.mark)]) if thought.mark else []
+        mark = mark[: sampling.max_new_tokens - len(written)]
         yield list(map(Mark, mark))
         written += mark
         sampling = sampling.less(len(written))

@@ -46,11 +46,21 @@ from prompts.base import (
 from prompts.order import Order, arranged, in_turns
 from prompts.taint import TEMPLATE, Tainted, bare, taint
 from prompts.taken import STAND_IN, Taken
-from prompts.thoughts import Thinking
+from prompts.thoughts import Marks, Thinking
 
 ID = re.compile("[a-zA-Z0-9]{9}")
 #: Names by which templates are told whether the model is to think.
 SWITCHES = ("enable_thinking", "thinking")
+#: How some are told that have neither.
+OTHERWISE: dict[Thinking, list[dict[str, Any]]] = {
+    "auto": [],
+    "on": [{"thinking_mode": "enabled"}, {"reasoning_effort": "high"}],
+    "off": [
+        {"thinking_mode": "disabled"},
+        {"reasoning_effort": "none"},
+        {"reasoning_effort": "no_think"},
+    ],
+}
 #: Where templates look for what was thought before a reply, the most usual first: under a
 #: name of its own, or in a part of the content.
 IN_PARTS = "thinking"
@@ -91,6 +101,8 @@ class Template(PromptFormat):
     tools: list[dict[str, Any]] | None = None
     #: What else a template is given, by the names that it has for it.
     _options: Mapping[str, Any] = MappingProxyType({})
+    #: What it is given so that the model thinks, or does not.
+    _told: Mapping[Thinking, Mapping[str, Any]] = MappingProxyType({})
 
     def __init__(self, tokenizer: Any, source: str = "") -> None:
         if not tokenizer:
@@ -107,28 +119,44 @@ class Template(PromptFormat):
         self._alike = any_of([fold(token).casefold() for token in self._control_tokens])
         self._takes = Taken(lambda messages: self._apply(messages).bare)
         self.marks = self._find_marks()
-        self.thoughts = thoughts_of(tokenizer)
-        if self.thoughts:
-            marks = (self.thoughts.begin, self.thoughts.end)
-            self.shown = shown_of(self.thoughts, self._controls)
-            self.marks += tuple(mark for mark in marks if not self._controls.search(mark))
-            self.switches = self._asked("on") != self._asked("off")
+        if marks := thoughts_of(tokenizer):
+            self.thoughts = marks = self._as_written(marks)
+            self.shown = shown_of(marks, self._controls)
+            self.marks += tuple(one for one in marks[:2] if not self._controls.search(one))
+            self._told = {"on": self._switch(marks, "on"), "off": self._switch(marks, "off")}
+            self.switches = self._asked(self._told["on"]) != self._asked(self._told["off"])
 
     def asking(self, thinking: Thinking, options: Mapping[str, Any] = MappingProxyType({})) -> Self:
         """See `PromptFormat.asking`; what the template has no name for changes nothing."""
         other = super().asking(thinking)
-        switch = dict.fromkeys(SWITCHES, thinking == "on") if thinking != "auto" else {}
-        told = {**switch, **options}
+        told = {**self._told.get(thinking, {}), **options}
         known = {name: tainted(told[name]) for name in told.keys() & self._names}
         other._options = {**self._options, **known}
         return other
 
-    def _asked(self, thinking: Thinking) -> str | None:
-        """Return the prompt for a message, or None if the template refuses that."""
-        try:
-            return self.asking(thinking)._apply([Message("user", STAND_IN)]).bare
-        except Exception:  # of a template that anyone may have written
-            return None
+    def _asked(self, options: Mapping[str, Any]) -> str:
+        """Return the prompt for a message, or "" if the template refuses that."""
+        with suppress(Exception):  # of a template that anyone may have written
+            return self.asking("auto", options)._apply([Message("user", STAND_IN)]).bare
+        return ""
+
+    def _switch(self, marks: Marks, thinking: Thinking) -> dict[str, Any]:
+        """Return what the template is told so that its model thinks, or does not."""
+        usual = dict.fromkeys(SWITCHES, thinking == "on")
+        for told in (usual, *OTHERWISE[thinking]):
+            end = self._asked(told).rpartition(STAND_IN)[2]
+            if marks.left_open(end) is (thinking == "on"):
+                return told
+        return usual
+
+    def _as_written(self, marks: Marks) -> Marks:
+        """Return the marks with what this template writes between a thought and the reply."""
+        said = [Message("user", STAND_IN), Message("assistant", STAND_IN, thought=STAND_IN)]
+        with suppress(Exception):  # of a template that anyone may have written
+            _, _, between, _ = self._apply(said).bare.split(STAND_IN)
+            if between.count(marks.end) == 1:
+                return marks._replace(closing=between)
+        return marks
 
     def pieces(self, messages: Sequence[Message]) -> list[Piece]:
         """See `PromptFormat.pieces`; what people wrote without control tokens is in `Control`s."""

@@ -61,6 +61,10 @@ class Tooled(Template):
         if self.thoughts and self.thoughts.left_open(asking):
             asking += self.thoughts.closing  # what was thought is taken away before it is read
         self._dialect = recognised(lambda messages: offering._apply(messages).bare)
+        if self._dialect and self.thoughts:
+            # Some write an empty thought before a call.
+            before = self._dialect.before.rpartition(self.thoughts.end)[2]
+            self._dialect = self._dialect._replace(before=before)
         self._parser = None
         if getattr(tokenizer, "response_template", None):
             self._parser = partial(tokenizer.get_response_parser, prefix=asking)

@@ -160,6 +160,14 @@ async def test_what_the_budget_leaves_of_the_length_is_for_the_reply() -> None:
     assert (last.text, last.state) == ("", "length")
 
 
+@pytest.mark.parametrize("most", range(8, 30))
+async def test_what_is_written_for_the_model_is_within_the_length_too(most: int) -> None:
+    chat, engine = says("<think>123456789", "abcdefghij")
+    last = (await updates_of(chat, thinking_budget=1, max_new_tokens=most))[-1]
+    assert (last.tokens, last.state) == (most, "length")
+    assert all(sampling.max_new_tokens for sampling in engine.samplings)
+
+
 async def test_a_budget_holds_for_a_thought_that_the_prompt_begins() -> None:
     chat, engine = says("123456", "Yes")
     chat.format = Opening()

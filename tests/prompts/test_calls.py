@@ -56,6 +56,26 @@ def test_what_is_no_name_and_an_object_is_not_known(written: str, dialect: Diale
     assert recognised(render) == dialect
 
 
+def test_marks_of_calls_are_whole_where_those_of_replies_begin_and_end_alike() -> None:
+    def render(messages: Sequence[Message]) -> str:
+        call = (
+            '<|START_ACTION|>[{"name": "zzname", "arguments": {"zzkey": "zzvalue"}}]<|END_ACTION|>'
+        )
+        said = "<|START_TEXT|>Zzsaid<|END_TEXT|>"
+        return f"<|USER|>Zzsaid<|BOT|>{call if messages[-1].calls else said}<|END|>"
+
+    keys = "name", "arguments"
+    assert recognised(render) == Dialect("<|START_ACTION|>[", "]<|END_ACTION|>", keys)
+
+
+def test_a_call_that_begins_with_an_id_is_not_known() -> None:
+    def render(messages: Sequence[Message]) -> str:
+        call = '<call>zzprobe01<name>zzname<arguments>{"zzkey": "zzvalue"}'
+        return f"Zzsaid:{call if messages[-1].calls else messages[-1].content}"
+
+    assert recognised(render) is None
+
+
 def test_a_template_that_fails_shows_nothing() -> None:
     def render(messages: Sequence[Message]) -> str:
         raise TypeError("no calls here")

@@ -16,6 +16,7 @@ HERMES = Dialect("<tool_call>\n", "\n</tool_call>", ("name", "arguments"))
 LLAMA3 = Dialect("", "", ("name", "parameters"))
 MISTRAL = Dialect("[TOOL_CALLS] [", "]", ("name", "arguments"))
 MISTRAL_SMALL = Dialect("[TOOL_CALLS]", "", None, "[ARGS]")
+MISTRAL_ID = Dialect("[TOOL_CALLS]", "", None, "[CALL_ID]zzprobe01[ARGS]")
 DEEPSEEK = Dialect("<calls><call>function<sep>", "\n```<end></calls>", None, "\n```json\n")
 NAMES = ("add", "get.time")
 
@@ -46,6 +47,7 @@ def one(arguments: str = '{"a": 1}', name: str = "add") -> Call:
         (HERMES, '<tool_call>{"name":"add","arguments":{"a": 1}}</tool_call>', "", [one()]),
         (HERMES, '<tool_call>\n{"arguments": {"a": 1}, "name": "add"}', "", [one()]),
         (HERMES, '<tool_call>\n{"name": "add", "parameters": {"a": 1}}', "", [one()]),
+        (HERMES, '<tool_call>{"name": "add"}][{', "[{", [one("{}")]),
         (HERMES, '<tool_call>\n{"name": "add"}\n</tool_call>', "", [one("{}")]),
         (HERMES, '<tool_call>\n{"name": "add", "arguments": null}', "", [one("{}")]),
         (HERMES, '<tool_call>{"name": "add", "arguments": "{\\"a\\": 1}"}', "", [one()]),
@@ -87,6 +89,7 @@ def one(arguments: str = '{"a": 1}', name: str = "add") -> Call:
             [one(), one("{}", "get.time")],
         ),
         (MISTRAL_SMALL, '[TOOL_CALLS]add[ARGS]{"a": 1}', "", [one()]),
+        (MISTRAL_ID, '[TOOL_CALLS]add[CALL_ID]abcdefghi[ARGS]{"a": 1}', "", [one()]),
         (
             MISTRAL_SMALL,
             'So. [TOOL_CALLS]add[ARGS]{"a": 1}[TOOL_CALLS]get.time[ARGS]{}',

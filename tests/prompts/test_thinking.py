@@ -12,7 +12,7 @@ from prompts import Message, visible
 from prompts.encoder import Encoder
 from prompts.formats.chatml import ChatML
 from prompts.formats.template import Template
-from tests.support import tiny
+from tests.support import thinking, tiny
 from tests.support.thinkers import FAMILIES, entry, tokenizer
 
 MODES = {"auto": {}, "on": {"enable_thinking": True}, "off": {"enable_thinking": False}}
@@ -99,6 +99,62 @@ def test_a_thought_is_switched_off_by_the_template_or_by_an_empty_one(family: st
     begun = format.asking("off").begun(conversation())
     text = "".join(map(visible, begun.pieces))
     assert text.endswith(("</think>\n\n", "</think>", "[/THINK]", "final<|message|>", "RESPONSE|>"))
+
+
+#: One that shows its last thought, ends it in its own way and has a switch of its own.
+SWITCHED = """\
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\\n' }}
+    {%- if message.reasoning_content %}
+        {{- '<think>' + message.reasoning_content + '</think>\\n' }}
+    {%- endif %}
+    {{- message.content + '<|im_end|>\\n' }}
+{%- endfor %}
+{{- '<|im_start|>assistant\\n' }}
+{%- set chosen = SWITCH | default('') %}
+{%- if chosen == 'ON' %}{{- '<think>' }}{%- elif chosen == 'OFF' %}{{- '</think>' }}{%- endif %}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "on", "off"),
+    [
+        ("thinking_mode", "enabled", "disabled"),
+        ("reasoning_effort", "high", "none"),
+        ("reasoning_effort", "high", "no_think"),
+    ],
+)
+def test_a_template_is_told_by_the_name_that_it_has(name: str, on: str, off: str) -> None:
+    made = tokenizer("qwen3")
+    made.chat_template = SWITCHED.replace("SWITCH", name).replace("ON", on).replace("OFF", off)
+    format, asked = Template(made), conversation()
+    assert format.switches
+    assert format.asking("auto").begun(asked).thinks
+    assert format.asking("on").begun(asked).lead == "<think>"
+    off_prompt = format.asking("off").begun(asked)
+    assert not off_prompt.thinks
+    assert "".join(map(visible, off_prompt.pieces)).endswith("assistant\n</think>")
+
+
+def test_a_thought_that_the_templates_switch_leaves_open_is_ended() -> None:
+    made = tokenizer("qwen3")
+    told = "{{- 'Thinking: ' + (enable_thinking | default('')) | string }}"
+    made.chat_template = told + thinking.ALWAYS
+    format = Template(made)
+    assert format.switches
+    text = "".join(map(visible, format.asking("off").begun(conversation()).pieces))
+    assert text.startswith("Thinking: False")
+    assert text.endswith("assistant\n<think>\n\n</think>\n\n")
+
+
+def test_a_thought_ends_as_the_template_ends_it() -> None:
+    made = tokenizer("qwen3")
+    made.chat_template = SWITCHED
+    format, begun = Template(made), Message("assistant", "said", thought="thought")
+    assert format.thoughts
+    assert format.thoughts.closing == "</think>\n"
+    text = "".join(map(visible, format.begun(conversation(), begun).pieces))
+    assert text.endswith("<|im_start|>assistant\n<think>thought</think>\nsaid")
 
 
 def test_what_a_template_has_no_name_for_changes_nothing() -> None:

@@ -1,5 +1,6 @@
 """prompts.thoughts: how a family of models writes what it thinks."""
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -52,6 +53,36 @@ def test_marks_in_code_or_in_the_middle_of_a_line_are_text(reply: str) -> None:
     assert taken_apart(reply) == ("", reply)
 
 
+@pytest.mark.parametrize(
+    "said", ['{"a": "<think>', '{"a": "\\\\\\"<think>', '["", "\\<think>', '"<think>']
+)
+def test_marks_in_a_string_of_json_are_text(said: str) -> None:
+    assert taken_apart(said, finished=False) == ("", said)
+
+
+@pytest.mark.parametrize(
+    "said", ['{"a": ""<think>', '{"a": "\\\\"<think>', '{"a": "\n<think>', 'a "<think>']
+)
+def test_after_a_string_of_json_marks_count_again(said: str) -> None:
+    line = said.partition("<think>")[0]
+    assert taken_apart(said + "b</think>") == ("b", line)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "`<think>` " * 20_000,
+        "```\n" + "<think>\n" * 20_000,
+        '{"a": "' + '\\"<think>' * 20_000,
+        "<think>a</think>b\n" * 20_000,
+    ],
+)
+def test_a_reply_full_of_marks_takes_no_time(reply: str) -> None:
+    start = time.process_time()
+    parts(reply, THINK, finished=False)
+    assert time.process_time() - start < 3
+
+
 def test_after_code_marks_count_again() -> None:
     reply = "`<think>` is\n```\n<think>\n```\n<think>a</think>b"
     assert taken_apart(reply) == ("a", "`<think>` is\n```\n<think>\n```\n|b")
@@ -90,6 +121,14 @@ def test_without_marks_all_is_said() -> None:
 
 
 HARMONY = next(one for one in FAMILIES if "analysis" in one.begin)
+
+
+def of(written: str) -> Marks:
+    found = recognised(written)
+    assert found
+    return found
+
+
 COHERE = next(one for one in FAMILIES if "START_THINKING" in one.begin)
 
 
@@ -117,7 +156,28 @@ COHERE = next(one for one in FAMILIES if "START_THINKING" in one.begin)
             "a",
             "b",
         ),
+        (COHERE, "<|START_THINKING|>a<|END_THINKING|><|START_TEXT|>b<|END_TEXT|>", "a", "b"),
+        (COHERE, "<|END_THINKING|><|START_RESPONSE|>b<|END_RESPONSE|>", "", "b"),
         (FAMILIES[0], "[THINK]a[/THINK]b", "a", "b"),
+        (
+            of("<|open|> <|sep|> <|close|>"),
+            "<|open|>think<|sep|>a<|close|>think<|sep|>"
+            "<|open|>response<|sep|>b<|close|>response<|sep|><|close|>message<|sep|>",
+            "a",
+            "b",
+        ),
+        (
+            of("<|message|> <|eom|>"),
+            " to=self<|message|>a<|eom|><|start|>assistant to=user<|message|>b",
+            "a",
+            "b",
+        ),
+        (
+            of("[BEGIN FINAL RESPONSE]"),
+            "Here are my reasoning steps:\na\n[BEGIN FINAL RESPONSE]\nb",
+            "\na\n",
+            "\nb",
+        ),
         (
             next(one for one in FAMILIES if "thought" in one.begin),
             "<|channel>thought\na\n<channel|>b",
@@ -136,6 +196,13 @@ def test_every_family_has_marks_of_its_own(
         assert said.startswith(early_said)
 
 
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_thought_between_two_parts_of_a_reply_is_one_before_it_has_ended(finished: bool) -> None:
+    reply = "<|channel|>commentary<|message|>a<|end|><|start|>assistant"
+    reply += "<|channel|>analysis<|message|>b"
+    assert taken_apart(reply, HARMONY, finished=finished) == ("b", "a")
+
+
 @pytest.mark.parametrize(
     ("written", "begin"),
     [
@@ -145,6 +212,9 @@ def test_every_family_has_marks_of_its_own(
         ("[THINK] [/THINK]", "[THINK]"),
         ("<|START_THINKING|> <|END_THINKING|>", "<|START_THINKING|>"),
         ("<|channel|> <|message|> <|end|>", "<|channel|>analysis<|message|>"),
+        ("<|open|> <|sep|> <|close|>", "<|open|>think<|sep|>"),
+        ("<|message|> <|eom|>", " to=self<|message|>"),
+        ("after the marker [BEGIN FINAL RESPONSE].", "Here are my reasoning steps:"),
     ],
 )
 def test_marks_are_recognised_by_what_a_tokenizer_or_its_template_knows(

@@ -275,6 +275,15 @@ def test_a_call_needs_no_mark_of_what_is_said_after_a_thought() -> None:
     assert prompt.endswith("assistant\n<|START_THINKING|><|END_THINKING|><tool_call>\n")
 
 
+def test_an_empty_thought_before_a_call_is_no_part_of_it() -> None:
+    template = thinking.QWEN3.replace(
+        '\'<tool_call>\\n{"name"', '\'<think></think><tool_call>\\n{"name"'
+    )
+    offering = Tooled(thinking.qwen3(template)).offering([tools.WEATHER])
+    written = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Rome"}}\n</tool_call>'
+    assert offering.read(written, finished=True) == Read("", (Call("get_weather", ROME),))
+
+
 COHERE = thinking.ALWAYS.replace("<think>\\n", "<|START_THINKING|>")
 
 
