@@ -15,7 +15,7 @@ from chat.core.conversation import rebuild
 from chat.core.sampling import Sampling
 from chat.errors import ModelError, SettingsError
 from chat.load import load, load_loop
-from chat.models import quantize
+from chat.models import ir, quantize
 from chat.settings import Settings, read
 from tests.support import families, gguf_file, lora, tiny_models
 
@@ -140,6 +140,24 @@ async def test_what_a_generation_config_cannot_mean_is_ignored(
         assert await reply(chat)
     finally:
         chat.engine.close()
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "said"),
+    [
+        ("generation_config.json", '{"temperature": "hot"}', "its generation_config.json, or an"),
+        ("config.json", "[1]", "its config.json is missing or damaged"),
+        ("config.json", "{}", "its config.json does not say hidden_size"),
+    ],
+)
+def test_a_damaged_openvino_folder_is_told_of(
+    gguf: Path, cache: Path, tmp_path: Path, file: str, data: str, said: str
+) -> None:
+    _, folder = ir.tokenizer_and_folder(gguf, cache)
+    damaged = Path(shutil.copytree(folder, tmp_path / "damaged"))
+    (damaged / file).write_text(data)
+    with pytest.raises(ModelError, match=said):
+        load(settings(damaged, cache)).engine.close()
 
 
 def test_an_assistant_that_openvino_cannot_run_is_refused(

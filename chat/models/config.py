@@ -8,6 +8,15 @@ from typing import Any
 
 from chat.errors import ModelError
 
+SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+#: What models such as GPT-2 call them.
+OLDER = {
+    "hidden_size": "n_embd",
+    "num_hidden_layers": "n_layer",
+    "num_attention_heads": "n_head",
+    "max_position_embeddings": "n_positions",
+}
+
 
 def read(folder: Path) -> dict[str, Any]:
     """Return what config.json says.
@@ -33,6 +42,21 @@ def generation(folder: Path) -> dict[str, Any]:
     numbers = {name: value for name, value in found.items() if _is_number(value)}
     ids = eos_ids(found) or eos_ids(_object(folder / "config.json") or {})
     return {**numbers, "eos_token_id": sorted(ids)}
+
+
+def shape(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the part that writes, its sizes by the names that they have today.
+
+    Raises:
+        ModelError: one of `SIZES` is not there.
+    """
+    found = {**settings, **(settings.get("text_config") or {})}
+    found = {**{name: found[old] for name, old in OLDER.items() if old in found}, **found}
+    if any(type(found.get(name)) is not int or found[name] < 1 for name in SIZES):
+        raise ModelError(
+            f"The model could not be loaded: its config.json does not say {', '.join(SIZES)}."
+        )
+    return found
 
 
 def eos_ids(settings: Mapping[str, Any]) -> set[int]:

@@ -51,3 +51,22 @@ def test_the_ids_of_config_json_count_where_the_other_has_none(tmp_path: Path) -
     assert config.generation(tmp_path) == {"eos_token_id": [1, 3]}
     (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": 2}))
     assert config.generation(tmp_path) == {"eos_token_id": [2]}
+
+
+NEW = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100}
+OLD = {"n_embd": 8, "n_layer": 2, "n_head": 4, "n_positions": 64, "vocab_size": 100}
+
+
+@pytest.mark.parametrize("settings", [NEW, {"text_config": NEW, "vocab_size": 5}, OLD], ids=str)
+def test_sizes_have_one_name(settings: dict[str, Any]) -> None:
+    found = config.shape(settings)
+    assert {name: found[name] for name in NEW} == NEW
+    assert found.get("max_position_embeddings") == settings.get("n_positions")
+
+
+@pytest.mark.parametrize(
+    "change", [{"hidden_size": None}, {"vocab_size": "x"}, {"num_hidden_layers": 0}]
+)
+def test_sizes_that_are_not_there_are_told_of(change: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match=r"its config\.json does not say hidden_size, "):
+        config.shape({**NEW, **change})

@@ -74,7 +74,7 @@ class OpenVINOEngine:
         assistant: Path | None = None,
         prompt_lookup: int = 0,
     ) -> None:
-        settings = config.read(folder)
+        settings = config.shape(config.read(folder))
         own = config.eos_ids(settings) | config.eos_ids(config.generation(folder))
         self.stop_ids = frozenset(stop_ids) | own
         self.parallel = parallel
@@ -173,6 +173,8 @@ class OpenVINOEngine:
         if isinstance(answer, str):
             self._process.wait()
             reason = answer.strip().rpartition("\n")[2]
+            if "json.exception" in reason:
+                reason = "its generation_config.json, or another of its JSON files, is damaged."
             raise ModelError(f"OpenVINO cannot run this model: {reason}")
         self.kv_cache_bytes = answer
         self.state = "ready"

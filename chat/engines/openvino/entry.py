@@ -75,12 +75,13 @@ def _outlook(source: Path, cache: Path, window: int, options: OpenVINOOptions) -
     import psutil
 
     from chat.engines.openvino.engine import tokens_that_fit
-    from chat.models import ir
+    from chat.models import config, ir
 
     found = ir.outlook(source, cache)
-    window = min(window, found.config.get("max_position_embeddings", window))
+    settings = config.shape(found.config)
+    window = min(window, settings.get("max_position_embeddings", window))
     pipelines = _pipelines(options)
-    tokens = tokens_that_fit(found.config, options.parallel * window, pipelines)
+    tokens = tokens_that_fit(settings, options.parallel * window, pipelines)
     return Outlook(
         found.tokenizer,
         found.weights,
