@@ -17,7 +17,6 @@ never holds a path that the person did not name, a secret, or their message.
 
 import traceback
 
-UNEXPECTED = "Something went wrong on the server. Please try again."
 FAILED = "The model failed while it was working on this reply. Please try again."
 #: What the page and the API say of an error that nobody foresaw; the log says where it was.
 UNEXPECTED = "Something went wrong on the server. Please try again."

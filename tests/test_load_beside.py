@@ -15,9 +15,9 @@ from chat.core.conversation import rebuild
 from chat.core.sampling import Sampling
 from chat.errors import ModelError, SettingsError
 from chat.load import load, load_loop
-from chat.models import quantize
+from chat.models import ir, quantize
 from chat.settings import Settings, read
-from tests.support import gguf_file, lora, tiny_models
+from tests.support import families, gguf_file, lora, tiny_models
 
 engines = pytest.mark.parametrize("engine", ["openvino", "transformers"])
 
@@ -104,6 +104,60 @@ def test_an_adapter_of_another_model_is_refused(
     lora.write(tmp_path / "tales", tiny_models.llama())
     with pytest.raises(ModelError, match="The adapter tales does not fit this model: it is for"):
         load(settings(gguf, cache, engine=engine, adapter=str(tmp_path / "tales")))
+
+
+@pytest.mark.parametrize("which", ["model", "assistant_model"])
+def test_drafting_needs_models_that_can_take_tokens_back(
+    cache: Path, tmp_path: Path, which: str
+) -> None:
+    families.save(families.OTHERS["Llama, positions that grow"][0](), tmp_path / "growing")
+    families.save(families.PLAIN["Llama 2"](), tmp_path / "fixed")
+    other = "model" if which == "assistant_model" else "assistant_model"
+    named = {which: str(tmp_path / "growing"), other: str(tmp_path / "fixed")}
+    with pytest.raises(ModelError, match=r"llama cannot take back .*; leave out --assistant-model"):
+        load(Settings(cache_dir=cache, engine="transformers", **named))
+
+
+@engines
+@pytest.mark.parametrize(
+    "generation",
+    [
+        "hello",
+        "[1]",
+        '{"temperature": "hot", "top_k": null, "eos_token_id": {"a": 1}}',
+        '{"temperature": NaN, "do_sample": "yes", "eos_token_id": [2, "x", -4]}',
+        '{"max_new_tokens": -3, "temperature": -1, "cache_implementation": "odd"}',
+    ],
+)
+async def test_what_a_generation_config_cannot_mean_is_ignored(
+    cache: Path, tmp_path: Path, engine: str, generation: str
+) -> None:
+    families.save(families.PLAIN["Qwen3"](), tmp_path / "tiny")
+    (tmp_path / "tiny" / "generation_config.json").write_text(generation)
+    chat = load(settings(tmp_path / "tiny", cache, engine=engine))
+    try:
+        assert chat.suited == {}
+        assert await reply(chat)
+    finally:
+        chat.engine.close()
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "said"),
+    [
+        ("generation_config.json", '{"temperature": "hot"}', "its generation_config.json, or an"),
+        ("config.json", "[1]", "its config.json is missing or damaged"),
+        ("config.json", "{}", "its config.json does not say hidden_size"),
+    ],
+)
+def test_a_damaged_openvino_folder_is_told_of(
+    gguf: Path, cache: Path, tmp_path: Path, file: str, data: str, said: str
+) -> None:
+    _, folder = ir.tokenizer_and_folder(gguf, cache)
+    damaged = Path(shutil.copytree(folder, tmp_path / "damaged"))
+    (damaged / file).write_text(data)
+    with pytest.raises(ModelError, match=said):
+        load(settings(damaged, cache)).engine.close()
 
 
 def test_an_assistant_that_openvino_cannot_run_is_refused(

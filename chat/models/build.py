@@ -4,6 +4,7 @@ OpenVINO builds its models from GGUF files, so that of a folder one is written f
 The tokenizer is converted by itself, from the model's own.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -16,7 +17,7 @@ from openvino_tokenizers import convert_tokenizer
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from chat.models import as_gguf, ir, plain, rope
+from chat.models import as_gguf, config, ir, plain, rope
 
 #: What Llama 3.1 and later divide the frequencies of their positions by.
 FACTORS = "rope_freqs.weight"
@@ -63,18 +64,17 @@ def _from_gguf(gguf: Path, file: Path) -> rope.Change:
 
 
 def _from_folder(source: Path, file: Path, kind: as_gguf.Kind) -> rope.Change:
-    for name in ("config.json", "generation_config.json"):
-        if (source / name).is_file():
-            shutil.copyfile(source / name, file.parent / name)
+    shutil.copyfile(source / "config.json", file.parent / "config.json")
+    (file.parent / "generation_config.json").write_text(json.dumps(config.generation(source)))
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     tokenizer.save_pretrained(file.parent)
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    positions = config.rope_parameters
+    settings = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    positions = settings.rope_parameters
     as_gguf.write(source, file, positions["rope_theta"], kind)
-    own = rope.frequencies(positions["rope_theta"], plain.head_size(config.to_dict()))
+    own = rope.frequencies(positions["rope_theta"], plain.head_size(settings.to_dict()))
     if positions["rope_type"] == "default":
         return rope.Change(own, own)
-    scaled, factor = ROPE_INIT_FUNCTIONS[positions["rope_type"]](config, "cpu")
+    scaled, factor = ROPE_INIT_FUNCTIONS[positions["rope_type"]](settings, "cpu")
     return rope.Change(own, scaled.numpy(), factor)
 
 

@@ -5,7 +5,6 @@ answers noise. So it is asked first what it would miss: it loads the checkpoint
 without its numbers, with names and shapes alone, on torch's device "meta".
 """
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,9 +17,9 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
-from chat.errors import ModelError
+from chat.models import tensors
+from chat.models.tensors import unusable
 
-WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 #: Bytes of a weight in NF4, its scales included.
 NF4_BYTES = 0.52
 #: How safetensors calls the types that need no `quantization_config`.
@@ -37,15 +36,12 @@ def files(folder: Path) -> list[Path]:
     Raises:
         ModelError: one is missing.
     """
-    if (folder / WHOLE).is_file():
-        return [folder / WHOLE]
-    if not (folder / INDEX).is_file():
-        raise _unusable(f"its weights are neither in {WHOLE} nor in files that {INDEX} names")
-    names = sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
-    for name in names:
-        if not (folder / name).is_file():
-            raise _unusable(f"{name} is missing, one of {len(names)} files of weights")
-    return [folder / name for name in names]
+    found = tensors.files(folder)
+    if not found:
+        raise unusable(
+            f"its weights are neither in {tensors.WHOLE} nor in files that {tensors.INDEX} names"
+        )
+    return found
 
 
 def described(folder: Path) -> dict[str, torch.Tensor]:
@@ -65,7 +61,7 @@ def described(folder: Path) -> dict[str, torch.Tensor]:
                     dtype = torch.half if part.get_dtype() in PLAIN else torch.uint8
                     found[name] = torch.empty(part.get_shape(), dtype=dtype, device="meta")
         except SafetensorError:
-            raise _unusable(f"{path.name} is damaged, or was cut off") from None
+            raise tensors.damaged(path) from None
     return found
 
 
@@ -80,7 +76,7 @@ def tried(
     if any(
         part.dtype == torch.uint8 and name.endswith(".weight") for name, part in weights.items()
     ):
-        raise _unusable("its weights are quantized, and its config.json does not say how")
+        raise unusable("its weights are quantized, and its config.json does not say how")
     nothing = empty(config, dtype)
     progress: Any = logging
     shown = progress.is_progress_bar_enabled()
@@ -114,7 +110,7 @@ def loaded(kind: Any, source: Path | None, **options: Any) -> PreTrainedModel:
         )
     except RuntimeError as error:
         if any(sign in str(error) for sign in MISSED):
-            raise _unusable("some of its weights are missing or do not fit each other") from None
+            raise unusable("some of its weights are missing or do not fit each other") from None
         raise
     _require_whole(model, info)
     return model
@@ -154,13 +150,13 @@ def _require_whole(model: PreTrainedModel, info: Mapping[str, Any]) -> None:
     buffers = {name for name, _ in model.named_buffers()}
     if missing := sorted(set(info["missing_keys"]) - buffers):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise _unusable(f"it is incomplete, without {missing[0]}{more}")
+        raise unusable(f"it is incomplete, without {missing[0]}{more}")
     for name, found, expected in sorted(info["mismatched_keys"]):
-        raise _unusable(
+        raise unusable(
             f"{name} is {_shape(found)} in its files, and {_shape(expected)} by its configuration"
         )
     if further := _further_layers(model, info["unexpected_keys"]):
-        raise _unusable(f"its files have more layers than its configuration, {further} for one")
+        raise unusable(f"its files have more layers than its configuration, {further} for one")
 
 
 def _further_layers(model: PreTrainedModel, unexpected: set[str]) -> str | None:
@@ -184,7 +180,3 @@ def _further_layers(model: PreTrainedModel, unexpected: set[str]) -> str | None:
 
 def _shape(shape: torch.Size) -> str:
     return " x ".join(map(str, shape)) or "one number"
-
-
-def _unusable(why: str) -> ModelError:
-    return ModelError(f"The model could not be loaded: {why}.")

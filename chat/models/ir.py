@@ -6,7 +6,6 @@ half the time and memory. A safetensors folder that OpenVINO can build (see `pla
 converted to 4 bits once.
 """
 
-import json
 import re
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 
 from chat import child
 from chat.errors import ModelError
-from chat.models import convert, parts, plain
+from chat.models import config, convert, parts, plain
 from chat.models.memory import require
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
@@ -92,7 +91,7 @@ def outlook(source: Path, cache: Path) -> Found:
     if _is_ready(source) or converted.exists():
         folder = source if _is_ready(source) else converted
         weights = "an OpenVINO model" if folder is source else "converted to an OpenVINO model"
-        return Found(_tokenizer(folder), _config(folder), weights, loading_needs(folder), 0)
+        return Found(_tokenizer(folder), config.read(folder), weights, loading_needs(folder), 0)
     memory, disk = conversion_needs(source)
     try:
         from transformers import AutoConfig, AutoTokenizer
@@ -101,7 +100,7 @@ def outlook(source: Path, cache: Path) -> Found:
             (source, {}) if source.is_dir() else (source.parent, {"gguf_file": source.name})
         )
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
-        config = AutoConfig.from_pretrained(where, trust_remote_code=False, **options).to_dict()
+        settings = AutoConfig.from_pretrained(where, trust_remote_code=False, **options).to_dict()
     except Exception as error:
         raise _unusable(error) from None
     kind = (
@@ -109,7 +108,7 @@ def outlook(source: Path, cache: Path) -> Found:
         if source.is_dir()
         else "to be converted as they are, once"
     )
-    return Found(tokenizer, config, kind, memory, disk)
+    return Found(tokenizer, settings, kind, memory, disk)
 
 
 def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
@@ -132,10 +131,6 @@ def loading_needs(folder: Path) -> float:
 
 def _is_ready(source: Path) -> bool:
     return (source / "openvino_model.xml").is_file()
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / "config.json").read_text()))
 
 
 def _tokenizer(folder: Path) -> Any:

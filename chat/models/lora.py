@@ -74,7 +74,7 @@ class Lora:
                 else:
                     self._peft = PeftModel(model, config, own)
                 found = set_peft_model_state_dict(self._peft, _weights(adapter, model), own)
-            except (ValueError, RuntimeError, KeyError, TypeError):
+            except (ValueError, RuntimeError, KeyError, TypeError, AttributeError):
                 raise adapter.unfit("its parts are not those of this model's layers") from None
         missing = [key for key in found.missing_keys if f".{own}" in key]
         if missing or found.unexpected_keys:

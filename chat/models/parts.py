@@ -15,9 +15,11 @@ from typing import Any
 from chat.errors import ModelError
 from chat.models import convert
 from chat.models.memory import require
+from chat.models.tensors import damaged, unusable
 
 PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf)", re.IGNORECASE)
 SPLIT = "split."
+NO_GGUF = "is not a GGUF file, or it is damaged or cut off"
 LAYER = re.compile(r"(?:^|\.)blk\.(\d+)\.")
 
 
@@ -79,7 +81,7 @@ def reader(file: Path) -> Any:
     try:
         return GGUFReader(file)
     except Exception:  # whatever the bytes led it to
-        raise _damaged(file.name) from None
+        raise damaged(file, NO_GGUF) from None
 
 
 def require_whole(name: str, reader: Any) -> None:
@@ -94,7 +96,7 @@ def require_whole(name: str, reader: Any) -> None:
             f"{title(name)}-00001-of-{count.contents():05}.gguf is the first."
         )
     if "general.architecture" not in reader.fields:
-        raise _damaged(name)
+        raise unusable(f"{name} {NO_GGUF}")
     layers = _field(reader, "block_count")
     if layers is None:
         return
@@ -138,12 +140,6 @@ def _field(reader: Any, key: str) -> int | None:
     field = reader.fields.get(f"{architecture}.{key}")
     value = field.contents() if field else None
     return value if isinstance(value, int) else None
-
-
-def _damaged(name: str) -> ModelError:
-    return ModelError(
-        f"The model could not be loaded: {name} is not a GGUF file, or it is damaged or cut off."
-    )
 
 
 def _join(files: list[Path], folder: Path, *, heads: bool) -> None:

@@ -5,8 +5,6 @@ unpacked and quantized once; the 4-bit result is kept in the cache, so that the 
 start converts nothing.
 """
 
-import json
-import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,18 +18,20 @@ import torch
 import transformers
 from bitsandbytes.nn import Linear4bit
 from transformers import (
+    CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    GenerationConfig,
     GgufConfig,
     PreTrainedConfig,
     PreTrainedModel,
 )
 
 from chat.errors import ModelError, out_of_memory
-from chat.models import checkpoint, convert, parts, quantized
+from chat.models import checkpoint, config, convert, parts, quantized
 from chat.models.memory import SMALLER, require
 
 #: Bytes of memory for each byte of weights, and room to work in.
@@ -52,7 +52,6 @@ def tokenizer_and_model(source: Path, cache: Path) -> tuple[Any, PreTrainedModel
     Raises:
         ModelError: the files cannot be used, or the memory does not suffice.
     """
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     with _explained():
         gguf = source.suffix.lower() == ".gguf"
@@ -87,15 +86,13 @@ def outlook(source: Path, cache: Path) -> Found:
         folder = converted if converted.exists() else source
         options = {} if folder.is_dir() else {"gguf_file": folder.name}
         where = folder if folder.is_dir() else folder.parent
-        config = AutoConfig.from_pretrained(where, trust_remote_code=False, **options)
-        if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-            raise ModelError(f"A model of the kind {config.model_type} does not write text.")
+        settings = _config(where, **options)
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
         if options:
             memory, disk = conversion_needs(folder)
-            return Found(tokenizer, config, "to be converted to 4-bit NF4, once", memory, disk)
+            return Found(tokenizer, settings, "to be converted to 4-bit NF4, once", memory, disk)
         kind = "quantized already" if _quantization(folder) else "to 4-bit NF4 while it loads"
-        return Found(tokenizer, config, kind, loading_needs(folder), 0)
+        return Found(tokenizer, settings, kind, loading_needs(folder), 0)
 
 
 @contextmanager
@@ -146,7 +143,7 @@ def nf4(whole: list[str] | None = None) -> BitsAndBytesConfig:
 
 def _load_4_bit(folder: Path) -> PreTrainedModel:
     quantization = _quantization(folder)
-    whole = WHOLE.get(_settings(folder).get("model_type", ""))
+    whole = WHOLE.get(config.read(folder).get("model_type", ""))
     try:
         model = checkpoint.loaded(
             AutoModelForCausalLM,
@@ -155,12 +152,16 @@ def _load_4_bit(folder: Path) -> PreTrainedModel:
             device_map={"": 0} if torch.cuda.is_available() else "cpu",
             use_safetensors=True,
             trust_remote_code=False,
+            generation_config=GenerationConfig(),  # type: ignore[no-untyped-call]
             **({} if quantization else {"quantization_config": nf4(whole)}),
         )
     except ImportError:
         if not quantization:
             raise
         raise quantized.refused(quantization) from None
+    # transformers itself would not load a model whose authors have set what it cannot use.
+    for name, value in config.generation(folder).items():
+        setattr(model.generation_config, name, value)
     if quantization:
         _cast(model)
     for layer in model.modules():
@@ -240,14 +241,14 @@ def loading_needs(folder: Path) -> float:
     Raises:
         ModelError: its weights are not all there, or cannot be loaded here.
     """
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    settings = _config(folder)
     quantization = _quantization(folder)
     unpacks = quantization and quantized.unpacks(quantization)
     weights = checkpoint.described(folder)
     if not quantization:
-        needed = checkpoint.nf4_bytes(checkpoint.tried(weights, config, compute_dtype()))
+        needed = checkpoint.nf4_bytes(checkpoint.tried(weights, settings, compute_dtype()))
     elif unpacks:
-        empty = checkpoint.empty(config, compute_dtype())
+        empty = checkpoint.empty(settings, compute_dtype())
         needed = sum(part.nbytes for part in empty.parameters())
     else:
         needed = sum(file.stat().st_size for file in checkpoint.files(folder))
@@ -272,8 +273,31 @@ def _advice(folder: Path) -> str:
 
 
 def _quantization(folder: Path) -> dict[str, Any] | None:
-    return quantized.method(_settings(folder))
+    return quantized.method(config.read(folder))
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / "config.json").read_text()))
+def _config(where: Path, **gguf: str) -> PreTrainedConfig:
+    """Return the configuration of a folder, or of a GGUF file in it.
+
+    Raises:
+        ModelError: it is damaged, or of a kind that transformers does not know, or no language
+            model.
+    """
+    kind = "llama" if gguf else config.read(where).get("model_type")
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        name = f" ({kind})" if isinstance(kind, str) and quantized.NAME.fullmatch(kind) else ""
+        raise ModelError(
+            "The model could not be loaded: it is of a kind that transformers does not know"
+            f"{name}, and code that a model brings is never run; choose another with --model."
+        )
+    try:
+        found: PreTrainedConfig = AutoConfig.from_pretrained(where, trust_remote_code=False, **gguf)
+    except Exception as error:  # of its many checks
+        if gguf:
+            raise
+        raise ModelError(
+            f"The model could not be loaded: its config.json is not that of a {kind} model."
+        ) from error
+    if type(found) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise ModelError(f"A model of the kind {found.model_type} does not write text.")
+    return found

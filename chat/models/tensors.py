@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from chat.errors import ModelError
 
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+#: How a file begins that Git has in place of a large one, until Git LFS is asked for it.
+POINTER = b"version https://git-lfs.github.com/"
 #: What the values are stored as; bfloat16 is the upper half of a float32.
 TYPES = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 
@@ -45,17 +48,37 @@ def tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def files(folder: Path) -> list[Path]:
-    """Return the files that they lie in: one, or those that an index names."""
-    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    """Return the files that they lie in: one, or those that an index names.
+
+    Raises:
+        ModelError: one is missing, or the index is damaged.
+    """
+    whole, index = folder / WHOLE, folder / INDEX
     if whole.is_file() or not index.is_file():
         return [whole] if whole.is_file() else []
     try:
-        return [
-            folder / name
-            for name in sorted({*json.loads(index.read_text())["weight_map"].values()})
-        ]
+        names = sorted({*json.loads(index.read_text())["weight_map"].values()})
+        found = [folder / Path(name).name for name in names]
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ModelError(f"{index.name} is damaged.") from None
+        raise unusable(f"{INDEX} is damaged") from None
+    for file in found:
+        if not file.is_file():
+            raise unusable(f"{file.name} is missing, one of {len(found)} files of weights")
+    return found
+
+
+def unusable(why: str) -> ModelError:
+    """Return the error for a model whose files are not what they should be."""
+    return ModelError(f"The model could not be loaded: {why}.")
+
+
+def damaged(file: Path, how: str = "is damaged, or was cut off") -> ModelError:
+    """Return the error for a file of weights that cannot be read."""
+    with file.open("rb") as opened:
+        pointer = opened.read(len(POINTER)) == POINTER
+    if pointer:
+        return unusable(f"{file.name} only points to the weights; fetch them with git lfs pull")
+    return unusable(f"{file.name} {how}")
 
 
 def _header(file: Path) -> dict[str, Tensor]:
@@ -70,10 +93,8 @@ def _header(file: Path) -> dict[str, Tensor]:
             for name, facts in header.items()
         }
         complete = start + max(facts["data_offsets"][1] for facts in header.values()) == size
-    except FileNotFoundError:
-        raise ModelError(f"{file.name} is missing.") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         complete = False
     if not complete:
-        raise ModelError(f"{file.name} is damaged, or has not arrived whole.")
+        raise damaged(file)
     return found

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
 
 from chat.errors import ModelError
-from chat.models import checkpoint, quantize
+from chat.models import checkpoint, quantize, tensors
 from tests.support import tiny_models
 from tests.support.tiny import chatml_tokenizer
 
@@ -64,7 +64,7 @@ def refusal(folder: Path) -> str:
     return said
 
 
-def change(folder: Path, how: Callable[[Weights], None], name: str = checkpoint.WHOLE) -> None:
+def change(folder: Path, how: Callable[[Weights], None], name: str = tensors.WHOLE) -> None:
     weights = load_file(folder / name)
     how(weights)
     save_file(weights, folder / name, {"format": "pt"})
@@ -72,22 +72,22 @@ def change(folder: Path, how: Callable[[Weights], None], name: str = checkpoint.
 
 def drop(folder: Path, pattern: str) -> int:
     """Leave out the weights that have `pattern` in their names; return how many there were."""
-    weights = load_file(folder / checkpoint.WHOLE)
+    weights = load_file(folder / tensors.WHOLE)
     kept = {name: value for name, value in weights.items() if not re.search(pattern, name)}
-    save_file(kept, folder / checkpoint.WHOLE, {"format": "pt"})
+    save_file(kept, folder / tensors.WHOLE, {"format": "pt"})
     return len(weights) - len(kept)
 
 
 def in_shards(folder: Path, count: int = 3) -> list[Path]:
     """Put the weights of `folder` into so many files, and an index."""
-    weights = load_file(folder / checkpoint.WHOLE)
-    (folder / checkpoint.WHOLE).unlink()
+    weights = load_file(folder / tensors.WHOLE)
+    (folder / tensors.WHOLE).unlink()
     names = [f"model-{number + 1:05}-of-{count:05}.safetensors" for number in range(count)]
     where = {name: names[place % count] for place, name in enumerate(weights)}
     for file in names:
         part = {name: value for name, value in weights.items() if where[name] == file}
         save_file(part, folder / file, {"format": "pt"})
-    (folder / checkpoint.INDEX).write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    (folder / tensors.INDEX).write_text(json.dumps({"metadata": {}, "weight_map": where}))
     return [folder / name for name in names]
 
 
@@ -152,19 +152,33 @@ def test_a_shard_that_is_missing_is_named(llama: Path) -> None:
 
 def test_shards_without_an_index_are_told_of(llama: Path) -> None:
     in_shards(llama)
-    (llama / checkpoint.INDEX).unlink()
-    assert f"neither in {checkpoint.WHOLE} nor in files that {checkpoint.INDEX}" in refusal(llama)
+    (llama / tensors.INDEX).unlink()
+    assert f"neither in {tensors.WHOLE} nor in files that {tensors.INDEX}" in refusal(llama)
 
 
 def test_one_shard_alone_under_the_name_of_a_whole_model_is_incomplete(llama: Path) -> None:
-    in_shards(llama)[0].rename(llama / checkpoint.WHOLE)
+    in_shards(llama)[0].rename(llama / tensors.WHOLE)
     assert "it is incomplete, without" in refusal(llama)
+
+
+@pytest.mark.parametrize("damage", ["[]", "{}", "junk", '{"weight_map": {"a": 5, "b": "c"}}'])
+def test_a_damaged_index_is_named(llama: Path, damage: str) -> None:
+    in_shards(llama)
+    (llama / tensors.INDEX).write_text(damage)
+    assert refusal(llama).endswith(f": {tensors.INDEX} is damaged.")
+
+
+def test_what_git_lfs_has_not_fetched_is_told_of(llama: Path) -> None:
+    (llama / tensors.WHOLE).write_text("version https://git-lfs.github.com/spec/v1\nsize 123\n")
+    assert refusal(llama).endswith(
+        f": {tensors.WHOLE} only points to the weights; fetch them with git lfs pull."
+    )
 
 
 @pytest.mark.parametrize("left", [0, 5, 200, -1])
 @pytest.mark.parametrize("sharded", [False, True])
 def test_a_file_that_was_cut_off_is_named(llama: Path, left: int, sharded: bool) -> None:
-    file = in_shards(llama)[2] if sharded else llama / checkpoint.WHOLE
+    file = in_shards(llama)[2] if sharded else llama / tensors.WHOLE
     file.write_bytes(file.read_bytes()[:left])
     assert refusal(llama).endswith(f": {file.name} is damaged, or was cut off.")
 

@@ -114,3 +114,11 @@ def test_half_an_adapter_is_refused(tmp_path: Path, left: str) -> None:
     save_file(weights, file)
     with pytest.raises(ModelError, match="half of what it has for"):
         Lora(tiny_models.llama(), read(str(tmp_path / "tales")))
+
+
+@pytest.mark.parametrize("settings", [{"rank_pattern": "x"}, {"alpha_pattern": [1]}], ids=str)
+def test_patterns_that_are_none_are_refused(tmp_path: Path, settings: dict[str, object]) -> None:
+    lora.write(tmp_path / "tales", tiny_models.llama())
+    lora.change(tmp_path / "tales", **settings)
+    with pytest.raises(ModelError, match="its parts are not those of this model's layers"):
+        Lora(tiny_models.llama(), read(str(tmp_path / "tales")))

@@ -159,7 +159,8 @@ def test_damaged_weights_are_one_sentence(folder: Path, how: str) -> None:
             file.unlink()
             index = {"weight_map": {"model.norm.weight": "model-00001-of-00001.safetensors"}}
             (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(ModelError, match=r"^model\S*\.safetensors is (damaged|missing)[^\n]*\.$"):
+    said = r"^The model could not be loaded: model\S*\.safetensors is (damaged|missing)[^\n]*\.$"
+    with pytest.raises(ModelError, match=said):
         plain.refusal(folder)
 
 

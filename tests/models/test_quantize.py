@@ -1,8 +1,9 @@
 """Loading in 4 bits, with a random Llama in a folder."""
 
+import json
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -153,3 +154,25 @@ def test_a_cpu_computes_in_bfloat16_if_it_has_instructions_for_it(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: dict.fromkeys(has, True))
     assert quantize.compute_dtype() == dtype
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model_type": "mine"}, r"of a kind that transformers does not know \(mine\), and code"),
+        ({"model_type": "a\nb"}, r"of a kind that transformers does not know, and code"),
+        ({"model_type": None}, r"of a kind that transformers does not know, and code"),
+        ({"model_type": "t5"}, r"^A model of the kind t5 does not write text\.$"),
+        ({"hidden_size": "wide"}, r"its config\.json is not that of a llama model\.$"),
+        ({"quantization_config": "yes"}, r"its config\.json is not that of a llama model\.$"),
+    ],
+    ids=str,
+)
+def test_what_a_config_cannot_say_is_one_sentence(
+    folder: Path, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    for ask in (quantize.outlook, quantize.tokenizer_and_model):
+        with pytest.raises(ModelError, match=said):
+            ask(folder, tmp_path)

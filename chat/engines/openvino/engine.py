@@ -1,6 +1,5 @@
 """OpenVINO on the CPU: many replies at once, in a process of its own (see `batcher`)."""
 
-import json
 import logging
 import secrets
 import threading
@@ -20,6 +19,7 @@ from chat.engines.openvino.judge import Judge
 from chat.engines.openvino.wire import BLOCK, Applied, Job, Plan
 from chat.engines.stream import StreamClosed, TokenStream
 from chat.errors import FAILED, BadRequest, EngineError, ModelError
+from chat.models import config
 from chat.models.adapters import WEIGHTS, Adapter, Adapters
 
 #: Fewer tokens than this in the KV cache are no use.
@@ -74,15 +74,15 @@ class OpenVINOEngine:
         assistant: Path | None = None,
         prompt_lookup: int = 0,
     ) -> None:
-        config = _json(folder / "config.json")
-        generation = _json(folder / "generation_config.json")
-        self.stop_ids = frozenset(stop_ids) | _eos_ids(config) | _eos_ids(generation)
+        settings = config.shape(config.read(folder))
+        own = config.eos_ids(settings) | config.eos_ids(config.generation(folder))
+        self.stop_ids = frozenset(stop_ids) | own
         self.parallel = parallel
         # It ties a reply down by the texts of its own copy of the tokenizer's vocabulary.
         constrained = (folder / "openvino_detokenizer.xml").exists()
         ties = ("choices", "regex", "json_schema") if constrained else ()
         self.supports = frozenset({"logprobs", *ties})  # of the tokens written, and no others
-        window = min(window, config.get("max_position_embeddings", window))
+        window = min(window, settings.get("max_position_embeddings", window))
         applied = {name: _applied(adapter) for name, adapter in (adapters or {"": None}).items()}
         self._default = next(iter(applied))
         self._drafting: dict[str, int] = {}
@@ -94,7 +94,7 @@ class OpenVINOEngine:
             self._drafting = {"num_assistant_tokens": prompt_lookup, "max_ngram_size": NGRAM}
             drafting = {"prompt_lookup": True}
         caches = len(applied) * (2 if drafting else 1)
-        tokens = tokens_that_fit(config, parallel * window, caches)
+        tokens = tokens_that_fit(settings, parallel * window, caches)
         self.window = min(window, tokens)
         #: How many tokens the KV cache has room for, and the bytes that it takes.
         self.kv_cache_tokens = tokens
@@ -110,7 +110,7 @@ class OpenVINOEngine:
                 self._options(Sampling(max_new_tokens=2, temperature=0)),
                 drafting=self._drafting,
             ),
-            config["vocab_size"] if constrained else 0,
+            settings["vocab_size"] if constrained else 0,
             applied,
             drafting,
             self.window // BLOCK + 4,
@@ -173,6 +173,8 @@ class OpenVINOEngine:
         if isinstance(answer, str):
             self._process.wait()
             reason = answer.strip().rpartition("\n")[2]
+            if "json.exception" in reason:
+                reason = "its generation_config.json, or another of its JSON files, is damaged."
             raise ModelError(f"OpenVINO cannot run this model: {reason}")
         self.kv_cache_bytes = answer
         self.state = "ready"
@@ -292,12 +294,3 @@ def tokens_that_fit(config: dict[str, Any], wanted: int, caches: int) -> int:
             "Choose a smaller model with --model."
         )
     return tokens
-
-
-def _eos_ids(config: dict[str, Any]) -> set[int]:
-    eos = config.get("eos_token_id")
-    return set(eos if isinstance(eos, list) else [] if eos is None else [eos])
-
-
-def _json(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text()) if file.exists() else {}

@@ -1,6 +1,5 @@
 """What the app knows of this engine before it is loaded."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def _refusal(source: Path, cache: Path) -> str | None:
 
 def _load(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> Loaded:
     from chat.engines.openvino.engine import OpenVINOEngine
-    from chat.models import ir, ir_layers, locate
+    from chat.models import config, ir, ir_layers, locate
 
     named, assistant = adapters.read(options.adapter), None
     smaller = options.assistant_model and locate.locate(options.assistant_model, cache, cuda=False)
@@ -63,10 +62,7 @@ def _load(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> L
             )
         return engine
 
-    own = folder / "generation_config.json"
-    return Loaded(
-        tokenizer, start, json.loads(own.read_text()) if own.is_file() else {}, tuple(named)
-    )
+    return Loaded(tokenizer, start, config.generation(folder), tuple(named))
 
 
 def _pipelines(options: OpenVINOOptions) -> int:
@@ -79,12 +75,13 @@ def _outlook(source: Path, cache: Path, window: int, options: OpenVINOOptions) -
     import psutil
 
     from chat.engines.openvino.engine import tokens_that_fit
-    from chat.models import ir
+    from chat.models import config, ir
 
     found = ir.outlook(source, cache)
-    window = min(window, found.config.get("max_position_embeddings", window))
+    settings = config.shape(found.config)
+    window = min(window, settings.get("max_position_embeddings", window))
     pipelines = _pipelines(options)
-    tokens = tokens_that_fit(found.config, options.parallel * window, pipelines)
+    tokens = tokens_that_fit(settings, options.parallel * window, pipelines)
     return Outlook(
         found.tokenizer,
         found.weights,

@@ -18,9 +18,19 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from chat.engines.transformers.kv_cache import GrowingCache, growing_layers
 from chat.engines.transformers.prefix_cache import PrefixCache, shared
+from chat.errors import ModelError
 
 #: How many tokens it drafts at first; more while they are right, and fewer while they are not.
 DRAFTED = 5
+
+
+def require_cut(model: PreTrainedModel) -> None:
+    """Raise ModelError if what `model` has read cannot be taken back, as drafts have to be."""
+    if not growing_layers(model):
+        raise ModelError(
+            f"A model of the kind {model.config.model_type} cannot take back what was drafted in "
+            "vain; leave out --assistant-model."
+        )
 
 
 class Assistant:

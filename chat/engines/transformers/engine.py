@@ -76,6 +76,7 @@ class TransformersEngine(Worker):
         self._prompt_lookup = prompt_lookup if layers else 0
         # What a checkpoint ships as its defaults must not mix with the user's settings.
         model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+        assistant = assistant if layers else None
         if self._prompt_lookup or assistant:
             read_only_new_tokens(model)
         if prefix_cache_bytes is None:

@@ -14,6 +14,7 @@ def _refusal(source: Path, cache: Path) -> str | None:
 
 
 def _load(source: Path, cache: Path, window: int, options: BesideOptions) -> Loaded:
+    from chat.engines.transformers.assistant import require_cut
     from chat.engines.transformers.guide import Guide
     from chat.models import adapters, locate, quantize
 
@@ -32,8 +33,10 @@ def _load(source: Path, cache: Path, window: int, options: BesideOptions) -> Loa
 
         beside["lora"] = Lora(model, named)
     if smaller:
+        require_cut(model)
         other, assistant = quantize.tokenizer_and_model(smaller, cache)
         same_vocabulary(tokenizer, other)
+        require_cut(assistant)
         beside["assistant"] = assistant
 
     def start(stop_ids: Iterable[int]) -> Engine:

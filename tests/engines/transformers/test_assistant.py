@@ -36,7 +36,7 @@ ASSISTANTS: dict[str, Make] = {
     "alike": alike,
     "another": lambda: alike(3.0),
     "another architecture": tiny_models.gpt2,
-    "without a cache to keep": tiny_models.sliding,
+    "with a window": tiny_models.sliding,
     "padded to fewer tokens": lambda: alike(vocab_size=120),
     "padded to more tokens": lambda: alike(vocab_size=160),
     "a short window": lambda: alike(max_position_embeddings=64),
@@ -81,6 +81,20 @@ async def test_replies_are_those_without_an_assistant_on_cold_and_warm_caches(ma
                 assert await written(run.engine, prompt, **sampling) == expected, sampling
             prompt = [*prompt, *expected, 50 + turn]
         assert len(prompt) > 64, "the short window is left"
+
+
+@pytest.mark.parametrize("name", ["lfm2", "mamba"])
+async def test_a_model_that_cannot_take_tokens_back_writes_without_one(name: str) -> None:
+    def make() -> PreTrainedModel:
+        return tiny_models.family(name, 128)
+
+    plain, beside = Running(make), Running(make, assistant=tiny_models.llama())
+    try:
+        for prompt in (PROMPT, [*PROMPT, 5]):
+            assert await written(beside.engine, prompt) == await written(plain.engine, prompt)
+    finally:
+        plain.engine.close()
+        beside.engine.close()
 
 
 @every

@@ -1,0 +1,79 @@
+"""The small files beside a model's weights: what it is, and how its authors would use it."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chat.errors import ModelError
+
+SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+#: What models such as GPT-2 call them.
+OLDER = {
+    "hidden_size": "n_embd",
+    "num_hidden_layers": "n_layer",
+    "num_attention_heads": "n_head",
+    "max_position_embeddings": "n_positions",
+}
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Return what config.json says.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
+    found = _object(folder / "config.json")
+    if found is None:
+        raise ModelError(
+            "The model could not be loaded: its config.json is missing or damaged; download it "
+            "again."
+        )
+    return found
+
+
+def generation(folder: Path) -> dict[str, Any]:
+    """Return what generation_config.json has in numbers; the rest of it is of no use here.
+
+    `eos_token_id` is a list of ids; where the file has none, those of config.json.
+    """
+    found = _object(folder / "generation_config.json") or {}
+    numbers = {name: value for name, value in found.items() if _is_number(value)}
+    ids = eos_ids(found) or eos_ids(_object(folder / "config.json") or {})
+    return {**numbers, "eos_token_id": sorted(ids)}
+
+
+def shape(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the part that writes, its sizes by the names that they have today.
+
+    Raises:
+        ModelError: one of `SIZES` is not there.
+    """
+    found = {**settings, **(settings.get("text_config") or {})}
+    found = {**{name: found[old] for name, old in OLDER.items() if old in found}, **found}
+    if any(type(found.get(name)) is not int or found[name] < 1 for name in SIZES):
+        raise ModelError(
+            f"The model could not be loaded: its config.json does not say {', '.join(SIZES)}."
+        )
+    return found
+
+
+def eos_ids(settings: Mapping[str, Any]) -> set[int]:
+    """Return the ids that end a reply by one of these files: one, several or none."""
+    found = settings.get("eos_token_id")
+    ids = found if isinstance(found, list) else [found]
+    return {id for id in ids if type(id) is int and id >= 0}
+
+
+def _object(file: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file, or None if there is none."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int or (type(value) is float and math.isfinite(value))
