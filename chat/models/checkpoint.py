@@ -18,7 +18,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
 from chat.models import tensors
-from chat.models.tensors import unusable
+from chat.models.unusable import damaged, unusable
 
 #: Bytes of a weight in NF4, its scales included.
 NF4_BYTES = 0.52
@@ -61,7 +61,7 @@ def described(folder: Path) -> dict[str, torch.Tensor]:
                     dtype = torch.half if part.get_dtype() in PLAIN else torch.uint8
                     found[name] = torch.empty(part.get_shape(), dtype=dtype, device="meta")
         except SafetensorError:
-            raise tensors.damaged(path) from None
+            raise damaged(path) from None
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from chat.errors import ModelError
 from chat.models import convert
 from chat.models.memory import require
-from chat.models.tensors import damaged, unusable
+from chat.models.unusable import damaged, unusable
 
 PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf)", re.IGNORECASE)
 SPLIT = "split."

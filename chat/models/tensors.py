@@ -11,11 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chat.errors import ModelError
+from chat.models.unusable import damaged, unusable
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-#: How a file begins that Git has in place of a large one, until Git LFS is asked for it.
-POINTER = b"version https://git-lfs.github.com/"
 #: What the values are stored as; bfloat16 is the upper half of a float32.
 TYPES = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 
@@ -65,20 +63,6 @@ def files(folder: Path) -> list[Path]:
         if not file.is_file():
             raise unusable(f"{file.name} is missing, one of {len(found)} files of weights")
     return found
-
-
-def unusable(why: str) -> ModelError:
-    """Return the error for a model whose files are not what they should be."""
-    return ModelError(f"The model could not be loaded: {why}.")
-
-
-def damaged(file: Path, how: str = "is damaged, or was cut off") -> ModelError:
-    """Return the error for a file of weights that cannot be read."""
-    with file.open("rb") as opened:
-        pointer = opened.read(len(POINTER)) == POINTER
-    if pointer:
-        return unusable(f"{file.name} only points to the weights; fetch them with git lfs pull")
-    return unusable(f"{file.name} {how}")
 
 
 def _header(file: Path) -> dict[str, Tensor]:

@@ -1,0 +1,22 @@
+"""What is said of files that are not what they should be."""
+
+from pathlib import Path
+
+from chat.errors import ModelError
+
+#: How a file begins that Git has in place of a large one, until Git LFS is asked for it.
+POINTER = b"version https://git-lfs.github.com/"
+
+
+def unusable(why: str) -> ModelError:
+    """Return the error for a model whose files are not what they should be."""
+    return ModelError(f"The model could not be loaded: {why}.")
+
+
+def damaged(file: Path, how: str = "is damaged, or was cut off") -> ModelError:
+    """Return the error for a file of weights that cannot be read."""
+    with file.open("rb") as opened:
+        pointer = opened.read(len(POINTER)) == POINTER
+    if pointer:
+        return unusable(f"{file.name} only points to the weights; fetch them with git lfs pull")
+    return unusable(f"{file.name} {how}")
