@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
-from prompts.thoughts import Marks, Thinking, recognised
+from prompts.marks import Marks, Thinking, recognised
 
 Role = Literal["system", "user", "assistant", "tool"]
 #: Those that every format can carry.

@@ -17,7 +17,8 @@ from chat.core.engine import Engine
 from chat.core.sampling import Sampling
 from chat.core.tokens import Decoder, Tokens
 from prompts import Control
-from prompts.thoughts import Marks, Span, parts
+from prompts.marks import Marks
+from prompts.thoughts import Span, parts
 
 #: A reply may still begin with a thought, is in one, has ended it, or began without one.
 Stage = Literal["open", "thinking", "over", "none"]

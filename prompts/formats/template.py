@@ -43,10 +43,10 @@ from prompts.base import (
     shown_of,
     thoughts_of,
 )
+from prompts.marks import Marks, Thinking
 from prompts.order import Order, arranged, in_turns
 from prompts.taint import TEMPLATE, Tainted, bare, taint
 from prompts.taken import STAND_IN, Taken
-from prompts.thoughts import Marks, Thinking
 
 ID = re.compile("[a-zA-Z0-9]{9}")
 #: Names by which templates are told whether the model is to think.

@@ -18,8 +18,8 @@ from prompts import templates
 from prompts.base import Call, Control, Message, Piece, PromptError, Read
 from prompts.calls import PROBE, Tool, recognised
 from prompts.formats.template import Template, tainted
+from prompts.marks import Marks
 from prompts.reading import Reader, by_parser
-from prompts.thoughts import Marks
 
 UNKNOWN = "This model's chat template knows no tools."
 #: What templates put around calls and results, where that is no control token.

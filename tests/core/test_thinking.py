@@ -12,7 +12,7 @@ from chat.core.conversation import rebuild
 from chat.core.sampling import Sampling
 from chat.errors import BadRequest
 from prompts import Control
-from prompts.thoughts import FAMILIES, Marks, tag
+from prompts.marks import FAMILIES, Marks, tag
 from tests.support.fakes import CharTokens, LineFormat, ScriptedEngine, chat_with
 from tests.support.thinkers import tokenizer
 from tests.support.tools import speaking

@@ -8,7 +8,7 @@ import pytest
 from prompts import Call, Message, PromptError, Tool, Tooled, visible
 from prompts.base import Read
 from prompts.encoder import Encoder
-from prompts.thoughts import tag
+from prompts.marks import tag
 from tests.support import thinking, tiny, tools
 
 HI = Message("user", "What is the weather in Rome?")

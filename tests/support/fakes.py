@@ -10,7 +10,7 @@ from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from prompts import Control, Message, Piece, PromptFormat, visible
 from prompts.base import Ids, check
-from prompts.thoughts import tag
+from prompts.marks import tag
 
 END = 0
 """The id that ends a reply."""

@@ -6,7 +6,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from chat.core.chat import Chat
-from prompts.thoughts import tag
+from prompts.marks import tag
 from tests.support import tiny
 from tests.support.fakes import LineFormat, ScriptedEngine
 from tests.support.programs import Programs

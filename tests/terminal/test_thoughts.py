@@ -9,7 +9,7 @@ from chat.core.chat import Update
 from chat.core.sampling import Sampling
 from chat.terminal.console import ERASE_LINE, Console
 from chat.terminal.terminal import Terminal
-from prompts.thoughts import tag
+from prompts.marks import tag
 from tests.support.fakes import LineFormat, ScriptedEngine, chat_with
 
 GROWING = (

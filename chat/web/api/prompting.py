@@ -17,7 +17,7 @@ from chat.errors import BadRequest, TooLong
 from chat.web.api.tools import Offer, check_length
 from prompts import PromptError, Tooled
 from prompts.formats.tooled import UNKNOWN
-from prompts.thoughts import Thinking
+from prompts.marks import Thinking
 
 #: What holds a whole reply, and so leaves no way to call something instead.
 HOLDING = ("choices", "regex", "json_schema")

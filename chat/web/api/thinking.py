@@ -19,7 +19,7 @@ from chat.core.sampling import whole
 from chat.web.api import fields
 from chat.web.api.shape import Shape, unfit
 from prompts.formats.template import SWITCHES
-from prompts.thoughts import Thinking
+from prompts.marks import Thinking
 
 #: Controls that a model which does not think has no use for.
 CONTROLS = ("thinking", "thinking_budget")

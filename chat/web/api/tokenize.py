@@ -30,7 +30,7 @@ from chat.web.api.thinking import Options, switched
 from chat.web.api.tools import AUTO, FunctionTool, offered
 from prompts import Message, Tooled
 from prompts.formats.plain import Plain
-from prompts.thoughts import Thinking
+from prompts.marks import Thinking
 
 
 def _one_of_both(schema: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from chat.core.chat import Update
 from chat.web.api import events as stream
 from chat.web.api.reply import ChatReply
-from prompts.thoughts import tag
+from prompts.marks import tag
 from tests.support.fakes import LineFormat, ScriptedEngine, echo
 from tests.support.programs import Programs, events
 from tests.support.thinking import by_letters

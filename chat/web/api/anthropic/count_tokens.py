@@ -16,7 +16,7 @@ from chat.web.api.ignored import told
 from chat.web.api.prompting import prompted, with_options
 from chat.web.api.request import Asked, asked
 from prompts import Tooled
-from prompts.thoughts import Thinking
+from prompts.marks import Thinking
 
 
 class CountTokens:
