@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import prompts
@@ -203,6 +203,7 @@ WRITTEN = st.lists(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=30)
 @given(said=WRITTEN, thought=WRITTEN, asked=WRITTEN)
 def test_nothing_that_people_or_models_wrote_becomes_a_mark(
     family: str, said: str, thought: str, asked: str

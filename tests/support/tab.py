@@ -102,8 +102,12 @@ class Tab:
         """Type a value into the number field of a control."""
         slider = self.page.get_by_label(f"number input for {label}")
         field = slider.or_(self.page.get_by_role("spinbutton", name=label, exact=False))
-        field.fill(value)
-        field.press("Tab")
+        knob = self.page.get_by_label(f"range slider for {label}")
+        for _ in range(5):  # one that has just been shown may still take its first value
+            field.fill(value)
+            field.press("Tab")
+            if not knob.count() or abs(float(knob.input_value()) - float(value)) < 1:
+                break
 
     def says(self, *conversation: str) -> None:
         """Wait until the conversation is exactly this: message, reply, message, reply."""

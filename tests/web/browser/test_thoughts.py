@@ -24,8 +24,8 @@ def thinks(prompt: str) -> str:
     return whole.removeprefix(prompt.rpartition("assistant: ")[2])
 
 
-def tab_with(engine: ScriptedEngine, serve: Serve, visit: Visit) -> Tab:
-    return visit(serve(engine, format=ThinkingFormat()))
+def tab_with(engine: ScriptedEngine, serve: Serve, visit: Visit, **settings: Any) -> Tab:
+    return visit(serve(engine, format=ThinkingFormat(), **settings))
 
 
 def titles(tab: Tab) -> Locator:
@@ -133,12 +133,11 @@ def test_a_thought_that_was_stopped_stays_and_goes_on(serve: Serve, visit: Visit
 
 def test_a_thought_that_was_cut_off_goes_on(serve: Serve, visit: Visit) -> None:
     engine = ScriptedEngine(thinks)
-    tab = tab_with(engine, serve, visit)
-    tab.page.get_by_role("button", name="Settings").click()
-    tab.setting("Max new tokens", "30")
+    tab = tab_with(engine, serve, visit, max_new_tokens=30)
     tab.send("Hi")
     tab.settled("Cut off at the length limit: 30 tokens")
     expect(thoughts(tab)).to_be_visible()
+    tab.page.get_by_role("button", name="Settings").click()
     tab.setting("Max new tokens", "300")
     tab.button("Continue").click()
     tab.settled("Finished:")
@@ -148,9 +147,8 @@ def test_a_thought_that_was_cut_off_goes_on(serve: Serve, visit: Visit) -> None:
 
 def test_a_reply_that_was_stopped_keeps_its_thought_and_goes_on(serve: Serve, visit: Visit) -> None:
     engine = ScriptedEngine(thinks)
-    tab = tab_with(engine, serve, visit)
-    tab.page.get_by_role("button", name="Settings").click()
-    tab.setting("Max new tokens", str(len(f"<think>\n{THOUGHT}\n</think>\n\nHi: **He")))
+    most = len(f"<think>\n{THOUGHT}\n</think>\n\nHi: **He")
+    tab = tab_with(engine, serve, visit, max_new_tokens=most)
     tab.send("Hi")
     tab.settled("Cut off at the length limit")
     before = titles(tab).inner_text()
