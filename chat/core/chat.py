@@ -184,12 +184,11 @@ class Chat:
         said = conversation.begun.content.removeprefix(opening or "")
         conversation = conversation.with_begun(said, conversation.begun.thought)
         sampling = sampling.at_most(self.longest or sampling.max_new_tokens)
-        ids, dropped_turns = self._fit(conversation, format, sampling)
+        ids, dropped_turns, begun = self._fit(conversation, format, sampling)
         other = sampling.negative_prompt and conversation.with_system(
             clean(sampling.negative_prompt).strip()
         )
         negative = self._fit(other, format, sampling).ids if other else []
-        begun = format.begun(conversation.asked, conversation.begun)
         begun_ids = self.tokens.encode(begun.reply)
         decoder, other_decoder = (self.tokens.decoder(format.shown) for _ in range(2))
         starts = list(accumulate((len(decoder.push([id])) for id in begun_ids), initial=0))

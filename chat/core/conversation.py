@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from chat.core.tokens import Tokens
 from chat.errors import BadRequest, TooLong
 from prompts import Message, PromptFormat
-from prompts.base import NOTHING
+from prompts.base import NOTHING, Begun
 from prompts.order import joined
 
 #: More characters than this for each token of the window are refused or left
@@ -60,6 +60,8 @@ class Prompt(NamedTuple):
 
     ids: list[int]
     dropped_turns: int
+    #: The same in pieces, and what of the reply is there already.
+    begun: Begun
 
 
 def rebuild(
@@ -188,19 +190,22 @@ def fit(
     starts = _turns(dialogue)
     check_lengths([*system, *dialogue[starts[-1] :]], begun, window)
 
-    def encode(dropped: int) -> list[int]:
-        messages = [*system, *dialogue[starts[dropped] :]]
-        return tokens.encode(format.begun(messages, begun).pieces)
+    def prompt(dropped: int) -> Prompt:
+        composed = format.begun([*system, *dialogue[starts[dropped] :]], begun)
+        return Prompt(tokens.encode(composed.pieces), dropped, composed)
 
     beyond = _beyond(dialogue, window * CHARACTERS_PER_TOKEN)
     skipped = min(bisect_left(starts, beyond), len(starts) - 1)
-    if len(ids := encode(skipped)) <= room:
-        return Prompt(ids, skipped)
+    if len((whole := prompt(skipped)).ids) <= room:
+        return whole
     dropped = bisect_left(
-        range(len(starts)), True, lo=skipped + 1, key=lambda dropped: len(encode(dropped)) <= room
+        range(len(starts)),
+        True,
+        lo=skipped + 1,
+        key=lambda dropped: len(prompt(dropped).ids) <= room,
     )
     if dropped == len(starts):
-        size = len(encode(len(starts) - 1))
+        size = len(prompt(len(starts) - 1).ids)
         what, *others = [
             *["message"] * bool(dialogue),
             *["system prompt"] * bool(system),
@@ -211,7 +216,7 @@ def fit(
             f"Your {what} takes {size:,} tokens{together}; the limit is {room:,}, "
             f"which is the model's window of {window:,} less {kept:,} for the reply."
         )
-    return Prompt(encode(dropped), dropped)
+    return prompt(dropped)
 
 
 def _turns(dialogue: Sequence[Message]) -> list[int]:

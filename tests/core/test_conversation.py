@@ -155,7 +155,7 @@ def test_any_junk_gives_messages_in_turn_or_a_bad_request(
 
 def prompt_of(messages: Sequence[Message], window: int, max_new_tokens: int) -> tuple[str, int]:
     asked = Conversation(messages)
-    ids, dropped = fit(
+    ids, dropped, _ = fit(
         asked, LineFormat(), CharTokens(), window=window, max_new_tokens=max_new_tokens
     )
     return "".join(map(chr, ids)), dropped
@@ -387,7 +387,7 @@ def test_a_prompt_never_exceeds_the_window_and_lacks_only_the_oldest_turns(
 
     limit = window - min(room, window // 2)
     try:
-        ids, dropped = fit(
+        ids, dropped, _ = fit(
             conversation, LineFormat(), CharTokens(), window=window, max_new_tokens=room
         )
     except TooLong:
@@ -406,3 +406,17 @@ def test_a_conversation_that_has_begun_keeps_apart_what_is_asked_and_what_is_the
     assert script(asked.with_begun("")) == "s: s | u: a | a: b | u: c"
     assert script(asked.with_system("t")) == "s: t | u: a | a: b | u: c | a:  one"
     assert script(asked.with_system("")) == "u: a | a: b | u: c | a:  one"
+
+
+def test_the_usual_prompt_is_composed_once() -> None:
+    composed = []
+
+    class Counted(LineFormat):
+        def pieces(self, messages: Any) -> Any:
+            composed.append(messages)
+            return super().pieces(messages)
+
+    asked = rebuild([user("a"), assistant("b")], "c", "s", " one")
+    found = fit(asked, Counted(), CharTokens(), window=2000, max_new_tokens=10)
+    assert len(composed) == 1
+    assert found.ids == CharTokens().encode(found.begun.pieces)
