@@ -349,3 +349,20 @@ async def test_the_next_prompt_has_the_ids_that_were_generated_and_no_thought() 
     second = await chat.prompt(rebuild(history, "Again", ""))
     assert second[: len(first) + len(odd)] == [*first, *odd]
     assert made("Hello", add_special_tokens=False)["input_ids"] != odd
+
+
+async def test_a_reply_that_begins_within_a_token_is_read_anew() -> None:
+    made = tokenizer("qwen3")
+    ids = made("<think>\nabc\n</think> the the", add_special_tokens=False)["input_ids"]
+    assert made.decode(ids[-1:]) == " the"
+    chat = speaking(made, lambda prompt: "")
+
+    async def generate(*_: Any) -> AsyncGenerator[list[int]]:
+        yield ids
+
+    chat.engine.generate = generate  # type: ignore[method-assign, assignment]
+    async with aclosing(chat.reply(rebuild([], "Hi", ""), Sampling())) as updates:
+        assert [update async for update in updates][-1].text == "the the"
+    history = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "the the"}]
+    prompt = await chat.prompt(rebuild(history, "Again", ""))
+    assert "assistant\nthe the<|im_end|>" in chat.tokens.show(prompt)
