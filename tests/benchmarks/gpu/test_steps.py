@@ -1,0 +1,60 @@
+"""The steps of the check of a GPU, on tiny models: none fails by a slip where there is one."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from benchmarks.gpu import plan
+from benchmarks.gpu.bench import Bench
+from benchmarks.gpu.child import attempt
+from benchmarks.gpu.plan import Step
+
+#: What each step gives, at least.
+FIGURES = {
+    "machine": {"date", "cpu", "torch", "transformers", "bitsandbytes"},
+    "bandwidth": {"gb_per_s"},
+    "right_float32": {"right", "equal", "same_seed_same_reply"},
+    "right_bfloat16": {"right", "equal", "same_seed_same_reply"},
+    "right_float16": {"right", "equal", "same_seed_same_reply"},
+    "layers": {"128x128, 1 rows", "128x128, 2 rows"},
+    "checkpoint": {"seconds", "gb", "weights_read_per_token_gb", "kv_per_token_mb"},
+    "load": {"seconds", "dtype", "used_gb"},
+    "generate": {"1", "2"},
+    "static": {"1", "2"},
+    "continuous": {"1", "2"},
+    "profile": {"generate", "engine, greedy", "engine, drawn"},
+    "engine": {"start_s", "1", "2", "1, greedy", "used_gb"},
+    "engine_first_token": {"40 tokens", "100 tokens"},
+    "engine_turns": {"first_token_ms", "last_over_first", "tokens"},
+    "engine_stops": {"usual_ms", "after_writing_ms", "after_reading_ms"},
+    "engine_out_of_memory": {"right", "long", "state", "short_equal"},
+    "http_transformers": {"start_to_page_s", "start_to_first_token_s", "1", "2", "used_gb"},
+    "compiled": {"1", "seconds_with_compiling"},
+}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    bench = Bench("cpu", tmp_path_factory.mktemp("gpu"), None, {})
+    yield bench
+    bench.close()
+
+
+@pytest.mark.parametrize("step", plan.STEPS, ids=lambda step: step.name)
+def test_each_step_gives_its_figures(step: Step, bench: Bench) -> None:
+    result = attempt(step, bench, left=600)
+    assert result.keys() >= FIGURES[step.name], result
+    assert result.get("right", True)
+    numbers = list(_numbers(json.loads(json.dumps(result))))
+    assert all(map(math.isfinite, numbers))
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(one)
+    elif isinstance(value, int | float):
+        yield value
