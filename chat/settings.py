@@ -23,8 +23,7 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 from chat import __version__
 from chat.core.explain import explain
 from chat.core.sampling import Sampling, SamplingFields, Whole
-from chat.engines.entry import BesideOptions
-from chat.engines.openvino.entry import OpenVINOOptions
+from chat.engines.entry import ManyOptions
 from chat.engines.registry import ENGINES
 from chat.errors import SettingsError
 from prompts import FORMATS
@@ -103,8 +102,7 @@ class PromptSettings(BaseModel):
 class Settings(
     SamplingFields,
     PromptSettings,
-    OpenVINOOptions,
-    BesideOptions,
+    ManyOptions,
     ModelSettings,
     BaseSettings,
 ):

@@ -7,7 +7,7 @@ rest of it, torch for one, when the engine is loaded.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -44,6 +44,16 @@ class BesideOptions(BaseModel):
     def _list(cls, text: str) -> str:
         adapters.parse(text)
         return text
+
+
+class ManyOptions(BesideOptions):
+    """Besides, how many are answered at once, with an engine that can."""
+
+    parallel: Annotated[Whole, Field(ge=1, le=64)] | Literal["auto"] = Field(
+        "auto",
+        description="how many people are answered at once; more wait; auto is 8 with OpenVINO, "
+        "and else as many as the memory has room for, 16 at most",
+    )
 
 
 class Loaded(NamedTuple):

@@ -4,9 +4,14 @@ To add one, write a package with an `entry` beside the others (`chat.engines.ent
 name it here, and have `Settings` inherit its options.
 """
 
+from chat.engines.batched.entry import BATCHED
 from chat.engines.entry import Entry
 from chat.engines.openvino.entry import OPENVINO
 from chat.engines.transformers.entry import TRANSFORMERS
 
 #: By name; `auto` takes the first that is made for the hardware and can run the model.
-ENGINES: dict[str, Entry] = {"openvino": OPENVINO, "transformers": TRANSFORMERS}
+ENGINES: dict[str, Entry] = {
+    "openvino": OPENVINO,
+    "batched": BATCHED,
+    "transformers": TRANSFORMERS,
+}

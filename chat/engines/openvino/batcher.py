@@ -6,16 +6,14 @@ requests join and leave while others run (Yu et al., Orca, 2022). A step keeps
 Python's interpreter lock from its first to its last instruction, so that in
 the server's own process everyone would wait for it; hence a process.
 
-It speaks over one pipe (see `chat.engines.openvino.wire`).
+It speaks over one pipe (see `chat.engines.process`).
 """
 
 import os
-import sys
 import threading
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import Any, Literal
 
 import numpy as np
@@ -23,8 +21,9 @@ import openvino as ov
 import openvino_genai as genai
 
 from chat.engines.openvino.compiler import Compiler
-from chat.engines.openvino.wire import GRAMMAR_BYTES, STEP_TOKENS, Applied, Job, Part, Plan
-from chat.errors import describe
+from chat.engines.openvino.wire import GRAMMAR_BYTES, STEP_TOKENS, Applied, Job, Plan
+from chat.engines.process import Part, work
+from chat.errors import ModelError
 
 #: Seconds between two looks at what is sent while there is nothing to do but to compile.
 PAUSE = 0.01
@@ -227,27 +226,22 @@ def _config(
     return config
 
 
-def main(connection: Connection) -> None:
-    """Load what the first message plans, say so, and work until the pipe is closed."""
-    plan = connection.recv()
+def load(plan: Plan) -> tuple[Batcher, int]:
+    """Return what `plan` asks for, ready to work, and the bytes of its KV cache.
+
+    Raises:
+        ModelError: OpenVINO cannot load it.
+    """
     try:
         batcher = Batcher(plan)
         batcher.warm_up(plan.warm_up)
     except RuntimeError as error:
-        connection.send(str(error))
-        return
-    connection.send(batcher.cache_bytes)
-    while True:
-        while connection.poll() or not batcher.busy:
-            batcher.take(connection.recv())
-        if parts := batcher.step():
-            connection.send(parts)
+        reason = str(error).strip().rpartition("\n")[2]
+        if "json.exception" in reason:
+            reason = "its generation_config.json, or another of its JSON files, is damaged."
+        raise ModelError(f"OpenVINO cannot run this model: {reason}") from None
+    return batcher, batcher.cache_bytes
 
 
 if __name__ == "__main__":
-    try:
-        main(Connection(int(sys.argv[1])))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        sys.exit()  # the server is gone
-    except Exception as error:
-        sys.exit(describe(error))  # without what it says, which may quote what someone wrote
+    work(load)

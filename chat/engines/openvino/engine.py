@@ -1,24 +1,19 @@
 """OpenVINO on the CPU: many replies at once, in a process of its own (see `batcher`)."""
 
-import logging
 import secrets
-import threading
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import suppress
-from itertools import count
-from multiprocessing import Pipe
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from chat import child
-from chat.core.engine import Scored, State
+from chat.core.engine import State
 from chat.core.sampling import Sampling
 from chat.engines.openvino.judge import Judge
 from chat.engines.openvino.wire import BLOCK, Applied, Job, Plan
-from chat.engines.stream import StreamClosed, TokenStream
-from chat.errors import FAILED, BadRequest, EngineError, ModelError
+from chat.engines.remote import Remote
+from chat.errors import BadRequest, ModelError
 from chat.models import config
 from chat.models.adapters import WEIGHTS, Adapter, Adapters
 
@@ -37,8 +32,6 @@ EXACT = {
     "KV_CACHE_PRECISION": "f32",
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
 }
-
-log = logging.getLogger(__name__)
 
 
 class OpenVINOEngine:
@@ -98,8 +91,7 @@ class OpenVINOEngine:
         self.window = min(window, tokens)
         #: How many tokens the KV cache has room for, and the bytes that it takes.
         self.kv_cache_tokens = tokens
-        self.kv_cache_bytes = 0
-        self._plan = Plan(
+        plan = Plan(
             str(folder),
             # A job's last block, and the one it is ahead, may be all but empty.
             tokens // BLOCK + 2 * parallel,
@@ -115,15 +107,14 @@ class OpenVINOEngine:
             drafting,
             self.window // BLOCK + 4,
         )
-        self._judge = Judge(folder, self._plan.vocabulary)
-        self._numbers = count(1)
-        self._streams: dict[int, TokenStream] = {}
-        self._sending = threading.Lock()
-        self._closed = False
-        self.state: State = "loading"
-        self._start()
-        self._thread = threading.Thread(target=self._listen, name="engine", daemon=True)
-        self._thread.start()
+        self._judge = Judge(folder, plan.vocabulary)
+        self._remote = Remote("chat.engines.openvino.batcher", plan, "OpenVINO")
+        self.kv_cache_bytes: int = self._remote.ready
+
+    @property
+    def state(self) -> State:
+        """See `Engine.state`."""
+        return self._remote.state
 
     async def admit(self, sampling: Sampling) -> None:
         """See `Engine.admit`."""
@@ -134,94 +125,17 @@ class OpenVINOEngine:
     ) -> AsyncGenerator[list[int]]:
         """See `Engine.generate`."""
         size = await self._grammar_bytes(sampling)
-        number, stream = next(self._numbers), TokenStream()
-        self._streams[number] = stream
-        try:
-            adapter = sampling.adapter or self._default
-            drafting = self._drafting if _drafted(sampling) else {}
-            job = Job(number, list(prompt), self._options(sampling), size, adapter, drafting)
-            self._send(job)
-            async for ids in stream.batches():
+        adapter = sampling.adapter or self._default
+        drafting = self._drafting if _drafted(sampling) else {}
+        job = Job(0, list(prompt), self._options(sampling), size, adapter, drafting)
+        async with aclosing(self._remote.ask(job)) as batches:
+            async for ids in batches:
                 yield ids
-        finally:
-            if self._streams.pop(number, None):
-                self._send(number)
 
     def close(self) -> None:
         """See `Engine.close`."""
-        self._closed = True
         self._judge.close()
-        self._process.terminate()
-        self._process.wait()
-        self._thread.join()
-
-    def _start(self) -> None:
-        """Start the process, and wait until the model is loaded."""
-        ours, theirs = Pipe()
-        with theirs:
-            fd = theirs.fileno()
-            self._process = child.start("chat.engines.openvino.batcher", fd, pass_fds=[fd])
-        ours.send(self._plan)
-        self._connection = ours
-        try:
-            answer = ours.recv()
-        except (EOFError, OSError):
-            answer = "its process ended while it was loading the model."
-        except KeyboardInterrupt:
-            self._process.kill()  # it would load to the end before it looked
-            raise
-        if isinstance(answer, str):
-            self._process.wait()
-            reason = answer.strip().rpartition("\n")[2]
-            if "json.exception" in reason:
-                reason = "its generation_config.json, or another of its JSON files, is damaged."
-            raise ModelError(f"OpenVINO cannot run this model: {reason}")
-        self.kv_cache_bytes = answer
-        self.state = "ready"
-
-    def _send(self, message: Job | int) -> None:
-        try:
-            with self._sending:
-                self._connection.send(message)
-        except OSError:
-            raise EngineError(FAILED) from None
-
-    def _listen(self) -> None:
-        """Hand on what the process sends; if it ends, start another; at the end tell everyone."""
-        while not self._closed:
-            try:
-                for part in self._connection.recv():
-                    self._hand_on(*part)
-            except (EOFError, OSError):
-                if not self._closed:
-                    self._restart()
-        self._connection.close()
-        self._fail_all()
-
-    def _restart(self) -> None:
-        self.state = "loading"
-        self._connection.close()
-        self._fail_all()
-        log.error("The engine's process ended (%s).", self._process.wait())
-        try:
-            self._start()
-        except ModelError as error:
-            log.error("%s", error)
-            self.state = "failed"
-            self._closed = True
-
-    def _hand_on(self, number: int, ids: list[int], state: str, logprobs: Sequence[float]) -> None:
-        if stream := self._streams.get(number):
-            with suppress(StreamClosed):
-                stream.put(*(map(Scored, ids, logprobs) if logprobs else ids))
-            if state != "running":
-                del self._streams[number]
-                stream.end(EngineError(FAILED) if state == "failed" else None)
-
-    def _fail_all(self) -> None:
-        while self._streams:
-            _, stream = self._streams.popitem()
-            stream.end(EngineError(FAILED))
+        self._remote.close()
 
     def _options(self, sampling: Sampling) -> dict[str, Any]:
         """Return the arguments of openvino_genai.GenerationConfig."""

@@ -3,21 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import Field
-
 from chat.core.engine import Engine
-from chat.core.sampling import Whole
-from chat.engines.entry import BesideOptions, Entry, Loaded, Outlook, same_vocabulary
+from chat.engines.entry import Entry, Loaded, ManyOptions, Outlook, same_vocabulary
 from chat.errors import ModelError
 from chat.models import adapters
 
-
-class OpenVINOOptions(BesideOptions):
-    """The settings that are its own."""
-
-    parallel: Whole = Field(
-        8, ge=1, le=64, description="how many people OpenVINO answers at once; more wait"
-    )
+#: Replies at once if nobody says how many.
+PARALLEL = 8
 
 
 def _refusal(source: Path, cache: Path) -> str | None:
@@ -26,7 +18,7 @@ def _refusal(source: Path, cache: Path) -> str | None:
     return ir.refusal(source, cache)
 
 
-def _load(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> Loaded:
+def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loaded:
     from chat.engines.openvino.engine import OpenVINOEngine
     from chat.models import config, ir, ir_layers, locate
 
@@ -49,7 +41,7 @@ def _load(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> L
             folder,
             stop_ids,
             window,
-            options.parallel,
+            _parallel(options),
             adapters=named,
             assistant=assistant,
             prompt_lookup=options.prompt_lookup,
@@ -65,13 +57,17 @@ def _load(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> L
     return Loaded(tokenizer, start, config.generation(folder), tuple(named))
 
 
-def _pipelines(options: OpenVINOOptions) -> int:
+def _parallel(options: ManyOptions) -> int:
+    return PARALLEL if options.parallel == "auto" else options.parallel
+
+
+def _pipelines(options: ManyOptions) -> int:
     """Return how many pipelines there are, each of which has the weights: see `batcher`."""
     drafting = bool(options.assistant_model or options.prompt_lookup)
     return (len(adapters.parse(options.adapter)) or 1) * (1 + drafting)
 
 
-def _outlook(source: Path, cache: Path, window: int, options: OpenVINOOptions) -> Outlook:
+def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Outlook:
     import psutil
 
     from chat.engines.openvino.engine import tokens_that_fit
@@ -81,7 +77,7 @@ def _outlook(source: Path, cache: Path, window: int, options: OpenVINOOptions) -
     settings = config.shape(found.config)
     window = min(window, settings.get("max_position_embeddings", window))
     pipelines = _pipelines(options)
-    tokens = tokens_that_fit(settings, options.parallel * window, pipelines)
+    tokens = tokens_that_fit(settings, _parallel(options) * window, pipelines)
     return Outlook(
         found.tokenizer,
         found.weights,
@@ -90,7 +86,7 @@ def _outlook(source: Path, cache: Path, window: int, options: OpenVINOOptions) -
         "memory",
         found.disk,
         min(window, tokens),
-        options.parallel,
+        _parallel(options),
     )
 
 
@@ -98,7 +94,7 @@ OPENVINO = Entry(
     title="OpenVINO",
     description="where there is no CUDA GPU, if it can run the model",
     hardware=("cpu",),
-    options=OpenVINOOptions,
+    options=ManyOptions,
     refusal=_refusal,
     refused="OpenVINO cannot run this model: {reason}. Choose --engine transformers, "
     "or a GGUF file or an OpenVINO folder.",

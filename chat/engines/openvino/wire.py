@@ -1,11 +1,11 @@
 """What goes through the pipes between the server and its processes (see `batcher` and `trial`).
 
 In go a `Plan` and then `Job`s, or the number of one to cancel; out come lists of
-`Part`, one list a step. Little else of ours is imported on the other side.
+`chat.engines.process.Part`. Little else of ours is imported on the other side.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 #: Tokens in a block of the KV cache; OpenVINO's own number for CPUs.
 BLOCK = 32
@@ -41,16 +41,6 @@ class Job(NamedTuple):
         """The most blocks of the KV cache that it can come to need."""
         tokens: int = len(self.prompt) + self.options["max_new_tokens"]
         return -(-tokens // BLOCK) + 1
-
-
-class Part(NamedTuple):
-    """What one step brought one job."""
-
-    number: int
-    ids: list[int]
-    state: Literal["running", "done", "failed"]
-    #: Of the ids, if they were asked for.
-    logprobs: Sequence[float] = ()
 
 
 class Applied(NamedTuple):

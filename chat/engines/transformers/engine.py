@@ -11,10 +11,8 @@ from torch import nn
 from transformers import (
     GenerationConfig,
     LogitsProcessor,
-    MinNewTokensLengthLogitsProcessor,
     PreTrainedConfig,
     PreTrainedModel,
-    RepetitionPenaltyLogitsProcessor,
     UnbatchedClassifierFreeGuidanceLogitsProcessor,
 )
 from transformers.generation.streamers import BaseStreamer
@@ -28,7 +26,7 @@ from chat.engines.transformers.cpu.threads import decoding_threads
 from chat.engines.transformers.guide import Guide
 from chat.engines.transformers.kv_cache import growing_layers
 from chat.engines.transformers.prefix_cache import PrefixCache
-from chat.engines.transformers.sampler import Biases, Penalties, Sampler
+from chat.engines.transformers.processors import processors
 from chat.engines.transformers.scores import Scores
 from chat.engines.transformers.undocumented import read_only_new_tokens
 from chat.engines.transformers.worker import Put, Worker, readable
@@ -106,11 +104,19 @@ class TransformersEngine(Worker):
         if assistant and len(prompt) + sampling.max_new_tokens > assistant.window:
             assistant = None
         lookup = self._prompt_lookup if drafted and not assistant else 0
-        processors = self._processors(len(prompt), sampling, negative, drafted=drafted)
+        changes = processors(
+            len(prompt),
+            sampling,
+            self.stop_ids,
+            self._model.device,
+            self._guide,
+            self._guidance(sampling, negative),
+            drafted=drafted,
+        )
         scored: Callable[[int], int] = int
         if sampling.logprobs:
             scores = Scores(sampling.top_logprobs)
-            processors.insert(0, scores)
+            changes.insert(0, scores)
             scored = scores.scored
         streamer = _Streamer(put, scored, self._few_threads)
         with torch.inference_mode():
@@ -120,7 +126,7 @@ class TransformersEngine(Worker):
                     ids,
                     attention_mask=torch.ones_like(ids),
                     generation_config=self._config(sampling, lookup),
-                    logits_processor=processors,
+                    logits_processor=changes,
                     past_key_values=cache,
                     streamer=streamer,
                     assistant_model=assistant.model if assistant else None,
@@ -130,40 +136,18 @@ class TransformersEngine(Worker):
             if assistant:
                 assistant.end([*prompt, *streamer.ids])
 
-    def _processors(
-        self, prompt: int, sampling: Sampling, negative: Sequence[int], *, drafted: bool
-    ) -> list[LogitsProcessor]:
-        """Return what changes the scores, in turn, of a reply to so many tokens."""
-        device = self._model.device
-        processors: list[LogitsProcessor] = []
-        if sampling.min_new_tokens:
-            processors.append(
-                MinNewTokensLengthLogitsProcessor(
-                    prompt, sampling.min_new_tokens, sorted(self.stop_ids), str(device)
-                )
-            )
-        if negative:
-            # Classifier-free guidance (Sanchez et al., 2023): away from the other prompt's scores.
-            processors.append(
-                UnbatchedClassifierFreeGuidanceLogitsProcessor(
-                    sampling.guidance_scale,
-                    self._model,
-                    torch.tensor([negative], device=device),  # type: ignore[arg-type]
-                )
-            )
-        if sampling.presence_penalty or sampling.frequency_penalty:
-            processors.append(
-                Penalties(prompt, sampling.presence_penalty, sampling.frequency_penalty)
-            )
-        if sampling.logit_bias:
-            processors.append(Biases(sampling.logit_bias))
-        if self._guide and (sampling.pattern or sampling.json_schema):
-            processors.append(self._guide.processor(sampling))
-        if not sampling.greedy:
-            processors.append(Sampler(sampling, device, drafted=drafted))
-        elif sampling.repetition_penalty != 1:
-            processors.append(RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
-        return processors
+    def _guidance(self, sampling: Sampling, negative: Sequence[int]) -> LogitsProcessor | None:
+        """Return what keeps a reply away from another prompt.
+
+        Classifier-free guidance (Sanchez et al., 2023): away from that prompt's scores.
+        """
+        if not negative:
+            return None
+        return UnbatchedClassifierFreeGuidanceLogitsProcessor(
+            sampling.guidance_scale,
+            self._model,
+            torch.tensor([negative], device=self._model.device),  # type: ignore[arg-type]
+        )
 
     def _config(self, sampling: Sampling, lookup: int) -> GenerationConfig:
         # do_sample would sort the whole vocabulary at each token; a Sampler does not.
@@ -182,7 +166,7 @@ class TransformersEngine(Worker):
 
     def _recover(self, error: EngineError) -> None:
         """See whether the GPU is lost, or let go of what the next reply can do without."""
-        if _lost(self._model.device):
+        if lost(self._model.device):
             self.state = "failed"
         elif isinstance(error, OutOfMemory):
             if self._prefix_cache:
@@ -255,8 +239,11 @@ def prepare(
 
 
 def _require_numbers(_: nn.Module, __: object, output: Any) -> None:
+    require_numbers(output.logits)
+
+
+def require_numbers(logits: torch.Tensor) -> None:
     """Raise ModelError if scores overflow, as they do in float16 where a model needs bfloat16."""
-    logits = output.logits
     if (logits < torch.inf).all():  # which is false of what is not a number
         return
     if logits.dtype == torch.float16:
@@ -293,7 +280,7 @@ def _free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def _lost(device: torch.device) -> bool:
+def lost(device: torch.device) -> bool:
     """Whether a GPU is lost to this process: after some errors each call to it fails."""
     if device.type == "cuda":
         try:

@@ -35,8 +35,11 @@ class Guide:
         """The texts of the vocabulary, read when the first reply is tied down."""
         return from_tokenizer(self._tokenizer, n_vocab=self._vocabulary)
 
-    def processor(self, sampling: Sampling) -> LogitsProcessor:
-        """Return what holds one reply to `sampling.pattern` or `sampling.schema_to_fit`."""
+    def processor(self, sampling: Sampling, prompt: int) -> LogitsProcessor:
+        """Return what holds one reply to `sampling.pattern` or `sampling.schema_to_fit`.
+
+        It begins after so many tokens of the `prompt`.
+        """
         if sampling.pattern:
             grammar = LLMatcher.grammar_from_regex(sampling.pattern)
         else:
@@ -44,14 +47,14 @@ class Guide:
                 sampling.schema_to_fit,
                 overrides=SPACES,  # type: ignore[arg-type]
             )
-        return _GrammarProcessor(LLMatcher(self._texts, grammar), self._vocabulary)
+        return _GrammarProcessor(LLMatcher(self._texts, grammar), self._vocabulary, prompt)
 
 
 class _GrammarProcessor(LogitsProcessor):
-    def __init__(self, matcher: LLMatcher, vocabulary: int) -> None:
+    def __init__(self, matcher: LLMatcher, vocabulary: int, prompt: int) -> None:
         self._matcher = matcher
         self._mask = allocate_token_bitmask(1, vocabulary)
-        self._read: int | None = None
+        self._read = prompt
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return `scores` ([1, vocabulary]), minus infinity where no match could follow.
@@ -62,11 +65,9 @@ class _GrammarProcessor(LogitsProcessor):
         Raises:
             EngineError: the grammar has grown beyond llguidance's own limits.
         """
-        length = input_ids.shape[1]
-        if self._read is not None:
-            for id in input_ids[0, self._read :].tolist():
-                self._matcher.consume_token(id)
-        self._read = length
+        for id in input_ids[0, self._read :].tolist():
+            self._matcher.consume_token(id)
+        self._read = input_ids.shape[1]
         fill_next_token_bitmask(self._matcher, self._mask)
         if self._matcher.is_error():  # it would let the reply end here, whether it fits or not
             raise EngineError("The reply could not be kept to what it has to fit.")

@@ -56,10 +56,18 @@ class Sampler(LogitsProcessor):
     Where the reply is `drafted`, each of its places has one random number, however often it
     is asked and whatever the scores are. So a draft can be checked against what is drawn,
     and the reply is the one that is drawn without. The random generator is its own, so a
-    seed gives the same reply whatever else is drawn in this process.
+    seed gives the same reply whatever else is drawn in this process; and the same one where so
+    many tokens of it are `written` already, and it goes on.
     """
 
-    def __init__(self, sampling: Sampling, device: torch.device, *, drafted: bool = False) -> None:
+    def __init__(
+        self,
+        sampling: Sampling,
+        device: torch.device,
+        *,
+        drafted: bool = False,
+        written: int = 0,
+    ) -> None:
         self._sampling = sampling
         self._drafted = drafted
         #: Where the reply begins, and the numbers of its places.
@@ -70,6 +78,8 @@ class Sampler(LogitsProcessor):
             self._generator.seed()
         else:
             self._generator.manual_seed(sampling.seed)
+        for _ in range(written):
+            self._uniform()
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return `scores` ([1, vocabulary], changed in place), in which one token has won.

@@ -17,7 +17,8 @@ import pytest
 
 from chat import child
 from chat.engines.openvino.engine import EXACT
-from chat.engines.openvino.wire import STEP_TOKENS, Job, Part, Plan
+from chat.engines.openvino.wire import STEP_TOKENS, Job, Plan
+from chat.engines.process import Part
 
 ENDLESS = {"ignore_eos": True, "eos_token_id": 1}
 LONG = [10 + at % 300 for at in range(STEP_TOKENS + 150)]

@@ -1,0 +1,253 @@
+"""All replies at once: who enters, what each pass reads, and what it brought.
+
+One step is one forward pass, or one for each adapter in use: it reads the last token of every
+reply, and a part of the prompts of those that have just entered, so that requests join and leave
+while others run (Yu et al., Orca, 2022; Agrawal et al., Sarathi, 2023).
+"""
+
+import gc
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from chat.engines.batched.drafts import Drafter
+from chat.engines.batched.passes import New, Passes
+from chat.engines.batched.pool import PoolCache
+from chat.engines.batched.ranges import Range, Ranges
+from chat.engines.batched.reply import Reply
+from chat.engines.batched.wire import Job
+from chat.engines.process import Part
+from chat.engines.transformers.engine import lost
+from chat.engines.transformers.guide import Guide
+from chat.engines.transformers.worker import readable
+from chat.errors import OutOfMemory, describe
+
+if TYPE_CHECKING:
+    from chat.models.lora import Lora
+
+log = logging.getLogger(__name__)
+
+TOO_LONG = "The model has no memory for a prompt and a reply of this length."
+
+#: Runs a pass: `Passes.run`, or something quicker that gives the same.
+Run = Callable[[Sequence[New]], Tensor]
+
+
+class Batcher:
+    """Writes replies to jobs, at most `parallel` at once (see `chat.engines.process.Batcher`).
+
+    A prompt is read in parts of `part` tokens. Replies can be tied down with a `guide`, the
+    model has adapters with a `lora`, and what a `drafter` guesses is checked.
+    """
+
+    def __init__(
+        self,
+        passes: Passes,
+        pool: PoolCache,
+        parallel: int,
+        part: int,
+        guide: Guide | None = None,
+        lora: "Lora | None" = None,
+        drafter: Drafter | None = None,
+    ) -> None:
+        #: What runs a pass.
+        self.run: Run = passes.run
+        self._pool = pool
+        self._parallel = parallel
+        self._part = part
+        self._guide = guide
+        self._lora = lora
+        self._drafter = drafter
+        self._ranges = Ranges(pool.tokens)
+        self._waiting: deque[Job] = deque()
+        self._running: dict[int, Reply] = {}
+
+    @property
+    def busy(self) -> bool:
+        """See `chat.engines.process.Batcher`."""
+        return bool(self._running or self._waiting)
+
+    def take(self, message: Job | int) -> None:
+        """See `chat.engines.process.Batcher`."""
+        if isinstance(message, Job):
+            self._waiting.append(message)
+        elif reply := self._running.get(message):
+            self._leave(reply)
+        else:
+            self._waiting = deque(job for job in self._waiting if job.number != message)
+
+    def step(self) -> list[Part]:
+        """Let in who fits, run a pass for each adapter, and return what that brought."""
+        parts = self._enter()
+        adapters = {reply.ranges[0].adapter for reply in self._running.values()}
+        for adapter in sorted(adapters):
+            if self._lora:
+                self._lora.use(adapter)
+            replies = [one for one in self._running.values() if one.ranges[0].adapter == adapter]
+            parts += self._pass(replies)
+        return parts
+
+    def _enter(self) -> list[Part]:
+        """Let in who fits, first come, first served."""
+        parts = []
+        while self._waiting and len(self._running) < self._parallel:
+            job = self._waiting[0]
+            if sum(sizes(job)) > self._pool.tokens:
+                parts.append(Part(job.number, [], "failed", reason=TOO_LONG))
+            elif ranges := self._room(job):
+                try:
+                    reply = Reply(job, ranges, self._pool.device, self._guide)
+                except Exception as error:
+                    self._give_back(ranges)
+                    parts.append(_failed(job.number, error))
+                else:
+                    self._running[job.number] = reply
+            else:
+                break
+            self._waiting.popleft()
+        return parts
+
+    def _room(self, job: Job) -> list[Range]:
+        """Return a range for each of its texts, or none while there is no room for all."""
+        adapter = job.sampling.adapter or (self._lora.default if self._lora else "")
+        ranges: list[Range] = []
+        for text, size in zip(texts(job), sizes(job), strict=True):
+            entered = self._ranges.enter(text, size, adapter)
+            if not entered:
+                self._give_back(ranges)
+                return []
+            one, source = entered
+            self._pool.copy(source, one.start, one.length)
+            if self._drafter:
+                self._drafter.copy(source, one)
+            ranges.append(one)
+        return ranges
+
+    def _pass(self, replies: Sequence[Reply]) -> list[Part]:
+        """Read what these replies have that is new, and write what follows."""
+        drafts = self._drafts(replies)
+        asked = list(self._news(replies, drafts))
+        try:
+            scores = self.run([new for _, new in asked])
+        except Exception as error:
+            if lost(self._pool.device):
+                raise
+            if len({reply.job.number for reply, _ in asked}) > 1:
+                # Whose fault it is shows when each has a pass of its own.
+                return [part for reply in replies for part in self._pass([reply])]
+            return [self._fail(replies[0], error)]
+        divided = torch.split(scores, [new.scores for _, new in asked])
+        for (reply, new), own in zip(asked, divided, strict=True):
+            new.range.length += len(new.ids) - len(drafts.get(reply, ()))
+            if new.scores:
+                reply.scores[new.range] = own
+        ready = [reply for reply in replies if len(reply.scores) == len(reply.ranges)]
+        return self._write(ready, drafts)
+
+    def _news(
+        self, replies: Sequence[Reply], drafts: dict[Reply, list[int]]
+    ) -> Iterable[tuple[Reply, New]]:
+        """Give what each reads now: the last token, or a part of the prompt."""
+        left = self._part
+        for reply in replies:
+            draft = drafts.get(reply, [])
+            for one in reply.ranges:
+                unread = one.ids[one.length :]
+                if len(unread) == 1:
+                    yield reply, New(one, [*unread, *draft], 1 + len(draft))
+                elif unread and left:
+                    some = unread[:left]
+                    left -= len(some)
+                    yield reply, New(one, some, int(len(some) == len(unread)))
+
+    def _drafts(self, replies: Sequence[Reply]) -> dict[Reply, list[int]]:
+        """Return what is guessed to follow, for those that can be helped so."""
+        if not self._drafter:
+            return {}
+        able = [
+            reply
+            for reply in replies
+            if not reply.job.sampling.needs()
+            and len(reply.ranges[0].ids) == reply.ranges[0].length + 1
+            and reply.left > 1
+        ]
+        try:
+            return self._drafter.drafts(able)
+        except Exception as error:
+            if lost(self._pool.device):
+                raise
+            log.error("Nothing is guessed any more: %s", describe(error))
+            self._drafter = None
+            return {}
+
+    def _write(self, replies: Sequence[Reply], drafts: dict[Reply, list[int]]) -> list[Part]:
+        """Choose what follows in each reply; and go on while that is what was guessed."""
+        written: dict[Reply, list[int]] = {reply: [] for reply in replies}
+        failed, going, place = [], list(replies), 0
+        while going:
+            chosen = []
+            for reply in going:
+                prompt, *negative = (reply.scores[one][place] for one in reply.ranges)
+                try:
+                    id = reply.chosen(prompt, negative[0] if negative else None)
+                    chosen.append((reply, prompt, id))
+                except Exception as error:
+                    if lost(self._pool.device):
+                        raise
+                    failed.append(self._fail(reply, error))
+                    del written[reply]
+            ids = torch.cat([id for *_, id in chosen]).tolist() if chosen else []
+            going = []
+            for (reply, scores, _), id in zip(chosen, ids, strict=True):
+                written[reply].append(reply.take(id, scores))
+                guessed = drafts.get(reply, [])[place : place + 1] == [id]
+                if guessed and not reply.ended:
+                    reply.ranges[0].length += 1
+                    going.append(reply)
+            place += 1
+        for reply in written:
+            reply.scores.clear()
+            if reply.ended:
+                self._leave(reply)
+        return failed + [
+            Part(reply.job.number, given, "done" if reply.ended else "running")
+            for reply, given in written.items()
+        ]
+
+    def _leave(self, reply: Reply) -> None:
+        del self._running[reply.job.number]
+        self._give_back(reply.ranges)
+
+    def _give_back(self, ranges: Sequence[Range]) -> None:
+        for one in ranges:
+            self._ranges.leave(one)
+
+    def _fail(self, reply: Reply, error: Exception) -> Part:
+        del self._running[reply.job.number]
+        for one in reply.ranges:
+            self._ranges.free(one)
+        part = _failed(reply.job.number, error)
+        if isinstance(readable(error), OutOfMemory):
+            gc.collect()
+            torch.cuda.empty_cache()
+        return part
+
+
+def texts(job: Job) -> list[list[int]]:
+    """Return what is read before the next token of a reply is known."""
+    prompts = [job.prompt, job.negative] if job.negative else [job.prompt]
+    return [[*prompt, *job.written] for prompt in prompts]
+
+
+def sizes(job: Job) -> list[int]:
+    """Return how many tokens each of them can come to have."""
+    left = job.sampling.max_new_tokens - len(job.written)
+    return [len(text) + left for text in texts(job)]
+
+
+def _failed(number: int, error: Exception) -> Part:
+    return Part(number, [], "failed", reason=str(readable(error)))

@@ -1,0 +1,89 @@
+"""What the app knows of this engine before it is loaded."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from chat import space
+from chat.core.engine import Engine
+from chat.engines.entry import Entry, Loaded, ManyOptions, Outlook
+from chat.engines.transformers.entry import TRANSFORMERS
+
+#: The kinds of models that it is tested with, as config.json names them.
+KINDS = frozenset(
+    {
+        *("apertus", "arcee", "cohere", "cohere2", "ernie4_5", "exaone4"),
+        *("gemma", "gemma3_text", "glm", "glm4", "gpt2", "gpt_neox"),
+        *("granite", "llama", "mistral", "mixtral", "nemotron", "olmo"),
+        *("olmo2", "olmo3", "opt", "phi", "phi3", "qwen2"),
+        *("qwen3", "qwen3_moe", "seed_oss", "smollm3", "stablelm", "starcoder2"),
+    }
+)
+#: Those that GGUF files name otherwise.
+GGUF_KINDS = {"gemma3": "gemma3_text", "qwen3moe": "qwen3_moe", "gptneox": "gpt_neox"}
+
+
+def _refusal(source: Path, cache: Path) -> str | None:
+    if space.zero_gpu():
+        return "ZeroGPU gives a GPU to one reply at a time"
+    if reason := TRANSFORMERS.refusal(source, cache):
+        return reason
+    kind = _kind(source)
+    return None if kind in KINDS else f"models of the kind {kind} have not been tried with it"
+
+
+def _kind(source: Path) -> str:
+    """Return the kind of model of a folder or GGUF file, as config.json names it."""
+    from chat.models import config, parts
+
+    if source.is_dir():
+        return str(config.read(source).get("model_type"))
+    kind = str(parts.reader(source).fields["general.architecture"].contents())
+    return GGUF_KINDS.get(kind, kind)
+
+
+def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loaded:
+    from chat.engines.batched.engine import BatchedEngine
+    from chat.engines.batched.wire import Plan
+    from chat.models import locate
+
+    drafting = options.assistant_model
+    assistant = locate.locate(drafting, cache, cuda=False) if drafting else None
+    engine = BatchedEngine(
+        Plan(
+            source,
+            cache,
+            window,
+            options.parallel,
+            options.adapter,
+            assistant,
+            0 if assistant else options.prompt_lookup,
+        )
+    )
+    ready = engine.ready
+    print(
+        f"Up to {ready.parallel} people are answered at once; the KV cache holds "
+        f"{ready.pool_tokens:,} tokens ({ready.pool_bytes / 1e9:.1f} GB)",
+        flush=True,
+    )
+
+    def start(stop_ids: Iterable[int]) -> Engine:
+        return engine.start(stop_ids)
+
+    return Loaded(ready.tokenizer, start, ready.generation, ready.adapters)
+
+
+def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Outlook:
+    found = TRANSFORMERS.outlook(source, cache, window, options)
+    return found if options.parallel == "auto" else found._replace(parallel=options.parallel)
+
+
+BATCHED = Entry(
+    title="the batched engine",
+    description="where there is a CUDA GPU, if it can run the model",
+    hardware=("cuda",),
+    options=ManyOptions,
+    refusal=_refusal,
+    refused="The batched engine cannot run this model: {reason}. Choose --engine transformers.",
+    load=_load,
+    outlook=_outlook,
+)

@@ -1,0 +1,215 @@
+"""The process's beginning: from a plan to a model whose replies can be batched.
+
+What transformers does not document is used here (an attention of our own, a cache of our own),
+and on cards that its makers have not seen. So each way is tried on a short text beside the
+model's own, and the slower ones are there for where the quicker ones fail.
+"""
+
+import logging
+from pkgutil import resolve_name
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from chat.engines.batched.attend import Flash, RowByRow
+from chat.engines.batched.batcher import Batcher, Run
+from chat.engines.batched.drafts import Assistant, Drafter, Lookup
+from chat.engines.batched.graphs import Graphs
+from chat.engines.batched.passes import New, Passes
+from chat.engines.batched.pool import PoolCache, Shape, bytes_per_token
+from chat.engines.batched.ranges import Range
+from chat.engines.batched.wire import Plan, Ready
+from chat.engines.entry import same_vocabulary
+from chat.engines.process import work
+from chat.engines.transformers.cpu.linear import call_kernels_directly
+from chat.engines.transformers.engine import limits, require_numbers
+from chat.engines.transformers.guide import Guide
+from chat.engines.transformers.kv_cache import growing_layers
+from chat.errors import ModelError
+from chat.models import adapters
+from chat.models.quantize import free_memory, kind_of_memory
+
+#: The share of the free memory that the pool may take: on a GPU the rest is for the passes.
+SHARE_OF_GPU, SHARE_OF_MEMORY = 0.8, 0.25
+#: Fewer tokens than this in the pool are no use.
+FEWEST_TOKENS = 1024
+#: Most replies at once if nobody says how many; and what part of a window one takes then.
+MOST, TYPICAL = 16, 0.5
+#: Tokens of prompts that are read in one pass, between which everybody gets a token.
+PARTS = {"cuda": 512, "cpu": 256}
+#: How much two ways may differ in what they compute, as a share of the highest score.
+CLOSE = {torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.1}
+#: A text to try them with, of ids that every model has; and how many of them are read first.
+TRIED, FIRST = tuple(range(3, 40)), 20
+
+UNFIT = (
+    "The batched engine cannot run this model: its attention is of another kind. Choose "
+    "--engine transformers."
+)
+
+log = logging.getLogger(__name__)
+
+
+class Tried(NamedTuple):
+    """A model, and what it gives for a short text by itself."""
+
+    model: PreTrainedModel
+    #: Its scores, [vocabulary].
+    scores: Tensor
+    #: What its layers keep of a token.
+    shapes: list[Shape]
+
+
+def load(plan: Plan) -> tuple[Batcher, Ready]:
+    """Return what answers, and what is to be said of it.
+
+    Raises:
+        ModelError: the files cannot be used, the memory does not suffice, or the model cannot be
+            run so.
+    """
+    loader = resolve_name(plan.loader)
+    tokenizer, model = loader(plan.source, plan.cache)
+    named = adapters.read(plan.adapter)
+    lora = None
+    if named:
+        from chat.models.lora import Lora
+
+        lora = Lora(model, named)
+    tried = [_tried(model)]
+    if plan.assistant:
+        other, assistant = loader(plan.assistant, plan.cache)
+        same_vocabulary(tokenizer, other)
+        tried.append(_tried(assistant))
+    stop_ids, window = limits(model, (), plan.window)
+    tokens = _tokens(tried, plan, window)
+    window = min(window, tokens)
+    parallel = _parallel(tokens, window) if plan.parallel == "auto" else plan.parallel
+    pooled = [_pooled(one, tokens) for one in tried]
+    passes, pool = pooled[0]
+    part = PARTS.get(model.device.type, PARTS["cpu"])
+    drafter: Drafter | None = Lookup(plan.prompt_lookup) if plan.prompt_lookup else None
+    for smaller, its_pool in pooled[1:]:
+        longest = getattr(assistant.config.get_text_config(), "max_position_embeddings", tokens)
+        drafter = Assistant(smaller, its_pool, part, longest)
+    guide = Guide(tokenizer, model.config.get_text_config().vocab_size)
+    batcher = Batcher(passes, pool, parallel, part, guide, lora, drafter)
+    graphs = None if drafter or len(named) > 1 else _graphs(passes, tokens, parallel, model.device)
+    if graphs:
+        batcher.run = graphs.run
+    own = model.generation_config
+    ready = Ready(
+        tokenizer,
+        own.to_diff_dict() if own else {},
+        stop_ids,
+        window,
+        parallel,
+        tuple(named),
+        tokens,
+        sum(pool.nbytes for _, pool in pooled),
+        type(passes.attention).__name__,
+        graphs.rows if graphs else (),
+    )
+    return batcher, ready
+
+
+def _tried(model: PreTrainedModel) -> Tried:
+    """Have a model read the text by itself, which is also its warm-up."""
+    layers = growing_layers(model)
+    if not layers:
+        raise ModelError(UNFIT)
+    ids = torch.tensor([_text(model)], device=model.device)
+    with torch.inference_mode():
+        output = model(ids, use_cache=True)
+    require_numbers(output.logits)
+    call_kernels_directly(model)
+    kept = [(layer.keys, layer.values) for layer in output.past_key_values.layers]
+    shapes = [Shape(keys.shape[1], keys.shape[3], values.shape[3]) for keys, values in kept]
+    return Tried(model, output.logits[0, -1].float(), shapes)
+
+
+def _pooled(tried: Tried, tokens: int) -> tuple[Passes, PoolCache]:
+    """Return the model over a pool, by the quickest attention that gives what its own gives."""
+    model, scores, shapes = tried
+    pool = PoolCache(shapes, tokens, model.dtype, model.device)
+    passes = Passes(model, pool, RowByRow())
+    close = CLOSE.get(model.dtype, CLOSE[torch.bfloat16])
+    ids = _text(model)
+    if _newer_card(model.device):
+        passes.attention = Flash(tokens)
+        if _alike(passes.run, ids, scores, close):
+            return passes, pool
+        passes.attention = RowByRow()
+    if not _alike(passes.run, ids, scores, close):
+        raise ModelError(UNFIT)
+    return passes, pool
+
+
+def _graphs(passes: Passes, tokens: int, parallel: int, device: torch.device) -> Graphs | None:
+    """Return the decoding steps as CUDA graphs, if they can be, and give the same."""
+    if not isinstance(passes.attention, Flash):
+        return None
+    try:
+        return Graphs(passes, tokens, parallel, device)
+    except RuntimeError as error:
+        log.warning("Without CUDA graphs, more slowly (%s).", type(error).__name__)
+        return None
+
+
+def _alike(run: Run, ids: list[int], scores: Tensor, close: float) -> bool:
+    """Whether passes over a pool give such scores after a text: in parts, beside another one."""
+    one, other = Range(0, len(ids)), Range(len(ids), len(ids))
+    try:
+        for news in (
+            [New(one, ids[:FIRST], 0)],
+            [New(one, ids[FIRST:-1], 1), New(other, ids[:-1], 1)],
+            [New(one, ids[-1:], 1), New(other, ids[-1:], 1)],
+        ):
+            found = run(news)
+            for new in news:
+                new.range.length += len(new.ids)
+    except (NotImplementedError, RuntimeError, TypeError) as error:
+        log.warning("A way to attend fails here (%s).", type(error).__name__)
+        return False
+    return bool((found - scores).abs().max() <= close * scores.abs().max())
+
+
+def _text(model: PreTrainedModel) -> list[int]:
+    vocabulary = model.config.get_text_config().vocab_size
+    return [id % vocabulary for id in TRIED]
+
+
+def _newer_card(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def _tokens(tried: list[Tried], plan: Plan, window: int) -> int:
+    """Return for how many tokens the pool has room.
+
+    Raises:
+        ModelError: they are too few to be of use.
+    """
+    per_token = sum(bytes_per_token(one.shapes, one.model.dtype) for one in tried)
+    share = SHARE_OF_GPU if tried[0].model.device.type == "cuda" else SHARE_OF_MEMORY
+    replies = MOST if plan.parallel == "auto" else plan.parallel
+    # As much again for what is kept of replies that have ended.
+    wanted = plan.tokens or 2 * replies * window
+    tokens = int(min(wanted, free_memory() * share // per_token))
+    fewest = min(wanted, FEWEST_TOKENS)
+    if tokens < fewest:
+        raise ModelError(
+            f"There is not enough {kind_of_memory()} for this model's KV cache: {fewest:,} tokens "
+            f"take {fewest * per_token / share / 1e9:.1f} GB of what is free once it is loaded. "
+            "Choose a smaller model with --model."
+        )
+    return tokens
+
+
+def _parallel(tokens: int, window: int) -> int:
+    """Return how many replies there is room for at once, as conversations usually are."""
+    return max(1, min(MOST, int(tokens / (TYPICAL * window))))
+
+
+if __name__ == "__main__":
+    work(load)

@@ -1,0 +1,70 @@
+"""A process that answers many requests at once: its side of the pipe (see `remote`).
+
+In come what it is to load, and then requests, or the number of one to cancel; out come what
+it says of itself once it is ready, or the error for which it is not, and then lists of `Part`,
+one list a step.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, Literal, NamedTuple, Protocol
+
+from chat.errors import ModelError, describe
+
+
+class Part(NamedTuple):
+    """What one step brought one request."""
+
+    number: int
+    ids: Sequence[int]
+    state: Literal["running", "done", "failed"]
+    #: Of the ids, if they were asked for and these do not have them.
+    logprobs: Sequence[float] = ()
+    #: A sentence for whoever asked, if there is one for why it failed.
+    reason: str = ""
+
+
+class Batcher(Protocol):
+    """Works on all requests, a step at a time."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to step for."""
+        ...
+
+    def take(self, message: Any) -> None:
+        """Take up a request, or cancel the one with this number."""
+        ...
+
+    def step(self) -> list[Part]:
+        """Do a little for everyone, and return what it brought."""
+        ...
+
+
+def work(load: Callable[[Any], tuple[Batcher, Any]]) -> None:
+    """Load what the first message asks for, say so, and work until the pipe is closed.
+
+    `load` returns what works, and what is said of it; it raises ModelError if it cannot. The
+    number of the pipe is this process's argument.
+    """
+    try:
+        _serve(Connection(int(sys.argv[1])), load)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        sys.exit()  # the server is gone
+    except Exception as error:
+        sys.exit(describe(error))  # without what it says, which may quote what someone wrote
+
+
+def _serve(connection: Connection, load: Callable[[Any], tuple[Batcher, Any]]) -> None:
+    try:
+        batcher, ready = load(connection.recv())
+    except ModelError as error:
+        connection.send(error)
+        return
+    connection.send(ready)
+    while True:
+        while connection.poll() or not batcher.busy:
+            batcher.take(connection.recv())
+        if parts := batcher.step():
+            connection.send(parts)

@@ -1,0 +1,194 @@
+"""A process that answers many requests at once: the server's side (see `process`).
+
+Beside the server it leaves the event loop its interpreter lock, and what kills it, such as a
+GPU that is lost, is a restart and not the end.
+"""
+
+import logging
+import threading
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, Protocol, Self
+
+from chat import child
+from chat.core.engine import Scored, State
+from chat.engines.process import Part
+from chat.engines.stream import StreamClosed, TokenStream
+from chat.errors import FAILED, EngineError, ModelError
+
+#: How many processes may end under one request until it is taken for the cause.
+ENDINGS = 2
+
+log = logging.getLogger(__name__)
+
+
+class Job(Protocol):
+    """A request, as the process takes it: a named tuple."""
+
+    @property
+    def number(self) -> int:
+        """By which it is cancelled, and its parts are known."""
+        ...
+
+    def _replace(self, *, number: int) -> Self: ...
+
+
+@dataclass
+class _Asked:
+    """A request that has not ended."""
+
+    job: Any
+    stream: TokenStream
+    #: What its reply has so far.
+    ids: list[int] = field(default_factory=list)
+    endings: int = 0
+
+
+def unbegun(job: Any, ids: list[int]) -> Any:
+    """Return `job` as it is, if its reply has not begun: what goes on where nothing else can."""
+    return None if ids else job
+
+
+class Remote:
+    """Runs `module` in a process of its own, has it load `plan`, and asks it.
+
+    Where a process ends, another one is started. Each request goes on there: `resumed(job, ids)`
+    returns what to ask for the rest of a reply that has these ids, or None if there is no such
+    thing, and whoever waits for it hears so. `title` is what does the work, for sentences.
+
+    Raises:
+        ModelError: it cannot load it.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        plan: Any,
+        title: str,
+        resumed: Callable[[Any, list[int]], Any] = unbegun,
+    ) -> None:
+        self._module = module
+        self._plan = plan
+        self._title = title
+        self._resumed = resumed
+        self._numbers = count(1)
+        self._asked: dict[int, _Asked] = {}
+        self._sending = threading.Lock()
+        self._closed = False
+        self._connection: Connection
+        self.state: State = "loading"
+        #: What the process said of itself.
+        self.ready: Any = None
+        self._start()
+        self._thread = threading.Thread(target=self._listen, name="engine", daemon=True)
+        self._thread.start()
+
+    async def ask(self, job: Job) -> AsyncGenerator[list[int]]:
+        """Give the ids of the reply to `job` as they come (see `Engine.generate`)."""
+        number, stream = next(self._numbers), TokenStream()
+        asked = _Asked(job._replace(number=number), stream)
+        with self._sending:
+            if self._closed:
+                raise EngineError(FAILED)
+            self._asked[number] = asked
+            if self.state == "ready":  # else it is sent when there is a process again
+                self._send(asked.job)
+        try:
+            async for ids in stream.batches():
+                yield ids
+        finally:
+            with self._sending:
+                if self._asked.pop(number, None):
+                    self._send(number)
+
+    def close(self) -> None:
+        """Give back all that it took; nothing can be asked afterwards."""
+        self._closed = True
+        self._process.terminate()
+        self._process.wait()
+        self._thread.join()
+
+    def _start(self) -> None:
+        """Start the process, and wait until it is ready."""
+        ours, theirs = Pipe()
+        with theirs:
+            fd = theirs.fileno()
+            self._process = child.start(self._module, fd, pass_fds=[fd])
+        ours.send(self._plan)
+        try:
+            answer = ours.recv()
+        except (EOFError, OSError):
+            answer = ModelError(
+                f"{self._title} cannot run this model: its process ended while it was loading it."
+            )
+        except KeyboardInterrupt:
+            self._process.kill()  # it would load to the end before it looked
+            raise
+        if isinstance(answer, ModelError):
+            self._process.wait()
+            raise answer
+        with self._sending:
+            self._connection = ours
+            self.ready = answer
+            self.state = "ready"
+            for asked in self._asked.values():
+                self._send(asked.job)
+
+    def _send(self, message: Any) -> None:
+        """Send it; where the process has ended, `_listen` finds that out."""
+        with suppress(OSError):
+            self._connection.send(message)
+
+    def _listen(self) -> None:
+        """Hand on what the process sends; if it ends, start another; at the end tell everyone."""
+        while not self._closed:
+            try:
+                for part in self._connection.recv():
+                    self._hand_on(part)
+            except (EOFError, OSError):
+                if not self._closed:
+                    self._restart()
+        self._connection.close()
+        with self._sending:
+            while self._asked:
+                _, asked = self._asked.popitem()
+                asked.stream.end(EngineError(FAILED))
+
+    def _restart(self) -> None:
+        with self._sending:
+            self.state = "loading"
+            self._connection.close()
+            for number, asked in list(self._asked.items()):
+                self._take_up(number, asked)
+        log.error("The engine's process ended (%s).", self._process.wait())
+        try:
+            self._start()
+        except ModelError as error:
+            log.error("%s", error)
+            self.state = "failed"
+            self._closed = True
+
+    def _take_up(self, number: int, asked: _Asked) -> None:
+        """See what is to be asked of the next process."""
+        asked.endings += 1
+        job = self._resumed(asked.job, asked.ids) if asked.endings < ENDINGS else None
+        if job is None:
+            del self._asked[number]
+            asked.stream.end(EngineError(FAILED))
+        else:
+            asked.job, asked.ids = job, []
+
+    def _hand_on(self, part: Part) -> None:
+        if not (asked := self._asked.get(part.number)):
+            return
+        asked.ids += part.ids
+        with suppress(StreamClosed):
+            asked.stream.put(*(map(Scored, part.ids, part.logprobs) if part.logprobs else part.ids))
+        if part.state != "running":
+            self._asked.pop(part.number, None)
+            failed = part.state == "failed"
+            asked.stream.end(EngineError(part.reason or FAILED) if failed else None)

@@ -1,0 +1,52 @@
+"""What changes the model's scores, until the likeliest token is the one to write."""
+
+from collections.abc import Collection
+
+import torch
+from transformers import (
+    LogitsProcessor,
+    MinNewTokensLengthLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+)
+
+from chat.core.sampling import Sampling
+from chat.engines.transformers.guide import Guide
+from chat.engines.transformers.sampler import Biases, Penalties, Sampler
+
+
+def processors(
+    prompt: int,
+    sampling: Sampling,
+    stop_ids: Collection[int],
+    device: torch.device,
+    guide: Guide | None = None,
+    guidance: LogitsProcessor | None = None,
+    *,
+    drafted: bool = False,
+    written: int = 0,
+) -> list[LogitsProcessor]:
+    """Return what changes the scores, in turn, of a reply to a prompt of so many tokens.
+
+    `guidance` keeps it away from another prompt. See `Sampler` for where it is `drafted`, and
+    where so many tokens of it are `written` already.
+    """
+    found: list[LogitsProcessor] = []
+    if sampling.min_new_tokens:
+        found.append(
+            MinNewTokensLengthLogitsProcessor(
+                prompt, sampling.min_new_tokens, sorted(stop_ids), str(device)
+            )
+        )
+    if guidance:
+        found.append(guidance)
+    if sampling.presence_penalty or sampling.frequency_penalty:
+        found.append(Penalties(prompt, sampling.presence_penalty, sampling.frequency_penalty))
+    if sampling.logit_bias:
+        found.append(Biases(sampling.logit_bias))
+    if guide and (sampling.pattern or sampling.json_schema):
+        found.append(guide.processor(sampling, prompt))
+    if not sampling.greedy:
+        found.append(Sampler(sampling, device, drafted=drafted, written=written))
+    elif sampling.repetition_penalty != 1:
+        found.append(RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
+    return found
