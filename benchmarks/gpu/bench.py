@@ -13,12 +13,14 @@ from unittest.mock import patch
 import torch
 
 from benchmarks.gpu import checkpoints
+from benchmarks.gpu.checkpoints import END
 from benchmarks.gpu.report import Result
 from benchmarks.gpu.sizes import CPU, CUDA
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from benchmarks.gpu.batched import Started
     from chat.engines.transformers.engine import TransformersEngine
 
 GB = 1e9
@@ -48,8 +50,9 @@ class Bench:
         self.found = found
         self._given = model
         self._engine: TransformersEngine | None = None
+        self._batched: dict[tuple[str, str, str], Started] = {}
 
-    # Models.
+    # Models and engines.
 
     @cached_property
     def sharp(self) -> Path:
@@ -105,12 +108,28 @@ class Bench:
     def stops(self) -> list[int]:
         """The ids that end a reply."""
         own = self.config.eos_token_id
-        return own if isinstance(own, list) else [checkpoints.END if own is None else own]
+        return own if isinstance(own, list) else [END if own is None else own]
 
     def renew_engine(self) -> "TransformersEngine":
         """Return an engine that has read nothing yet."""
         self.close()
         return self.engine
+
+    def batched(self, model: str = "large", dtype: str = "any", way: str = "usual") -> "Started":
+        """Return the batched engine, in its own process: a new one if it is not the last one's.
+
+        `model` is large, or sharp. See `Started` for the others.
+        """
+        from benchmarks.gpu.batched import Started
+
+        key = model, dtype, way
+        if key not in self._batched:
+            self.close()
+            large = model == "large"
+            folder, stops = (self.folder, self.stops) if large else (self.sharp, [END])
+            window = self.window if large else self.size.sharp["max_position_embeddings"]
+            self._batched[key] = Started(self, folder, stops, window, dtype, way)
+        return self._batched[key]
 
     def ids(self, count: int, seed: int, vocabulary: int | None = None) -> list[int]:
         """Return a prompt of so many tokens, the same for the same seed."""
@@ -149,7 +168,9 @@ class Bench:
         return round(processes.pss(os.getpid()) * processes.MB / GB, 2)
 
     def close(self) -> None:
-        """End the engine and let go of what it held."""
+        """End the engines and let go of what they held."""
+        while self._batched:
+            self._batched.popitem()[1].engine.close()
         if self._engine:
             self._engine.close()
             self._engine = None

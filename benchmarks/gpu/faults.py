@@ -1,19 +1,22 @@
 """What an engine does when people leave and when memory runs out, and whether it goes on."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch import nn
 
 from benchmarks.gpu import replies
 from benchmarks.gpu.bench import GB, Bench, figure
 from benchmarks.gpu.report import Result
-from benchmarks.gpu.right import stopped_while_reading
+from benchmarks.gpu.right import Case, Judge, stopped_while_reading
 from chat.core.engine import Engine
 from chat.errors import OutOfMemory
 
 SHORT, TOKENS = 40, 8
+#: Bytes that are left beside a pool.
+LITTLE = 100_000_000
 
 
 def stops(bench: Bench, engine: Engine) -> Result:
@@ -21,7 +24,6 @@ def stops(bench: Bench, engine: Engine) -> Result:
 
     `usual_ms` is the wait with nobody before.
     """
-    length = min(bench.size.firsts[-1], bench.window - TOKENS)
 
     async def next_ms(seed: int) -> float:
         prompt = bench.ids(SHORT, seed)
@@ -34,7 +36,7 @@ def stops(bench: Bench, engine: Engine) -> Result:
             engine, bench.ids(SHORT, 3), replies.greedy(400 if bench.cuda else 40), until=5
         )
         writing = await next_ms(4)
-        await stopped_while_reading(engine, bench.ids(length, 5), after=0.03)
+        await stopped_while_reading(engine, bench.ids(_long(bench), 5), after=0.03)
         reading = await next_ms(6)
         waits = {"usual_ms": usual, "after_writing_ms": writing, "after_reading_ms": reading}
         return {name: figure(wait) for name, wait in waits.items()}
@@ -42,32 +44,52 @@ def stops(bench: Bench, engine: Engine) -> Result:
     return replies.run(each())
 
 
-def out_of_memory(bench: Bench, engine: Engine) -> Result:
-    """Leave too little memory for a long prompt: it says so, and the next one is answered."""
-    long = bench.ids(min(bench.size.firsts[-1], bench.window - TOKENS), 8)
+def transformers_out_of_memory(bench: Bench) -> Result:
+    """Leave too little memory for a long prompt: it says so, and the next one is answered.
+
+    The engine is a new one, which keeps nothing that it could let go instead.
+    """
+    engine, judge = bench.renew_engine(), Judge(bench.model)
     short = bench.ids(SHORT, 9)
-    before = replies.run(replies.write(engine, short, replies.greedy(TOKENS))).ids
-    found: Result = {}
-    with little_memory(bench, len(long) * bench.kv_bytes // 2):
-        found["free_gb"] = figure(torch.cuda.mem_get_info()[0] / GB) if bench.cuda else None
-        try:
-            replies.run(replies.write(engine, long, replies.greedy(TOKENS)))
-            found["long"] = "was answered"
-        except OutOfMemory as error:
-            found["long"] = f"OutOfMemory: {error}"
-        found["state"] = engine.state
-        began = time.perf_counter()
-        after = replies.run(replies.write(engine, short, replies.greedy(TOKENS))).ids
-        found["short_after_ms"] = figure(1000 * (time.perf_counter() - began))
-    found["short_equal"] = after == before
-    said = str(found["long"]).startswith("OutOfMemory")
-    found["right"] = said and after == before and engine.state == "ready"
+    expected = replies.run(replies.write(engine, short, replies.greedy(TOKENS))).ids
+    with little_memory(bench, _long(bench) * bench.kv_bytes // 2, bench.model):
+        found = _asked_for_too_much(bench, engine)
+        again = replies.run(replies.write(engine, short, replies.greedy(TOKENS))).ids
+    judge.compare("the next one", Case(short, expected), again)
+    found |= judge.result()
+    found["right"] &= found["long"].startswith("OutOfMemory") and found["state"] == "ready"
     return found
 
 
+def batched_little_memory(bench: Bench) -> Result:
+    """The same with the batched engine, whose pool is there before: it may find room, or say so."""
+    engine = bench.batched().engine
+    with little_memory(bench, LITTLE):
+        found = _asked_for_too_much(bench, engine)
+        short = replies.run(replies.write(engine, bench.ids(SHORT, 9), replies.greedy(TOKENS))).ids
+    return {**found, "right": len(short) == TOKENS and found["state"] == "ready"}
+
+
+def _asked_for_too_much(bench: Bench, engine: Engine) -> Result:
+    """Ask for a long reply, and say what came of it."""
+    prompt, free = bench.ids(_long(bench), 8), None
+    if bench.cuda:
+        free = figure(torch.cuda.mem_get_info()[0] / GB)
+    try:
+        replies.run(replies.write(engine, prompt, replies.greedy(TOKENS)))
+        long = "was answered"
+    except OutOfMemory as error:
+        long = f"OutOfMemory: {error}"
+    return {"free_gb": free, "long": long, "state": engine.state}
+
+
+def _long(bench: Bench) -> int:
+    return min(bench.size.firsts[-1], bench.window - TOKENS)
+
+
 @contextmanager
-def little_memory(bench: Bench, left: int) -> Iterator[None]:
-    """Leave so many bytes of the GPU's memory; a CPU says that there are none, to long prompts."""
+def little_memory(bench: Bench, left: int, model: nn.Module | None = None) -> Iterator[None]:
+    """Leave so many bytes of the GPU's memory; on a CPU have `model` say that there are none."""
     if bench.cuda:
         bench.empty()
         free = torch.cuda.mem_get_info()[0]
@@ -79,15 +101,16 @@ def little_memory(bench: Bench, left: int) -> Iterator[None]:
             bench.empty()
         return
 
-    def refuse(_: object, inputs: tuple[torch.Tensor, ...]) -> None:
-        if inputs[0].shape[1] > SHORT:
+    def refuse(_: object, __: object, inputs: dict[str, Any]) -> None:
+        if inputs["input_ids"].shape[1] > SHORT:
             raise torch.OutOfMemoryError("There is no memory for this.")
 
-    handle = bench.model.get_input_embeddings().register_forward_pre_hook(refuse)
+    handle = model.register_forward_pre_hook(refuse, with_kwargs=True) if model else None
     try:
         yield
     finally:
-        handle.remove()
+        if handle:
+            handle.remove()
 
 
 def transformers_stops(bench: Bench) -> Result:
@@ -95,6 +118,6 @@ def transformers_stops(bench: Bench) -> Result:
     return stops(bench, bench.engine)
 
 
-def transformers_out_of_memory(bench: Bench) -> Result:
-    """`out_of_memory` with the transformers engine, which keeps nothing that it could let go."""
-    return out_of_memory(bench, bench.renew_engine())
+def batched_stops(bench: Bench) -> Result:
+    """`stops` with the batched engine."""
+    return stops(bench, bench.batched().engine)

@@ -25,11 +25,11 @@ class Answer(NamedTuple):
     tokens: int
 
 
-def people(bench: Bench, engine: str) -> Result:
-    """Start the app with `engine` and measure so many at once at /v1/completions."""
+def people(bench: Bench) -> Result:
+    """Start the app with the batched engine, and measure so many at once at /v1/completions."""
     if not importlib.util.find_spec("gradio"):
         raise Skipped("gradio is not installed, without which the app serves no page")
-    flags = ["--model", str(bench.folder), "--engine", engine]
+    flags = ["--model", str(bench.folder), "--engine", "batched"]
     flags += ["--cache-dir", str(bench.scratch), "--context-window", str(bench.window)]
     size = bench.size
     with serving(APP, flags, None) as server:

@@ -7,8 +7,9 @@ token by no more than `TIE` of their standard deviation there.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ import torch
 
 from benchmarks.gpu import generate, replies
 from benchmarks.gpu.bench import Bench, computing_in, figure
+from benchmarks.gpu.checkpoints import END
 from benchmarks.gpu.report import Result
 from chat.core.engine import Engine
 
@@ -154,14 +156,55 @@ async def stopped_while_reading(engine: Engine, prompt: Sequence[int], after: fl
 def transformers(bench: Bench, dtype: str) -> Result:
     """Compare the transformers engine, computing in `dtype`."""
     from chat.engines.transformers.engine import TransformersEngine
-    from chat.models import quantize
 
-    with computing_in(getattr(torch, dtype)):
-        model = quantize.tokenizer_and_model(bench.sharp, bench.scratch)[1]
-    # Before the engine, which changes how the model computes.
-    expected = cases(bench, model)
-    engine = TransformersEngine(model, [2], bench.size.sharp["max_position_embeddings"])
+    model, expected = _reference(bench, dtype)
+    engine = TransformersEngine(model, [END], _window(bench))
     try:
         return replies.run(judged(bench, engine, Judge(model), expected))
     finally:
         engine.close()
+
+
+def batched(bench: Bench, dtype: str, way: str) -> Result:
+    """Compare the batched engine, computing in `dtype`, in one of its ways."""
+    started = bench.batched("sharp", dtype, way)
+    model, expected = _reference(bench, dtype)
+    found = replies.run(judged(bench, started.engine, Judge(model), expected))
+    return {**found, **started.said}
+
+
+def killed(bench: Bench) -> Result:
+    """End the batched engine's process in the middle of a reply, which goes on in another."""
+    started = bench.batched("sharp", "float32")
+    model, (alone, _) = _reference(bench, "float32")
+    judge, greedy = Judge(model), replies.greedy(bench.size.compared_tokens)
+
+    async def go_on() -> float:
+        ids, began = list[int](), 0.0
+        async with aclosing(started.engine.generate(alone[0].prompt, greedy)) as batches:
+            async for some in batches:
+                ids += some
+                if ids and not began:
+                    started.kill()
+                    began = time.perf_counter()
+        judge.compare("the reply in which it was killed", alone[0], ids)
+        seconds = time.perf_counter() - began
+        again = await replies.write(started.engine, alone[1].prompt, greedy)
+        judge.compare("the next one", alone[1], again.ids)
+        return seconds
+
+    seconds = replies.run(go_on())
+    return {**judge.result(), "done_after_s": figure(seconds), "state": started.engine.state}
+
+
+def _reference(bench: Bench, dtype: str) -> tuple[Any, Cases]:
+    """Return the model and what it writes, before an engine changes how it computes."""
+    from chat.models import quantize
+
+    with computing_in(getattr(torch, dtype)):
+        model = quantize.tokenizer_and_model(bench.sharp, bench.scratch)[1]
+    return model, cases(bench, model)
+
+
+def _window(bench: Bench) -> int:
+    return int(bench.size.sharp["max_position_embeddings"])

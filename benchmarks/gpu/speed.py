@@ -91,6 +91,30 @@ def turns(bench: Bench, engine: Engine) -> Result:
     }
 
 
+def batched(bench: Bench) -> Result:
+    """`people` with the batched engine, and what it takes to start."""
+    before = bench.used_gb()
+    started = bench.batched()
+    found = people(bench, started.engine)
+    return {**started.said, **found, "used_gb_before": before}
+
+
+def batched_eager(bench: Bench) -> Result:
+    """The same without CUDA graphs."""
+    started = bench.batched(way="eager")
+    return {**started.said, **people(bench, started.engine)}
+
+
+def batched_first_token(bench: Bench) -> Result:
+    """`first_token` with the batched engine."""
+    return first_token(bench, bench.batched().engine)
+
+
+def batched_turns(bench: Bench) -> Result:
+    """`turns` with the batched engine."""
+    return turns(bench, bench.batched().engine)
+
+
 def transformers(bench: Bench) -> Result:
     """`people` with the transformers engine, and how long that takes to start."""
     assert bench.model  # loaded, so that this is not counted

@@ -38,13 +38,13 @@ def run(out: Path, *flags: str, **variables: str) -> tuple[int, dict[str, Any]]:
 def test_on_a_bare_machine_the_server_is_skipped_by_name_and_the_rest_runs(tmp_path: Path) -> None:
     absent = f"import sys\nsys.modules.update(dict.fromkeys({ABSENT.split()!r}))"
     Path(tmp_path, "sitecustomize.py").write_text(absent)
-    only = "bandwidth,right_float32,http_transformers"
+    only = "bandwidth,right_float32,http"
     status, found = run(tmp_path, "--device", "cpu", "--only", only, PYTHONPATH=str(tmp_path))
     assert [*found["steps"]] == only.split(",")
     assert found["steps"]["bandwidth"]["gb_per_s"] > 0
     assert found["steps"]["right_float32"]["right"]
-    assert found["steps"]["http_transformers"]["skipped"].startswith("gradio is not installed")
-    assert (status, found["summary"]["skipped"]) == (0, ["http_transformers"])
+    assert found["steps"]["http"]["skipped"].startswith("gradio is not installed")
+    assert (status, found["summary"]["skipped"]) == (0, ["http"])
     kept = json.loads(Path(tmp_path, "gpu.json").read_text())
     assert kept["steps"] == found["steps"]
 
