@@ -32,6 +32,8 @@ def main(arguments: list[str]) -> int:
     began = time.monotonic()
     chosen = read(arguments)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if chosen.device == "cpu":  # so small a model is slower on several threads
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     signal.signal(signal.SIGTERM, _end)  # so that what was started ends too
     report = Report(chosen.out, settings(chosen))
     with tempfile.TemporaryDirectory(dir=chosen.scratch) as scratch:

@@ -244,12 +244,14 @@ def checkpoint(bench: Bench) -> Result:
 
 def load(bench: Bench) -> Result:
     """Load it as the app does."""
+    found: Result = {"model": bench.folder.name}
+    bench.wait()
     if bench.cuda:
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
     model = bench.model
     bench.wait()
-    found: Result = {
+    found |= {
         "seconds": figure(time.perf_counter() - began),
         "dtype": str(model.dtype).removeprefix("torch."),
         "attention": model.config._attn_implementation,

@@ -12,7 +12,7 @@ from benchmarks.gpu.bench import GB, Bench, figure
 from benchmarks.gpu.report import Result
 from benchmarks.gpu.right import Case, Judge, stopped_while_reading
 from chat.core.engine import Engine
-from chat.errors import OutOfMemory
+from chat.errors import EngineError
 
 SHORT, TOKENS = 40, 8
 #: Bytes that are left beside a pool.
@@ -78,8 +78,8 @@ def _asked_for_too_much(bench: Bench, engine: Engine) -> Result:
     try:
         replies.run(replies.write(engine, prompt, replies.greedy(TOKENS)))
         long = "was answered"
-    except OutOfMemory as error:
-        long = f"OutOfMemory: {error}"
+    except EngineError as error:
+        long = f"{type(error).__name__}: {error}"
     return {"free_gb": free, "long": long, "state": engine.state}
 
 

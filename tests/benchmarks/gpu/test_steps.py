@@ -9,8 +9,11 @@ import pytest
 
 from benchmarks.gpu import plan
 from benchmarks.gpu.bench import Bench
+from benchmarks.gpu.checkpoints import make
 from benchmarks.gpu.child import attempt
 from benchmarks.gpu.plan import Step
+from benchmarks.gpu.sizes import TINY
+from tests.support import gguf_file
 
 #: What each step gives, at least.
 RIGHT = {"right", "equal", "same_seed_same_reply"}
@@ -63,6 +66,24 @@ def test_each_step_gives_its_figures(step: Step, bench: Bench) -> None:
     assert result.get("right", True)
     numbers = list(_numbers(json.loads(json.dumps(result))))
     assert all(map(math.isfinite, numbers))
+
+
+@pytest.mark.parametrize("converted", [False, True])
+def test_a_model_of_ones_own_can_be_measured(
+    converted: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("own")
+    if converted:
+        model = gguf_file.write(folder / "own.gguf")
+    else:
+        model = folder / "own"
+        make(model, TINY, "cpu")
+    bench = Bench("cpu", folder, model, {"bandwidth": {"gb_per_s": 1.0}})
+    for step in plan.chosen(["checkpoint", "load", "generate"]):
+        result = attempt(step, bench, left=600)
+        assert result.keys() >= FIGURES[step.name], result
+    assert bench.found["load"]["model"].startswith("own")
+    assert bench.found["generate"]["1"]["share"] > 0
 
 
 def _numbers(value: Any) -> Iterator[float]:
