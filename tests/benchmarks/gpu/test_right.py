@@ -2,10 +2,12 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.figures import Reply
 from benchmarks.gpu import batched, older_torch, speed
@@ -99,12 +101,25 @@ def test_an_older_torch_is_given_the_arguments_that_it_has(monkeypatch: pytest.M
 
     monkeypatch.setattr(varlen, "varlen_attn", older)
     assert older_torch.mend()
-    # On no device: the operator says no more than whether it takes what it is given.
+    # On no device, where nothing is computed: the operator says whether it takes what it is given.
     query, keys = (torch.empty(*shape, 64, device="meta") for shape in ((3, 8), (50, 2)))
     offsets, lengths = (torch.empty(n, dtype=torch.int32, device="meta") for n in (3, 2))
     flash = Flash(50)
     flash.begin([], _layout(offsets, lengths))
-    assert flash(query.transpose(0, 1)[None], keys, keys, 0.1, None).shape == (3, 8, 64)
+    with Given() as given:
+        assert flash(query.transpose(0, 1)[None], keys, keys, 0.1, None).shape == (3, 8, 64)
+    assert given.last["seqused_k"] is lengths
+    assert (given.last["scale"], given.last["window_size_left"]) == (0.1, -1)
+
+
+class Given(TorchDispatchMode):
+    """Keeps what the last operator was given by name."""
+
+    def __torch_dispatch__(
+        self, operator: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        self.last = kwargs or {}
+        return operator(*args, **self.last)
 
 
 def _layout(offsets: Tensor, lengths: Tensor) -> object:
