@@ -209,14 +209,14 @@ class Batcher:
                     reply.ranges[0].length += 1
                     going.append(reply)
             place += 1
-        for reply in written:
+        parts = failed
+        for reply, given in written.items():
             reply.scores.clear()
-            if reply.ended:
+            ended = reply.ended
+            parts.append(Part(reply.job.number, given, "done" if ended else "running"))
+            if ended:
                 self._leave(reply)
-        return failed + [
-            Part(reply.job.number, given, "done" if reply.ended else "running")
-            for reply, given in written.items()
-        ]
+        return parts
 
     def _leave(self, reply: Reply) -> None:
         del self._running[reply.job.number]

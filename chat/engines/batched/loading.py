@@ -77,16 +77,16 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
         from chat.models.lora import Lora
 
         lora = Lora(model, named)
-    tried = [_tried(model)]
+    models = [tried(model)]
     if plan.assistant:
         other, assistant = loader(plan.assistant, plan.cache)
         same_vocabulary(tokenizer, other)
-        tried.append(_tried(assistant))
+        models.append(tried(assistant))
     stop_ids, window = limits(model, (), plan.window)
-    tokens = _tokens(tried, plan, window)
+    tokens = _tokens(models, plan, window)
     window = min(window, tokens)
     parallel = _parallel(tokens, window) if plan.parallel == "auto" else plan.parallel
-    pooled = [_pooled(one, tokens) for one in tried]
+    pooled = [_pooled(one, tokens) for one in models]
     passes, pool = pooled[0]
     part = PARTS.get(model.device.type, PARTS["cpu"])
     drafter: Drafter | None = Lookup(plan.prompt_lookup) if plan.prompt_lookup else None
@@ -114,7 +114,7 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
     return batcher, ready
 
 
-def _tried(model: PreTrainedModel) -> Tried:
+def tried(model: PreTrainedModel) -> Tried:
     """Have a model read the text by itself, which is also its warm-up."""
     layers = growing_layers(model)
     if not layers:
@@ -129,9 +129,9 @@ def _tried(model: PreTrainedModel) -> Tried:
     return Tried(model, output.logits[0, -1].float(), shapes)
 
 
-def _pooled(tried: Tried, tokens: int) -> tuple[Passes, PoolCache]:
+def _pooled(one: Tried, tokens: int) -> tuple[Passes, PoolCache]:
     """Return the model over a pool, by the quickest attention that gives what its own gives."""
-    model, scores, shapes = tried
+    model, scores, shapes = one
     pool = PoolCache(shapes, tokens, model.dtype, model.device)
     passes = Passes(model, pool, RowByRow())
     close = CLOSE.get(model.dtype, CLOSE[torch.bfloat16])
@@ -184,14 +184,14 @@ def _newer_card(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def _tokens(tried: list[Tried], plan: Plan, window: int) -> int:
+def _tokens(models: list[Tried], plan: Plan, window: int) -> int:
     """Return for how many tokens the pool has room.
 
     Raises:
         ModelError: they are too few to be of use.
     """
-    per_token = sum(bytes_per_token(one.shapes, one.model.dtype) for one in tried)
-    share = SHARE_OF_GPU if tried[0].model.device.type == "cuda" else SHARE_OF_MEMORY
+    per_token = sum(bytes_per_token(one.shapes, one.model.dtype) for one in models)
+    share = SHARE_OF_GPU if models[0].model.device.type == "cuda" else SHARE_OF_MEMORY
     replies = MOST if plan.parallel == "auto" else plan.parallel
     # As much again for what is kept of replies that have ended.
     wanted = plan.tokens or 2 * replies * window
