@@ -23,6 +23,7 @@ from chat.engines.batched.ranges import Range
 from chat.engines.batched.wire import Plan, Ready
 from chat.engines.entry import same_vocabulary
 from chat.engines.process import work
+from chat.engines.transformers.assistant import fit
 from chat.engines.transformers.cpu.linear import call_kernels_directly
 from chat.engines.transformers.engine import limits, require_numbers
 from chat.engines.transformers.guide import Guide
@@ -81,6 +82,7 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
     if plan.assistant:
         other, assistant = loader(plan.assistant, plan.cache)
         same_vocabulary(tokenizer, other)
+        fit(assistant, model.config.get_text_config().vocab_size)
         models.append(tried(assistant))
     stop_ids, window = limits(model, (), plan.window)
     tokens = _tokens(models, plan, window)

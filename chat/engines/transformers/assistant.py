@@ -51,9 +51,7 @@ class Assistant:
             num_assistant_tokens_schedule="heuristic_transient",
             assistant_confidence_threshold=0.0,  # of scores, of which a Sampler leaves none
         )
-        if config.vocab_size != vocabulary:
-            _resize(model, config.vocab_size, vocabulary)
-            config.vocab_size = vocabulary
+        fit(model, vocabulary)
         layers = growing_layers(model)
         self._prefix_cache = PrefixCache(layers, limit) if layers else None
         #: The cache of this reply, and the ids that it was computed from.
@@ -84,8 +82,12 @@ class Assistant:
         model.generate = drafting
 
 
-def _resize(model: PreTrainedModel, own: int, vocabulary: int) -> None:
+def fit(model: PreTrainedModel, vocabulary: int) -> None:
     """Have `model` read and score so many tokens: families pad the same ones to other sizes."""
+    config = model.config.get_text_config()
+    own = config.vocab_size
+    if own == vocabulary:
+        return
 
     def read(embedding: Any, given: Any) -> Any:
         return (given[0].clamp(max=own - 1),)
@@ -97,3 +99,4 @@ def _resize(model: PreTrainedModel, own: int, vocabulary: int) -> None:
 
     model.get_input_embeddings().register_forward_pre_hook(read)
     model.register_forward_hook(score)
+    config.vocab_size = vocabulary
