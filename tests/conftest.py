@@ -31,7 +31,6 @@ import hypothesis
 from filelock import FileLock
 from xdist.scheduler import LoadScopeScheduling
 
-from benchmarks.server import free_port
 from chat.core.chat import Chat
 from chat.models import embedded, ir
 from chat.settings import Settings
@@ -40,6 +39,7 @@ from chat.web.page import page
 from prompts import PromptFormat
 from tests.support import gguf_file
 from tests.support.fakes import ScriptedEngine, chat_with
+from tests.support.ports import free_port
 from tests.support.stages import Stages
 
 Serve = Callable[..., str]
@@ -82,6 +82,7 @@ SLOW = {
     "tests/prompts/test_templates.py",
     "tests/test_app.py",
     "tests/test_check.py",
+    "tests/test_ci.py",
     "tests/test_docker.py",
     "tests/test_space.py",
     "tests/web/api/anthropic/test_client.py",
@@ -167,7 +168,6 @@ def serving() -> Iterator[Serve]:
         chat: Chat | None = None,
         **settings: object,
     ) -> str:
-        # Not the first free one, which two workers could both find free.
         chosen = Settings(**{"max_waiting": max_waiting, "server_port": free_port(), **settings})
         built = page.build(chat or chat_with(engine, max_waiting, format), chosen)
         pages.append(built)
