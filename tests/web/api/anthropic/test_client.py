@@ -21,8 +21,9 @@ from tests.support.programs import HI
 from tests.support.thinking import qwen3
 from tests.support.tools import Speaker, speaking
 from tests.web.api.anthropic.support import ROME, TIME, WEATHER, call
+from tests.web.api.clients import needed
 
-anthropic = pytest.importorskip("anthropic")
+anthropic = needed("anthropic")
 
 
 def echo(prompt: str) -> str:
