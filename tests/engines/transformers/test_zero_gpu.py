@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -192,8 +193,13 @@ def test_it_needs_no_page() -> None:
 
 
 async def test_a_gpu_that_is_taken_away_or_not_to_be_had_is_one_sentence(
-    engine: Any, spaces: Spaces, module: ModuleType
+    engine: Any, model: PreTrainedModel, spaces: Spaces, module: ModuleType, read: Any
 ) -> None:
+    def hold(*_: Any) -> None:
+        if read.value > 20:
+            threading.Event().wait()  # until the process is killed
+
+    model.register_forward_pre_hook(hold)
     batches = engine.generate(PROMPT, greedy(400))
     while not await anext(batches):
         pass
