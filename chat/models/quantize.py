@@ -142,6 +142,9 @@ def nf4(whole: list[str] | None = None) -> BitsAndBytesConfig:
 
 
 def _load_4_bit(folder: Path) -> PreTrainedModel:
+    # It plans anew for each length, which is each token, and on some GPUs its sums are wrong
+    # (torch 2.13, pytorch/pytorch#193893); flash attention does as well.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     quantization = _quantization(folder)
     whole = WHOLE.get(config.read(folder).get("model_type", ""))
     try:

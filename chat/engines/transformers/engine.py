@@ -22,7 +22,7 @@ from transformers.generation.streamers import BaseStreamer
 from chat.core.sampling import OPTIONAL, Sampling
 from chat.engines.stream import StreamClosed
 from chat.engines.transformers.assistant import Assistant
-from chat.engines.transformers.cpu.attention import use_packed_attention
+from chat.engines.transformers.attention import use_packed_attention
 from chat.engines.transformers.cpu.linear import call_kernels_directly
 from chat.engines.transformers.cpu.threads import decoding_threads
 from chat.engines.transformers.guide import Guide
