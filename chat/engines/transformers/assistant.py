@@ -68,6 +68,12 @@ class Assistant:
             self._prefix_cache.keep([*ids[:right], -1], self._cache)
         self._cache, self._read = None, []
 
+    def clear(self) -> None:
+        """Let go of all KV caches, that of a reply which ended with an error too."""
+        if self._prefix_cache:
+            self._prefix_cache.clear()
+        self._cache, self._read = None, []
+
     def _warm(self, model: Any) -> None:
         """Have the first draft of a reply begin with what a kept cache holds."""
         generate: Callable[..., Any] = model.generate
