@@ -116,7 +116,11 @@ class TransformersEngine(Worker):
             scored = scores.scored
         streamer = _Streamer(put, scored, self._few_threads)
         with torch.inference_mode():
-            cache = self._prefix_cache.take(prompt, adapter) if self._prefix_cache else None
+            cache = None
+            if self._prefix_cache:
+                cache = self._prefix_cache.take(prompt, adapter, sampling.max_new_tokens)
+            if assistant:
+                assistant.new = sampling.max_new_tokens
             with suppress(StreamClosed):
                 self._model.generate(  # type: ignore[operator]
                     ids,
