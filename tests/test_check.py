@@ -1,6 +1,7 @@
 """chat.check: whether and how a model would run, before it is loaded or downloaded."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from chat import load
 from chat.check import check
-from chat.models import convert
+from chat.models import convert, quantize
 from chat.settings import Settings
 from tests.support import families, gguf_file
 from tests.support.families import OTHERS, PLAIN
@@ -60,6 +61,7 @@ def test_a_folder_that_openvino_converts(said: Check, tmp_path: Path) -> None:
         "window",
         "people at once",
         "memory",
+        "KV cache",
         "disk space",
         "runs",
     ]
@@ -115,6 +117,44 @@ def test_a_gguf_file_whole_and_in_parts(
     assert found["weights"].startswith("to be converted")
     assert found["chat template"] == "recognised, as chatml"
     assert found["window"] == f"{gguf_file.TRAINED_FOR} tokens"
+
+
+@pytest.mark.parametrize("engine", ["openvino", "transformers"])
+def test_what_a_conversation_has_room_for_is_said_in_tokens(
+    said: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    families.save(PLAIN["Llama 2"](), tmp_path / "tiny")
+    rooms = []
+    for free in (10e9, 20e9):
+        memory = psutil.virtual_memory()._replace(available=free)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda memory=memory: memory)
+        found = said(tmp_path / "tiny", engine=engine, parallel=64)[1]["KV cache"]
+        size, tokens = re.fullmatch(
+            r"(\d+\.\d) GB beside 0\.0 GB of weights, room for ([\d,]+) tokens of conversation",
+            found,
+        ).groups()
+        rooms.append((float(size), int(tokens.replace(",", ""))))
+    (less, few), (more, many) = rooms
+    if engine == "openvino":  # which takes what its window and people can use, and no more
+        assert few == many == 64 * 512
+    else:
+        assert (less, more) == (10, 20)
+        assert many == pytest.approx(2 * few, rel=0.01)
+        assert few * 2 * 2 * 64 * quantize.compute_dtype().itemsize == pytest.approx(10e9, rel=0.01)
+
+
+def test_the_table_of_a_t4_is_what_is_said_of_the_three_public_shapes() -> None:
+    root = Path(__file__).parent.parent
+    printed = subprocess.run(
+        [sys.executable, "docs/memory.py"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert printed.stdout.count("\n") == 5
+    assert printed.stdout in (root / "docs" / "models.md").read_text()
 
 
 def test_without_the_memory_it_would_not_run(

@@ -68,6 +68,8 @@ class Found(NamedTuple):
     config: PreTrainedConfig
     #: What is done with its weights.
     weights: str
+    #: Bytes that they take in memory.
+    size: float
     #: Bytes of memory, at the most.
     memory: float
     #: Bytes of disk space for a conversion.
@@ -90,9 +92,12 @@ def outlook(source: Path, cache: Path) -> Found:
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
         if options:
             memory, disk = conversion_needs(folder)
-            return Found(tokenizer, settings, "to be converted to 4-bit NF4, once", memory, disk)
+            size = checkpoint.nf4_bytes(checkpoint.empty(settings, compute_dtype()))
+            kind = "to be converted to 4-bit NF4, once"
+            return Found(tokenizer, settings, kind, size, memory, disk)
         kind = "quantized already" if _quantization(folder) else "to 4-bit NF4 while it loads"
-        return Found(tokenizer, settings, kind, loading_needs(folder), 0)
+        needed = loading_needs(folder)
+        return Found(tokenizer, settings, kind, needed / WITH_ROOM, needed, 0)
 
 
 @contextmanager

@@ -91,6 +91,9 @@ def _outlook(source: Path, cache: Path, window: int, options: OpenVINOOptions) -
         found.disk,
         min(window, tokens),
         options.parallel,
+        found.size * pipelines,
+        tokens,
+        config.token_bytes(settings) * pipelines,
     )
 
 
