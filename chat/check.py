@@ -70,6 +70,8 @@ def _say(settings: Settings, heads: Heads) -> None:
         found.kind_of_memory,
         f"{_gb(found.memory)} needed, {_gb(found.free_memory)} free",
     )
+    if found.gpus > 1:
+        _line("GPUs", f"{found.gpus}, in turn, since one has no room for it")
     if found.cache_tokens:
         room = f"room for {found.cache_tokens:,} tokens of conversation"
         size = _gb(found.cache_tokens * found.token_bytes)

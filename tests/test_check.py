@@ -17,6 +17,7 @@ from chat.check import check
 from chat.models import convert, quantize
 from chat.settings import Settings
 from tests.support import families, gguf_file
+from tests.support.cards import cards
 from tests.support.families import OTHERS, PLAIN
 from tests.support.hub import hub
 
@@ -141,6 +142,25 @@ def test_what_a_conversation_has_room_for_is_said_in_tokens(
         assert (less, more) == (10, 20)
         assert many == pytest.approx(2 * few, rel=0.01)
         assert few * 2 * 2 * 64 * quantize.compute_dtype().itemsize == pytest.approx(10e9, rel=0.01)
+
+
+def test_a_model_that_one_gpu_has_no_room_for_is_divided_among_all(
+    said: Check, tmp_path: Path
+) -> None:
+    families.save(PLAIN["Llama 2"](), tmp_path / "tiny")
+    needed = quantize.loading_needs(tmp_path / "tiny")
+    given = {}
+    for part in (2, 0.8, 0.4):
+        with cards(needed * part, needed * part):
+            given[part] = said(tmp_path / "tiny", engine="transformers")
+    assert "GPUs" not in given[2][1]
+    assert given[0.8][1]["GPUs"].startswith("2, in turn")
+    assert [code for code, _ in given.values()] == [0, 0, 1]
+    assert "of GPU memory, and 0.0 GB are free" in given[0.4][1]["runs"]
+    layer = needed * 0.3  # and more of it than that is in one layer, or in the embeddings
+    with cards(layer, layer, layer, layer):
+        code, found = said(tmp_path / "tiny", engine="transformers")
+    assert (code, found["runs"][:46]) == (1, "no: This model fits into the memory of 4 GPUs ")
 
 
 def test_the_table_of_a_t4_is_what_is_said_of_the_three_public_shapes() -> None:

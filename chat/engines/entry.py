@@ -82,6 +82,8 @@ class Outlook(NamedTuple):
     #: and the bytes that each takes; 0 if it is not known.
     cache_tokens: int = 0
     token_bytes: int = 0
+    #: How many GPUs it is divided among, each of which has some of its layers.
+    gpus: int = 0
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from transformers import (
 )
 
 from chat.errors import ModelError, out_of_memory
-from chat.models import checkpoint, config, convert, parts, quantized
+from chat.models import cards, checkpoint, config, convert, parts, quantized
 from chat.models.memory import SMALLER, require
 
 #: Bytes of memory for each byte of weights, and room to work in.
@@ -56,9 +56,10 @@ def tokenizer_and_model(source: Path, cache: Path) -> tuple[Any, PreTrainedModel
     with _explained():
         gguf = source.suffix.lower() == ".gguf"
         folder = _converted(source, cache) if gguf else source
-        require(loading_needs(folder), free_memory(), kind_of_memory(), _advice(folder))
+        needed = loading_needs(folder)
+        require(needed, free_memory(needed), kind_of_memory(), _advice(folder))
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        return tokenizer, _load_4_bit(folder)
+        return tokenizer, _load_4_bit(folder, needed)
 
 
 class Found(NamedTuple):
@@ -97,6 +98,7 @@ def outlook(source: Path, cache: Path) -> Found:
             return Found(tokenizer, settings, kind, size, memory, disk)
         kind = "quantized already" if _quantization(folder) else "to 4-bit NF4 while it loads"
         needed = loading_needs(folder)
+        cards.device_map(needed, partial(_empty, folder))
         return Found(tokenizer, settings, kind, needed / WITH_ROOM, needed, 0)
 
 
@@ -146,7 +148,7 @@ def nf4(whole: list[str] | None = None) -> BitsAndBytesConfig:
     )
 
 
-def _load_4_bit(folder: Path) -> PreTrainedModel:
+def _load_4_bit(folder: Path, needed: float) -> PreTrainedModel:
     quantization = _quantization(folder)
     whole = WHOLE.get(config.read(folder).get("model_type", ""))
     try:
@@ -154,7 +156,7 @@ def _load_4_bit(folder: Path) -> PreTrainedModel:
             AutoModelForCausalLM,
             folder,
             dtype=compute_dtype(),
-            device_map={"": 0} if torch.cuda.is_available() else "cpu",
+            device_map=cards.device_map(needed, partial(_empty, folder)),
             use_safetensors=True,
             trust_remote_code=False,
             generation_config=GenerationConfig(),  # type: ignore[no-untyped-call]
@@ -230,7 +232,8 @@ def _convert(gguf: Path, folder: Path) -> None:
         )
         model.save_pretrained(unpacked)
         del model
-        _load_4_bit(Path(unpacked)).save_pretrained(folder)
+        whole = Path(unpacked)
+        _load_4_bit(whole, loading_needs(whole)).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
 
@@ -253,11 +256,14 @@ def loading_needs(folder: Path) -> float:
     if not quantization:
         needed = checkpoint.nf4_bytes(checkpoint.tried(weights, settings, compute_dtype()))
     elif unpacks:
-        empty = checkpoint.empty(settings, compute_dtype())
-        needed = sum(part.nbytes for part in empty.parameters())
+        needed = sum(part.nbytes for part in _empty(folder).parameters())
     else:
         needed = sum(file.stat().st_size for file in checkpoint.files(folder))
     return needed * WITH_ROOM
+
+
+def _empty(folder: Path) -> PreTrainedModel:
+    return checkpoint.empty(_config(folder), compute_dtype())
 
 
 def kind_of_memory() -> str:
@@ -265,11 +271,10 @@ def kind_of_memory() -> str:
     return "GPU memory" if torch.cuda.is_available() else "memory"
 
 
-def free_memory() -> int:
-    """Return the bytes of it that are free."""
-    if torch.cuda.is_available():
-        return torch.cuda.mem_get_info()[0]
-    return int(psutil.virtual_memory().available)
+def free_memory(needed: float) -> int:
+    """Return the bytes of it that are free where a model of `needed` bytes goes."""
+    gpus = cards.free(needed)
+    return sum(gpus) if gpus else int(psutil.virtual_memory().available)
 
 
 def _advice(folder: Path) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import torch
 from torch import nn
 from transformers import (
@@ -33,6 +32,7 @@ from chat.engines.transformers.scores import Scores
 from chat.engines.transformers.undocumented import read_only_new_tokens
 from chat.engines.transformers.worker import Put, Worker, readable
 from chat.errors import EngineError, ModelError, OutOfMemory
+from chat.models import cards
 
 if TYPE_CHECKING:
     from chat.models.lora import Lora
@@ -80,7 +80,7 @@ class TransformersEngine(Worker):
         if self._prompt_lookup or assistant:
             read_only_new_tokens(model)
         if prefix_cache_bytes is None:
-            prefix_cache_bytes = int(_free_bytes(model.device) * PREFIX_CACHE_SHARE)
+            prefix_cache_bytes = int(cards.free_beside(model) * PREFIX_CACHE_SHARE)
         vocabulary = model.config.get_text_config().vocab_size
         self._assistant = assistant and Assistant(assistant, vocabulary, prefix_cache_bytes // 4)
         self._prefix_cache = PrefixCache(layers, prefix_cache_bytes) if layers else None
@@ -182,7 +182,7 @@ class TransformersEngine(Worker):
 
     def _recover(self, error: EngineError) -> None:
         """See whether the GPU is lost, or let go of what the next reply can do without."""
-        if _lost(self._model.device):
+        if cards.lost(self._model):
             self.state = "failed"
         elif isinstance(error, OutOfMemory):
             if self._prefix_cache:
@@ -285,19 +285,3 @@ class _Streamer(BaseStreamer):
 
     def end(self) -> None:
         pass  # generate does not come here when it fails, so _answer ends the stream
-
-
-def _free_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return int(psutil.virtual_memory().available)
-
-
-def _lost(device: torch.device) -> bool:
-    """Whether a GPU is lost to this process: after some errors each call to it fails."""
-    if device.type == "cuda":
-        try:
-            torch.cuda.synchronize(device)
-        except RuntimeError:
-            return True
-    return False

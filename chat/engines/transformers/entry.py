@@ -51,11 +51,13 @@ def _load(source: Path, cache: Path, window: int, options: BesideOptions) -> Loa
 def _outlook(source: Path, cache: Path, window: int, options: BesideOptions) -> Outlook:
     from chat.engines.transformers.engine import longest_window
     from chat.engines.transformers.kv_cache import token_bytes
-    from chat.models import quantize
+    from chat.models import cards, quantize
 
     found = quantize.outlook(source, cache)
-    free, token = quantize.free_memory(), token_bytes(found.config, quantize.compute_dtype())
-    left = max(0, free - found.size * quantize.WITH_ROOM)
+    token = token_bytes(found.config, quantize.compute_dtype())
+    needed = found.size * quantize.WITH_ROOM
+    free = quantize.free_memory(needed)
+    left = max(0, free - needed)
     return Outlook(
         found.tokenizer,
         found.weights,
@@ -68,6 +70,7 @@ def _outlook(source: Path, cache: Path, window: int, options: BesideOptions) -> 
         size=found.size,
         cache_tokens=int(left // token) if token else 0,
         token_bytes=token,
+        gpus=len(cards.free(needed)),
     )
 
 

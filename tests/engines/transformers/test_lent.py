@@ -70,8 +70,7 @@ def test_replies_of_a_few_tokens_tell_nothing_and_quick_drafts_not_much() -> Non
 
 
 def test_guidance_takes_twice_as_long_for_each_token_and_says_so() -> None:
-    lent = llama_7b()
-    lent.took(seconds=40, tokens=1000, passes=2)
-    plain = lent.seconds(1, 1000)
-    lent.took(seconds=20, tokens=1000)
-    assert lent.seconds(1, 1000) == plain
+    guided, plain = llama_7b(), llama_7b()
+    guided.took(seconds=40, tokens=1000, passes=2)
+    plain.took(seconds=20, tokens=1000)
+    assert guided.seconds(1, 1000) == plain.seconds(1, 1000)
