@@ -70,6 +70,12 @@ def _say(settings: Settings, heads: Heads) -> None:
         found.kind_of_memory,
         f"{_gb(found.memory)} needed, {_gb(found.free_memory)} free",
     )
+    if found.gpus > 1:
+        _line("GPUs", f"{found.gpus}, in turn, since one has no room for it")
+    if found.cache_tokens:
+        room = f"room for {found.cache_tokens:,} tokens of conversation"
+        size = _gb(found.cache_tokens * found.token_bytes)
+        _line("KV cache", f"{size} beside {_gb(found.size)} of weights, {room}")
     _disk("to download", heads.missing_bytes, Path(HF_HUB_CACHE))
     joined = source.stat().st_size if _is_to_join(settings.model, source, heads) else 0
     _disk("to convert", found.disk + joined, settings.cache_dir)

@@ -74,9 +74,7 @@ def advice(quantization: Mapping[str, Any]) -> str:
     name = quantization.get("quant_method")
     original = "that is not"
     if name == "fp8":
-        original = (
-            "in 16 bits, which is quantized to 4 bits here (often the same name without FP8)"
-        )
+        original = "in 16 bits, which is quantized to 4 bits here (often the same name without FP8)"
     kernels = ""
     if name in KERNELS and torch.cuda.is_available() and not is_kernels_available():
         if torch.cuda.get_device_capability() >= KERNELS[name]:

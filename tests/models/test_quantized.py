@@ -299,9 +299,7 @@ def test_what_is_unpacked_must_fit_unpacked(
             assert "has to be unpacked to 16 bits here: choose an original" in refusal(tmp_path)
 
 
-def gpu(
-    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int] | None, kernels: bool
-) -> None:
+def gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int] | None, kernels: bool) -> None:
     """Stand in for a GPU of this capability, or none, and for the package `kernels`."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: capability is not None)
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda *_: capability)

@@ -197,7 +197,7 @@ def _tokens(models: list[Tried], plan: Plan, window: int) -> int:
     replies = MOST if plan.parallel == "auto" else plan.parallel
     # As much again for what is kept of replies that have ended.
     wanted = plan.tokens or 2 * replies * window
-    tokens = int(min(wanted, free_memory() * share // per_token))
+    tokens = int(min(wanted, free_memory(0) * share // per_token))
     fewest = min(wanted, FEWEST_TOKENS)
     if tokens < fewest:
         raise ModelError(

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import torch
 from torch import Tensor, nn
 from transformers import (
@@ -31,6 +30,7 @@ from chat.engines.transformers.scores import Scores
 from chat.engines.transformers.undocumented import read_only_new_tokens
 from chat.engines.transformers.worker import Put, Worker, readable
 from chat.errors import EngineError, ModelError, OutOfMemory
+from chat.models import cards
 
 if TYPE_CHECKING:
     from chat.models.lora import Lora
@@ -80,7 +80,7 @@ class TransformersEngine(Worker):
         if self._prompt_lookup or assistant:
             read_only_new_tokens(model)
         if prefix_cache_bytes is None:
-            prefix_cache_bytes = int(_free_bytes(model.device) * PREFIX_CACHE_SHARE)
+            prefix_cache_bytes = int(cards.free_beside(model) * PREFIX_CACHE_SHARE)
         vocabulary = model.config.get_text_config().vocab_size
         self._assistant = assistant and Assistant(assistant, vocabulary, prefix_cache_bytes // 4)
         self._prefix_cache = PrefixCache(layers, prefix_cache_bytes) if layers else None
@@ -171,7 +171,8 @@ class TransformersEngine(Worker):
         self._write([min(self.stop_ids)] * 2, sampling, (), lambda *_: None)
 
     def _recover(self, error: EngineError) -> None:
-        if lost(self._model.device):
+        """See whether the GPU is lost, or let go of what the next reply can do without."""
+        if cards.lost(self._model):
             self.state = "failed"
         elif isinstance(error, OutOfMemory):
             self._make_room()
@@ -183,7 +184,7 @@ class TransformersEngine(Worker):
         if self._assistant:
             self._assistant.clear()
         gc.collect()
-        if lost(self._model.device):
+        if cards.lost(self._model):
             return False
         torch.cuda.empty_cache()
         return True
@@ -305,19 +306,3 @@ class _Streamer(BaseStreamer):
 
     def end(self) -> None:
         pass  # generate does not come here when it fails, so _answer ends the stream
-
-
-def _free_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return int(psutil.virtual_memory().available)
-
-
-def lost(device: torch.device) -> bool:
-    """Whether a GPU is lost to this process: after some errors each call to it fails."""
-    if device.type == "cuda":
-        try:
-            torch.cuda.synchronize(device)
-        except RuntimeError:
-            return True
-    return False

@@ -8,8 +8,9 @@ prompt and its reply at once, if it is told how long they get.
 import inspect
 from typing import Any
 
+import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
 
 from chat.engines.transformers.undocumented import (
     Cache,
@@ -153,6 +154,29 @@ def growing_layers(model: PreTrainedModel) -> int:
     layers = DynamicCache(config=config).layers
     kinds = {type(layer) for layer in layers}
     return len(layers) if kinds <= {DynamicLayer, DynamicSlidingWindowLayer} else 0
+
+
+def token_bytes(config: PreTrainedConfig, dtype: torch.dtype) -> int:
+    """Return the bytes that a token's keys and values take, in all layers of such a model.
+
+    Layers with a state of one size, however long the text, have none. Latent attention
+    (DeepSeek-V2, 2024) keeps what its keys and values are made of, for all heads together.
+    """
+    config = config.get_text_config(decoder=True)
+    layers = sum(isinstance(layer, DynamicLayer) for layer in DynamicCache(config=config).layers)
+    if not layers:
+        return 0
+    query_heads: int = config.num_attention_heads
+    heads: int = getattr(config, "num_key_value_heads", None) or query_heads
+    if getattr(config, "multi_query", False) and not getattr(
+        config, "new_decoder_architecture", False
+    ):  # Falcon's and StarCoder's
+        heads = 1
+    size: int = getattr(config, "head_dim", None) or config.hidden_size // query_heads
+    numbers = 2 * heads * size
+    if latent := getattr(config, "kv_lora_rank", None):
+        numbers = latent + config.qk_rope_head_dim
+    return layers * numbers * dtype.itemsize
 
 
 def _grown(room: Tensor, filled: int, tokens: int) -> Tensor:

@@ -1,11 +1,26 @@
 """The growing cache beside transformers' own."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from transformers import DynamicCache
+from transformers import (
+    DeepseekV3Config,
+    DynamicCache,
+    FalconConfig,
+    MambaConfig,
+    PreTrainedConfig,
+    Qwen3NextConfig,
+)
 
-from chat.engines.transformers.kv_cache import CHUNK, GrowingCache, growing_layers
-from tests.support import tiny_models
+from chat.engines.transformers.kv_cache import (
+    CHUNK,
+    GrowingCache,
+    growing_layers,
+    token_bytes,
+)
+from chat.engines.transformers.undocumented import DynamicLayer
+from tests.support import families, tiny_models
 
 
 def states(tokens: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -148,3 +163,63 @@ def test_a_copy_and_its_original_do_not_write_into_each_other() -> None:
 )
 def test_only_models_whose_keys_stay_the_same_can_have_one(make, layers) -> None:
     assert growing_layers(make()) == layers
+
+
+#: Of which each layer, or each head, keeps something else than in most models.
+ODD: dict[str, Callable[[], PreTrainedConfig]] = {
+    "multi-query": lambda: FalconConfig(hidden_size=64, num_hidden_layers=2, num_attention_heads=4),
+    "multi-query in groups": lambda: FalconConfig(
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_kv_heads=2,
+        new_decoder_architecture=True,
+    ),
+    "latent": lambda: DeepseekV3Config(
+        **families.SHAPE | {"num_key_value_heads": 4},
+        moe_intermediate_size=32,
+        n_routed_experts=4,
+        num_experts_per_tok=2,
+        q_lora_rank=16,
+        kv_lora_rank=16,
+        qk_nope_head_dim=16,
+        qk_rope_head_dim=8,
+        v_head_dim=24,
+        n_group=1,
+        topk_group=1,
+        first_k_dense_replace=1,
+    ),
+    "one layer in two": lambda: Qwen3NextConfig(
+        **families.SHAPE,
+        layer_types=["linear_attention", "full_attention"],
+        head_dim=16,
+        num_experts=2,
+        num_experts_per_tok=1,
+        moe_intermediate_size=32,
+        shared_expert_intermediate_size=32,
+        linear_num_value_heads=4,
+        linear_num_key_heads=2,
+        linear_key_head_dim=16,
+        linear_value_head_dim=16,
+    ),
+    "recurrent": lambda: MambaConfig(hidden_size=64, num_hidden_layers=2),
+}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [*families.PLAIN.values(), *(make for make, _ in families.OTHERS.values()), *ODD.values()],
+    ids=[*families.PLAIN, *families.OTHERS, *ODD],
+)
+def test_the_bytes_of_a_token_are_those_that_a_model_keeps(
+    make: Callable[[], PreTrainedConfig],
+) -> None:
+    config = make()
+    config.vocab_size = 300
+    with torch.inference_mode():
+        output = families.model(config)(torch.arange(5)[None])
+    cache = getattr(output, "past_key_values", None)
+    layers = cache.layers if cache else []
+    kept = [layer for layer in layers if isinstance(layer, DynamicLayer)]
+    had = sum(layer.keys.nbytes + layer.values.nbytes for layer in kept)
+    assert token_bytes(config, torch.float32) * 5 == had
