@@ -6,6 +6,7 @@ model's own, and the slower ones are there for where the quicker ones fail.
 """
 
 import logging
+from collections.abc import Sequence
 from pkgutil import resolve_name
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from chat.engines.entry import same_vocabulary
 from chat.engines.process import work
 from chat.engines.transformers.assistant import fit
 from chat.engines.transformers.cpu.linear import call_kernels_directly
+from chat.engines.transformers.cpu.threads import decoding_threads
 from chat.engines.transformers.engine import limits, require_numbers
 from chat.engines.transformers.guide import Guide
 from chat.engines.transformers.kv_cache import growing_layers
@@ -97,6 +99,8 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
         drafter = Assistant(smaller, its_pool, part, longest)
     guide = Guide(tokenizer, model.config.get_text_config().vocab_size)
     batcher = Batcher(passes, pool, parallel, part, guide, lora, drafter)
+    if model.device.type == "cpu":
+        batcher.run = _threaded(batcher)
     graphs = None if drafter or len(named) > 1 else _graphs(passes, tokens, parallel, model.device)
     if graphs:
         batcher.run = graphs.run
@@ -157,6 +161,24 @@ def _graphs(passes: Passes, tokens: int, parallel: int, device: torch.device) ->
     except RuntimeError as error:
         log.warning("Without CUDA graphs, more slowly (%s).", type(error).__name__)
         return None
+
+
+def _threaded(batcher: Batcher) -> Run:
+    """Return what runs a pass on a CPU, with as many threads as pay (see `decoding_threads`)."""
+    run, every = batcher.run, torch.get_num_threads()
+
+    def decode(tokens: int, threads: int) -> None:
+        torch.set_num_threads(threads)
+        for _ in range(tokens):
+            run([New(Range(0, 1), [0], 1)])
+
+    few = decoding_threads(every, decode)
+
+    def threaded(news: Sequence[New]) -> Tensor:
+        torch.set_num_threads(few if sum(len(new.ids) for new in news) == 1 else every)
+        return run(news)
+
+    return threaded
 
 
 def _alike(run: Run, ids: list[int], scores: Tensor, close: float) -> bool:
