@@ -97,8 +97,8 @@ def _part(model: PreTrainedModel, name: str) -> str:
 
 
 def devices(model: PreTrainedModel) -> list[torch.device]:
-    """Return where parts of `model` are."""
-    return sorted({part.device for part in model.parameters()}, key=str)
+    """Return where `model` takes its ids, and where its parts are."""
+    return sorted({model.device, *(part.device for part in model.parameters())}, key=str)
 
 
 def free_beside(model: PreTrainedModel) -> int:

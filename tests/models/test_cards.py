@@ -97,9 +97,8 @@ def test_what_fits_only_together_and_not_by_layers_is_refused_in_a_sentence() ->
 
 
 def stand_in(*devices: str) -> Any:
-    return SimpleNamespace(
-        parameters=lambda: [SimpleNamespace(device=torch.device(one)) for one in devices]
-    )
+    parts = [SimpleNamespace(device=torch.device(one)) for one in devices]
+    return SimpleNamespace(device=parts[0].device, parameters=lambda: parts)
 
 
 def test_the_fullest_gpu_says_how_much_is_free_beside_a_model() -> None:
