@@ -58,6 +58,8 @@ BROWSER = ROOT / "tests/web/browser"
 CLIENTS = ROOT / "tests/web/api/clients"
 #: Modules that start servers or programs, convert models, or try thousands of texts.
 SLOW = {
+    "tests/benchmarks/gpu/test_command.py",
+    "tests/benchmarks/gpu/test_steps.py",
     "tests/benchmarks/test_benchmarks_client.py",
     "tests/core/imports/test_imports.py",
     "tests/core/test_tokens.py",
@@ -109,6 +111,7 @@ SLOW = {
 }
 #: Modules whose fixtures are too dear to be made by each worker.
 WHOLE = {
+    "tests/benchmarks/gpu/test_steps.py",
     "tests/engines/contract/test_contract.py",
     "tests/engines/openvino/test_batcher.py",
     "tests/engines/openvino/test_engine.py",
