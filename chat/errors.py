@@ -15,6 +15,7 @@ for the person who caused it: the edges (page, terminal) show it as it is. It
 never holds a path that the person did not name, a secret, or their message.
 """
 
+import re
 import traceback
 
 FAILED = "The model failed while it was working on this reply. Please try again."
@@ -77,7 +78,18 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__} at\n{where}"
 
 
+#: How libraries say that memory ran out: CUDA's driver and runtime (of which Triton and
+#: bitsandbytes pass on the words), cuBLAS and cuDNN by their status, C++, torch's CPU allocator,
+#: and the operating system.
+NO_MEMORY = re.compile(
+    r"out[ _]of[ _](\w+[ _])?memory|alloc(ation)?_failed|MemoryAllocation|bad[_ ]alloc"
+    r"|(allocate|enough) memory|(failed|unable) to allocate",
+    re.IGNORECASE,
+)
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether a library's error means that memory ran out, on the GPU or on the CPU."""
-    kind, text = type(error).__name__, str(error)
-    return kind in ("OutOfMemoryError", "MemoryError") or "allocate memory" in text
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return bool(NO_MEMORY.search(str(error)))

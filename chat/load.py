@@ -1,6 +1,6 @@
 """From the settings to a chat that is ready: model, tokenizer, prompt format, engine, gate."""
 
-import ctypes
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +15,7 @@ from chat.core.tokens import FastTokens
 from chat.engines.entry import Entry, Loaded
 from chat.engines.registry import ENGINES
 from chat.errors import ModelError
-from chat.models import locate
+from chat.models import driver, locate
 from chat.settings import Settings
 from prompts import PromptError, PromptFormat, templates
 from prompts.formats.tooled import Tooled
@@ -30,7 +30,7 @@ def load(settings: Settings) -> Chat:
     Raises:
         ModelError: the model cannot be had, or not be used.
     """
-    cuda = has_cuda()
+    cuda = uses_cuda(settings)
     source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
     engine, refusals = choose(settings, source, cuda=cuda)
     for other, reason in refusals:
@@ -48,7 +48,7 @@ def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> C
     Raises:
         ModelError: the model cannot be had, or transformers cannot run it.
     """
-    cuda = has_cuda()
+    cuda = uses_cuda(settings)
     source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
     unfit = ENGINES["transformers"].refusal(source, settings.cache_dir)
     if settings.adapter or settings.assistant_model:
@@ -75,16 +75,45 @@ def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> C
 
 
 def has_cuda() -> bool:
-    """Whether there is a CUDA GPU; without a driver torch, which takes a second, is not asked."""
+    """Whether there is a CUDA GPU; without a driver torch, which takes a second, is not asked.
+
+    Raises:
+        ModelError: there is one, and the torch that is installed cannot use it.
+    """
     if space.zero_gpu():
         return True
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
+    if not (cuda := driver.library()):
         return False
     import torch
 
-    return torch.cuda.is_available()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is said here in a sentence
+        available = torch.cuda.is_available()
+    built_for = torch.version.cuda
+    why = (
+        driver.too_old(cuda, torch.cuda.get_arch_list())
+        if available
+        else driver.unused(cuda, built_for)
+    )
+    if why and built_for:
+        raise ModelError(why)
+    if why:  # who installs a torch for CPUs may want it so
+        print(why, flush=True)
+    return available
+
+
+def uses_cuda(settings: Settings) -> bool:
+    """Whether there is a CUDA GPU, for the engine that was asked for.
+
+    Raises:
+        ModelError: there is one that cannot be used, and the engine would.
+    """
+    try:
+        return has_cuda()
+    except ModelError:
+        if settings.engine == "auto" or "cuda" in ENGINES[settings.engine].hardware:
+            raise
+        return False
 
 
 def choose(settings: Settings, source: Path, *, cuda: bool) -> tuple[Entry, list[tuple[str, str]]]:

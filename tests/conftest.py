@@ -31,7 +31,6 @@ import hypothesis
 from filelock import FileLock
 from xdist.scheduler import LoadScopeScheduling
 
-from benchmarks.server import free_port
 from chat.core.chat import Chat
 from chat.models import embedded, ir
 from chat.settings import Settings
@@ -40,6 +39,7 @@ from chat.web.page import page
 from prompts import PromptFormat
 from tests.support import gguf_file
 from tests.support.fakes import ScriptedEngine, chat_with
+from tests.support.ports import free_port
 from tests.support.stages import Stages
 
 Serve = Callable[..., str]
@@ -53,8 +53,9 @@ hypothesis.settings.load_profile("unhurried")
 
 #: Those of a model are marked by the fixture that they ask for, itself or through another.
 MODELS = {"embedded_model", "gguf"}
-BROWSER = Path(__file__).parent / "web" / "browser"
-CLIENTS = Path(__file__).parent / "web" / "api" / "clients"
+ROOT = Path(__file__).parent.parent
+BROWSER = ROOT / "tests/web/browser"
+CLIENTS = ROOT / "tests/web/api/clients"
 #: Modules that start servers or programs, convert models, or try thousands of texts.
 SLOW = {
     "tests/benchmarks/gpu/test_command.py",
@@ -84,6 +85,7 @@ SLOW = {
     "tests/prompts/test_templates.py",
     "tests/test_app.py",
     "tests/test_check.py",
+    "tests/test_ci.py",
     "tests/test_docker.py",
     "tests/test_space.py",
     "tests/web/api/anthropic/test_client.py",
@@ -123,6 +125,18 @@ WHOLE = {
 }
 
 
+def is_slow(path: Path) -> bool:
+    """Whether a module is, or those in a folder are."""
+    return path.relative_to(ROOT).as_posix() in SLOW or CLIENTS in (path, *path.parents)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave modules without fast tests out of those, which importing them would take longer."""
+    if config.getoption("markexpr") != "fast":
+        return None
+    return is_slow(collection_path) or collection_path == BROWSER or None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by their folder and their fixtures; what is then unmarked is fast."""
     for item in items:
@@ -130,7 +144,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
         if MODELS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("model")
-        if item.nodeid.partition("::")[0] in SLOW or CLIENTS in item.path.parents:
+        if is_slow(item.path):
             item.add_marker("slow")
         if not any(item.get_closest_marker(name) for name in ("browser", "model", "slow")):
             item.add_marker("fast")
@@ -153,9 +167,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One worker more than there are cores, since some tests wait; none for single files."""
+    """One worker more than there are cores, unless no test waits; none for single files."""
     named = any("::" in argument or argument.endswith(".py") for argument in config.args)
-    return 0 if named else (os.cpu_count() or 1) + 1
+    waiting = config.getoption("markexpr") != "fast"
+    return 0 if named else (os.cpu_count() or 1) + waiting
 
 
 @contextmanager
@@ -170,7 +185,6 @@ def serving() -> Iterator[Serve]:
         chat: Chat | None = None,
         **settings: object,
     ) -> str:
-        # Not the first free one, which two workers could both find free.
         chosen = Settings(**{"max_waiting": max_waiting, "server_port": free_port(), **settings})
         built = page.build(chat or chat_with(engine, max_waiting, format), chosen)
         pages.append(built)

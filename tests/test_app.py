@@ -17,11 +17,11 @@ import psutil
 import pytest
 from gradio_client import Client
 
-from benchmarks.server import free_port
 from chat.settings import Settings
 from tests.conftest import Serve
 from tests.support.crowd import crowd
 from tests.support.fakes import ScriptedEngine
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 EMBEDDED = ("--model", "embedded")
@@ -100,7 +100,7 @@ def test_ctrl_c_or_a_container_that_stops_ends_the_start_soon_without_a_tracebac
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert psutil.wait_procs(children, timeout=20)[1] == []
 
 
 def children_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -269,7 +269,7 @@ def test_the_port_answers_from_the_first_line_on_and_all_ends_when_a_container_s
     children = children_of(process)
     process.terminate()
     assert process.wait(timeout=20) == 0
-    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert psutil.wait_procs(children, timeout=20)[1] == []
     process.stdout.close()
 
 

@@ -1,6 +1,7 @@
 """chat.check: whether and how a model would run, before it is loaded or downloaded."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,10 @@ import pytest
 
 from chat import load
 from chat.check import check
-from chat.models import convert
+from chat.models import convert, quantize
 from chat.settings import Settings
 from tests.support import families, gguf_file
+from tests.support.cards import cards
 from tests.support.families import OTHERS, PLAIN
 from tests.support.hub import hub
 
@@ -60,6 +62,7 @@ def test_a_folder_that_openvino_converts(said: Check, tmp_path: Path) -> None:
         "window",
         "people at once",
         "memory",
+        "KV cache",
         "disk space",
         "runs",
     ]
@@ -115,6 +118,63 @@ def test_a_gguf_file_whole_and_in_parts(
     assert found["weights"].startswith("to be converted")
     assert found["chat template"] == "recognised, as chatml"
     assert found["window"] == f"{gguf_file.TRAINED_FOR} tokens"
+
+
+@pytest.mark.parametrize("engine", ["openvino", "transformers"])
+def test_what_a_conversation_has_room_for_is_said_in_tokens(
+    said: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    families.save(PLAIN["Llama 2"](), tmp_path / "tiny")
+    rooms = []
+    for free in (10e9, 20e9):
+        memory = psutil.virtual_memory()._replace(available=free)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda memory=memory: memory)
+        found = said(tmp_path / "tiny", engine=engine, parallel=64)[1]["KV cache"]
+        size, tokens = re.fullmatch(
+            r"(\d+\.\d) GB beside 0\.0 GB of weights, room for ([\d,]+) tokens of conversation",
+            found,
+        ).groups()
+        rooms.append((float(size), int(tokens.replace(",", ""))))
+    (less, few), (more, many) = rooms
+    if engine == "openvino":  # which takes what its window and people can use, and no more
+        assert few == many == 64 * 512
+    else:
+        assert (less, more) == (10, 20)
+        assert many == pytest.approx(2 * few, rel=0.01)
+        assert few * 2 * 2 * 64 * quantize.compute_dtype().itemsize == pytest.approx(10e9, rel=0.01)
+
+
+def test_a_model_that_one_gpu_has_no_room_for_is_divided_among_all(
+    said: Check, tmp_path: Path
+) -> None:
+    families.save(PLAIN["Llama 2"](), tmp_path / "tiny")
+    needed = quantize.loading_needs(tmp_path / "tiny")
+    given = {}
+    for part in (2, 0.8, 0.4):
+        with cards(needed * part, needed * part):
+            given[part] = said(tmp_path / "tiny", engine="transformers")
+    assert "GPUs" not in given[2][1]
+    assert given[0.8][1]["GPUs"].startswith("2, in turn")
+    assert [code for code, _ in given.values()] == [0, 0, 1]
+    assert "of GPU memory, and 0.0 GB are free" in given[0.4][1]["runs"]
+    layer = needed * 0.3  # and more of it than that is in one layer, or in the embeddings
+    with cards(layer, layer, layer, layer):
+        code, found = said(tmp_path / "tiny", engine="transformers")
+    assert (code, found["runs"][:46]) == (1, "no: This model fits into the memory of 4 GPUs ")
+
+
+def test_the_table_of_a_t4_is_what_is_said_of_the_three_public_shapes() -> None:
+    root = Path(__file__).parent.parent
+    printed = subprocess.run(
+        [sys.executable, "docs/memory.py"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert printed.stdout.count("\n") == 5
+    assert printed.stdout in (root / "docs" / "models.md").read_text()
 
 
 def test_without_the_memory_it_would_not_run(

@@ -1,6 +1,10 @@
-"""chat.errors: what the log may say of an unforeseen error."""
+"""chat.errors: what the log may say of an unforeseen error, and which ones are of memory."""
 
-from chat.errors import describe
+import numpy as np
+import pytest
+import torch
+
+from chat.errors import describe, out_of_memory
 
 
 def fail(text: str) -> None:
@@ -18,3 +22,56 @@ def test_an_unforeseen_error_is_logged_with_its_place_and_never_with_its_text() 
     assert logged.startswith("ValueError at")
     assert "in fail" in logged
     assert "what someone wrote"[::-1] not in logged
+
+
+def of_numpy() -> Exception:
+    with pytest.raises(MemoryError) as caught:
+        np.empty(1 << 60, np.uint8)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        of_numpy(),
+        OSError(12, "Cannot allocate memory"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        torch.AcceleratorError("CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation'"),
+        RuntimeError("CUDA driver error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED"),
+        RuntimeError("cudaErrorMemoryAllocation"),
+        RuntimeError("CUDA_ERROR_OUT_OF_MEMORY"),
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+        RuntimeError("CUDA error: out of memory at line 90 in file ops.cu"),
+        RuntimeError("HIP out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("NCCL: out of device memory"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+        RuntimeError("Failed to allocate 8589934592 bytes of memory"),
+        RuntimeError("unable to mmap 4000 bytes from file: Cannot allocate memory (12)"),
+    ],
+    ids=lambda error: str(error)[:40],
+)
+def test_memory_that_ran_out_is_known_whoever_says_so(error: Exception) -> None:
+    assert out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("CUDA error: device-side assert triggered"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"),
+        RuntimeError("out of resource: shared memory, Required: 114688, Hardware limit: 101376"),
+        IndexError("index 9 is out of bounds"),
+        ValueError(),
+    ],
+    ids=lambda error: str(error)[:40],
+)
+def test_no_other_error_is_taken_for_it(error: Exception) -> None:
+    assert not out_of_memory(error)

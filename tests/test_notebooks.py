@@ -163,6 +163,37 @@ def test_a_public_link_is_asked_for_on_colab_alone(
     assert asked == [(colab, False)]
 
 
+@pytest.mark.parametrize(
+    ("surroundings", "disabled"),
+    [
+        ({"COLAB_RELEASE_TAG": "release-colab"}, "True"),
+        ({"COLAB_RELEASE_TAG": "release-colab", "HF_HUB_DISABLE_XET": "0"}, "False"),
+        ({}, "False"),
+    ],
+)
+def test_on_colab_alone_downloads_do_without_xet_unless_it_is_asked_for(
+    surroundings: dict[str, str], disabled: str
+) -> None:
+    cell = code(read("chat.ipynb"))[1].source
+    before, *_ = cell.partition("settings = ")
+    unset = ("COLAB_RELEASE_TAG", "HF_HUB_DISABLE_XET")
+    others = {name: value for name, value in os.environ.items() if name not in unset}
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import os\n{before}\nfrom huggingface_hub import constants\n"
+            "print(constants.HF_HUB_DISABLE_XET)",
+        ],
+        cwd=ROOT,
+        env=others | surroundings,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.strip() == disabled
+
+
 @pytest.mark.parametrize("folder", [".", "notebooks"])
 def test_in_a_checkout_the_install_cell_fetches_nothing(folder: str) -> None:
     cell = code(read("chat.ipynb"))[0].source

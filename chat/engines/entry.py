@@ -86,6 +86,14 @@ class Outlook(NamedTuple):
     window: int
     #: How many replies can be written at once.
     parallel: int
+    #: Bytes that its weights take of that memory, about, once it is loaded.
+    size: float = 0
+    #: How many tokens of conversations, in all, the KV cache has room for beside them, about,
+    #: and the bytes that each takes; 0 if it is not known.
+    cache_tokens: int = 0
+    token_bytes: int = 0
+    #: How many GPUs it is divided among, each of which has some of its layers.
+    gpus: int = 0
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from chat.engines.process import Part
 from chat.engines.stream import StreamClosed, TokenStream
 from chat.errors import FAILED, EngineError, ModelError
 
-#: How many processes may end under one request until it is taken for the cause.
+#: How many processes may end under one request until it can be the cause.
 ENDINGS = 2
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,9 @@ class Remote:
 
     Where a process ends, another one is started. Each request goes on there: `resumed(job, ids)`
     returns what to ask for the rest of a reply that has these ids, or None if there is no such
-    thing, and whoever waits for it hears so. `title` is what does the work, for sentences.
+    thing, and whoever waits for it hears so. What ends one process after another has to be among
+    those that were there each time; so then the one of them that came last is given up.
+    `title` is what does the work, for sentences.
 
     Raises:
         ModelError: it cannot load it.
@@ -162,8 +164,16 @@ class Remote:
         with self._sending:
             self.state = "loading"
             self._connection.close()
+            for asked in self._asked.values():
+                asked.endings += 1
+            suspects = [n for n, asked in self._asked.items() if asked.endings >= ENDINGS]
             for number, asked in list(self._asked.items()):
-                self._take_up(number, asked)
+                job = None if number in suspects[-1:] else self._resumed(asked.job, asked.ids)
+                if job is None:
+                    del self._asked[number]
+                    asked.stream.end(EngineError(FAILED))
+                else:
+                    asked.job, asked.ids = job, []
         log.error("The engine's process ended (%s).", self._process.wait())
         try:
             self._start()
@@ -171,16 +181,6 @@ class Remote:
             log.error("%s", error)
             self.state = "failed"
             self._closed = True
-
-    def _take_up(self, number: int, asked: _Asked) -> None:
-        """See what is to be asked of the next process."""
-        asked.endings += 1
-        job = self._resumed(asked.job, asked.ids) if asked.endings < ENDINGS else None
-        if job is None:
-            del self._asked[number]
-            asked.stream.end(EngineError(FAILED))
-        else:
-            asked.job, asked.ids = job, []
 
     def _hand_on(self, part: Part) -> None:
         if not (asked := self._asked.get(part.number)):

@@ -124,18 +124,23 @@ def empty(config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
     return model
 
 
-def nf4_bytes(model: PreTrainedModel) -> float:
-    """Return the bytes of memory that `model` takes once bitsandbytes has its layers in NF4.
+def packed(model: PreTrainedModel) -> set[int]:
+    """Return the `id` of each weight of `model` that bitsandbytes packs into 4 bits.
 
     That is linear layers but for the last one; embeddings stay as they are, and so do the
     experts of a mixture, which transformers holds in one tensor.
     """
     last = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    in_4_bit = {
+    return {
         id(module.weight)
         for module in model.modules()
         if (type(module) is nn.Linear or isinstance(module, Conv1D)) and module is not last
     }
+
+
+def nf4_bytes(model: PreTrainedModel) -> float:
+    """Return the bytes of memory that `model` takes once bitsandbytes has its layers in NF4."""
+    in_4_bit = packed(model)
     return sum(
         part.numel() * (NF4_BYTES if id(part) in in_4_bit else part.itemsize)
         for part in model.parameters()

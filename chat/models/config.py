@@ -59,6 +59,16 @@ def shape(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def token_bytes(shape: Mapping[str, Any], itemsize: int = 2) -> int:
+    """Return the bytes of a token's keys and values, in all layers of a model of such a shape.
+
+    Each number takes `itemsize` bytes.
+    """
+    heads = shape.get("num_key_value_heads") or shape["num_attention_heads"]
+    size = shape.get("head_dim") or shape["hidden_size"] // shape["num_attention_heads"]
+    return int(2 * shape["num_hidden_layers"] * heads * size * itemsize)
+
+
 def eos_ids(settings: Mapping[str, Any]) -> set[int]:
     """Return the ids that end a reply by one of these files: one, several or none."""
     found = settings.get("eos_token_id")

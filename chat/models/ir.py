@@ -22,6 +22,8 @@ from chat.errors import ModelError
 from chat.models import config, convert, parts, plain
 from chat.models.memory import require
 
+#: Bytes of memory for each byte of weights, and room to work in.
+WITH_ROOM = 1.5
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 #: Of matrices; norms and biases are in F32.
 TYPES = {"F16", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K"}
@@ -75,6 +77,8 @@ class Found(NamedTuple):
     config: dict[str, Any]
     #: What is done with its weights.
     weights: str
+    #: Bytes that they take, about.
+    size: float
     #: Bytes of memory, at the most.
     memory: float
     #: Bytes of disk space for a conversion.
@@ -91,7 +95,10 @@ def outlook(source: Path, cache: Path) -> Found:
     if _is_ready(source) or converted.exists():
         folder = source if _is_ready(source) else converted
         weights = "an OpenVINO model" if folder is source else "converted to an OpenVINO model"
-        return Found(_tokenizer(folder), config.read(folder), weights, loading_needs(folder), 0)
+        needed = loading_needs(folder)
+        return Found(
+            _tokenizer(folder), config.read(folder), weights, needed / WITH_ROOM, needed, 0
+        )
     memory, disk = conversion_needs(source)
     try:
         from transformers import AutoConfig, AutoTokenizer
@@ -108,7 +115,7 @@ def outlook(source: Path, cache: Path) -> Found:
         if source.is_dir()
         else "to be converted as they are, once"
     )
-    return Found(tokenizer, settings, kind, memory, disk)
+    return Found(tokenizer, settings, kind, _size(source), memory, disk)
 
 
 def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
@@ -126,7 +133,7 @@ def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
 
 def loading_needs(folder: Path) -> float:
     """Return the bytes of memory that loading an OpenVINO folder takes."""
-    return 1.5 * (folder / "openvino_model.bin").stat().st_size
+    return WITH_ROOM * (folder / "openvino_model.bin").stat().st_size
 
 
 def _is_ready(source: Path) -> bool:
@@ -192,10 +199,14 @@ def _convert(source: Path, folder: Path) -> None:
 
 def conversion_needs(source: Path) -> tuple[float, float]:
     """Return the bytes of memory and of disk space that converting `source` takes."""
+    size = _size(source)
+    return (2.5 if source.is_dir() else 4) * size, 2.2 * size
+
+
+def _size(source: Path) -> float:
+    """Return the bytes of a GGUF file, or of one that a folder makes."""
     if source.is_dir():
         from chat.models import as_gguf
 
-        size = as_gguf.size(source)
-        return 2.5 * size, 2.2 * size
-    size = source.stat().st_size
-    return 4 * size, 2.2 * size
+        return as_gguf.size(source)
+    return source.stat().st_size

@@ -31,7 +31,7 @@ from transformers import (
 )
 
 from chat.errors import ModelError, out_of_memory
-from chat.models import checkpoint, config, convert, parts, quantized
+from chat.models import cards, checkpoint, config, convert, parts, quantized
 from chat.models.memory import SMALLER, require
 
 #: Bytes of memory for each byte of weights, and room to work in.
@@ -56,9 +56,10 @@ def tokenizer_and_model(source: Path, cache: Path) -> tuple[Any, PreTrainedModel
     with _explained():
         gguf = source.suffix.lower() == ".gguf"
         folder = _converted(source, cache) if gguf else source
-        require(loading_needs(folder), free_memory(), kind_of_memory(), _advice(folder))
+        needed = loading_needs(folder)
+        require(needed, free_memory(needed), kind_of_memory(), _advice(folder))
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        return tokenizer, _load_4_bit(folder)
+        return tokenizer, _load_4_bit(folder, needed)
 
 
 class Found(NamedTuple):
@@ -68,6 +69,8 @@ class Found(NamedTuple):
     config: PreTrainedConfig
     #: What is done with its weights.
     weights: str
+    #: Bytes that they take in memory.
+    size: float
     #: Bytes of memory, at the most.
     memory: float
     #: Bytes of disk space for a conversion.
@@ -90,9 +93,16 @@ def outlook(source: Path, cache: Path) -> Found:
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
         if options:
             memory, disk = conversion_needs(folder)
-            return Found(tokenizer, settings, "to be converted to 4-bit NF4, once", memory, disk)
-        kind = "quantized already" if _quantization(folder) else "to 4-bit NF4 while it loads"
-        return Found(tokenizer, settings, kind, loading_needs(folder), 0)
+            size = checkpoint.nf4_bytes(checkpoint.empty(settings, compute_dtype()))
+            kind = "to be converted to 4-bit NF4, once"
+            return Found(tokenizer, settings, kind, size, memory, disk)
+        kind = "to 4-bit NF4 while it loads"
+        if quantization := _quantization(folder):
+            unpacks = quantized.unpacks(quantization)
+            kind = "quantized already" + ", to be unpacked to 16 bits" * unpacks
+        needed = loading_needs(folder)
+        cards.device_map(needed, partial(_empty, folder))
+        return Found(tokenizer, settings, kind, needed / WITH_ROOM, needed, 0)
 
 
 @contextmanager
@@ -141,7 +151,10 @@ def nf4(whole: list[str] | None = None) -> BitsAndBytesConfig:
     )
 
 
-def _load_4_bit(folder: Path) -> PreTrainedModel:
+def _load_4_bit(folder: Path, needed: float) -> PreTrainedModel:
+    # It plans anew for each length, which is each token, and on some GPUs its sums are wrong
+    # (torch 2.13, pytorch/pytorch#193893); flash attention does as well.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     quantization = _quantization(folder)
     whole = WHOLE.get(config.read(folder).get("model_type", ""))
     try:
@@ -149,11 +162,15 @@ def _load_4_bit(folder: Path) -> PreTrainedModel:
             AutoModelForCausalLM,
             folder,
             dtype=compute_dtype(),
-            device_map={"": 0} if torch.cuda.is_available() else "cpu",
+            device_map=cards.device_map(needed, partial(_empty, folder)),
             use_safetensors=True,
             trust_remote_code=False,
             generation_config=GenerationConfig(),  # type: ignore[no-untyped-call]
-            **({} if quantization else {"quantization_config": nf4(whole)}),
+            **(
+                quantized.options(quantization)
+                if quantization
+                else {"quantization_config": nf4(whole)}
+            ),
         )
     except ImportError:
         if not quantization:
@@ -225,7 +242,8 @@ def _convert(gguf: Path, folder: Path) -> None:
         )
         model.save_pretrained(unpacked)
         del model
-        _load_4_bit(Path(unpacked)).save_pretrained(folder)
+        whole = Path(unpacked)
+        _load_4_bit(whole, loading_needs(whole)).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
 
@@ -248,11 +266,14 @@ def loading_needs(folder: Path) -> float:
     if not quantization:
         needed = checkpoint.nf4_bytes(checkpoint.tried(weights, settings, compute_dtype()))
     elif unpacks:
-        empty = checkpoint.empty(settings, compute_dtype())
-        needed = sum(part.nbytes for part in empty.parameters())
+        needed = sum(part.nbytes for part in _empty(folder).parameters())
     else:
         needed = sum(file.stat().st_size for file in checkpoint.files(folder))
     return needed * WITH_ROOM
+
+
+def _empty(folder: Path) -> PreTrainedModel:
+    return checkpoint.empty(_config(folder), compute_dtype())
 
 
 def kind_of_memory() -> str:
@@ -260,16 +281,16 @@ def kind_of_memory() -> str:
     return "GPU memory" if torch.cuda.is_available() else "memory"
 
 
-def free_memory() -> int:
-    """Return the bytes of it that are free."""
-    if torch.cuda.is_available():
-        return torch.cuda.mem_get_info()[0]
-    return int(psutil.virtual_memory().available)
+def free_memory(needed: float) -> int:
+    """Return the bytes of it that are free where a model of `needed` bytes goes."""
+    gpus = cards.free(needed)
+    return sum(gpus) if gpus else int(psutil.virtual_memory().available)
 
 
 def _advice(folder: Path) -> str:
     quantization = _quantization(folder)
-    return quantized.UNPACKED if quantization and quantized.unpacks(quantization) else SMALLER
+    unpacks = quantization and quantized.unpacks(quantization)
+    return quantized.advice(quantization) if quantization and unpacks else SMALLER
 
 
 def _quantization(folder: Path) -> dict[str, Any] | None:

@@ -14,11 +14,9 @@ from chat.errors import ModelError
 KEYS = ("quantization_config", "compression_config", "quantization")
 #: A method's name, and nothing that a file could make a sentence say.
 NAME = re.compile(r"[\w./+-]{1,40}")
-#: What else there is for whoever has no memory for weights that are unpacked.
-UNPACKED = (
-    "Its weights are quantized already, in a way that has to be unpacked to 16 bits here: choose "
-    "an original that is not, or a smaller one with --model."
-)
+#: Methods that transformers computes with by kernels of the package `kernels`, on CUDA alone, and
+#: the capability that those need.
+KERNELS = {"fp8": (8, 9), "mxfp4": (7, 5)}
 
 
 def method(settings: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -39,6 +37,7 @@ def unpacks(quantization: Mapping[str, Any]) -> bool:
     import torch
     import transformers
     from transformers.quantizers.auto import AutoHfQuantizer
+    from transformers.utils import is_kernels_available
 
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
@@ -48,7 +47,42 @@ def unpacks(quantization: Mapping[str, Any]) -> bool:
         )
     except Exception:  # each quantizer has its own ways to say what it lacks
         raise refused(quantization) from None
-    return bool(getattr(quantizer.quantization_config, "dequantize", False))
+    if getattr(quantizer.quantization_config, "dequantize", False):
+        return True
+    # Not all of that is seen there: it would fail at the first token, or unpack after all.
+    return quantization.get("quant_method") in KERNELS and not (
+        torch.cuda.is_available() and is_kernels_available()
+    )
+
+
+def options(quantization: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `from_pretrained` has to be told of such weights."""
+    from transformers import FineGrainedFP8Config
+
+    if quantization.get("quant_method") != "fp8" or not unpacks(quantization):
+        return {}
+    kept = quantization.get("modules_to_not_convert")
+    unpacking: Any = FineGrainedFP8Config
+    return {"quantization_config": unpacking(dequantize=True, modules_to_not_convert=kept)}
+
+
+def advice(quantization: Mapping[str, Any]) -> str:
+    """Return what else there is for whoever has no memory for such weights, unpacked."""
+    import torch
+    from transformers.utils import is_kernels_available
+
+    name = quantization.get("quant_method")
+    original = "that is not"
+    if name == "fp8":
+        original = "in 16 bits, which is quantized to 4 bits here (often the same name without FP8)"
+    kernels = ""
+    if name in KERNELS and torch.cuda.is_available() and not is_kernels_available():
+        if torch.cuda.get_device_capability() >= KERNELS[name]:
+            kernels = " With the package kernels this GPU computes with them as they are."
+    return (
+        "Its weights are quantized already, in a way that has to be unpacked to 16 bits here: "
+        f"choose an original {original}, or a smaller one with --model.{kernels}"
+    )
 
 
 def refused(quantization: Mapping[str, Any]) -> ModelError:

@@ -16,6 +16,7 @@ from benchmarks.scenarios import QUICK, Scenarios, Size
 from benchmarks.server import serving
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
+from tests.support.ports import free_port
 from tests.support.tiny import chatml_tokenizer
 
 ROOT = Path(__file__).parent.parent.parent
@@ -117,8 +118,9 @@ def test_a_result_says_that_the_machine_was_not_quiet(percent: float, told: bool
 
 @pytest.mark.usefixtures("embedded_model")
 def test_the_quick_benchmark_of_the_embedded_model_gives_every_figure() -> None:
+    quick = [sys.executable, "-m", "benchmarks", "--quick"]
     ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--quick", "--", "--model", "embedded"],
+        [*quick, "--port", str(free_port()), "--", "--model", "embedded"],
         cwd=ROOT,
         capture_output=True,
         text=True,

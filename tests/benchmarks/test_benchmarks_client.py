@@ -15,12 +15,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from benchmarks import baseline, load
 from benchmarks.client import UNDER_WAY, ReplyError, Tab, config
 from benchmarks.load import Job, Person
-from benchmarks.server import free_port
 from benchmarks.session import changed
 from benchmarks.wire import Wire
 from chat.settings import Settings
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine, last_message
+from tests.support.ports import free_port
 from tests.support.tiny import chatml_tokenizer
 
 TALK = "Grüße, 世界 🙂\n\n```python\n    indented\n```\n\n" + "word " * 40 + "end"

@@ -313,7 +313,7 @@ async def test_a_prompt_that_is_slow_to_compose_holds_nobody_up() -> None:
 
     class SlowTokens(CharTokens):
         def encode(self, pieces: Sequence[Piece]) -> list[int]:
-            assert others_went_on.wait(timeout=5)
+            assert others_went_on.wait(timeout=20)
             return super().encode(pieces)
 
     chat = Chat(BatchEngine("ok"), SlowTokens(), LineFormat(), Gate(1, 0))

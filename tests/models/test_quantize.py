@@ -176,3 +176,9 @@ def test_what_a_config_cannot_say_is_one_sentence(
     for ask in (quantize.outlook, quantize.tokenizer_and_model):
         with pytest.raises(ModelError, match=said):
             ask(folder, tmp_path)
+
+
+def test_wherever_a_model_is_loaded_attention_is_not_cudnns(folder: Path, tmp_path: Path) -> None:
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    quantize.tokenizer_and_model(folder, tmp_path)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()

@@ -299,6 +299,63 @@ def test_what_is_unpacked_must_fit_unpacked(
             assert "has to be unpacked to 16 bits here: choose an original" in refusal(tmp_path)
 
 
+def gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int] | None, kernels: bool) -> None:
+    """Stand in for a GPU of this capability, or none, and for the package `kernels`."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: capability is not None)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda *_: capability)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda *_: (1000, 1000))
+    for module in ("utils", "quantizers.quantizer_mxfp4"):
+        monkeypatch.setattr(f"transformers.{module}.is_kernels_available", lambda: kernels)
+    triton = "transformers.quantizers.quantizer_mxfp4.is_triton_available"
+    monkeypatch.setattr(triton, lambda *_: True)
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+@pytest.mark.parametrize("capability", [None, (7, 0), (7, 5), (8, 0), (8, 9), (9, 0), (10, 0)])
+@pytest.mark.parametrize(("make", "needed"), [(in_fp8, (8, 9)), (in_mxfp4, (7, 5))])
+def test_the_memory_that_is_asked_for_is_that_of_what_will_be_loaded(
+    tmp_path: Path,
+    make: Any,
+    needed: tuple[int, int],
+    capability: tuple[int, int] | None,
+    kernels: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = make(tmp_path)
+    gpu(monkeypatch, capability, kernels)
+    packed = kernels and capability is not None and capability >= needed
+    size = (tmp_path / "model.safetensors").stat().st_size
+    weights = sum(part.numel() for part in model.parameters()) * quantize.compute_dtype().itemsize
+    assert quantize.loading_needs(tmp_path) == pytest.approx(1.2 * (size if packed else weights))
+    expected = "quantized already" + ("" if packed else ", to be unpacked to 16 bits")
+    assert quantize.outlook(tmp_path, tmp_path).weights == expected
+
+
+@pytest.mark.parametrize(
+    ("make", "capability", "kernels", "way_out"),
+    [
+        (in_fp8, (8, 0), True, "an original in 16 bits, which is quantized to 4 bits here"),
+        (in_fp8, (8, 9), False, "--model. With the package kernels this GPU computes with them"),
+        (in_fp8, (8, 0), False, "or a smaller one with --model."),
+        (in_mxfp4, (7, 5), False, "--model. With the package kernels this GPU computes with them"),
+        (in_mxfp4, (7, 0), False, "an original that is not, or a smaller one with --model."),
+    ],
+)
+def test_who_has_no_memory_for_them_unpacked_hears_each_way_out(
+    tmp_path: Path,
+    make: Any,
+    capability: tuple[int, int],
+    kernels: bool,
+    way_out: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make(tmp_path)
+    gpu(monkeypatch, capability, kernels)
+    said = refusal(tmp_path)
+    assert way_out in said
+    assert ("package kernels" in said) == ("package kernels" in way_out)
+
+
 @needs_no_cuda
 @pytest.mark.parametrize(
     ("make", "left_out"),

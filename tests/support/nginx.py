@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.ports import free_port
+
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 if not NGINX:
     pytest.skip("no nginx: it is neither on the PATH nor in /usr/sbin", allow_module_level=True)
@@ -76,9 +78,7 @@ SET_UPS = {
 @contextmanager
 def nginx(set_up: SetUp, app: str, folder: Path, host: str = "127.0.0.1") -> Iterator[str]:
     """Run nginx before the app at the address `app`; give the page's address as `host` has it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     if set_up.tls:
         _certify(folder)
     configuration = CONFIGURATION.format(

@@ -3,12 +3,12 @@
 from collections.abc import Hashable
 from typing import Any
 
-from benchmarks.server import free_port
 from chat.settings import Settings
 from chat.web.page import page
 from chat.web.serve import launch
 from prompts import PromptFormat
 from tests.support.fakes import ScriptedEngine, chat_with
+from tests.support.ports import free_port
 
 
 class Stage:

@@ -4,6 +4,7 @@ A decorated generator runs in a forked process, in a thread that has never used
 torch before; a fork cannot take the threads along that torch has in its parent.
 What goes in and out is pickled. After each thing that it yields the process
 looks whether it was closed meanwhile. It is used again if it lives and is idle.
+What is declared is compared with what is left of a quota, by half an RTX Pro 6000's terms.
 """
 
 import inspect
@@ -14,7 +15,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty
 from threading import Lock
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -62,6 +63,10 @@ class Worker:
         return "error", "GPU task aborted"
 
 
+#: As its `configs.json` has them.
+RTX_PRO = {"xlarge_threshold": 45_097_156_608, "duration_factor": 1.5}
+
+
 class Spaces(ModuleType):
     """The module; keeps what was asked of it."""
 
@@ -71,6 +76,9 @@ class Spaces(ModuleType):
         #: Called where Hugging Face is asked for a GPU; may raise gr.Error.
         self.schedule: Callable[[], None] = lambda: None
         self.seconds: list[int] = []
+        #: Seconds of quota; None asks for none.
+        self.left: int | None = None
+        self.zero = SimpleNamespace(config=SimpleNamespace(get_config=lambda: RTX_PRO))
         self._choosing = Lock()
 
     def GPU(self, task: Any = None, *, duration: Any = None) -> Any:
@@ -81,6 +89,7 @@ class Spaces(ModuleType):
 
         def decorated(*arguments: Any) -> Generator[Any]:
             self.seconds.append(duration(*arguments))
+            self._compare(round(self.seconds[-1] * RTX_PRO["duration_factor"]))
             self.schedule()
             worker = self._idle_one(task, workers)
             worker.asked.put(arguments)
@@ -102,6 +111,15 @@ class Spaces(ModuleType):
                 worker.busy = False
 
         return decorated
+
+    def _compare(self, asked: int) -> None:
+        if self.left is not None and asked > self.left:
+            raise gr.Error(
+                f"You have exceeded your ZeroGPU quota ({asked}s requested vs. {self.left}s left). "
+                "Try again in 0:10:00. ",
+                title="ZeroGPU quota exceeded",
+                print_exception=False,
+            )
 
     def _idle_one(self, task: Callable[..., Any], workers: list[Worker]) -> Worker:
         with self._choosing:

@@ -8,13 +8,14 @@ import httpx
 import pytest
 
 from chat.web.lobby import PAGE, lobby
+from tests.support.ports import free_port
 
 
 def listen(port: int = 0) -> socket.socket:
     """Return a socket that listens as Gradio's does."""
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", port))
+    listening.bind(("127.0.0.1", port or free_port()))
     listening.listen()
     return listening
 

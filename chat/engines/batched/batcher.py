@@ -21,7 +21,6 @@ from chat.engines.batched.ranges import Range, Ranges
 from chat.engines.batched.reply import Reply
 from chat.engines.batched.wire import Job
 from chat.engines.process import Part
-from chat.engines.transformers.engine import lost
 from chat.engines.transformers.guide import Guide
 from chat.engines.transformers.worker import readable
 from chat.errors import OutOfMemory, describe
@@ -54,6 +53,7 @@ class Batcher:
         lora: "Lora | None" = None,
         drafter: Drafter | None = None,
     ) -> None:
+        self._passes = passes
         #: What runs a pass.
         self.run: Run = passes.run
         self._pool = pool
@@ -134,7 +134,7 @@ class Batcher:
         try:
             scores = self.run([new for _, new in asked])
         except Exception as error:
-            if lost(self._pool.device):
+            if self._passes.lost():
                 raise
             if len({reply.job.number for reply, _ in asked}) > 1:
                 # Whose fault it is shows when each has a pass of its own.
@@ -178,7 +178,7 @@ class Batcher:
         try:
             return self._drafter.drafts(able)
         except Exception as error:
-            if lost(self._pool.device):
+            if self._passes.lost():
                 raise
             log.error("Nothing is guessed any more: %s", describe(error))
             self._drafter = None
@@ -196,7 +196,7 @@ class Batcher:
                     id = reply.chosen(prompt, negative[0] if negative else None)
                     chosen.append((reply, prompt, id))
                 except Exception as error:
-                    if lost(self._pool.device):
+                    if self._passes.lost():
                         raise
                     failed.append(self._fail(reply, error))
                     del written[reply]
@@ -209,14 +209,14 @@ class Batcher:
                     reply.ranges[0].length += 1
                     going.append(reply)
             place += 1
-        for reply in written:
+        parts = failed
+        for reply, given in written.items():
             reply.scores.clear()
-            if reply.ended:
+            ended = reply.ended
+            parts.append(Part(reply.job.number, given, "done" if ended else "running"))
+            if ended:
                 self._leave(reply)
-        return failed + [
-            Part(reply.job.number, given, "done" if reply.ended else "running")
-            for reply, given in written.items()
-        ]
+        return parts
 
     def _leave(self, reply: Reply) -> None:
         del self._running[reply.job.number]

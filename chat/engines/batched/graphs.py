@@ -54,6 +54,7 @@ class Graphs:
         """For how many replies there are graphs."""
         return tuple(self._graphs)
 
+    @torch.inference_mode()
     def run(self, news: Sequence[New]) -> Tensor:
         """See `Passes.run`."""
         rows = next((rows for rows in self._graphs if rows >= len(news)), 0)

@@ -6,6 +6,7 @@ model's own, and the slower ones are there for where the quicker ones fail.
 """
 
 import logging
+from collections.abc import Sequence
 from pkgutil import resolve_name
 from typing import NamedTuple
 
@@ -23,7 +24,9 @@ from chat.engines.batched.ranges import Range
 from chat.engines.batched.wire import Plan, Ready
 from chat.engines.entry import same_vocabulary
 from chat.engines.process import work
+from chat.engines.transformers.assistant import fit
 from chat.engines.transformers.cpu.linear import call_kernels_directly
+from chat.engines.transformers.cpu.threads import decoding_threads
 from chat.engines.transformers.engine import limits, require_numbers
 from chat.engines.transformers.guide import Guide
 from chat.engines.transformers.kv_cache import growing_layers
@@ -77,16 +80,17 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
         from chat.models.lora import Lora
 
         lora = Lora(model, named)
-    tried = [_tried(model)]
+    models = [tried(model)]
     if plan.assistant:
         other, assistant = loader(plan.assistant, plan.cache)
         same_vocabulary(tokenizer, other)
-        tried.append(_tried(assistant))
+        fit(assistant, model.config.get_text_config().vocab_size)
+        models.append(tried(assistant))
     stop_ids, window = limits(model, (), plan.window)
-    tokens = _tokens(tried, plan, window)
+    tokens = _tokens(models, plan, window)
     window = min(window, tokens)
     parallel = _parallel(tokens, window) if plan.parallel == "auto" else plan.parallel
-    pooled = [_pooled(one, tokens) for one in tried]
+    pooled = [_pooled(one, tokens) for one in models]
     passes, pool = pooled[0]
     part = PARTS.get(model.device.type, PARTS["cpu"])
     drafter: Drafter | None = Lookup(plan.prompt_lookup) if plan.prompt_lookup else None
@@ -95,6 +99,8 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
         drafter = Assistant(smaller, its_pool, part, longest)
     guide = Guide(tokenizer, model.config.get_text_config().vocab_size)
     batcher = Batcher(passes, pool, parallel, part, guide, lora, drafter)
+    if model.device.type == "cpu":
+        batcher.run = _threaded(batcher)
     graphs = None if drafter or len(named) > 1 else _graphs(passes, tokens, parallel, model.device)
     if graphs:
         batcher.run = graphs.run
@@ -114,7 +120,7 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
     return batcher, ready
 
 
-def _tried(model: PreTrainedModel) -> Tried:
+def tried(model: PreTrainedModel) -> Tried:
     """Have a model read the text by itself, which is also its warm-up."""
     layers = growing_layers(model)
     if not layers:
@@ -129,9 +135,9 @@ def _tried(model: PreTrainedModel) -> Tried:
     return Tried(model, output.logits[0, -1].float(), shapes)
 
 
-def _pooled(tried: Tried, tokens: int) -> tuple[Passes, PoolCache]:
+def _pooled(one: Tried, tokens: int) -> tuple[Passes, PoolCache]:
     """Return the model over a pool, by the quickest attention that gives what its own gives."""
-    model, scores, shapes = tried
+    model, scores, shapes = one
     pool = PoolCache(shapes, tokens, model.dtype, model.device)
     passes = Passes(model, pool, RowByRow())
     close = CLOSE.get(model.dtype, CLOSE[torch.bfloat16])
@@ -155,6 +161,24 @@ def _graphs(passes: Passes, tokens: int, parallel: int, device: torch.device) ->
     except RuntimeError as error:
         log.warning("Without CUDA graphs, more slowly (%s).", type(error).__name__)
         return None
+
+
+def _threaded(batcher: Batcher) -> Run:
+    """Return what runs a pass on a CPU, with as many threads as pay (see `decoding_threads`)."""
+    run, every = batcher.run, torch.get_num_threads()
+
+    def decode(tokens: int, threads: int) -> None:
+        torch.set_num_threads(threads)
+        for _ in range(tokens):
+            run([New(Range(0, 1), [0], 1)])
+
+    few = decoding_threads(every, decode)
+
+    def threaded(news: Sequence[New]) -> Tensor:
+        torch.set_num_threads(few if sum(len(new.ids) for new in news) == 1 else every)
+        return run(news)
+
+    return threaded
 
 
 def _alike(run: Run, ids: list[int], scores: Tensor, close: float) -> bool:
@@ -184,18 +208,18 @@ def _newer_card(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def _tokens(tried: list[Tried], plan: Plan, window: int) -> int:
+def _tokens(models: list[Tried], plan: Plan, window: int) -> int:
     """Return for how many tokens the pool has room.
 
     Raises:
         ModelError: they are too few to be of use.
     """
-    per_token = sum(bytes_per_token(one.shapes, one.model.dtype) for one in tried)
-    share = SHARE_OF_GPU if tried[0].model.device.type == "cuda" else SHARE_OF_MEMORY
+    per_token = sum(bytes_per_token(one.shapes, one.model.dtype) for one in models)
+    share = SHARE_OF_GPU if models[0].model.device.type == "cuda" else SHARE_OF_MEMORY
     replies = MOST if plan.parallel == "auto" else plan.parallel
     # As much again for what is kept of replies that have ended.
     wanted = plan.tokens or 2 * replies * window
-    tokens = int(min(wanted, free_memory() * share // per_token))
+    tokens = int(min(wanted, free_memory(0) * share // per_token))
     fewest = min(wanted, FEWEST_TOKENS)
     if tokens < fewest:
         raise ModelError(

@@ -15,6 +15,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from chat.engines.batched.attend import Attention, Layout, Segment
 from chat.engines.batched.pool import PoolCache
 from chat.engines.batched.ranges import Range
+from chat.models import cards
 
 _NUMBERS = count()
 
@@ -35,7 +36,6 @@ class Passes:
         self._model: Any = model
         self._pool = pool
         self.attention = attention
-        self._usual = model.config._attn_implementation
         self._name = f"fourbit_pool_{next(_NUMBERS)}"
         AttentionInterface.register(self._name, self._attend)
         model.set_attn_implementation(self._name)  # no mask has this name, so none is made
@@ -70,9 +70,9 @@ class Passes:
         logits: Tensor = output.logits[0, : sizes.scores]
         return logits.float()
 
-    def close(self) -> None:
-        """Give the model its own attention back."""
-        self._model.set_attn_implementation(self._usual)
+    def lost(self) -> bool:
+        """Whether a GPU is lost to this process, and with it all that is in the pool."""
+        return cards.lost(self._model)
 
     def _attend(
         self,

@@ -29,9 +29,12 @@ class PoolLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self._pool = pool
         heads, key, value = shape
         options: Any = {"dtype": pool.dtype, "device": pool.device}
+        # A kernel for all ranges may look at places that nobody has filled, and leave them out; on
+        # a CPU nothing does, and memory that is not filled is not taken.
+        make = torch.empty if pool.device.type == "cpu" else torch.zeros
         # One more place, for what nobody reads.
-        self.keys = torch.zeros(pool.tokens + 1, heads, key, **options)
-        self.values = torch.zeros(pool.tokens + 1, heads, value, **options)
+        self.keys = make(pool.tokens + 1, heads, key, **options)
+        self.values = make(pool.tokens + 1, heads, value, **options)
         self.is_initialized = True
 
     def update(

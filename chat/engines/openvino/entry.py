@@ -87,6 +87,9 @@ def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Ou
         found.disk,
         min(window, tokens),
         _parallel(options),
+        found.size * pipelines,
+        tokens,
+        config.token_bytes(settings) * pipelines,
     )
 
 

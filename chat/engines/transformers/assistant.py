@@ -51,14 +51,14 @@ class Assistant:
             num_assistant_tokens_schedule="heuristic_transient",
             assistant_confidence_threshold=0.0,  # of scores, of which a Sampler leaves none
         )
-        if config.vocab_size != vocabulary:
-            _resize(model, config.vocab_size, vocabulary)
-            config.vocab_size = vocabulary
+        fit(model, vocabulary)
         layers = growing_layers(model)
         self._prefix_cache = PrefixCache(layers, limit) if layers else None
         #: The cache of this reply, and the ids that it was computed from.
         self._cache: GrowingCache | None = None
         self._read: list[int] = []
+        #: Most tokens that the reply gets, for room.
+        self.new = 0
         self._warm(model)
 
     def end(self, ids: Sequence[int]) -> None:
@@ -68,6 +68,12 @@ class Assistant:
             self._prefix_cache.keep([*ids[:right], -1], self._cache)
         self._cache, self._read = None, []
 
+    def clear(self) -> None:
+        """Let go of all KV caches, that of a reply which ended with an error too."""
+        if self._prefix_cache:
+            self._prefix_cache.clear()
+        self._cache, self._read = None, []
+
     def _warm(self, model: Any) -> None:
         """Have the first draft of a reply begin with what a kept cache holds."""
         generate: Callable[..., Any] = model.generate
@@ -75,7 +81,7 @@ class Assistant:
         @wraps(generate)
         def drafting(input_ids: Tensor, **rest: Any) -> Any:
             if self._prefix_cache and rest.get("past_key_values") is None:
-                self._cache = self._prefix_cache.take(input_ids[0].tolist())
+                self._cache = self._prefix_cache.take(input_ids[0].tolist(), new=self.new)
                 rest["past_key_values"] = self._cache
             output = generate(input_ids=input_ids, **rest)
             self._read = output.sequences[0].tolist()
@@ -84,8 +90,12 @@ class Assistant:
         model.generate = drafting
 
 
-def _resize(model: PreTrainedModel, own: int, vocabulary: int) -> None:
+def fit(model: PreTrainedModel, vocabulary: int) -> None:
     """Have `model` read and score so many tokens: families pad the same ones to other sizes."""
+    config = model.config.get_text_config()
+    own = config.vocab_size
+    if own == vocabulary:
+        return
 
     def read(embedding: Any, given: Any) -> Any:
         return (given[0].clamp(max=own - 1),)
@@ -97,3 +107,4 @@ def _resize(model: PreTrainedModel, own: int, vocabulary: int) -> None:
 
     model.get_input_embeddings().register_forward_pre_hook(read)
     model.register_forward_hook(score)
+    config.vocab_size = vocabulary

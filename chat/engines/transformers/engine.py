@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     GenerationConfig,
     LogitsProcessor,
@@ -20,7 +19,7 @@ from transformers.generation.streamers import BaseStreamer
 from chat.core.sampling import OPTIONAL, Sampling
 from chat.engines.stream import StreamClosed
 from chat.engines.transformers.assistant import Assistant
-from chat.engines.transformers.cpu.attention import use_packed_attention
+from chat.engines.transformers.attention import use_packed_attention
 from chat.engines.transformers.cpu.linear import call_kernels_directly
 from chat.engines.transformers.cpu.threads import decoding_threads
 from chat.engines.transformers.guide import Guide
@@ -31,6 +30,7 @@ from chat.engines.transformers.scores import Scores
 from chat.engines.transformers.undocumented import read_only_new_tokens
 from chat.engines.transformers.worker import Put, Worker, readable
 from chat.errors import EngineError, ModelError, OutOfMemory
+from chat.models import cards
 
 if TYPE_CHECKING:
     from chat.models.lora import Lora
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 #: The share of the memory that is free once the model is loaded, in which the KV
 #: caches of earlier turns are kept; the reply that is being written needs the rest.
 PREFIX_CACHE_SHARE = 0.25
+#: Tokens that a GPU reads so quickly that their reading need not be ended in between.
+AT_ONCE = 256
 
 
 class TransformersEngine(Worker):
@@ -63,7 +65,7 @@ class TransformersEngine(Worker):
         lora: "Lora | None" = None,
         assistant: PreTrainedModel | None = None,
     ) -> None:
-        super().__init__(self._write, self._recover)
+        super().__init__(self._write, self._recover, self._make_room)
         self.stop_ids, self.window = limits(model, stop_ids, window)
         self.supports = supported(guide)
         self._guide = guide
@@ -78,7 +80,7 @@ class TransformersEngine(Worker):
         if self._prompt_lookup or assistant:
             read_only_new_tokens(model)
         if prefix_cache_bytes is None:
-            prefix_cache_bytes = int(_free_bytes(model.device) * PREFIX_CACHE_SHARE)
+            prefix_cache_bytes = int(cards.free_beside(model) * PREFIX_CACHE_SHARE)
         vocabulary = model.config.get_text_config().vocab_size
         self._assistant = assistant and Assistant(assistant, vocabulary, prefix_cache_bytes // 4)
         self._prefix_cache = PrefixCache(layers, prefix_cache_bytes) if layers else None
@@ -120,7 +122,11 @@ class TransformersEngine(Worker):
             scored = scores.scored
         streamer = _Streamer(put, scored, self._few_threads)
         with torch.inference_mode():
-            cache = self._prefix_cache.take(prompt, adapter) if self._prefix_cache else None
+            cache = None
+            if self._prefix_cache:
+                cache = self._prefix_cache.take(prompt, adapter, sampling.max_new_tokens)
+            if assistant:
+                assistant.new = sampling.max_new_tokens
             with suppress(StreamClosed):
                 self._model.generate(  # type: ignore[operator]
                     ids,
@@ -166,13 +172,22 @@ class TransformersEngine(Worker):
 
     def _recover(self, error: EngineError) -> None:
         """See whether the GPU is lost, or let go of what the next reply can do without."""
-        if lost(self._model.device):
+        if cards.lost(self._model):
             self.state = "failed"
         elif isinstance(error, OutOfMemory):
-            if self._prefix_cache:
-                self._prefix_cache.clear()
-            gc.collect()
-            torch.cuda.empty_cache()
+            self._make_room()
+
+    def _make_room(self) -> bool:
+        """Let go of what the next reply can do without; return whether there can be one."""
+        if self._prefix_cache:
+            self._prefix_cache.clear()
+        if self._assistant:
+            self._assistant.clear()
+        gc.collect()
+        if cards.lost(self._model):
+            return False
+        torch.cuda.empty_cache()
+        return True
 
 
 def supported(guide: Guide | None) -> frozenset[str]:
@@ -216,10 +231,7 @@ def prepare(
     models = [model, *beside]
     for one in models:
         use_packed_attention(one)
-        for module in one.modules():
-            if isinstance(module, nn.ModuleList):
-                for layer in module:
-                    layer.register_forward_pre_hook(check)
+        _check_between_layers(one, check)
     threads = torch.get_num_threads()
     watching = model.register_forward_hook(_require_numbers)
     try:
@@ -236,6 +248,28 @@ def prepare(
         raise readable(caught) from None
     finally:
         torch.set_num_threads(threads)
+
+
+def _check_between_layers(model: PreTrainedModel, check: Callable[..., None]) -> None:
+    on_gpu = model.device.type == "cuda"
+
+    def before(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        # A GPU is only given its work here, for all layers within a moment, and is busy with a
+        # long prompt for seconds: to end that in between, each waits for the layer before it.
+        if on_gpu and _tokens(*given, *named.values()) > AT_ONCE:
+            torch.cuda.current_stream(model.device).synchronize()
+        check()
+
+    for module in model.modules():
+        if isinstance(module, nn.ModuleList):
+            for layer in module:
+                layer.register_forward_pre_hook(before, with_kwargs=True)
+
+
+def _tokens(*given: Any) -> int:
+    """Return how many tokens a layer is given: its first tensor is [.., tokens, hidden size]."""
+    states = next((one for one in given if isinstance(one, Tensor) and one.ndim > 1), None)
+    return 0 if states is None else states.shape[-2]
 
 
 def _require_numbers(_: nn.Module, __: object, output: Any) -> None:
@@ -272,19 +306,3 @@ class _Streamer(BaseStreamer):
 
     def end(self) -> None:
         pass  # generate does not come here when it fails, so _answer ends the stream
-
-
-def _free_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return int(psutil.virtual_memory().available)
-
-
-def lost(device: torch.device) -> bool:
-    """Whether a GPU is lost to this process: after some errors each call to it fails."""
-    if device.type == "cuda":
-        try:
-            torch.cuda.synchronize(device)
-        except RuntimeError:
-            return True
-    return False

@@ -50,18 +50,27 @@ def _load(source: Path, cache: Path, window: int, options: BesideOptions) -> Loa
 
 def _outlook(source: Path, cache: Path, window: int, options: BesideOptions) -> Outlook:
     from chat.engines.transformers.engine import longest_window
-    from chat.models import quantize
+    from chat.engines.transformers.kv_cache import token_bytes
+    from chat.models import cards, quantize
 
     found = quantize.outlook(source, cache)
+    token = token_bytes(found.config, quantize.compute_dtype())
+    needed = found.size * quantize.WITH_ROOM
+    free = quantize.free_memory(needed)
+    left = max(0, free - needed)
     return Outlook(
         found.tokenizer,
         found.weights,
         found.memory,
-        quantize.free_memory(),
+        free,
         quantize.kind_of_memory(),
         found.disk,
         longest_window(found.config, window),
         parallel=1,
+        size=found.size,
+        cache_tokens=int(left // token) if token else 0,
+        token_bytes=token,
+        gpus=len(cards.free(needed)),
     )
 
 

@@ -4,17 +4,15 @@ llguidance (Microsoft, 2024) says at each token which ids can still lead to a
 match; all others lose.
 """
 
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
+import torch
 from llguidance import LLMatcher
 from llguidance.hf import from_tokenizer
-from llguidance.torch import (
-    allocate_token_bitmask,
-    apply_token_bitmask_inplace,
-    fill_next_token_bitmask,
-)
+from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from torch import Tensor
+from torch.nn.functional import embedding
 from transformers import LogitsProcessor
 
 from chat.core.sampling import Sampling
@@ -59,8 +57,7 @@ class _GrammarProcessor(LogitsProcessor):
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return `scores` ([1, vocabulary]), minus infinity where no match could follow.
 
-        `input_ids` ([1, tokens]) is the text so far. The mask holds a bit for each id,
-        [1, vocabulary / 32] in whole numbers of 32 bits.
+        `input_ids` ([1, tokens]) is the text so far.
 
         Raises:
             EngineError: the grammar has grown beyond llguidance's own limits.
@@ -71,5 +68,26 @@ class _GrammarProcessor(LogitsProcessor):
         fill_next_token_bitmask(self._matcher, self._mask)
         if self._matcher.is_error():  # it would let the reply end here, whether it fits or not
             raise EngineError("The reply could not be kept to what it has to fit.")
-        apply_token_bitmask_inplace(scores, self._mask.to(scores.device))
+        apply_mask(scores, torch.from_numpy(self._mask))
         return scores
+
+
+def apply_mask(scores: Tensor, mask: Tensor) -> None:
+    """Make scores minus infinity, in place, where their bits in `mask` are not set.
+
+    `scores` is [rows, vocabulary]; `mask` is [rows, words], whole numbers of 32 bits as
+    llguidance fills them, the lowest bit first; ids beyond its last bit have none set.
+    """
+    # llguidance.torch has this for torch.compile: half a minute, and a C compiler, at first use.
+    eights = mask.to(scores.device).view(torch.uint8).int()
+    most = embedding(eights, _bounds(scores.dtype, scores.device)).flatten(1)
+    known = scores[:, : most.shape[1]]
+    known.clamp_(max=most[:, : known.shape[1]])
+    scores[:, most.shape[1] :] = -torch.inf
+
+
+@cache
+def _bounds(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return what the bits of each byte let scores be at most, [256, 8]."""
+    bits = torch.arange(256)[:, None] >> torch.arange(8) & 1
+    return torch.where(bits == 1, torch.inf, -torch.inf).to(device, dtype)

@@ -1,14 +1,16 @@
 """A KV cache that grows in place, and can be cut back to a prefix of what it holds.
 
 transformers' own layer copies all the keys and values that it holds at each
-token, to append one. `GrowingLayer` writes into room that it has in reserve.
+token, to append one. `GrowingLayer` writes into room that it has in reserve: for a
+prompt and its reply at once, if it is told how long they get.
 """
 
 import inspect
 from typing import Any
 
+import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
 
 from chat.engines.transformers.undocumented import (
     Cache,
@@ -16,7 +18,7 @@ from chat.engines.transformers.undocumented import (
     DynamicSlidingWindowLayer,
 )
 
-#: Tokens by which the room of a layer grows: once in so many tokens it is copied.
+#: Room is for a multiple of so many tokens. What outgrows it is copied, into a quarter more.
 CHUNK = 64
 
 
@@ -30,6 +32,8 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """
 
     _room: tuple[Tensor, Tensor]
+    #: Tokens that there has to be room for as soon as it grows.
+    reserved = 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Take shape, type and device from the first keys and values."""
@@ -45,19 +49,36 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         start, new = self.get_seq_length(), key_states.shape[-2]
         keys, values = self._room
         if start + new > keys.shape[-2]:
-            keys, values = _grown(keys, start, start + new), _grown(values, start, start + new)
-            self._room = keys, values
+            self._move(start, max(start + new + start // 4, self.reserved))
+            keys, values = self._room
         keys.narrow(-2, start, new).copy_(key_states)
         values.narrow(-2, start, new).copy_(value_states)
         self.keys, self.values = keys.narrow(-2, 0, start + new), values.narrow(-2, 0, start + new)
         return self.keys, self.values
 
-    def copy(self, tokens: int) -> "GrowingLayer":
-        """Return another layer that holds the first `tokens` of this one."""
+    def copy(self, tokens: int, reserved: int) -> "GrowingLayer":
+        """Return another layer, with the first `tokens` of this one and room for `reserved`."""
         keys, values = self._room
         other = GrowingLayer()  # type: ignore[no-untyped-call]
+        other.reserved = reserved
         other.update(keys.narrow(-2, 0, tokens), values.narrow(-2, 0, tokens))
         return other
+
+    def trim(self) -> None:
+        """Give back the room that is not filled."""
+        if self.is_initialized and -(-self.get_seq_length() // CHUNK) * CHUNK < self.room:
+            self._move(self.get_seq_length(), self.get_seq_length())
+
+    @property
+    def room(self) -> int:
+        """Tokens that there is room for."""
+        return self._room[0].shape[-2]
+
+    def _move(self, filled: int, tokens: int) -> None:
+        """Make room for so many tokens, with those that are `filled` in it."""
+        keys, values = self._room
+        self._room = keys, values = _grown(keys, filled, tokens), _grown(values, filled, tokens)
+        self.keys, self.values = keys.narrow(-2, 0, filled), values.narrow(-2, 0, filled)
 
     @property
     def nbytes(self) -> int:
@@ -96,9 +117,19 @@ class GrowingCache(Cache):
         for layer in self._layers:
             layer.crop(min(0, length - layer.get_seq_length()))
 
-    def copy(self, length: int) -> "GrowingCache":
-        """Return another cache that holds the first `length` tokens of this one."""
-        return GrowingCache([layer.copy(length) for layer in self._layers])
+    def copy(self, length: int, reserved: int = 0) -> "GrowingCache":
+        """Return another cache that holds the first `length` tokens, with room for `reserved`."""
+        return GrowingCache([layer.copy(length, reserved) for layer in self._layers])
+
+    def reserve(self, tokens: int) -> None:
+        """Have room for so many tokens in each layer, from when it next grows."""
+        for layer in self._layers:
+            layer.reserved = tokens
+
+    def trim(self) -> None:
+        """Give back the room that is not filled, a layer at a time."""
+        for layer in self._layers:
+            layer.trim()
 
 
 def growing_layers(model: PreTrainedModel) -> int:
@@ -125,8 +156,31 @@ def growing_layers(model: PreTrainedModel) -> int:
     return len(layers) if kinds <= {DynamicLayer, DynamicSlidingWindowLayer} else 0
 
 
+def token_bytes(config: PreTrainedConfig, dtype: torch.dtype) -> int:
+    """Return the bytes that a token's keys and values take, in all layers of such a model.
+
+    Layers with a state of one size, however long the text, have none. Latent attention
+    (DeepSeek-V2, 2024) keeps what its keys and values are made of, for all heads together.
+    """
+    config = config.get_text_config(decoder=True)
+    layers = sum(isinstance(layer, DynamicLayer) for layer in DynamicCache(config=config).layers)
+    if not layers:
+        return 0
+    query_heads: int = config.num_attention_heads
+    heads: int = getattr(config, "num_key_value_heads", None) or query_heads
+    if getattr(config, "multi_query", False) and not getattr(
+        config, "new_decoder_architecture", False
+    ):  # Falcon's and StarCoder's
+        heads = 1
+    size: int = getattr(config, "head_dim", None) or config.hidden_size // query_heads
+    numbers = 2 * heads * size
+    if latent := getattr(config, "kv_lora_rank", None):
+        numbers = latent + config.qk_rope_head_dim
+    return layers * numbers * dtype.itemsize
+
+
 def _grown(room: Tensor, filled: int, tokens: int) -> Tensor:
-    """Return room for `tokens` or a little more, with the `filled` ones of `room` in it.
+    """Return room for `tokens`, in whole chunks, with the `filled` ones of `room` in it.
 
     Both are [batch, heads, tokens, head size].
     """

@@ -8,6 +8,8 @@ from chat.engines.transformers.kv_cache import GrowingCache
 #: The share of a KV cache that a prompt must begin with to take it over. Those
 #: who share less, such as a system prompt, get a copy, and its owner keeps the rest.
 TAKEN_OVER = 0.75
+#: Tokens of a reply that room is reserved for: most end sooner than they might.
+REPLY = 512
 
 
 class _Prefix(NamedTuple):
@@ -36,37 +38,48 @@ class PrefixCache:
         """Bytes of memory that are kept."""
         return sum(prefix.cache.nbytes for prefix in self._prefixes)
 
-    def take(self, prompt: Sequence[int], adapter: str = "") -> GrowingCache:
+    def take(self, prompt: Sequence[int], adapter: str = "", new: int = 0) -> GrowingCache:
         """Return a KV cache that holds a prefix of `prompt`, and is the caller's from now on.
 
         In each layer its keys are [1, heads, tokens of the prefix, head size], as its values
         are. It never holds the last id, which the model has to read for its first scores.
+        If it has to grow, that is for the prompt and a reply of up to `new` tokens at once.
         """
+        reserved = len(prompt) + min(new, REPLY)
         lengths = [
             shared(prompt[:-1], prefix.ids) if prefix.adapter == adapter else 0
             for prefix in self._prefixes
         ]
         length = max(lengths, default=0)
         if not length:
-            return GrowingCache.empty(self._layers)
+            cache = GrowingCache.empty(self._layers)
+            cache.reserve(reserved)
+            return cache
         index = lengths.index(length)
         prefix = self._prefixes.pop(index)
         if length < TAKEN_OVER * len(prefix.ids):
             self._prefixes.append(prefix)
-            return prefix.cache.copy(length)
+            return prefix.cache.copy(length, reserved)
         prefix.cache.cut(length)
+        prefix.cache.reserve(reserved)
         return prefix.cache
 
     def keep(self, ids: Sequence[int], cache: GrowingCache, adapter: str = "") -> None:
         """Keep what `cache` holds for `ids`, whose last one the model has not read yet.
 
         The work on it may have been stopped anywhere: only what all layers hold counts.
+        Room that is not filled stays with it, for its next turn, while there is memory.
         """
         length = min(cache.length, len(ids) - 1)
         cache.cut(length)
+        if cache.nbytes > self._limit:
+            cache.trim()
         if not length or cache.nbytes > self._limit:
             return
         self._prefixes.append(_Prefix(adapter, list(ids[:length]), cache))
+        for prefix in self._prefixes:
+            if self.nbytes > self._limit:
+                prefix.cache.trim()
         while self.nbytes > self._limit:
             self._prefixes.pop(0)
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
+from typing import Any
 
 from chat.core.engine import State
 from chat.core.sampling import Sampling
@@ -26,18 +27,23 @@ Write = Callable[[Sequence[int], Sampling, Sequence[int], Put], None]
 class Worker:
     """An engine but for its model: has `write` write each reply, from `start` on (see `Engine`).
 
-    `recover` is called after an error, when all that the reply held is let go.
+    `recover` is called after an error, when all that the reply held is let go. If memory ran
+    out before a reply began, `make_room` is called first, and says whether to try once more.
     """
 
     parallel = 1
     state: State = "ready"
 
     def __init__(
-        self, write: Write, recover: Callable[[EngineError], None] = lambda _: None
+        self,
+        write: Write,
+        recover: Callable[[EngineError], None] = lambda _: None,
+        make_room: Callable[[], bool] = lambda: False,
     ) -> None:
         self._writes = write
         self._recovers = recover
-        self._waiting: SimpleQueue[tuple[TokenStream, Callable[[], None]] | None] = SimpleQueue()
+        self._makes_room = make_room
+        self._waiting: SimpleQueue[tuple[TokenStream, Callable[[Put], None]] | None] = SimpleQueue()
         self._current: TokenStream | None = None
         self._thread = Thread(target=self._work, name="engine", daemon=True)
 
@@ -58,8 +64,7 @@ class Worker:
     ) -> AsyncGenerator[list[int]]:
         """See `Engine.generate`."""
         stream = TokenStream()
-        write = partial(self._writes, prompt, sampling, negative, stream.put)
-        self._waiting.put((stream, write))
+        self._waiting.put((stream, partial(self._writes, prompt, sampling, negative)))
         try:
             async for ids in stream.batches():
                 yield ids
@@ -82,22 +87,38 @@ class Worker:
         while (following := self._waiting.get()) is not None:
             self._answer(*following)
 
-    def _answer(self, stream: TokenStream, write: Callable[[], None]) -> None:
+    def _answer(self, stream: TokenStream, write: Callable[[Put], None]) -> None:
         error: EngineError | None = EngineError("The model stopped working on this reply.")
         self._current = stream
+        begun = False
+
+        def put(*ids: Any) -> None:
+            nonlocal begun
+            begun = True
+            stream.put(*ids)
+
         try:
-            stream.check()
-            write()
-            error = None
-        except StreamClosed:
-            error = None
-        except Exception as caught:
-            error = readable(caught)
+            error = self._tried(stream, write, put)
+            if isinstance(error, OutOfMemory) and not begun and self._makes_room():
+                error = self._tried(stream, write, put)
         finally:
             if error:
                 self._recovers(error)
             self._current = None
             stream.end(error)
+
+    def _tried(
+        self, stream: TokenStream, write: Callable[[Put], None], put: Put
+    ) -> EngineError | None:
+        """Write a reply; return what is wrong with it, when nothing holds its memory any more."""
+        try:
+            stream.check()
+            write(put)
+        except StreamClosed:
+            pass
+        except Exception as caught:
+            return readable(caught)
+        return None
 
 
 def readable(caught: Exception) -> EngineError:

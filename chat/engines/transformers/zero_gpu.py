@@ -3,10 +3,13 @@
 `spaces.GPU` (0.51.3) asks Hugging Face for a GPU and runs a plain generator in a
 process forked from this one, where CUDA is real; here it is only played, for the
 model to be loaded, and nothing computes. What goes in and out is pickled. When
-the generator is closed here, it is closed there after what it yields next.
+the generator is closed here, it is closed there after what it yields next. For
+how long the GPU is asked for is up to `lent`.
 """
 
 import asyncio
+import re
+import time
 from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import closing
 from contextvars import copy_context
@@ -21,20 +24,12 @@ from chat.core.engine import State
 from chat.core.sampling import Sampling
 from chat.engines.stream import StreamClosed, TokenStream
 from chat.engines.transformers.engine import TransformersEngine, limits, supported
+from chat.engines.transformers.lent import Lent
 from chat.engines.transformers.worker import readable
 from chat.errors import EngineError
 
-#: What a GPU is asked for: seconds to begin with, tokens a second after that, and
-#: no more seconds than ZeroGPU gives everyone. Asking for less is served sooner.
-BEGIN, PACE, LONGEST = 15, 20, 120
-
 CUT = "ZeroGPU ended this reply before it was finished. Please try again, or ask for fewer tokens."
-
-
-def seconds(prompt: list[int], sampling: Sampling, negative: list[int]) -> int:
-    """Return for how long a reply may take the GPU."""
-    tokens = sampling.max_new_tokens * (2 if negative else 1)
-    return min(BEGIN + tokens // PACE, LONGEST)
+FEWER = "A reply of fewer tokens asks for less."
 
 
 class ZeroGPUEngine:
@@ -56,7 +51,8 @@ class ZeroGPUEngine:
         self._make = partial(TransformersEngine, model, stop_ids, window, **options)
         #: In a forked process alone, from its first reply on.
         self._engine: TransformersEngine | None = None
-        self._on_gpu = spaces.GPU(duration=seconds)(self._write)
+        self._lent = Lent(model, *_terms(sum(part.nbytes for part in model.parameters())))
+        self._on_gpu = spaces.GPU(duration=self._seconds)(self._write)
 
     async def admit(self, sampling: Sampling) -> None:
         """See `Worker.admit`."""
@@ -78,14 +74,24 @@ class ZeroGPUEngine:
     def close(self) -> None:
         """See `Engine.close`; the forked processes end with this one."""
 
+    def _seconds(self, prompt: list[int], sampling: Sampling, negative: list[int]) -> int:
+        """Return for how long to ask for a GPU; the arguments are those of `_write`."""
+        return self._lent.seconds(
+            len(prompt) + len(negative), sampling.max_new_tokens, _passes(negative)
+        )
+
     def _follow(self, stream: TokenStream, *asked: Any) -> None:
         """Pass on what the forked process writes, and close it if nobody wants more."""
         error: EngineError | None = None
+        written, first = 0, 0.0
         try:
             with closing(self._on_gpu(*asked)) as batches:
                 for ids in batches:
                     if isinstance(ids, EngineError):
                         raise ids
+                    if ids and not first:
+                        first, written = time.monotonic(), -len(ids)
+                    written += len(ids)
                     stream.put(*ids)
         except StreamClosed:
             pass
@@ -94,6 +100,7 @@ class ZeroGPUEngine:
         except Exception as caught:
             error = _from_spaces(caught) or readable(caught)
         finally:
+            self._lent.took(time.monotonic() - first, written, _passes(asked[-1]))
             stream.end(error)
 
     def _write(
@@ -113,6 +120,25 @@ class ZeroGPUEngine:
             yield readable(error)
 
 
+def _passes(negative: list[int]) -> int:
+    """Return how many forward passes a token takes: guidance reads another prompt too."""
+    return 2 if negative else 1
+
+
+def _terms(size: int) -> tuple[float, float]:
+    """Return how many seconds of GPU, and of quota, `spaces` makes of each that is declared.
+
+    On half an RTX Pro 6000 they are 1.5 of both, since it is slower than the half H200 that
+    there was before. A model with more bytes than fit gets all of it, for twice the quota.
+    """
+    try:
+        found = spaces.zero.config.get_config()
+        whole, factor = found["xlarge_threshold"], found["duration_factor"]
+    except (AttributeError, KeyError):  # nobody documents them
+        return 1, 1
+    return (1, 2) if whole and size > whole else (factor, factor)
+
+
 def _from_spaces(caught: Exception) -> EngineError | None:
     """Return what `spaces` says to whoever asked, if it does: of a quota, of no GPU that is free.
 
@@ -121,4 +147,8 @@ def _from_spaces(caught: Exception) -> EngineError | None:
     title, message = getattr(caught, "title", None), getattr(caught, "message", None)
     if not isinstance(title, str) or message is None:
         return None
-    return EngineError(CUT if "worker" in title else str(message).strip())
+    if "worker" in title:
+        return EngineError(CUT)
+    sentence = str(message).strip()
+    less = re.search(r"vs\. [1-9]\d*s left|larger than the maximum", sentence)
+    return EngineError(f"{sentence} {FEWER}" if less else sentence)

@@ -16,6 +16,8 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from chat.core.engine import Engine
 from chat.core.sampling import Sampling
+from chat.engines.batched.engine import BatchedEngine
+from chat.engines.batched.wire import Plan
 from chat.engines.openvino.engine import EXACT, OpenVINOEngine
 from chat.engines.stream import TICK
 from chat.engines.transformers.engine import TransformersEngine
@@ -99,6 +101,27 @@ class Subject(ABC):
         self.engine.close()
 
 
+def generated(prompt: list[int], tokens: int) -> list[int]:
+    """Return what `model.generate` writes greedily."""
+    config = GenerationConfig(max_new_tokens=tokens, do_sample=False, pad_token_id=0)
+    ids = tiny_models.llama().generate(torch.tensor([prompt]), generation_config=config)
+    return ids[0, len(prompt) :].tolist()
+
+
+def plain_logprobs(ids: list[int]) -> torch.Tensor:
+    with torch.inference_mode():
+        return tiny_models.llama()(torch.tensor([ids])).logits[0].log_softmax(-1)
+
+
+@contextmanager
+def suspended(process: psutil.Process) -> Iterator[None]:
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
+
+
 class Hooked:
     """A hook before each forward pass of a model, in forked processes too."""
 
@@ -146,13 +169,10 @@ class Transformers(Subject):
         return TransformersEngine(self.model(), stop_ids, window)
 
     def reference(self, prompt: list[int], tokens: int) -> list[int] | None:
-        config = GenerationConfig(max_new_tokens=tokens, do_sample=False, pad_token_id=0)
-        ids = tiny_models.llama().generate(torch.tensor([prompt]), generation_config=config)
-        return ids[0, len(prompt) :].tolist()
+        return generated(prompt, tokens)
 
     def logprobs(self, ids: list[int]) -> torch.Tensor:
-        with torch.inference_mode():
-            return tiny_models.llama()(torch.tensor([ids])).logits[0].log_softmax(-1)
+        return plain_logprobs(ids)
 
     def passes(self) -> int:
         return self.hook.passes.value
@@ -225,16 +245,44 @@ class OpenVINO(Subject):
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        self.process.suspend()
-        try:
+        with suspended(self.process):
             yield
-        finally:
-            self.process.resume()
 
     @contextmanager
     def failing(self, tokens: int) -> Iterator[Sampling]:
         # What no check lets through, and what OpenVINO refuses.
         yield greedy(tokens).model_copy(update={"temperature": 1.0, "top_p": -1.0})
+
+
+class Batched(Subject):
+    """The model of the others, in a process of its own."""
+
+    never = 115
+
+    def __init__(self) -> None:
+        before = set(psutil.Process().children())
+        super().__init__()
+        [self.process] = set(psutil.Process().children()) - before
+
+    def make(self, stop_ids: set[int], window: int = 4096) -> Engine:
+        plan = Plan(Path(), Path(), window, parallel=8, loader="tests.support.batched:tiny")
+        return BatchedEngine(plan).start(stop_ids)
+
+    def reference(self, prompt: list[int], tokens: int) -> list[int] | None:
+        return generated(prompt, tokens)
+
+    def logprobs(self, ids: list[int]) -> torch.Tensor:
+        return plain_logprobs(ids)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        with suspended(self.process):
+            yield
+
+    @contextmanager
+    def failing(self, tokens: int) -> Iterator[Sampling]:
+        # What no check lets through: a token that there is not.
+        yield greedy(tokens).model_copy(update={"logit_bias": {-(10**6): 1.0}})
 
 
 class Scripted(Subject):
@@ -286,5 +334,6 @@ SUBJECTS: dict[str, Callable[[Path], Subject]] = {
     "loop": lambda folder: Loop(),
     "zero_gpu": lambda folder: ZeroGPU(),
     "openvino": OpenVINO,
+    "batched": lambda folder: Batched(),
     "scripted": lambda folder: Scripted(),
 }

@@ -32,20 +32,23 @@ def subject(request: pytest.FixtureRequest, folder: Path) -> Iterator[Subject]:
 
 #: For those that draw tokens; the others always take the likeliest one.
 drawing = pytest.mark.parametrize(
-    "subject", ["transformers", "zero_gpu", "openvino"], indirect=True, scope="module"
+    "subject", ["transformers", "zero_gpu", "openvino", "batched"], indirect=True, scope="module"
 )
 
 #: For those that say how likely a token was; that say so of the likeliest in its place, too;
 #: whose model can be asked beside them; and that take biases.
 scoring = pytest.mark.parametrize("subject", SUBJECTS, indirect=True, scope="module")
 ranking = pytest.mark.parametrize(
-    "subject", ["transformers", "loop", "zero_gpu", "scripted"], indirect=True, scope="module"
+    "subject",
+    ["transformers", "loop", "zero_gpu", "batched", "scripted"],
+    indirect=True,
+    scope="module",
 )
 passing = pytest.mark.parametrize(
-    "subject", ["transformers", "loop", "zero_gpu"], indirect=True, scope="module"
+    "subject", ["transformers", "loop", "zero_gpu", "batched"], indirect=True, scope="module"
 )
 biasing = pytest.mark.parametrize(
-    "subject", ["transformers", "zero_gpu"], indirect=True, scope="module"
+    "subject", ["transformers", "zero_gpu", "batched"], indirect=True, scope="module"
 )
 
 
@@ -213,7 +216,10 @@ async def test_who_is_answered_while_the_engine_is_closed_hears_that_it_ended(
 
 
 @pytest.mark.parametrize(
-    "subject", ["transformers", "loop", "zero_gpu", "openvino"], indirect=True, scope="module"
+    "subject",
+    ["transformers", "loop", "zero_gpu", "openvino", "batched"],
+    indirect=True,
+    scope="module",
 )
 @pytest.mark.parametrize("window", [100, 4096])
 def test_the_window_is_at_most_what_was_asked_for_and_what_the_model_was_trained_for(

@@ -100,6 +100,20 @@ def greedy(tokens: int, **changes: Any) -> Sampling:
     return Sampling(**values)
 
 
+#: A window that takes minutes to fill, and what fills it, however long a busy machine looks away.
+LONG = 2**16
+ENDLESS = greedy(60_000, min_new_tokens=60_000)
+
+
+@pytest.fixture
+def long(folder: Path, tmp_path: Path) -> Path:
+    """The model with that window."""
+    copy = shutil.copytree(folder, tmp_path / "long")
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "max_position_embeddings": LONG}))
+    return copy
+
+
 async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
     return [id async for ids in batches for id in ids]
 
@@ -342,29 +356,26 @@ async def test_who_does_not_fit_the_cache_waits_and_no_reply_is_cut(
 
 
 async def test_closing_makes_room_for_the_next_long_before_the_reply_would_have_ended(
-    start: Start, folder: Path, tmp_path: Path
+    start: Start, long: Path
 ) -> None:
     """By a clock that ticks once a step: another reply in the same batch."""
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    config = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
-    engine = start(copy, parallel=2)  # room for two full windows
+    engine = start(long, window=LONG, parallel=2)  # room for two full windows
     ticks = 0
 
     async def tick() -> None:
         nonlocal ticks
-        async for ids in engine.generate(PROMPT, greedy(4000)):
+        async for ids in engine.generate(PROMPT, ENDLESS):
             ticks += len(ids)
 
     clock = asyncio.create_task(tick())
-    async with aclosing(engine.generate(some_ids(4), greedy(4000))) as batches:
+    async with aclosing(engine.generate(some_ids(4), ENDLESS)) as batches:
         async for ids in batches:
             if ids and ticks:
                 break
     before = ticks
     # It has to wait for the room of one of the two.
     assert len(await collect(engine.generate(some_ids(250), greedy(5)))) == 5
-    assert ticks < before + 2000
+    assert ticks < before + LONG // 2
     assert not clock.done()
     clock.cancel()
     await asyncio.wait([clock])
@@ -380,10 +391,12 @@ def patient_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("patient_threads")
-async def test_who_is_answered_while_the_engine_is_closed_hears_of_it(start: Start) -> None:
+async def test_who_is_answered_while_the_engine_is_closed_hears_of_it(
+    start: Start, long: Path
+) -> None:
     """With steps in the pipe that nobody has looked at yet."""
-    engine = start()
-    batches = engine.generate(PROMPT, greedy(500))
+    engine = start(long, window=LONG, parallel=1)
+    batches = engine.generate(PROMPT, ENDLESS)
     while not await anext(batches):
         pass
     until = time.monotonic() + 0.1
@@ -432,15 +445,15 @@ async def test_a_warm_cache_gives_what_a_cold_one_gives(start: Start) -> None:
 
 
 async def test_if_the_process_dies_everyone_hears_of_it_and_the_next_request_works(
-    start: Start, caplog: pytest.LogCaptureFixture
+    start: Start, long: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    engine = start()
+    engine = start(long, window=LONG, parallel=3)
     expected = await collect(engine.generate(PROMPT, greedy(5)))
     assert engine.state == "ready"
 
     async def ask() -> list[int]:
         given: list[int] = []
-        async for ids in engine.generate(PROMPT, greedy(500)):
+        async for ids in engine.generate(PROMPT, ENDLESS):
             given += ids
             begun.release()
         return given

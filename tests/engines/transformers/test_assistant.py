@@ -132,6 +132,24 @@ async def test_a_good_assistant_saves_most_passes_and_reads_no_turn_again() -> N
             prompt = [*prompt, *reply, 50 + turn]
 
 
+async def test_memory_that_its_caches_hold_is_made_room_of_too() -> None:
+    assistant = tiny_models.llama()
+    read: list[int] = []
+
+    def fail(*_: Any) -> None:
+        failing.remove()
+        raise torch.OutOfMemoryError("out of memory")
+
+    with running(assistant=assistant) as run:
+        expected = await written(run.engine, PROMPT)
+        failing = assistant.lm_head.register_forward_pre_hook(fail)
+        assistant.register_forward_pre_hook(
+            lambda _, __, inputs: read.append(inputs["input_ids"].shape[1]), with_kwargs=True
+        )
+        assert await written(run.engine, PROMPT) == expected
+        assert read[0] < len(PROMPT) == read[1], "with what it had kept, and then without"
+
+
 async def test_a_stop_in_mid_reply_leaves_caches_that_are_right() -> None:
     with running(assistant=alike()) as run:
         prompt = PROMPT

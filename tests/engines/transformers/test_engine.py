@@ -16,7 +16,7 @@ from chat.core.chat import Chat
 from chat.core.conversation import rebuild
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
-from chat.engines.transformers.engine import TransformersEngine
+from chat.engines.transformers.engine import TransformersEngine, prepare
 from chat.engines.transformers.guide import Guide
 from chat.errors import EngineError, ModelError, OutOfMemory
 from tests.support import tiny_models
@@ -200,6 +200,31 @@ async def test_closing_stops_the_reading_of_a_long_prompt_between_two_layers(
     later.off()
     await until_idle(engine)
     assert (brake.passes, later.passes) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("device", "tokens", "waits"), [("cuda", 300, True), ("cuda", 256, False), ("cpu", 300, False)]
+)
+def test_a_gpu_is_waited_for_before_each_layer_of_a_long_prompt(
+    model: PreTrainedModel,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    tokens: int,
+    waits: bool,
+) -> None:
+    """With a stand-in: else all layers are queued before anyone could stop them."""
+    order: list[str] = []
+
+    class Stream:
+        def synchronize(self) -> None:
+            order.append("wait")
+
+    monkeypatch.setattr(type(model), "device", torch.device(device))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: Stream())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    prepare(model, lambda: order.append("check"), lambda *_: None)
+    model(input_ids=torch.ones(1, tokens, dtype=torch.long))
+    assert order == (["wait", "check"] * 2 if waits else ["check"] * 2)
 
 
 async def test_a_request_closed_while_it_queues_never_runs(

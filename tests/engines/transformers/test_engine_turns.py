@@ -279,6 +279,28 @@ async def test_without_memory_the_caches_of_others_go_too() -> None:
         assert run.read_of_prompt == len(PROMPT)
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+async def test_memory_that_the_caches_of_others_hold_is_made_room_of_before_a_reply_fails(
+    temperature: float,
+) -> None:
+    sampling = greedy(LENGTH).model_copy(update={"temperature": temperature, "seed": 5})
+    with running(tiny_models.llama) as run:
+        prompt = [99, 98, 97]
+        expected = await collect(run.engine.generate(prompt, sampling))
+        await run.reply(PROMPT)
+
+        def fail(*_: Any) -> None:
+            failing.remove()
+            raise torch.AcceleratorError("CUDA error: out of memory")
+
+        failing = run.model.lm_head.register_forward_pre_hook(fail)
+        run.read.clear()
+        assert await collect(run.engine.generate([*prompt], sampling)) == expected
+        assert run.read[:2] == [1, len(prompt)], "first with the cache, then without any"
+        await run.reply(PROMPT)
+        assert run.read_of_prompt == len(PROMPT)
+
+
 @pytest.mark.parametrize("make", [tiny_models.growing_rope])
 async def test_models_that_cannot_resume_read_all_and_write_the_same(make: Make) -> None:
     with running(make) as run:

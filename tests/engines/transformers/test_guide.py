@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import jsonschema
 import pytest
@@ -9,7 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from chat.core.sampling import Sampling
-from chat.engines.transformers.guide import Guide
+from chat.engines.transformers.guide import Guide, apply_mask
 from chat.errors import EngineError
 from tests.support.schemas import SCHEMAS, STRING
 from tests.support.tiny import chatml_tokenizer
@@ -69,3 +71,43 @@ def test_what_cannot_be_kept_to_any_longer_is_an_error_and_no_reply_that_ends(
     [other] = tokenizer.encode("x", add_special_tokens=False)[:1]
     with pytest.raises(EngineError, match="could not be kept to"):
         process(torch.tensor([[5, other]]), scores.clone())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("rows", "vocabulary", "words"), [(1, 64, 2), (1, 50, 2), (3, 200, 7), (2, 100, 2), (1, 3, 1)]
+)
+def test_a_mask_leaves_the_scores_whose_bits_are_set_as_they_are(
+    rows: int, vocabulary: int, words: int, dtype: torch.dtype
+) -> None:
+    """Of each row its own, with bits beyond the vocabulary, and ids beyond the bits."""
+    random = torch.Generator().manual_seed(0)
+    scores = torch.randn(rows, vocabulary, generator=random).to(dtype)
+    scores[0, 0] = -torch.inf
+    scores[-1, 1] = torch.inf
+    mask = torch.randint(-(2**31), 2**31, (rows, words), generator=random).int()
+    mask[:, 0] |= -(2**31) | 3
+    expected = scores.clone()
+    for row in range(rows):
+        for id in range(vocabulary):
+            is_set = id < 32 * words and int(mask[row, id // 32]) >> (id % 32) & 1
+            if not is_set:
+                expected[row, id] = -torch.inf
+    apply_mask(scores, mask)
+    assert torch.equal(scores, expected)
+
+
+def test_the_first_reply_that_is_tied_down_compiles_nothing() -> None:
+    """It would need half a minute, and a C compiler, which a container may not have."""
+    program = """
+import sys, torch
+from chat.core.sampling import Sampling
+from chat.engines.transformers.guide import Guide
+from tests.support.tiny import chatml_tokenizer
+tokenizer = chatml_tokenizer()
+process = Guide(tokenizer, len(tokenizer)).processor(Sampling(regex="yes|no"))
+scores = process(torch.tensor([[5]]), torch.zeros(1, len(tokenizer)))
+assert 0 < scores.isfinite().sum() < 9
+assert "torch._inductor" not in sys.modules and "llguidance.torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=100)

@@ -3,7 +3,7 @@
 import torch
 
 from chat.engines.transformers.kv_cache import CHUNK, GrowingCache
-from chat.engines.transformers.prefix_cache import PrefixCache
+from chat.engines.transformers.prefix_cache import REPLY, PrefixCache
 
 #: Bytes of one chunk of one layer: keys and values, one head, size 2, four bytes each.
 UNIT = 2 * CHUNK * 2 * 4
@@ -112,3 +112,44 @@ def test_clearing_lets_all_memory_go() -> None:
     remember(kept, [1, 1, 1, 1])
     kept.clear()
     assert kept.nbytes == 0
+
+
+def room(cache: GrowingCache) -> int:
+    """Return how many tokens `cache` takes before it moves what it holds."""
+    return cache.nbytes // UNIT * CHUNK
+
+
+def test_room_for_a_prompt_and_its_reply_is_made_at_once() -> None:
+    prompts = [1, 2, 3, 4] * CHUNK, [1, 2, 3, 4] * CHUNK + [5], [1, 2, 9]  # new, taken over, copied
+    kept = PrefixCache(1, 99 * UNIT)
+    for prompt in prompts:
+        cache = kept.take(prompt, new=100)
+        read(cache, prompt)
+        assert len(prompt) + 100 <= room(cache) < len(prompt) + 100 + 2 * CHUNK
+        kept.keep([*prompt, -1], cache)
+
+
+def test_a_reply_that_may_be_long_has_no_more_room_reserved_than_most_need() -> None:
+    cache = PrefixCache(1, 99 * UNIT).take([1, 2, 3], new=10**9)
+    read(cache, [1, 2, 3])
+    assert REPLY < room(cache) < 2 * REPLY
+
+
+def test_room_that_is_not_filled_goes_before_what_was_read() -> None:
+    kept = PrefixCache(1, 3 * UNIT)
+    for first in (1, 2, 3):
+        cache = kept.take([first] * 4, new=CHUNK)
+        read(cache, [first] * 4)
+        assert cache.nbytes == 2 * UNIT
+        kept.keep([*[first] * 4, -1], cache)
+    assert kept.nbytes == 3 * UNIT
+    assert [len(held(kept.take([first] * 5))) for first in (1, 2, 3)] == [4, 4, 4]
+
+
+def test_one_that_is_too_large_for_its_room_alone_is_kept_without_it() -> None:
+    kept = PrefixCache(1, UNIT)
+    cache = kept.take([1, 2, 3], new=CHUNK)
+    read(cache, [1, 2, 3])
+    kept.keep([1, 2, 3, -1], cache)
+    assert kept.nbytes == UNIT
+    assert held(kept.take([1, 2, 3, 4])) == [1, 2, 3]

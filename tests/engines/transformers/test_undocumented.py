@@ -28,7 +28,7 @@ from chat.engines.transformers.undocumented import attention_of, is_4_bit, read_
 from tests.support import tiny_models
 
 HERE = "chat/engines/transformers"
-ATTENTION = f"{HERE}/cpu/attention.py falls back on it, and does the same for one token"
+ATTENTION = f"{HERE}/attention.py falls back on it, and does the same for one token"
 LAYER = f"{HERE}/kv_cache.py overrides it, to grow in place"
 CROP = f"{HERE}/kv_cache.py cuts a cache back with it"
 LOOKUP = f"{HERE}/undocumented.py wraps it, so that prompt lookup reads only what is new"
@@ -85,7 +85,7 @@ def test_the_signature_is_what_it_was(
 
 
 def test_a_models_attention_has_a_name_that_can_be_read_and_set() -> None:
-    use = f"{HERE}/cpu/attention.py asks for it: only torch's is replaced"
+    use = f"{HERE}/attention.py asks for it: only torch's is replaced"
     model = tiny_models.llama()
     assert attention_of(model) == "sdpa", use
     assert attention_of(tiny_models.llama(attn_implementation="eager")) == "eager", use

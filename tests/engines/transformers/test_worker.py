@@ -93,6 +93,59 @@ async def test_after_an_error_all_that_the_reply_held_is_let_go_before_it_recove
     assert recovered == [(kind, True)]
 
 
+@pytest.mark.parametrize(
+    ("fails", "begun", "room", "tries"),
+    [
+        (1, False, True, 2),
+        (2, False, True, 2),  # and no more
+        (1, False, False, 1),
+        (1, True, True, 1),
+    ],
+)
+async def test_what_memory_did_not_suffice_for_is_tried_once_more_if_it_had_not_begun(
+    start: Start, fails: int, begun: bool, room: bool, tries: int
+) -> None:
+    order: list[str] = []
+
+    def write(*asked: Any) -> None:
+        order.append("write")
+        if begun or order.count("write") > fails:
+            asked[-1](1)
+        if order.count("write") <= fails:
+            raise MemoryError
+
+    def make_room() -> bool:
+        order.append("room")
+        return room
+
+    worker = start(write, lambda _: order.append("recover"), make_room)
+    written: list[int] = []
+    failed = False
+    try:
+        async for ids in worker.generate([1], Sampling()):
+            written += ids
+    except OutOfMemory:
+        failed = True
+    assert order.count("write") == tries
+    assert failed is (tries <= fails)
+    assert written == ([] if failed and not begun else [1]), "nothing is said twice"
+    expected = ["write"] if begun else ["write", "room", "write"][: 1 + tries]
+    assert order == expected + ["recover"] * failed
+
+
+@pytest.mark.parametrize("error", [ValueError, EngineError])
+async def test_no_other_error_is_tried_again(start: Start, error: type[Exception]) -> None:
+    tries: list[object] = []
+
+    def write(*asked: Any) -> None:
+        tries.append(asked)
+        raise error("odd")
+
+    with pytest.raises(EngineError):
+        await collect(start(write, lambda _: None, lambda: True).generate([1], Sampling()))
+    assert len(tries) == 1
+
+
 async def test_it_does_not_recover_from_a_reply_that_nobody_wants(start: Start) -> None:
     recovered: list[EngineError] = []
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -192,8 +193,13 @@ def test_it_needs_no_page() -> None:
 
 
 async def test_a_gpu_that_is_taken_away_or_not_to_be_had_is_one_sentence(
-    engine: Any, spaces: Spaces, module: ModuleType
+    engine: Any, model: PreTrainedModel, spaces: Spaces, module: ModuleType, read: Any
 ) -> None:
+    def hold(*_: Any) -> None:
+        if read.value > 20:
+            threading.Event().wait()  # until the process is killed
+
+    model.register_forward_pre_hook(hold)
     batches = engine.generate(PROMPT, greedy(400))
     while not await anext(batches):
         pass
@@ -209,12 +215,46 @@ async def test_a_gpu_that_is_taken_away_or_not_to_be_had_is_one_sentence(
         await collect(engine.generate(PROMPT, greedy(5)))
 
 
-def test_the_seconds_asked_for_follow_the_length_of_the_reply_up_to_a_limit(
-    module: ModuleType,
+async def test_what_is_asked_for_follows_prompt_reply_and_guidance(
+    engine: Any, spaces: Spaces
 ) -> None:
-    short, long, longest = (module.seconds([5], greedy(n), []) for n in (20, 1000, 4096))
-    assert 10 < short < long < longest <= 120
-    assert short < module.seconds([5], greedy(200), [6]) > module.seconds([5], greedy(200), [])
+    away = greedy(300).model_copy(update={"negative_prompt": "x", "guidance_scale": 1.5})
+    await collect(engine.generate(PROMPT, greedy(1)))
+    await collect(engine.generate(PROMPT, greedy(300)))
+    await collect(engine.generate(PROMPT, away, [6, 7]))
+    short, long, guided = spaces.seconds
+    assert 4 < short <= long <= guided < 120
+
+
+async def test_who_has_all_of_the_smallest_quota_may_ask_for_anything(
+    engine: Any, spaces: Spaces
+) -> None:
+    spaces.left = 120
+    assert len(await collect(engine.generate(PROMPT, greedy(500)))) == 500
+
+
+async def test_a_quota_that_is_short_for_a_long_reply_does_for_a_short_one(
+    engine: Any, spaces: Spaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spaces.left = 20
+    assert len(await collect(engine.generate(PROMPT, greedy(5)))) == 5
+    sentence = r"\(\d+s requested vs\. 20s left\)\. Try again in 0:10:00\. A reply of fewer tokens"
+    with pytest.raises(EngineError, match=sentence):
+        await collect(engine.generate(PROMPT, greedy(9000)))
+    spaces.left = 0
+    with pytest.raises(EngineError, match=r"vs\. 0s left\)\. Try again in 0:10:00\.$"):
+        await collect(engine.generate(PROMPT, greedy(5)))
+
+
+async def test_without_what_spaces_says_of_its_gpus_it_asks_for_whole_seconds(
+    spaces: Spaces, module: ModuleType, model: PreTrainedModel
+) -> None:
+    with_terms = module.ZeroGPUEngine(model, {NEVER}, window=512)
+    del spaces.zero
+    without = module.ZeroGPUEngine(model, {NEVER}, window=512)
+    for engine in (with_terms, without):
+        await collect(engine.generate(PROMPT, greedy(5)))
+    assert spaces.seconds[0] < spaces.seconds[1] <= 1.5 * (spaces.seconds[0] + 1)
 
 
 def test_the_gpu_is_asked_for_in_the_name_of_whoever_sent_the_message(

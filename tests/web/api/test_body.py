@@ -76,16 +76,16 @@ def test_the_limit_is_that_of_the_guard() -> None:
 async def test_a_bomb_is_refused_while_it_is_unpacked(coding: str) -> None:
     pack = gzip.compress if coding == "gzip" else zlib.compress
     bomb = pack(bytes(500_000_000), 1)
-    start = time.monotonic()
+    start = time.process_time()
     assert (await post(coding, bomb))["status"] == 413
-    assert time.monotonic() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 async def test_a_file_of_many_empty_parts_is_refused_at_once() -> None:
-    start = time.monotonic()
+    start = time.process_time()
     refused = await post("gzip", gzip.compress(b"") * 40_000 + gzip.compress(BODY, mtime=0))
     assert refused["status"] == 400
-    assert time.monotonic() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip", "gzip, deflate", "x"])

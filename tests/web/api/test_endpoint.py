@@ -77,7 +77,7 @@ def test_a_closed_connection_stops_the_generation_within_one_token(
     engine.script, engine.pace = lambda prompt: "x" * 250, 0.2
     with asking(url, path, stream=stream):
         until(lambda: engine.given > 1)
-        given = engine.given
+        given, engine.pace = engine.given, 5.0
     until(lambda: engine.active == 0)
     assert engine.given - given <= 1
 

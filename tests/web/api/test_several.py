@@ -117,11 +117,11 @@ async def test_the_error_of_one_reply_ends_all() -> None:
             raise ValueError("broken")
         return "a" * 500
 
-    engine = ScriptedEngine(script, pace=0.005)
+    engine = ScriptedEngine(script, pace=0.1)
     engine.parallel = 2
     programs = Programs(engine, format=Plain())
     assert error(await programs.completes(prompt=["A", "B"]), 500)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while engine.active:
             await asyncio.sleep(0)
     assert engine.given < 500

@@ -78,7 +78,7 @@ def test_a_page_loads_at_once_while_someone_elses_reply_is_written(
     before = seconds_to_load()
     busy.send("Talk")
     expect(busy.replies).to_contain_text("word1")
-    assert seconds_to_load() < 2 * before + 1
+    assert seconds_to_load() < 2 * before + 10
     expect(busy.status).to_contain_text("Writing: ")
 
 
@@ -117,7 +117,7 @@ def test_a_closed_tab_frees_the_model(serve: Serve, visit: Visit, reading: float
     expect(tab.status).to_contain_text("Reading" if reading else "Writing")
     assert engine.active == 1
     tab.page.close()
-    assert idle_within(5, engine)
+    assert idle_within(10, engine)
 
 
 def test_a_reload_frees_the_model_and_keeps_what_was_asked(serve: Serve, visit: Visit) -> None:
@@ -128,7 +128,7 @@ def test_a_reload_frees_the_model_and_keeps_what_was_asked(serve: Serve, visit: 
     expect(tab.page.locator("#panel li")).to_have_count(1)
     tab.page.reload()
     tab.says("Talk")
-    assert idle_within(5, engine)
+    assert idle_within(10, engine)
     expect(tab.status).to_have_text("")
     tab.new_chat()
     tab.ask("Hi")

@@ -63,7 +63,7 @@ def test_stop_keeps_what_was_said_and_the_next_prompt_has_it(serve: Serve, visit
     expect(tab.replies).to_contain_text("word1")
     tab.stop_button.click()
     tab.settled("Stopped: ")
-    assert idle_within(2, engine)
+    assert idle_within(10, engine)
     said = tab.replies.inner_text().strip()
     assert said.startswith("word0 word1")
     assert len(said) < len(TALK)
@@ -79,7 +79,7 @@ def test_stop_before_the_first_word_puts_the_message_back(serve: Serve, visit: V
     expect(tab.status).to_contain_text(re.compile(r"Reading \d+ tokens…"))
     tab.stop_button.click()
     tab.settled("Stopped before the first word")
-    assert idle_within(2, engine)
+    assert idle_within(10, engine)
     expect(tab.box).to_have_value("Read this")
     expect(tab.messages).to_have_count(0)
     engine.reading = 0
@@ -96,7 +96,7 @@ def test_stop_at_once_stops(serve: Serve, visit: Visit) -> None:
         tab.send("Talk")
     tab.stop_button.click()
     tab.settled("Stopped")
-    assert idle_within(2, engine)
+    assert idle_within(10, engine)
 
 
 # Retry, undo, edit, clear
@@ -151,7 +151,7 @@ def test_an_edited_message_can_be_stopped(serve: Serve, visit: Visit) -> None:
     expect(tab.replies).to_contain_text("word1")
     tab.stop_button.click()
     tab.settled("Stopped: ")
-    assert idle_within(2, engine)
+    assert idle_within(10, engine)
     expect(tab.replies).to_contain_text("word1")
 
 
@@ -214,7 +214,7 @@ def test_clear_while_a_reply_is_written_stops_it(serve: Serve, visit: Visit) -> 
     tab.button("Clear").click()
     expect(tab.box).to_be_editable()
     expect(tab.chat.get_by_text("Say something.")).to_be_visible()
-    assert idle_within(2, engine)
+    assert idle_within(10, engine)
     tab.ask("Next")
     tab.says("Next", "Yes.")
     assert "Talk" not in engine.prompts[-1]

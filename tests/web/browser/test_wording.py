@@ -38,7 +38,7 @@ def test_a_reply_can_be_stopped_and_continued(serve: Serve, visit: Visit) -> Non
     expect(tab.button("Continue")).to_be_hidden()
     tab.stop_button.click()
     settled(tab)
-    assert idle_within(2, engine)
+    assert idle_within(10, engine)
     said = tab.replies.inner_text()
     tab.button("Continue").click()
     expect(tab.replies).to_contain_text(f"{said}wo", use_inner_text=True)

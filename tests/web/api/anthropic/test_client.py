@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from benchmarks.server import free_port
 from chat.core.chat import Chat
 from chat.core.gate import Gate
 from chat.errors import EngineError
@@ -17,12 +16,14 @@ from chat.web import serve
 from chat.web.page import page
 from tests.conftest import serving
 from tests.support import tools
+from tests.support.ports import free_port
 from tests.support.programs import HI
 from tests.support.thinking import qwen3
 from tests.support.tools import Speaker, speaking
 from tests.web.api.anthropic.support import ROME, TIME, WEATHER, call
+from tests.web.api.clients import needed
 
-anthropic = pytest.importorskip("anthropic")
+anthropic = needed("anthropic")
 
 
 def echo(prompt: str) -> str:

@@ -15,11 +15,21 @@ HI: Any = [{"role": "user", "content": "hi"}]
 Server = tuple[str, ScriptedEngine]
 
 
+class Later:
+    """A module that is imported when it is used, since to collect the tests that takes seconds."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self._name), name)
+
+
 def needed(package: str) -> Any:
-    """Import a client's package, or skip what needs it where CONTRIBUTING.md's clients are not."""
+    """Return a client's package, or skip what needs it where CONTRIBUTING.md's clients are not."""
     if find_spec(package.partition(".")[0]) is None:
         pytest.skip(f"{package} is not installed, see CONTRIBUTING.md", allow_module_level=True)
-    return importlib.import_module(package)
+    return Later(package)
 
 
 def until(condition: Callable[[], bool], seconds: float = 10) -> None:

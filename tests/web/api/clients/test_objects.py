@@ -9,11 +9,11 @@ import openai
 import pytest
 from pydantic import BaseModel, Field
 
-from benchmarks.server import free_port
 from chat.load import load
 from chat.settings import Settings
 from chat.web import serve
 from chat.web.page import page
+from tests.support.ports import free_port
 from tests.support.schemas import Everything
 from tests.web.api.clients import needed
 

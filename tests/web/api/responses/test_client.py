@@ -10,7 +10,6 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
-from benchmarks.server import free_port
 from chat.errors import EngineError
 from chat.settings import Settings
 from chat.web import serve
@@ -18,6 +17,7 @@ from chat.web.page import page
 from tests.conftest import serving
 from tests.support import tools
 from tests.support.fakes import ScriptedEngine
+from tests.support.ports import free_port
 from tests.support.tools import speaking
 
 Server = tuple[str, ScriptedEngine]
@@ -145,7 +145,7 @@ def test_a_stream_that_is_closed_stops_within_one_token(
     with client.responses.create(model="m", input="hi", stream=True) as stream:
         first = next(iter(stream))
         next(event for event in stream if event.type == "response.output_text.delta")
-        given = engine.given
+        given, engine.pace = engine.given, 5.0
     until(lambda: engine.active == 0)
     assert engine.given - given <= 1
     assert first.type == "response.created"

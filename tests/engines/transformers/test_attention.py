@@ -8,8 +8,13 @@ import torch
 from torch import nn
 from transformers import AttentionInterface, DynamicCache, GenerationConfig, PreTrainedModel
 
-from chat.engines.transformers.cpu import attention
-from chat.engines.transformers.cpu.attention import NAME, use_packed_attention
+from chat.engines.transformers import attention
+from chat.engines.transformers.attention import (
+    COPYING,
+    NAME,
+    packed_attention,
+    use_packed_attention,
+)
 from tests.support import tiny_models
 
 
@@ -23,19 +28,85 @@ def scores(model: PreTrainedModel, first: int, then: int, mask: torch.Tensor) ->
     return logits.logits
 
 
+def on_an_old_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "packed_attention", lambda _: COPYING)
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "name"),
+    [
+        ("cpu", None, NAME),
+        ("cuda", (6, 1), COPYING),
+        ("cuda", (7, 5), COPYING),
+        ("cuda", (8, 0), None),
+        ("cuda", (9, 0), None),
+        ("cuda", (10, 0), None),
+        ("meta", None, None),
+    ],
+)
+def test_which_attention_is_quick_is_told_by_the_device_and_its_capability(
+    monkeypatch: pytest.MonkeyPatch, device: str, capability: tuple[int, int], name: str | None
+) -> None:
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda _: capability)
+    assert packed_attention(torch.device(device)) == name
+
+
 @pytest.mark.parametrize("make", [tiny_models.llama, tiny_models.gpt2, tiny_models.sliding])
 @pytest.mark.parametrize("then", [1, 3])
 @pytest.mark.parametrize("padded", [0, 2])
+@pytest.mark.parametrize("name", [NAME, COPYING])
 def test_the_scores_are_those_of_sdpa(
-    make: Callable[[], PreTrainedModel], then: int, padded: int
+    make: Callable[[], PreTrainedModel],
+    then: int,
+    padded: int,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mask = torch.ones(2, 20 + then, dtype=torch.long)
     mask[1, :padded] = 0
     expected = scores(make(), 20, then, mask)
     model = make()
+    monkeypatch.setattr(attention, "packed_attention", lambda _: name)
     use_packed_attention(model)
-    assert model.config._attn_implementation == NAME
+    assert model.config._attn_implementation == name
     torch.testing.assert_close(scores(model, 20, then, mask), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["llama-3", "qwen3", "gemma-3", "mistral", "phi-3"])
+def test_on_an_old_gpu_no_family_asks_for_the_kernel_of_shared_heads(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """For it there is the plainest alone; neither for a prompt, nor its parts, nor one token."""
+    asked: list[tuple[int, int, bool]] = []
+    own = torch.nn.functional.scaled_dot_product_attention
+
+    def spy(query: torch.Tensor, key: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
+        asked.append((query.shape[1], key.shape[1], bool(named.get("enable_gqa"))))
+        return own(query, key, *rest, **named)
+
+    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", spy)
+    monkeypatch.setattr(attention, "scaled_dot_product_attention", spy)
+    on_an_old_gpu(monkeypatch)
+    model = tiny_models.family(kind, 128)
+    use_packed_attention(model)
+    for then in (1, 3):
+        scores(model, 20, then, torch.ones(2, 20 + then, dtype=torch.long))
+    assert len(asked) == 2 * 2 * 2
+    assert all(queries == keys and not shared for queries, keys, shared in asked)
+
+
+def test_on_an_old_gpu_a_prompt_looks_ahead_only_where_its_model_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_an_old_gpu(monkeypatch)
+    use_packed_attention(tiny_models.llama())
+    attend = AttentionInterface()[COPYING]
+    query, key = torch.randn(1, 4, 5, 8), torch.randn(1, 2, 5, 8)
+    module = nn.Module()
+    module.num_key_value_groups = 2
+    for said in ({}, {"is_causal": True}, {"is_causal": False}):
+        expected = attention.sdpa_attention_forward(module, query, key, key, None, **said)
+        torch.testing.assert_close(attend(module, query, key, key, None, **said), expected)
 
 
 def test_one_new_token_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:

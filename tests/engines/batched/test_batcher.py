@@ -1,0 +1,356 @@
+"""Replies in a batch: what `model.generate` writes alone, whoever comes and goes meanwhile."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import PreTrainedModel
+
+from chat.core.engine import Scored
+from chat.core.sampling import Sampling
+from chat.engines.batched.attend import Attention, Flash
+from chat.engines.batched.batcher import TOO_LONG, Batcher
+from chat.engines.batched.drafts import Assistant, Lookup
+from chat.engines.batched.graphs import Graphs
+from chat.engines.transformers.engine import TransformersEngine
+from chat.errors import FAILED
+from chat.models.adapters import read
+from chat.models.lora import Lora
+from tests.engines.transformers.test_engine import collect
+from tests.support import lora, tiny_models
+from tests.support.batched import (
+    VOCABULARY,
+    Replies,
+    alone,
+    batcher,
+    flash,
+    fresh,
+    greedy,
+    job,
+    pooled,
+    written,
+)
+
+FAMILIES = ["llama-2", "llama-3", "qwen3", "mistral", "gemma-3", "phi-3", "gpt2"]
+#: Tokens of the pool, and of the longest reply here.
+TOKENS, LENGTH = 200, 20
+TEXT = tuple(3 + (7 * place) % 101 for place in range(60))
+SOME = [TEXT[number : number + 5 + 9 * number] for number in range(5)]
+#: How many schedules each family goes through: 1,000 in all with `SCHEDULES=145`.
+SCHEDULES = int(os.environ.get("SCHEDULES", "8"))
+
+ATTENTION: dict[str, Callable[[], Attention | None]] = {
+    "row by row": lambda: None,
+    "all at once": lambda: Flash(TOKENS, flash),
+}
+
+
+@pytest.mark.parametrize("attention", ATTENTION)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_of_several_gets_what_it_gets_alone(family: str, attention: str) -> None:
+    """Prompts of any length, longer than a part and than the window of those that have one."""
+    many = batcher(fresh(family), TOKENS, attention=ATTENTION[attention]())
+    jobs = [job(number, prompt, greedy(LENGTH)) for number, prompt in enumerate(SOME)]
+    assert written(many, *jobs) == [alone(family, prompt, LENGTH) for prompt in SOME]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@given(st.data())
+@settings(max_examples=SCHEDULES)
+def test_whoever_comes_and_goes_each_reply_is_the_one_it_gets_alone(
+    family: str, data: st.DataObject
+) -> None:
+    """Joins, leaves, next turns, edits and retries, in any order, over what others have left."""
+    replies = Replies(batcher(fresh(family), TOKENS))
+    asked: dict[int, tuple[tuple[int, ...], int]] = {}
+    texts = [TEXT[:6], TEXT[:33]]
+    for number in range(data.draw(st.integers(2, 6))):
+        text = data.draw(st.sampled_from(texts))
+        prompt = (*text[: data.draw(st.sampled_from([len(text), 5]))], *TEXT[number : number + 3])
+        tokens = data.draw(st.sampled_from([1, 7, LENGTH]))
+        asked[number] = prompt, tokens
+        replies.batcher.take(job(number, prompt, greedy(tokens)))
+        texts.append((*prompt, *alone(family, prompt, tokens))[:90])
+        for _ in range(data.draw(st.integers(0, 12))):
+            replies.step()
+        if data.draw(st.integers(0, 3)) == 0:
+            gone = data.draw(st.sampled_from(sorted(asked)))
+            replies.batcher.take(gone)
+            if gone not in replies.ended:
+                asked.pop(gone)
+    found = replies.finish()
+    for number, (prompt, tokens) in asked.items():
+        assert found[number] == alone(family, prompt, tokens)
+
+
+def test_a_conversation_goes_on_where_it_was_and_reads_only_what_is_new() -> None:
+    many = batcher(fresh("llama-3"), TOKENS)
+    read: list[int] = []
+    run = many.run
+
+    def counting(news: Any) -> Any:
+        read.append(sum(len(new.ids) for new in news))
+        return run(news)
+
+    many.run = counting
+    [reply] = written(many, job(1, TEXT[:30], greedy(5)))
+    assert sum(read) == 30 + 4
+    read.clear()
+    prompt = (*TEXT[:30], *reply, 50, 51)
+    assert written(many, job(2, prompt, greedy(5))) == [alone("llama-3", prompt, 5)]
+    assert sum(read) == 3 + 4
+
+
+def test_a_long_prompt_is_read_between_the_tokens_of_the_others() -> None:
+    replies = Replies(batcher(fresh("llama-3"), TOKENS, part=16))
+    replies.batcher.take(job(1, TEXT[:5], greedy(20)))
+    replies.step()
+    replies.batcher.take(job(2, TEXT[5:55], greedy(2)))
+    before = len(replies.ids[1])
+    for _ in range(3):
+        assert {part.number for part in replies.step()} == {1}
+    assert len(replies.ids[1]) == before + 3
+    assert {part.number for part in replies.step()} == {1, 2}
+
+
+def test_who_leaves_is_gone_with_the_next_step() -> None:
+    replies = Replies(batcher(fresh("llama-3"), 50))
+    for number in (1, 2):
+        replies.batcher.take(job(number, TEXT[:20], greedy(20)))
+    while not replies.ids.get(1):
+        replies.step()
+    replies.batcher.take(1)
+    assert not [part for part in replies.step() if part.number == 1]
+    assert replies.finish()[2] == alone("llama-3", TEXT[:20], 20)
+
+
+def test_a_pool_too_small_for_two_answers_them_one_after_another() -> None:
+    replies = Replies(batcher(fresh("llama-3"), 50))
+    for number in (1, 2):
+        replies.batcher.take(job(number, TEXT[number : number + 20], greedy(20)))
+    while 1 not in replies.ended:
+        assert {part.number for part in replies.step()} <= {1}
+    assert replies.finish()[2] == alone("llama-3", TEXT[2:22], 20)
+
+
+def test_what_the_pool_can_never_hold_is_refused_at_once() -> None:
+    replies = Replies(batcher(fresh("llama-3"), 50))
+    replies.batcher.take(job(1, TEXT[:40], greedy(20)))
+    [part] = replies.step()
+    assert (part.state, part.reason) == ("failed", TOO_LONG)
+    assert not replies.batcher.busy
+
+
+def test_no_more_than_so_many_at_once() -> None:
+    replies = Replies(batcher(fresh("llama-3"), TOKENS, parallel=2))
+    for number in range(3):
+        replies.batcher.take(job(number, TEXT[:5], greedy(8)))
+    assert {part.number for part in replies.step()} == {0, 1}
+    assert len(replies.finish()[2]) == 8
+
+
+def test_an_error_in_one_leaves_the_others_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    """An id that the model has not, in the same pass as two others."""
+    replies = Replies(batcher(fresh("llama-3"), TOKENS))
+    replies.batcher.take(job(1, TEXT[:5], greedy(12)))
+    replies.step()
+    replies.batcher.take(job(2, [5, VOCABULARY + 7], greedy(12)))
+    replies.batcher.take(job(3, TEXT[:9], greedy(12)))
+    found = replies.finish()
+    assert (replies.ended[2].state, replies.ended[2].reason) == ("failed", FAILED)
+    assert found[1] == alone("llama-3", TEXT[:5], 12)
+    assert found[3] == alone("llama-3", TEXT[:9], 12)
+    assert "IndexError" in caplog.text
+
+
+def test_memory_that_runs_out_is_said_and_room_is_made() -> None:
+    model = tiny_models.family("llama-3", VOCABULARY)
+
+    def run_out(module: Any, args: Any, given: Any) -> None:
+        if given["input_ids"].shape[1] > 10:
+            raise torch.OutOfMemoryError
+
+    replies = Replies(batcher(model, TOKENS))
+    model.register_forward_pre_hook(run_out, with_kwargs=True)
+    replies.batcher.take(job(1, TEXT[:5], greedy(12)))
+    replies.step()
+    replies.batcher.take(job(2, TEXT[5:25], greedy(12)))
+    found = replies.finish()
+    assert "ran out of memory" in replies.ended[2].reason
+    assert found[1] == alone("llama-3", TEXT[:5], 12)
+
+
+SAMPLINGS = {
+    "drawn": greedy(LENGTH, temperature=1.2, top_k=0, top_p=1.0, seed=3),
+    "few": greedy(LENGTH, temperature=0.9, top_k=20, top_p=0.9, min_p=0.02, seed=3),
+    "penalised": greedy(
+        LENGTH, temperature=0.7, repetition_penalty=1.5, presence_penalty=1, frequency_penalty=-0.5
+    ).model_copy(update={"seed": 5}),
+    "greedy and penalised": greedy(LENGTH, repetition_penalty=1.5, frequency_penalty=1.5),
+    "biased": greedy(LENGTH, logit_bias={"20": 9, "30": 8, "40": -100}, temperature=1, seed=1),
+    "kept away": greedy(LENGTH, negative_prompt="a", guidance_scale=4),
+    "long": greedy(LENGTH, min_new_tokens=18, temperature=1, seed=9),
+}
+
+
+@pytest.fixture(scope="module")
+def engine() -> Any:
+    """One reply at a time, by `model.generate`."""
+    engine = TransformersEngine(tiny_models.family("llama-3", VOCABULARY), {7}, 512)
+    yield engine
+    engine.close()
+
+
+@pytest.mark.parametrize("how", SAMPLINGS)
+async def test_every_control_does_what_it_does_with_generate(
+    engine: TransformersEngine, how: str
+) -> None:
+    """Each alone, and all at once with others between."""
+    sampling = SAMPLINGS[how]
+    negative = [9, 8, 7] if sampling.negative_prompt else []
+    right = await collect(engine.generate(SOME[1], sampling, negative))
+    one = job(1, SOME[1], sampling, negative=negative, stop_ids=engine.stop_ids)
+    many = batcher(fresh("llama-3"), 600, parallel=8)
+    assert written(many, one) == [right]
+    others = [
+        job(number, SOME[2], other, stop_ids=engine.stop_ids)
+        for number, other in enumerate(SAMPLINGS.values(), start=2)
+        if not other.negative_prompt
+    ]
+    assert written(many, others[0], one, *others[1:])[1] == right
+
+
+async def test_log_probabilities_are_those_of_generate(engine: TransformersEngine) -> None:
+    sampling = greedy(9, logprobs=True, top_logprobs=3, temperature=0.8, seed=2)
+    right = await collect(engine.generate(SOME[1], sampling))
+    many = batcher(fresh("llama-3"), 600)
+    beside = job(2, SOME[3], greedy(9))
+    found, _ = written(many, job(1, SOME[1], sampling, stop_ids=engine.stop_ids), beside)
+    assert found == right
+    for own, other in zip(found, right, strict=True):
+        assert isinstance(own, Scored)
+        assert isinstance(other, Scored)
+        assert own.logprob == pytest.approx(other.logprob, abs=1e-4)
+        assert [id for id, _ in own.top] == [id for id, _ in other.top]
+
+
+@pytest.mark.parametrize("how", SAMPLINGS)
+@pytest.mark.parametrize("after", [1, 7])
+def test_a_reply_that_goes_on_elsewhere_is_the_one_it_would_have_been(how: str, after: int) -> None:
+    sampling = SAMPLINGS[how]
+    negative = [9, 8, 7] if sampling.negative_prompt else []
+    whole = job(1, SOME[1], sampling, negative=negative)
+    [right] = written(batcher(fresh("llama-3"), 600), whole)
+    rest = whole._replace(written=right[:after])
+    assert written(batcher(fresh("llama-3"), 600), rest) == [right[after:]]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two adapters."""
+    place = tmp_path_factory.mktemp("adapters")
+    for seed, name in enumerate(["tales", "poems"]):
+        lora.write(place / name, tiny_models.llama(), seed)
+    return place
+
+
+def test_each_has_its_own_adapter_at_the_same_time(place: Path) -> None:
+    names = ["tales", "poems", "none"]
+
+    def adapted() -> Batcher:
+        model = tiny_models.llama()
+        own = Lora(model, read(f"{place / 'tales'},{place / 'poems'},none"))
+        return batcher(model, 600, parallel=8, lora=own)
+
+    jobs = [
+        job(number, TEXT[:20], greedy(12).model_copy(update={"adapter": name}))
+        for number, name in enumerate(names)
+    ]
+    right = [written(adapted(), one)[0] for one in jobs]
+    assert len({tuple(reply) for reply in right}) == 3
+    together = adapted()
+    assert written(together, *jobs) == right
+    again = [one._replace(number=10 + one.number) for one in jobs]
+    assert written(together, *again) == right  # on what each has left
+
+
+def assistant(other: PreTrainedModel, part: int = 16) -> Assistant:
+    return Assistant(*pooled(other, 600), part, 512)
+
+
+DRAFTERS: dict[str, Callable[[], Any]] = {
+    "lookup": lambda: Lookup(5),
+    "the same": lambda: assistant(tiny_models.family("llama-3", VOCABULARY)),
+    "another": lambda: assistant(tiny_models.llama()),
+    "another, with a window": lambda: assistant(tiny_models.sliding(), part=8),
+}
+#: A text that repeats itself.
+AGAIN = TEXT[:12] * 3
+
+
+@pytest.mark.parametrize("how", ["greedy", "drawn", "few", "penalised", "long"])
+@pytest.mark.parametrize("drafter", DRAFTERS)
+def test_what_is_guessed_changes_no_reply(drafter: str, how: str) -> None:
+    sampling: Sampling = {"greedy": greedy(LENGTH), **SAMPLINGS}[how]
+    drafting = batcher(fresh("llama-3"), 600, drafter=DRAFTERS[drafter]())
+    usual = batcher(fresh("llama-3"), 600)
+    for turn in range(2):  # and on what the first one has left
+        jobs = [
+            job(10 * turn + number, prompt, sampling)
+            for number, prompt in enumerate([AGAIN, SOME[1], (*AGAIN, 4, 5)])
+        ]
+        assert written(drafting, *jobs) == written(usual, *jobs)
+
+
+def test_what_is_guessed_right_saves_passes() -> None:
+    drafting = batcher(fresh("llama-3"), 600, drafter=DRAFTERS["the same"]())
+    replies = Replies(drafting)
+    replies.batcher.take(job(1, TEXT[:10], greedy(LENGTH)))
+    steps = 0
+    while replies.batcher.busy:
+        replies.step()
+        steps += 1
+    assert replies.ids[1] == alone("llama-3", TEXT[:10], LENGTH)
+    assert steps < LENGTH / 3
+
+
+def test_an_assistant_that_fails_is_done_without(caplog: pytest.LogCaptureFixture) -> None:
+    other = tiny_models.llama()
+    drafter = assistant(other)
+
+    def fail(*_: Any) -> None:
+        raise ValueError
+
+    other.register_forward_pre_hook(fail)
+    drafting = batcher(fresh("llama-3"), 600, drafter=drafter)
+    assert written(drafting, job(1, AGAIN, greedy(9))) == [alone("llama-3", AGAIN, 9)]
+    assert "Nothing is guessed any more" in caplog.text
+
+
+@pytest.mark.parametrize("family", ["llama-3", "qwen3", "mistral", "gemma-3"])
+def test_steps_as_graphs_give_what_steps_give(family: str) -> None:
+    """With one that is done again in place of one that is repeated."""
+    passes, pool = pooled(fresh(family), TOKENS, Flash(TOKENS, flash))
+    repeated: list[int] = []
+
+    def capture(step: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
+        def repeat() -> torch.Tensor:
+            with torch.inference_mode():
+                scores = step()
+            repeated.append(len(scores))
+            return scores
+
+        return repeat
+
+    many = Batcher(passes, pool, 4, 16)
+    graphs = Graphs(passes, TOKENS, 3, pool.device, capture)
+    assert graphs.rows == (1, 2, 4)
+    many.run = graphs.run
+    jobs = [job(number, prompt, greedy(LENGTH)) for number, prompt in enumerate(SOME)]
+    assert written(many, *jobs) == [alone(family, prompt, LENGTH) for prompt in SOME]
+    assert {*repeated} == {1, 2, 4}

@@ -1,0 +1,151 @@
+"""Requests to a process: what becomes of them when it ends, and of what comes meanwhile."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from chat.engines.remote import Remote, unbegun
+from chat.errors import EngineError, ModelError
+from tests.support.echo import Ask, Plan
+
+ENDLESS, PLAN = 10**9, Plan()
+Start = Callable[..., Remote]
+
+
+def rest(job: Ask, ids: list[int]) -> Ask:
+    """Return what to ask for the rest of a count."""
+    return job._replace(count=ids[-1] - 1 if ids else job.count)
+
+
+@pytest.fixture(name="start")
+def _start() -> Iterator[Start]:
+    started = []
+
+    def start(plan: Plan = PLAN, resumed: Any = rest) -> Remote:
+        started.append(Remote("tests.support.echo", plan, "The counting engine", resumed))
+        return started[-1]
+
+    yield start
+    for remote in started:
+        remote.close()
+
+
+async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
+    return [id async for ids in batches for id in ids]
+
+
+async def first(batches: AsyncGenerator[list[int]]) -> list[int]:
+    async for ids in batches:
+        if ids:
+            return ids
+    raise AssertionError("it ended without an id")
+
+
+def kill(remote: Remote) -> None:
+    os.kill(remote.ready, signal.SIGKILL)
+
+
+async def test_each_gets_its_own_ids_in_order(start: Start) -> None:
+    remote = start()
+    found = await asyncio.gather(*(collect(remote.ask(Ask(0, count))) for count in (5, 1, 9)))
+    assert found == [list(range(count, 0, -1)) for count in (5, 1, 9)]
+
+
+async def test_what_has_begun_goes_on_in_the_next_process(start: Start) -> None:
+    remote = start()
+    before = remote.ready
+    # So many that they cannot be at their end, and few enough to be waited for.
+    counts = 30_000, 20_000
+    batches = [remote.ask(Ask(0, count)) for count in counts]
+    begun = [await first(one) for one in batches]
+    kill(remote)
+    for count, ids, one in zip(counts, begun, batches, strict=True):
+        ids += await collect(one)
+        assert ids == list(range(count, 0, -1))
+    assert remote.ready != before
+    assert remote.state == "ready"
+
+
+async def test_what_cannot_go_on_is_told_so_and_what_has_not_begun_is_asked_again(
+    start: Start,
+) -> None:
+    remote = start(resumed=unbegun)
+    begun = remote.ask(Ask(0, ENDLESS))
+    await first(begun)
+    psutil.Process(remote.ready).suspend()
+    waiting = asyncio.create_task(collect(remote.ask(Ask(0, 3))))
+    await asyncio.sleep(0)  # until it is asked
+    kill(remote)
+    assert await waiting == [3, 2, 1]
+    with pytest.raises(EngineError, match="Please try again"):
+        await collect(begun)
+
+
+async def test_what_kills_every_process_is_given_up_and_the_others_go_on(start: Start) -> None:
+    remote = start()
+    other = remote.ask(Ask(0, 300_000))
+    ids = await first(other)
+    with pytest.raises(EngineError, match="Please try again"):
+        await collect(remote.ask(Ask(0, 9, deadly=5)))
+    async with aclosing(other):
+        async for more in other:
+            ids += more
+            if len(ids) > 1_000:
+                break
+    assert ids == list(range(300_000, 300_000 - len(ids), -1))
+    assert await collect(remote.ask(Ask(0, 2))) == [2, 1]
+
+
+async def test_who_asks_while_there_is_no_process_is_answered_by_the_next(start: Start) -> None:
+    remote = start()
+    kill(remote)
+    assert await collect(remote.ask(Ask(0, 4))) == [4, 3, 2, 1]
+
+
+async def test_if_there_is_no_other_process_everyone_hears_so(
+    start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = tmp_path / "broken"
+    remote = start(Plan(broken=str(broken)))
+    running = remote.ask(Ask(0, ENDLESS))
+    await first(running)
+    broken.touch()
+    kill(remote)
+    with pytest.raises(EngineError, match="Please try again"):
+        await collect(running)
+    assert remote.state == "failed"
+    with pytest.raises(EngineError, match="Please try again"):
+        await collect(remote.ask(Ask(0, 3)))
+    assert "process ended while it was loading" in caplog.text
+
+
+def test_a_refusal_while_it_loads_is_raised_as_it_is(start: Start) -> None:
+    with pytest.raises(ModelError, match=r"^It is too large\.$"):
+        start(Plan("It is too large."))
+
+
+async def test_closing_a_reply_cancels_it(start: Start) -> None:
+    remote = start()
+    async with aclosing(remote.ask(Ask(0, ENDLESS))) as batches:
+        await first(batches)
+    process = psutil.Process(remote.ready)
+    async with asyncio.timeout(20):
+        while process.status() != psutil.STATUS_SLEEPING:
+            await asyncio.sleep(0.01)
+
+
+async def test_closing_tells_who_waits_and_ends_the_process(start: Start) -> None:
+    remote = start()
+    batches = remote.ask(Ask(0, ENDLESS))
+    await first(batches)
+    await asyncio.to_thread(remote.close)
+    with pytest.raises(EngineError):
+        await collect(batches)
+    assert not psutil.pid_exists(remote.ready)

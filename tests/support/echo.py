@@ -1,0 +1,67 @@
+"""A process that answers without a model: a stand-in for those that have one.
+
+It counts down for everyone who asks, a number a step.
+"""
+
+import os
+import sys
+from typing import NamedTuple
+
+from chat.engines.process import Part, work
+from chat.errors import ModelError
+
+
+class Plan(NamedTuple):
+    #: Why it cannot be loaded.
+    refusal: str = ""
+    #: Whether it ends while it loads: if there is this file.
+    broken: str = ""
+
+
+class Ask(NamedTuple):
+    number: int
+    #: Counted down from here, to 1.
+    count: int
+    #: At which the process ends.
+    deadly: int = 0
+
+
+class Counting:
+    """Counts down for everyone who asks."""
+
+    def __init__(self) -> None:
+        self._left: dict[int, Ask] = {}
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._left)
+
+    def take(self, message: Ask | int) -> None:
+        if isinstance(message, int):
+            self._left.pop(message, None)
+        else:
+            self._left[message.number] = message
+
+    def step(self) -> list[Part]:
+        parts = []
+        for number, ask in list(self._left.items()):
+            if ask.count == ask.deadly:
+                os._exit(3)
+            self._left[number] = ask._replace(count=ask.count - 1)
+            done = ask.count == 1
+            if done:
+                del self._left[number]
+            parts.append(Part(number, [ask.count], "done" if done else "running"))
+        return parts
+
+
+def load(plan: Plan) -> tuple[Counting, int]:
+    if plan.refusal:
+        raise ModelError(plan.refusal)
+    if plan.broken and os.path.exists(plan.broken):
+        sys.exit(1)
+    return Counting(), os.getpid()
+
+
+if __name__ == "__main__":
+    work(load)
