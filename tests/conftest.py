@@ -59,6 +59,8 @@ CLIENTS = ROOT / "tests/web/api/clients"
 #: Modules that start servers or programs, convert models, or try thousands of texts.
 SLOW = {
     "tests/benchmarks/gpu/test_command.py",
+    "tests/benchmarks/gpu/test_right.py",
+    "tests/benchmarks/gpu/test_runner.py",
     "tests/benchmarks/gpu/test_steps.py",
     "tests/benchmarks/test_benchmarks_client.py",
     "tests/core/imports/test_imports.py",
