@@ -97,6 +97,13 @@ def tiny(source: Path, cache: Path) -> tuple[Any, PreTrainedModel]:
     return chatml_tokenizer(), tiny_models.llama().double()
 
 
+def tied(source: Path, cache: Path) -> tuple[Any, PreTrainedModel]:
+    """Load one that writes each token of its tokenizer, as a reply that has to fit needs."""
+    torch.set_num_threads(1)
+    tokenizer = chatml_tokenizer()
+    return tokenizer, tiny_models.llama(vocab_size=len(tokenizer)).double()
+
+
 def fresh(family: str) -> PreTrainedModel:
     """Return a model of a family, for one batcher alone."""
     return tiny_models.family(family, VOCABULARY)

@@ -143,10 +143,32 @@ FAMILIES: dict[str, dict[str, object]] = {
     "mamba": {"model_type": "mamba", "state_size": 4, "tie_word_embeddings": False},
 }
 
+#: More kinds that a pool of keys and values is for, each once.
+POOLED: dict[str, dict[str, object]] = {
+    kind: {"model_type": kind}
+    for kind in [
+        *("apertus", "arcee", "cohere", "ernie4_5", "gpt_neox", "granite", "nemotron", "olmo"),
+        *("olmo2", "opt", "phi", "seed_oss", "stablelm"),
+    ]
+}
+POOLED |= {kind: {"model_type": kind, "pad_token_id": 0} for kind in ("glm", "glm4", "smollm3")}
+POOLED |= {
+    kind: {"model_type": kind, "sliding_window": WINDOW}
+    for kind in ("cohere2", "exaone4", "olmo3", "starcoder2")
+}
+POOLED["gemma"] = {"model_type": "gemma", "tie_word_embeddings": False, **HEAD}
+POOLED["mixtral"] = {"model_type": "mixtral", "num_local_experts": 4}
+POOLED["qwen3_moe"] = {
+    "model_type": "qwen3_moe",
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 64,
+}
+
 
 def family(name: str, vocab_size: int, **changes: object) -> PreTrainedModel:
-    """Return a model of one of `FAMILIES`."""
+    """Return a model of one of `FAMILIES`, or of `POOLED`."""
     torch.manual_seed(0)
     sizes = {"hidden_size": 64, "intermediate_size": 128, "vocab_size": vocab_size}
-    config = AutoConfig.for_model(**{**SHAPE, **sizes, **FAMILIES[name], **changes})
+    config = AutoConfig.for_model(**{**SHAPE, **sizes, **{**POOLED, **FAMILIES}[name], **changes})
     return AutoModelForCausalLM.from_config(config).eval()

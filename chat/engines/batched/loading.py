@@ -90,11 +90,10 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
     tokens = _tokens(models, plan, window)
     window = min(window, tokens)
     parallel = _parallel(tokens, window) if plan.parallel == "auto" else plan.parallel
-    pooled = [_pooled(one, tokens) for one in models]
-    passes, pool = pooled[0]
+    (passes, pool), *others = [pooled(one, tokens) for one in models]
     part = PARTS.get(model.device.type, PARTS["cpu"])
     drafter: Drafter | None = Lookup(plan.prompt_lookup) if plan.prompt_lookup else None
-    for smaller, its_pool in pooled[1:]:
+    for smaller, its_pool in others:
         longest = getattr(assistant.config.get_text_config(), "max_position_embeddings", tokens)
         drafter = Assistant(smaller, its_pool, part, longest)
     guide = Guide(tokenizer, model.config.get_text_config().vocab_size)
@@ -113,7 +112,7 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
         parallel,
         tuple(named),
         tokens,
-        sum(pool.nbytes for _, pool in pooled),
+        pool.nbytes + sum(other.nbytes for _, other in others),
         type(passes.attention).__name__,
         graphs.rows if graphs else (),
     )
@@ -135,14 +134,14 @@ def tried(model: PreTrainedModel) -> Tried:
     return Tried(model, output.logits[0, -1].float(), shapes)
 
 
-def _pooled(one: Tried, tokens: int) -> tuple[Passes, PoolCache]:
+def pooled(one: Tried, tokens: int) -> tuple[Passes, PoolCache]:
     """Return the model over a pool, by the quickest attention that gives what its own gives."""
     model, scores, shapes = one
     pool = PoolCache(shapes, tokens, model.dtype, model.device)
     passes = Passes(model, pool, RowByRow())
     close = CLOSE.get(model.dtype, CLOSE[torch.bfloat16])
     ids = _text(model)
-    if _newer_card(model.device):
+    if newer_card(model.device):
         passes.attention = Flash(tokens)
         if _alike(passes.run, ids, scores, close):
             return passes, pool
@@ -154,7 +153,7 @@ def _pooled(one: Tried, tokens: int) -> tuple[Passes, PoolCache]:
 
 def _graphs(passes: Passes, tokens: int, parallel: int, device: torch.device) -> Graphs | None:
     """Return the decoding steps as CUDA graphs, if they can be, and give the same."""
-    if not isinstance(passes.attention, Flash):
+    if isinstance(passes.attention, RowByRow):
         return None
     try:
         return Graphs(passes, tokens, parallel, device)
@@ -204,7 +203,8 @@ def _text(model: PreTrainedModel) -> list[int]:
     return [id % vocabulary for id in TRIED]
 
 
-def _newer_card(device: torch.device) -> bool:
+def newer_card(device: torch.device) -> bool:
+    """Whether FlashAttention runs there."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 

@@ -50,8 +50,13 @@ ATTENTION: dict[str, Callable[[], Attention | None]] = {
 }
 
 
-@pytest.mark.parametrize("attention", ATTENTION)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "attention"),
+    [
+        *((family, attention) for family in FAMILIES for attention in ATTENTION),
+        *((family, "row by row") for family in tiny_models.POOLED),
+    ],
+)
 def test_each_of_several_gets_what_it_gets_alone(family: str, attention: str) -> None:
     """Prompts of any length, longer than a part and than the window of those that have one."""
     many = batcher(fresh(family), TOKENS, attention=ATTENTION[attention]())

@@ -1,0 +1,87 @@
+"""The batched engine's process: what is lost with one goes on in the next, to the token."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from chat.core.sampling import Sampling
+from chat.engines.batched.engine import BatchedEngine
+from chat.engines.batched.wire import Plan
+from tests.engines.contract.subjects import generated
+from tests.support.batched import NEVER, greedy
+
+PROMPTS = [[10 + (7 * place + number) % 100 for place in range(20)] for number in range(3)]
+LENGTH = 300
+
+
+@pytest.fixture
+def loader() -> str:
+    return "tiny"
+
+
+@pytest.fixture
+def engine(loader: str) -> Iterator[BatchedEngine]:
+    plan = Plan(Path(), Path(), 512, parallel=8, loader=f"tests.support.batched:{loader}")
+    engine = BatchedEngine(plan).start(NEVER)
+    yield engine
+    engine.close()
+
+
+async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
+    return [id async for ids in batches for id in ids]
+
+
+async def killed(engine: BatchedEngine, *samplings: Sampling) -> list[list[int]]:
+    """Return replies in whose middle the process is killed."""
+    begun = asyncio.Semaphore(0)
+
+    async def ask(prompt: list[int], sampling: Sampling) -> list[int]:
+        found: list[int] = []
+        async for ids in engine.generate(prompt, sampling):
+            found += ids
+            begun.release()
+        return found
+
+    asked = [
+        asyncio.create_task(ask(prompt, sampling))
+        for prompt, sampling in zip(PROMPTS, samplings, strict=True)
+    ]
+    for _ in asked:
+        await begun.acquire()
+    [process] = psutil.Process().children()
+    os.kill(process.pid, signal.SIGKILL)
+    return list(await asyncio.gather(*asked))
+
+
+async def test_replies_go_on_when_the_process_is_killed(
+    engine: BatchedEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = await killed(engine, *[greedy(LENGTH)] * 3)
+    assert found == [generated(prompt, LENGTH) for prompt in PROMPTS]
+    assert "process ended" in caplog.text
+    assert engine.state == "ready"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"temperature": 1.1, "top_k": 30, "repetition_penalty": 1.2, "seed": 4},
+        {"temperature": 0.8, "regex": "[a-z]{1,200}", "seed": 4},
+    ],
+)
+@pytest.mark.parametrize("loader", ["tied"])
+async def test_drawn_ones_go_on_as_their_seed_has_it(
+    engine: BatchedEngine, changes: dict[str, Any]
+) -> None:
+    samplings = [greedy(LENGTH, **changes)] * 3
+    right = [
+        await collect(engine.generate(prompt, sampling))
+        for prompt, sampling in zip(PROMPTS, samplings, strict=True)
+    ]
+    assert await killed(engine, *samplings) == right

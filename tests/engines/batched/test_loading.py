@@ -1,0 +1,114 @@
+"""From a plan to what answers: by what room there is, and only if it gives what it should."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from chat.engines.batched import loading
+from chat.engines.batched.attend import Flash, RowByRow
+from chat.engines.batched.wire import Plan
+from chat.errors import ModelError
+from tests.support import tiny_models
+from tests.support.batched import VOCABULARY, flash, fresh, greedy, job, written
+
+PLAN = Plan(Path(), Path(), 512, loader="tests.support.batched:tiny")
+
+
+def free(bytes: int) -> Any:
+    return lambda needed: bytes
+
+
+def test_what_there_is_is_said() -> None:
+    batcher, ready = loading.load(PLAN._replace(parallel=3))
+    assert (ready.window, ready.parallel) == (512, 3)
+    assert ready.pool_tokens == 2 * 3 * 512
+    # Two layers of two heads of keys and values, eight numbers of 64 bits each; a place to spare.
+    assert ready.pool_bytes == (ready.pool_tokens + 1) * 2 * 2 * 2 * 8 * 8
+    assert (ready.attention, ready.graphs, ready.adapters) == ("RowByRow", (), ())
+    assert len(written(batcher, job(1, [5, 6], greedy(7)))[0]) == 7
+
+
+@pytest.mark.parametrize(("tokens", "parallel"), [(600, 2), (1024, 4), (3000, 11), (10**6, 16)])
+def test_how_many_at_once_follows_from_the_room(
+    monkeypatch: pytest.MonkeyPatch, tokens: int, parallel: int
+) -> None:
+    per_token = 2 * 2 * 2 * 8 * 8
+    monkeypatch.setattr(loading, "free_memory", free(tokens * per_token * 4))
+    monkeypatch.setattr(loading, "FEWEST_TOKENS", 500)
+    _, ready = loading.load(PLAN)
+    assert ready.parallel == parallel
+    assert ready.pool_tokens == min(tokens, 2 * 16 * 512)
+
+
+def test_a_window_is_no_longer_than_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, ready = loading.load(PLAN._replace(tokens=300))
+    assert (ready.window, ready.parallel) == (300, 2)
+
+
+def test_too_little_memory_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "free_memory", free(10_000))
+    with pytest.raises(ModelError, match=r"not enough memory .* 1,024 tokens take"):
+        loading.load(PLAN)
+
+
+@pytest.mark.parametrize("family", ["gpt-oss", "qwen3-next", "mamba", "phi-3-long"])
+def test_what_attends_in_another_way_is_refused(family: str) -> None:
+    """Sinks, states, and keys that change with the length of a text."""
+    with pytest.raises(ModelError, match="--engine transformers"):
+        loading.pooled(loading.tried(fresh(family)), 100)
+
+
+def test_weights_that_are_no_numbers_are_refused() -> None:
+    model = tiny_models.llama()
+    with torch.no_grad():
+        model.lm_head.weight[3] = torch.nan
+    with pytest.raises(ModelError, match="computes no numbers"):
+        loading.tried(model)
+
+
+def on_a_newer_card(monkeypatch: pytest.MonkeyPatch, attend: Any) -> None:
+    monkeypatch.setattr(loading, "newer_card", lambda device: True)
+    monkeypatch.setattr(loading, "Flash", lambda tokens: Flash(tokens, attend))
+
+
+def test_all_ranges_at_once_where_the_card_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_a_newer_card(monkeypatch, flash)
+    passes, _ = loading.pooled(loading.tried(fresh("qwen3")), 100)
+    assert isinstance(passes.attention, Flash)
+
+
+def astray(*given: Any, **named: Any) -> Any:
+    """Do what a kernel does that forgets how long a range is."""
+    lengths = named["seqused_k"].clamp(max=5)
+    return flash(*given, **{**named, "seqused_k": lengths.maximum(given[3].diff())})
+
+
+def failing(*given: Any, **named: Any) -> Any:
+    raise RuntimeError("no kernel image is available")
+
+
+@pytest.mark.parametrize("attend", [astray, failing])
+def test_a_quicker_way_that_gives_something_else_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, attend: Any
+) -> None:
+    on_a_newer_card(monkeypatch, attend)
+    passes, _ = loading.pooled(loading.tried(fresh("qwen3")), 100)
+    assert isinstance(passes.attention, RowByRow)
+
+
+def test_steps_that_cannot_be_captured_are_run_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a CPU cannot."""
+    on_a_newer_card(monkeypatch, flash)
+    batcher, ready = loading.load(PLAN)
+    assert (ready.attention, ready.graphs) == ("Flash", ())
+    assert "Without CUDA graphs" in caplog.text
+    assert len(written(batcher, job(1, [5, 6], greedy(7)))[0]) == 7
+
+
+def test_ids_that_a_model_has_not_are_not_tried() -> None:
+    assert max(loading.TRIED) < VOCABULARY
+    loading.tried(tiny_models.llama(vocab_size=20))
