@@ -28,7 +28,9 @@ def _refusal(source: Path, cache: Path) -> str | None:
     if reason := TRANSFORMERS.refusal(source, cache):
         return reason
     kind = _kind(source)
-    return None if kind in KINDS else f"models of the kind {kind} have not been tried with it"
+    if kind not in KINDS:
+        return f"models of the kind {kind} have not been tried with it"
+    return "it needs more than one GPU" if _divided(source, cache) else None
 
 
 def _kind(source: Path) -> str:
@@ -39,6 +41,15 @@ def _kind(source: Path) -> str:
         return str(config.read(source).get("model_type"))
     kind = str(parts.reader(source).fields["general.architecture"].contents())
     return GGUF_KINDS.get(kind, kind)
+
+
+def _divided(source: Path, cache: Path) -> bool:
+    """Return whether the model is too large for one GPU, where there are more."""
+    import torch
+
+    if torch.cuda.device_count() < 2:
+        return False
+    return TRANSFORMERS.outlook(source, cache, 0, TRANSFORMERS.options()).gpus > 1
 
 
 def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loaded:

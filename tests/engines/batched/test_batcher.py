@@ -36,12 +36,14 @@ from tests.support.batched import (
     written,
 )
 
-FAMILIES = ["llama-2", "llama-3", "qwen3", "mistral", "gemma-3", "phi-3", "gpt2"]
+FAMILIES = [
+    *("llama-2", "llama-3", "qwen2", "qwen2-window", "qwen3", "mistral", "gemma-3", "phi-3", "gpt2")
+]
 #: Tokens of the pool, and of the longest reply here.
 TOKENS, LENGTH = 200, 20
 TEXT = tuple(3 + (7 * place) % 101 for place in range(60))
 SOME = [TEXT[number : number + 5 + 9 * number] for number in range(5)]
-#: How many schedules each family goes through: 1,000 in all with `SCHEDULES=145`.
+#: How many schedules each family goes through: 1,000 in all with `SCHEDULES=112`.
 SCHEDULES = int(os.environ.get("SCHEDULES", "8"))
 
 ATTENTION: dict[str, Callable[[], Attention | None]] = {

@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from chat import space
+from chat.engines.batched import entry
 from chat.engines.batched.entry import BATCHED, KINDS
 from chat.engines.entry import ManyOptions
 from tests.engines.batched.test_batcher import FAMILIES
@@ -36,6 +39,20 @@ def test_not_on_zero_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(space, "zero_gpu", lambda: True)
     reason = BATCHED.refusal(folder(tmp_path, "llama"), tmp_path)
     assert reason == "ZeroGPU gives a GPU to one reply at a time"
+
+
+@pytest.mark.parametrize("gpus", [1, 2])
+def test_what_needs_more_than_one_gpu_is_left_to_who_can_use_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    found = SimpleNamespace(gpus=gpus)
+    transformers = SimpleNamespace(
+        refusal=lambda *_: None, outlook=lambda *_: found, options=ManyOptions
+    )
+    monkeypatch.setattr(entry, "TRANSFORMERS", transformers)
+    reason = BATCHED.refusal(folder(tmp_path, "llama"), tmp_path)
+    assert reason == ("it needs more than one GPU" if gpus > 1 else None)
 
 
 def test_auto_takes_it_with_a_gpu_alone() -> None:
