@@ -78,6 +78,7 @@ SLOW = {
     "tests/models/test_embedded.py",
     "tests/models/test_families.py",
     "tests/models/test_heads.py",
+    "tests/models/test_keep.py",
     "tests/models/test_locate.py",
     "tests/models/test_parts.py",
     "tests/models/test_quantized.py",

@@ -6,6 +6,7 @@ without its numbers, with names and shapes alone, on torch's device "meta".
 """
 
 import re
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
+from chat.errors import out_of_memory
 from chat.models import tensors
 from chat.models.unusable import damaged, unusable
 
@@ -102,6 +104,7 @@ def loaded(kind: Any, source: Path | None, **options: Any) -> PreTrainedModel:
 
     Raises:
         ModelError: weights are missing, or of another model.
+        MemoryError: memory ran out while they were quantized or unpacked.
     """
     model: PreTrainedModel
     try:
@@ -109,11 +112,22 @@ def loaded(kind: Any, source: Path | None, **options: Any) -> PreTrainedModel:
             source, ignore_mismatched_sizes=True, output_loading_info=True, **options
         )
     except RuntimeError as error:
+        if out_of_memory(RuntimeError(_conversion_errors(error))):
+            raise MemoryError from None
         if any(sign in str(error) for sign in MISSED):
             raise unusable("some of its weights are missing or do not fit each other") from None
         raise
     _require_whole(model, info)
     return model
+
+
+def _conversion_errors(error: BaseException) -> str:
+    """Return what went wrong with single weights, which transformers keeps to itself."""
+    frames = traceback.walk_tb(error.__traceback__)
+    infos = (frame.f_locals.get("loading_info") for frame, _ in frames)
+    return "\n".join(
+        text for info in infos for text in (getattr(info, "conversion_errors", None) or {}).values()
+    )
 
 
 def empty(config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:

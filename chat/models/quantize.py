@@ -1,8 +1,8 @@
 """From files to a model in 4 bits: bitsandbytes NF4 (Dettmers et al., QLoRA, 2023).
 
 A folder is quantized while it loads, unless it is quantized already. A GGUF file is
-unpacked and quantized once; the 4-bit result is kept in the cache, so that the next
-start converts nothing.
+unpacked and quantized once. The 4-bit result of either is kept in the cache, so that the
+next start converts nothing and reads a quarter.
 """
 
 import shutil
@@ -31,7 +31,7 @@ from transformers import (
 )
 
 from chat.errors import ModelError, out_of_memory
-from chat.models import cards, checkpoint, config, convert, parts, quantized
+from chat.models import cards, checkpoint, config, convert, keep, parts, quantized
 from chat.models.memory import SMALLER, require
 
 #: Bytes of memory for each byte of weights, and room to work in.
@@ -54,12 +54,18 @@ def tokenizer_and_model(source: Path, cache: Path) -> tuple[Any, PreTrainedModel
     """
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     with _explained():
-        gguf = source.suffix.lower() == ".gguf"
-        folder = _converted(source, cache) if gguf else source
+        kept = convert.place(source, cache, _kind())
+        folder = kept if kept.exists() else source
+        if folder.suffix.lower() == ".gguf":
+            folder = _converted(source, cache)
         needed = loading_needs(folder)
         require(needed, free_memory(needed), kind_of_memory(), _advice(folder))
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        return tokenizer, _load_4_bit(folder, needed)
+        model = _load_4_bit(folder, needed)
+        size = keep.size(folder, needed / WITH_ROOM)
+        if size and len(cards.devices(model)) == 1:
+            keep.keep(model, folder, kept, size)
+        return tokenizer, model
 
 
 class Found(NamedTuple):
@@ -96,13 +102,17 @@ def outlook(source: Path, cache: Path) -> Found:
             size = checkpoint.nf4_bytes(checkpoint.empty(settings, compute_dtype()))
             kind = "to be converted to 4-bit NF4, once"
             return Found(tokenizer, settings, kind, size, memory, disk)
+        memory = loading_needs(folder)
         kind = "to 4-bit NF4 while it loads"
-        if quantization := _quantization(folder):
+        if size := keep.size(folder, memory / WITH_ROOM):
+            kind += f", and kept in {size / 1e9:.1f} GB if there is disk space"
+        if folder is converted:
+            kind = "converted to 4-bit NF4"
+        elif quantization := _quantization(folder):
             unpacks = quantized.unpacks(quantization)
             kind = "quantized already" + ", to be unpacked to 16 bits" * unpacks
-        needed = loading_needs(folder)
-        cards.device_map(needed, partial(_empty, folder))
-        return Found(tokenizer, settings, kind, needed / WITH_ROOM, needed, 0)
+        cards.device_map(memory, partial(_empty, folder))
+        return Found(tokenizer, settings, kind, memory / WITH_ROOM, memory, 0)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def unpacks(quantization: Mapping[str, Any]) -> bool:
     import torch
     import transformers
     from transformers.quantizers.auto import AutoHfQuantizer
-    from transformers.utils import is_kernels_available
+    from transformers.utils.import_utils import is_kernels_available
 
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
@@ -69,16 +69,16 @@ def options(quantization: Mapping[str, Any]) -> dict[str, Any]:
 def advice(quantization: Mapping[str, Any]) -> str:
     """Return what else there is for whoever has no memory for such weights, unpacked."""
     import torch
-    from transformers.utils import is_kernels_available
+    from transformers.utils.import_utils import is_kernels_available
 
     name = quantization.get("quant_method")
     original = "that is not"
     if name == "fp8":
         original = "in 16 bits, which is quantized to 4 bits here (often the same name without FP8)"
+    lacks_kernels = name in KERNELS and torch.cuda.is_available() and not is_kernels_available()
     kernels = ""
-    if name in KERNELS and torch.cuda.is_available() and not is_kernels_available():
-        if torch.cuda.get_device_capability() >= KERNELS[name]:
-            kernels = " With the package kernels this GPU computes with them as they are."
+    if lacks_kernels and torch.cuda.get_device_capability() >= KERNELS[str(name)]:
+        kernels = " With the package kernels this GPU computes with them as they are."
     return (
         "Its weights are quantized already, in a way that has to be unpacked to 16 bits here: "
         f"choose an original {original}, or a smaller one with --model.{kernels}"

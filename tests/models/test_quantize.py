@@ -88,6 +88,27 @@ def test_running_out_of_memory_while_loading_is_explained(
         quantize.tokenizer_and_model(folder, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "not enough memory to load this model"),
+        (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"), "not enough memory to load this model"),
+        (RuntimeError("shapes differ"), "some of its weights are missing or do not fit"),
+    ],
+)
+def test_running_out_of_memory_while_quantizing_is_not_taken_for_weights_that_are_missing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    """Which transformers calls both, errors in the conversion of the weights."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("bitsandbytes.functional.quantize_4bit", fail)
+    with pytest.raises(ModelError, match=said):
+        quantize.tokenizer_and_model(folder, tmp_path)
+
+
 def test_damaged_weights_are_explained(folder: Path, tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(ModelError, match="could not be loaded"):

@@ -304,7 +304,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int] | None, ker
     monkeypatch.setattr("torch.cuda.is_available", lambda: capability is not None)
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda *_: capability)
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda *_: (1000, 1000))
-    for module in ("utils", "quantizers.quantizer_mxfp4"):
+    for module in ("utils.import_utils", "quantizers.quantizer_mxfp4"):
         monkeypatch.setattr(f"transformers.{module}.is_kernels_available", lambda: kernels)
     triton = "transformers.quantizers.quantizer_mxfp4.is_triton_available"
     monkeypatch.setattr(triton, lambda *_: True)

@@ -120,7 +120,8 @@ def room(cache: GrowingCache) -> int:
 
 
 def test_room_for_a_prompt_and_its_reply_is_made_at_once() -> None:
-    prompts = [1, 2, 3, 4] * CHUNK, [1, 2, 3, 4] * CHUNK + [5], [1, 2, 9]  # new, taken over, copied
+    # New, taken over, copied.
+    prompts = [1, 2, 3, 4] * CHUNK, [1, 2, 3, 4] * CHUNK + [5] * 3 * CHUNK, [1, 2, 9]
     kept = PrefixCache(1, 99 * UNIT)
     for prompt in prompts:
         cache = kept.take(prompt, new=100)
