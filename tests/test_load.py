@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from chat import load as module
 from chat.core.conversation import rebuild
 from chat.core.sampling import OPTIONAL, Sampling
+from chat.engines.batched.engine import BatchedEngine
 from chat.engines.entry import Entry, Loaded, Outlook
 from chat.engines.openvino.engine import OpenVINOEngine
 from chat.engines.registry import ENGINES
@@ -54,22 +55,35 @@ async def test_without_a_gpu_openvino_answers_as_many_at_once_as_was_set(
     chat.engine.close()
 
 
-@pytest.mark.parametrize("how", ["asked for", "a GPU", "weights that OpenVINO cannot read"])
+@pytest.mark.parametrize("how", ["asked for", "weights that OpenVINO cannot read"])
 def test_transformers_runs_what_openvino_does_not(
-    gguf: Path, cache: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+    gguf: Path, cache: Path, tmp_path: Path, how: str
 ) -> None:
     chosen: dict[str, Any] = {}
-    match how:
-        case "asked for":
-            chosen["engine"] = "transformers"
-        case "a GPU":
-            monkeypatch.setattr(module, "has_cuda", lambda: True)
-        case _:
-            gguf = gguf_file.write(tmp_path / "q5.gguf", "Q5_0")
+    if how == "asked for":
+        chosen["engine"] = "transformers"
+    else:
+        gguf = gguf_file.write(tmp_path / "q5.gguf", "Q5_0")
     engine = load(settings(gguf, cache, **chosen)).engine
     assert isinstance(engine, TransformersEngine)
     assert engine.supports == set(OPTIONAL)
     engine.close()
+
+
+async def test_with_a_gpu_many_are_answered_at_once(
+    gguf: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that is only said to be there, so that all runs on the CPU."""
+    monkeypatch.setattr(module, "has_cuda", lambda: True)
+    chat = load(settings(gguf, cache, parallel=3))
+    assert isinstance(chat.engine, BatchedEngine)
+    assert chat.engine.parallel == 3
+    assert "Up to 3 people are answered at once" in capsys.readouterr().out
+    sampling = Sampling(max_new_tokens=10, choices=("yes", "no way"))
+    async with aclosing(chat.reply(rebuild([], "hello", ""), sampling)) as updates:
+        last = [update async for update in updates][-1]
+    assert last.text in ("yes", "no way")
+    chat.engine.close()
 
 
 async def test_transformers_ties_replies_down_too(gguf: Path, cache: Path) -> None:

@@ -195,7 +195,7 @@ def test_a_pattern_that_cannot_be_used_is_refused_at_the_start() -> None:
 
 
 def test_an_engine_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(SettingsError, match=r"--engine .* must be 'auto', 'openvino' or 'transf"):
+    with pytest.raises(SettingsError, match=r"--engine .* 'openvino', 'batched' or 'transf"):
         read(["--engine", "vllm"])
 
 
