@@ -52,6 +52,9 @@ UNFIT = (
     "--engine transformers."
 )
 
+#: Tokens of one text in a pass up to which it is decoded; of more, a prompt is read.
+DECODED = 8
+
 log = logging.getLogger(__name__)
 
 
@@ -174,7 +177,8 @@ def _threaded(batcher: Batcher) -> Run:
     few = decoding_threads(every, decode)
 
     def threaded(news: Sequence[New]) -> Tensor:
-        torch.set_num_threads(few if sum(len(new.ids) for new in news) == 1 else every)
+        reads = any(len(new.ids) > DECODED for new in news)
+        torch.set_num_threads(every if reads else few)
         return run(news)
 
     return threaded

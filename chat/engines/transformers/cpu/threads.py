@@ -2,13 +2,14 @@
 
 One token is so little work in a small model that its threads wait for each
 other more than they work, the more so beside a busy web server; a long prompt
-and a large model need them all. So it is measured once.
+and a large model need them all. Nor do they get anywhere where something else has a core: each
+waits for the last one. So it is measured once.
 """
 
 import time
 from collections.abc import Callable
 
-#: Seconds a token from which on a model is large, and one thread is not even tried.
+#: Seconds a token from which on a model is large, or others are at work: one token says enough.
 LARGE = 0.1
 #: How much faster all threads must be than one, which leaves the others to the server.
 SPEEDUP = 1.5
@@ -20,19 +21,23 @@ def decoding_threads(every: int, decode: Callable[[int, int], None]) -> int:
 
     `decode(tokens, threads)` decodes so many tokens with so many threads.
     """
-    seconds = _seconds(decode, every)
-    if every == 1 or seconds >= LARGE or _seconds(decode, 1) >= seconds * SPEEDUP:
+    if every == 1:
         return every
-    return 1
+    seconds = _seconds(decode, every)
+    return every if _seconds(decode, 1) >= seconds * SPEEDUP else 1
 
 
 def _seconds(decode: Callable[[int, int], None], threads: int) -> float:
     """Return the seconds that a token takes."""
-    least = float("inf")
+    least = _timed(decode, 1, threads)
     for _ in range(TRIES):
-        begun = time.perf_counter()
-        decode(TOKENS, threads)
-        least = min(least, (time.perf_counter() - begun) / TOKENS)
         if least >= LARGE:
             break
+        least = min(least, _timed(decode, TOKENS, threads) / TOKENS)
     return least
+
+
+def _timed(decode: Callable[[int, int], None], tokens: int, threads: int) -> float:
+    begun = time.perf_counter()
+    decode(tokens, threads)
+    return time.perf_counter() - begun

@@ -22,7 +22,13 @@ def model(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> Decode:
 
 @pytest.mark.parametrize(
     ("seconds", "best"),
-    [({4: 0.03, 1: 0.01}, 1), ({4: 0.01, 1: 0.03}, 4), ({4: 0.01, 1: 0.012}, 1)],
+    [
+        ({4: 0.03, 1: 0.01}, 1),
+        ({4: 0.01, 1: 0.03}, 4),
+        ({4: 0.01, 1: 0.012}, 1),
+        ({4: 0.5, 1: 1.5}, 4),  # a large model
+        ({4: 0.5, 1: 0.02}, 1),  # a small one, where others have the cores
+    ],
 )
 def test_all_are_taken_if_they_are_worth_it(
     monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], best: int
@@ -30,8 +36,11 @@ def test_all_are_taken_if_they_are_worth_it(
     assert threads.decoding_threads(4, model(monkeypatch, seconds)) == best
 
 
-@pytest.mark.parametrize(("every", "seconds"), [(4, {4: 0.5}), (1, {1: 0.01})])
-def test_one_is_not_tried_with_a_large_model_or_where_there_is_only_one(
-    monkeypatch: pytest.MonkeyPatch, every: int, seconds: dict[int, float]
-) -> None:
-    assert threads.decoding_threads(every, model(monkeypatch, seconds)) == every
+def test_a_large_model_is_not_kept_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = model(monkeypatch, {4: 1.0, 1: 4.0})
+    assert threads.decoding_threads(4, decode) == 4
+    assert threads.time.perf_counter() == 5.0
+
+
+def test_where_there_is_only_one_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert threads.decoding_threads(1, model(monkeypatch, {})) == 1
