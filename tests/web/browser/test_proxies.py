@@ -26,7 +26,7 @@ SITE = "https://site.test/"
 #: Names for this machine that the server does not know, which any site's frame may ask.
 NAMED = [
     *FLAGS,
-    "--host-resolver-rules=MAP *.test 127.0.0.1",
+    "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--disable-features=LocalNetworkAccessChecks",
 ]
 
