@@ -65,6 +65,8 @@ SLOW = {
     "tests/benchmarks/test_benchmarks_client.py",
     "tests/core/imports/test_imports.py",
     "tests/core/test_tokens.py",
+    "tests/engines/batched/test_batcher.py",
+    "tests/engines/batched/test_engine.py",
     "tests/engines/openvino/test_adapters.py",
     "tests/engines/transformers/test_assistant.py",
     "tests/engines/transformers/test_engine.py",

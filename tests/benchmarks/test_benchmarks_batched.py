@@ -17,5 +17,5 @@ def test_it_says_what_batching_brings(
     batched.main()
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
     assert [row.split("|")[1].strip() for row in rows] == ["greedy"] * 4 + ["drawn"] * 4
-    assert all(float(row.split("|")[3]) > 0 for row in rows)
+    assert all(float(row.split("|")[3].replace(",", "")) > 0 for row in rows)
     assert [bool(row.split("|")[4].strip()) for row in rows] == [False, True] * 4
