@@ -36,9 +36,10 @@ STATES: dict[Any, Literal["running", "done", "failed"]] = {
 
 @dataclass
 class Lane:
-    """A pipeline, and how many blocks of its KV cache nobody has been promised."""
+    """A pipeline, the blocks of its KV cache, and how many of them nobody has been promised."""
 
     pipeline: Any
+    blocks: int
     free: int
 
 
@@ -65,7 +66,7 @@ class Batcher:
             for drafts in (False, True) if plan.drafting else (False,):
                 blocks = plan.drafting_blocks if drafts else plan.blocks
                 pipeline = _pipeline(plan, tokenizer, adapter, blocks, drafts=drafts)
-                self._lanes[name, drafts] = Lane(pipeline, blocks)
+                self._lanes[name, drafts] = Lane(pipeline, blocks, blocks)
         self._compiler = Compiler(tokenizer, plan.vocabulary) if plan.vocabulary else None
         #: Whether what has been compiled can be used, by what it is.
         self._compiled: dict[str, bool] = {}
@@ -139,9 +140,12 @@ class Batcher:
             job = self._waiting[0]
             drafts = bool(job.drafting) and not self._running
             lane = self._lanes[job.adapter, drafts]
-            if job.blocks > lane.free:
+            if lane.free < job.blocks <= lane.blocks:
                 break
             self._waiting.popleft()
+            if job.blocks > lane.blocks:  # it would wait for ever, and all behind it
+                parts.append(Part(job.number, [], "failed"))
+                continue
             if job.ties and not self._prepared(job):
                 passed.append(job)
                 continue

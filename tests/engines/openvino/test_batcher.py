@@ -17,7 +17,7 @@ import pytest
 
 from chat import child
 from chat.engines.openvino.engine import EXACT
-from chat.engines.openvino.wire import STEP_TOKENS, Job, Plan
+from chat.engines.openvino.wire import BLOCK, STEP_TOKENS, Job, Plan
 from chat.engines.process import Part
 
 ENDLESS = {"ignore_eos": True, "eos_token_id": 1}
@@ -98,6 +98,14 @@ def test_it_is_busy_from_the_first_request_to_the_last_token(batcher: Batcher) -
     assert [part.number for part in parts] == [1, 1, 1]
     assert [len(part.ids) for part in parts] == [1, 1, 1]
     assert [part.state for part in parts] == ["running", "running", "done"]
+
+
+def test_what_the_cache_can_never_hold_keeps_nobody_waiting(batcher: Batcher) -> None:
+    batcher.take(job(1, [5, 6, 7], tokens=100 * BLOCK))
+    batcher.take(job(2, [8, 9], tokens=2))
+    first, *rest = batcher.step()
+    assert (first.number, first.state) == (1, "failed")
+    assert [part.number for part in rest] == [2]
 
 
 def test_requests_join_and_leave_while_others_run(batcher: Batcher) -> None:
