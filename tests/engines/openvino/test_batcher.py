@@ -272,8 +272,8 @@ def test_the_process_imports_nothing_of_ours_that_it_does_not_need() -> None:
     ours = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
     package = "chat.engines.openvino"
     assert ours.decode().split() == [
-        *("chat", "chat.engines", package, f"{package}.batcher", f"{package}.compiler"),
-        *(f"{package}.wire", "chat.errors"),
+        *("chat", "chat.allocator", "chat.engines", package, f"{package}.batcher"),
+        *(f"{package}.compiler", f"{package}.wire", "chat.engines.process", "chat.errors"),
     ]
 
 
