@@ -123,7 +123,12 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
 
 
 def tried(model: PreTrainedModel) -> Tried:
-    """Have a model read the text by itself, which is also its warm-up."""
+    """Have a model read the text by itself, which is also its warm-up.
+
+    Raises:
+        ModelError: its keys and values cannot be kept in a pool, or what it computes are no
+            numbers.
+    """
     layers = growing_layers(model)
     if not layers:
         raise ModelError(UNFIT)
@@ -138,7 +143,11 @@ def tried(model: PreTrainedModel) -> Tried:
 
 
 def pooled(one: Tried, tokens: int) -> tuple[Passes, PoolCache]:
-    """Return the model over a pool, by the quickest attention that gives what its own gives."""
+    """Return the model over a pool, by the quickest attention that gives what its own gives.
+
+    Raises:
+        ModelError: none does.
+    """
     model, scores, shapes = one
     pool = PoolCache(shapes, tokens, model.dtype, model.device)
     passes = Passes(model, pool, RowByRow())
