@@ -143,11 +143,7 @@ def tried(model: PreTrainedModel) -> Tried:
 
 
 def pooled(one: Tried, tokens: int) -> tuple[Passes, PoolCache]:
-    """Return the model over a pool, by the quickest attention that gives what its own gives.
-
-    Raises:
-        ModelError: none does.
-    """
+    """Return the model over a pool, by the quickest attention that gives what its own gives."""
     model, scores, shapes = one
     pool = PoolCache(shapes, tokens, model.dtype, model.device)
     passes = Passes(model, pool, RowByRow())
