@@ -54,7 +54,7 @@ class Batcher:
         drafter: Drafter | None = None,
     ) -> None:
         self._passes = passes
-        #: What runs a pass.
+        #: What runs a pass: `loading` puts something quicker in its place.
         self.run: Run = passes.run
         self._pool = pool
         self._parallel = parallel

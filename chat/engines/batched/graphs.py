@@ -25,9 +25,10 @@ Capture = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
 
 
 class Graphs:
-    """Runs passes as graphs where they are decoding steps, and one by one elsewhere.
+    """Runs passes as graphs where they are decoding steps, and kernel by kernel elsewhere.
 
-    `most` replies are decoded at once, in a pool of so many `tokens`, and one more.
+    There is one for each of `ROWS` up to the first that has room for `most` replies. Rows that
+    are left over write to the place behind the pool's `tokens`, which is there for that.
 
     Raises:
         RuntimeError: a pass cannot be captured.

@@ -123,7 +123,12 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
 
 
 def tried(model: PreTrainedModel) -> Tried:
-    """Have a model read the text by itself, which is also its warm-up."""
+    """Have a model read the text by itself, which is also its warm-up.
+
+    Raises:
+        ModelError: its keys and values cannot be kept in a pool, or what it computes are no
+            numbers.
+    """
     layers = growing_layers(model)
     if not layers:
         raise ModelError(UNFIT)

@@ -45,6 +45,10 @@ class Passes:
         """Read what is new, and return the scores that are wanted, [scores, vocabulary].
 
         They are in 32 bits. What the ranges have, and how much of it, is left to the caller.
+
+        Raises:
+            NotImplementedError: the model attends in a way that is not known here.
+            RuntimeError: the memory ran out, or the device failed.
         """
         sizes = Sizes(sum(len(new.ids) for new in news), len(news), sum(new.scores for new in news))
         segments = [Segment(new.range.start, new.range.length, len(new.ids)) for new in news]
@@ -52,7 +56,11 @@ class Passes:
         return self.forward(packed, sizes, segments)
 
     def forward(self, packed: Tensor, sizes: "Sizes", segments: Sequence[Segment]) -> Tensor:
-        """Run a pass whose numbers are on the device already (see `pack`)."""
+        """Run a pass whose numbers are on the device already; see `run` and `pack`.
+
+        `packed` has all of them in a row, in 64 bits. A graph repeats this with others in it, so
+        nothing looks at them from here; `RowByRow`, which no graph has, goes by `segments` instead.
+        """
         ids, positions, places, scored, starts, lengths, offsets = torch.split(
             packed, sizes.parts()
         )
@@ -96,7 +104,7 @@ class Passes:
 
 
 class Sizes(NamedTuple):
-    """How much there is of a pass."""
+    """How much there is of a pass: new tokens, ranges that they are of, scores that are wanted."""
 
     tokens: int
     ranges: int

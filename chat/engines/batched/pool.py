@@ -52,7 +52,7 @@ class PoolLayer(DynamicLayer):  # type: ignore[no-untyped-call]
 
 
 class PoolCache(Cache):
-    """All layers."""
+    """All layers, each with room for so many `tokens`; of many texts, so that it has no length."""
 
     #: Where each new token of the pass that runs goes, [new tokens]: set before it.
     places: Tensor
