@@ -6,8 +6,11 @@ one list a step.
 """
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from typing import Any, Literal, NamedTuple, Protocol
 
 from chat.errors import ModelError, describe
@@ -63,8 +66,26 @@ def _serve(connection: Connection, load: Callable[[Any], tuple[Batcher, Any]]) -
         connection.send(error)
         return
     connection.send(ready)
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    threading.Thread(target=_read, args=(connection, inbox), daemon=True).start()
     while True:
-        while connection.poll() or not batcher.busy:
-            batcher.take(connection.recv())
+        while not (batcher.busy and inbox.empty()):
+            if (message := inbox.get()) is None:
+                raise EOFError
+            batcher.take(message)
         if parts := batcher.step():
             connection.send(parts)
+
+
+def _read(connection: Connection, inbox: "SimpleQueue[Any]") -> None:
+    """Take in what comes, and None at the end.
+
+    Else who sends more than a pipe holds would wait until a step has ended, and the whole event
+    loop of the server with it.
+    """
+    try:
+        with suppress(EOFError, OSError):
+            while True:
+                inbox.put(connection.recv())
+    finally:
+        inbox.put(None)

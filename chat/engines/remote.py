@@ -110,9 +110,9 @@ class Remote:
     def close(self) -> None:
         """Give back all that it took; nothing can be asked afterwards."""
         self._closed = True
-        self._process.terminate()
-        self._process.wait()
+        self._process.kill()
         self._thread.join()
+        self._process.wait()
 
     def _start(self) -> None:
         """Start the process, and wait until it is ready."""
@@ -120,8 +120,10 @@ class Remote:
         with theirs:
             fd = theirs.fileno()
             self._process = child.start(self._module, fd, pass_fds=[fd])
-        ours.send(self._plan)
+        if self._closed:  # just now, when there was the one before
+            self._process.kill()
         try:
+            ours.send(self._plan)
             answer = ours.recv()
         except (EOFError, OSError):
             answer = ModelError(
@@ -177,8 +179,9 @@ class Remote:
         log.error("The engine's process ended (%s).", self._process.wait())
         try:
             self._start()
-        except ModelError as error:
-            log.error("%s", error)
+        except (ModelError, OSError) as error:
+            if not self._closed:
+                log.error("%s", error)
             self.state = "failed"
             self._closed = True
 

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from chat import child
 from chat.engines.remote import Remote, unbegun
 from chat.errors import EngineError, ModelError
 from tests.support.echo import Ask, Plan
@@ -149,3 +152,93 @@ async def test_closing_tells_who_waits_and_ends_the_process(start: Start) -> Non
     with pytest.raises(EngineError):
         await collect(batches)
     assert not psutil.pid_exists(remote.ready)
+
+
+async def test_if_no_other_process_can_be_started_everyone_hears_so(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For want of memory or of open files, for one."""
+    remote = start()
+    running = remote.ask(Ask(0, ENDLESS))
+    await first(running)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError
+
+    monkeypatch.setattr(child, "start", fail)
+    kill(remote)
+    with pytest.raises(EngineError, match="Please try again"):
+        async with asyncio.timeout(20):
+            await collect(running)
+    assert remote.state == "failed"
+
+
+async def test_closing_does_not_wait_for_a_process_that_loads(
+    start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    endless = tmp_path / "endless"
+    remote = start(Plan(endless=str(endless)))
+    running = remote.ask(Ask(0, ENDLESS))
+    await first(running)
+    endless.touch()
+    kill(remote)
+    async with asyncio.timeout(20):
+        while endless.exists():  # until the next one loads
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(remote.close)
+        with pytest.raises(EngineError):
+            await collect(running)
+    assert "loading" not in caplog.text
+
+
+async def test_closing_ends_a_process_that_starts_just_now(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = start()
+    starting, killed = threading.Event(), threading.Event()
+    real_start, real_kill = child.start, subprocess.Popen.kill
+    processes = []
+
+    def slowly(*given: Any, **named: Any) -> Any:
+        starting.set()
+        assert killed.wait(20)
+        processes.append(real_start(*given, **named))
+        return processes[0]
+
+    def kill_and_say(process: Any) -> None:
+        real_kill(process)
+        killed.set()
+
+    monkeypatch.setattr(child, "start", slowly)
+    kill(remote)
+    assert await asyncio.to_thread(starting.wait, 20)
+    monkeypatch.setattr(subprocess.Popen, "kill", kill_and_say)
+    async with asyncio.timeout(20):
+        await asyncio.to_thread(remote.close)
+    assert processes[0].returncode == -signal.SIGKILL
+
+
+async def test_closing_ends_a_process_that_does_nothing_any_more(start: Start) -> None:
+    remote = start()
+    psutil.Process(remote.ready).suspend()
+    async with asyncio.timeout(20):
+        await asyncio.to_thread(remote.close)
+    assert not psutil.pid_exists(remote.ready)
+
+
+async def test_who_asks_at_length_does_not_wait_for_the_step_that_runs(
+    start: Start, tmp_path: Path
+) -> None:
+    """All others of the event loop would wait, too."""
+    remote, ended = start(), tmp_path / "ended"
+    late = threading.Timer(20, ended.touch)
+    late.start()
+    running = asyncio.create_task(collect(remote.ask(Ask(0, 2, held=str(ended)))))
+    await asyncio.sleep(0)
+    asked = asyncio.create_task(collect(remote.ask(Ask(0, 3, text="word " * 10**6))))
+    await asyncio.sleep(0)
+    assert not ended.exists()
+    ended.touch()
+    late.cancel()
+    assert await running == [2, 1]
+    assert await asked == [3, 2, 1]

@@ -5,6 +5,8 @@ It counts down for everyone who asks, a number a step.
 
 import os
 import sys
+import threading
+import time
 from typing import NamedTuple
 
 from chat.engines.process import Part, work
@@ -16,6 +18,8 @@ class Plan(NamedTuple):
     refusal: str = ""
     #: Whether it ends while it loads: if there is this file.
     broken: str = ""
+    #: Whether it never ends to load: if there is this file, which it takes away.
+    endless: str = ""
 
 
 class Ask(NamedTuple):
@@ -24,6 +28,9 @@ class Ask(NamedTuple):
     count: int
     #: At which the process ends.
     deadly: int = 0
+    #: Each step takes until there is this file.
+    held: str = ""
+    text: str = ""
 
 
 class Counting:
@@ -45,6 +52,8 @@ class Counting:
     def step(self) -> list[Part]:
         parts = []
         for number, ask in list(self._left.items()):
+            while ask.held and not os.path.exists(ask.held):
+                time.sleep(0.01)
             if ask.count == ask.deadly:
                 os._exit(3)
             self._left[number] = ask._replace(count=ask.count - 1)
@@ -60,6 +69,9 @@ def load(plan: Plan) -> tuple[Counting, int]:
         raise ModelError(plan.refusal)
     if plan.broken and os.path.exists(plan.broken):
         sys.exit(1)
+    if plan.endless and os.path.exists(plan.endless):
+        os.remove(plan.endless)
+        threading.Event().wait()
     return Counting(), os.getpid()
 
 

@@ -82,7 +82,9 @@ class Batcher:
 
     def step(self) -> list[Part]:
         """Let in who fits, run a pass for each adapter, and return what that brought."""
-        parts = self._enter()
+        parts = [Part(job.number, [], "done") for job in self._waiting if ended(job)]
+        self._waiting = deque(job for job in self._waiting if not ended(job))
+        parts += self._enter()
         adapters = {reply.ranges[0].adapter for reply in self._running.values()}
         for adapter in sorted(adapters):
             if self._lora:
@@ -98,48 +100,56 @@ class Batcher:
             job = self._waiting[0]
             if sum(sizes(job)) > self._pool.tokens:
                 parts.append(Part(job.number, [], "failed", reason=TOO_LONG))
-            elif ranges := self._room(job):
-                try:
-                    reply = Reply(job, ranges, self._pool.device, self._guide)
-                except Exception as error:
+                self._waiting.popleft()
+                continue
+            ranges: list[Range] = []
+            try:
+                if not self._room(job, ranges):
                     self._give_back(ranges)
-                    parts.append(_failed(job.number, error))
-                else:
-                    self._running[job.number] = reply
-            else:
-                break
+                    if self._running:
+                        break
+                    self._ranges.clear()  # one of its texts was put where the other does not fit
+                    continue
+                self._running[job.number] = Reply(job, ranges, self._pool.device, self._guide)
+            except Exception as error:
+                if self._passes.lost():
+                    raise
+                for one in ranges:
+                    self._ranges.free(one)
+                parts.append(_failed(job.number, error))
             self._waiting.popleft()
         return parts
 
-    def _room(self, job: Job) -> list[Range]:
-        """Return a range for each of its texts, or none while there is no room for all."""
+    def _room(self, job: Job, ranges: list[Range]) -> bool:
+        """Add a range for each of its texts to `ranges`; return whether there is room for all."""
         adapter = job.sampling.adapter or (self._lora.default if self._lora else "")
-        ranges: list[Range] = []
         for text, size in zip(texts(job), sizes(job), strict=True):
             entered = self._ranges.enter(text, size, adapter)
             if not entered:
-                self._give_back(ranges)
-                return []
+                return False
             one, source = entered
+            ranges.append(one)
             self._pool.copy(source, one.start, one.length)
             if self._drafter:
                 self._drafter.copy(source, one)
-            ranges.append(one)
-        return ranges
+        return True
 
     def _pass(self, replies: Sequence[Reply]) -> list[Part]:
         """Read what these replies have that is new, and write what follows."""
         drafts = self._drafts(replies)
         asked = list(self._news(replies, drafts))
+        scores = None
         try:
             scores = self.run([new for _, new in asked])
         except Exception as error:
             if self._passes.lost():
                 raise
-            if len({reply.job.number for reply, _ in asked}) > 1:
-                # Whose fault it is shows when each has a pass of its own.
-                return [part for reply in replies for part in self._pass([reply])]
-            return [self._fail(replies[0], error)]
+            if len({reply.job.number for reply, _ in asked}) < 2:
+                return [self._fail(replies[0], error)]
+        if scores is None:
+            # Whose fault it is shows when each has a pass of its own; by now nothing holds the
+            # memory that this one took.
+            return [part for reply in replies for part in self._pass([reply])]
         divided = torch.split(scores, [new.scores for _, new in asked])
         for (reply, new), own in zip(asked, divided, strict=True):
             new.range.length += len(new.ids) - len(drafts.get(reply, ()))
@@ -247,6 +257,12 @@ def sizes(job: Job) -> list[int]:
     """Return how many tokens each of them can come to have."""
     left = job.sampling.max_new_tokens - len(job.written)
     return [len(text) + left for text in texts(job)]
+
+
+def ended(job: Job) -> bool:
+    """Whether nothing is left to write of it."""
+    stopped = bool(job.written) and job.written[-1] in job.stop_ids
+    return stopped or len(job.written) >= job.sampling.max_new_tokens
 
 
 def _failed(number: int, error: Exception) -> Part:

@@ -89,6 +89,7 @@ class Assistant:
         unread = {}
         for reply in replies:
             one = reply.ranges[0]
+            one.drafted = min(one.drafted, len(one.ids) - 1)  # a pass that failed is done again
             behind = one.ids[one.drafted :]
             if len(behind) > self._part:
                 self._read([(one, one.drafted, behind[: self._part])])

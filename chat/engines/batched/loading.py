@@ -103,7 +103,7 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
     batcher = Batcher(passes, pool, parallel, part, guide, lora, drafter)
     if model.device.type == "cpu":
         batcher.run = _threaded(batcher)
-    graphs = None if drafter or len(named) > 1 else _graphs(passes, tokens, parallel, model.device)
+    graphs = None if drafter or len(named) > 1 else _graphs(models[0], passes, tokens, parallel)
     if graphs:
         batcher.run = graphs.run
     own = model.generation_config
@@ -144,30 +144,35 @@ def tried(model: PreTrainedModel) -> Tried:
 
 def pooled(one: Tried, tokens: int) -> tuple[Passes, PoolCache]:
     """Return the model over a pool, by the quickest attention that gives what its own gives."""
-    model, scores, shapes = one
+    model, _, shapes = one
     pool = PoolCache(shapes, tokens, model.dtype, model.device)
     passes = Passes(model, pool, RowByRow())
-    close = CLOSE.get(model.dtype, CLOSE[torch.bfloat16])
-    ids = _text(model)
     if newer_card(model.device):
         passes.attention = Flash(tokens)
-        if _alike(passes.run, ids, scores, close):
+        if _alike(passes.run, one):
             return passes, pool
         passes.attention = RowByRow()
-    if not _alike(passes.run, ids, scores, close):
+    if not _alike(passes.run, one):
         raise ModelError(UNFIT)
     return passes, pool
 
 
-def _graphs(passes: Passes, tokens: int, parallel: int, device: torch.device) -> Graphs | None:
+def _graphs(one: Tried, passes: Passes, tokens: int, parallel: int) -> Graphs | None:
     """Return the decoding steps as CUDA graphs, if they can be, and give the same."""
     if isinstance(passes.attention, RowByRow):
         return None
+    ids = _text(one.model)
+    last = New(Range(0, len(ids), length=len(ids) - 1), ids[-1:], 1)
     try:
-        return Graphs(passes, tokens, parallel, device)
+        graphs = Graphs(passes, tokens, parallel, one.model.device)
+        passes.run([New(Range(0, len(ids)), ids[:-1], 0)])
+        alike = all(_close(graphs.run([last] * rows), one) for rows in graphs.rows)
     except RuntimeError as error:
         log.warning("Without CUDA graphs, more slowly (%s).", type(error).__name__)
         return None
+    if not alike:
+        log.warning("Without CUDA graphs, more slowly (they give something else).")
+    return graphs if alike else None
 
 
 def _threaded(batcher: Batcher) -> Run:
@@ -189,8 +194,9 @@ def _threaded(batcher: Batcher) -> Run:
     return threaded
 
 
-def _alike(run: Run, ids: list[int], scores: Tensor, close: float) -> bool:
+def _alike(run: Run, right: Tried) -> bool:
     """Whether passes over a pool give such scores after a text: in parts, beside another one."""
+    ids = _text(right.model)
     one, other = Range(0, len(ids)), Range(len(ids), len(ids))
     try:
         for news in (
@@ -204,6 +210,13 @@ def _alike(run: Run, ids: list[int], scores: Tensor, close: float) -> bool:
     except (NotImplementedError, RuntimeError, TypeError) as error:
         log.warning("A way to attend fails here (%s).", type(error).__name__)
         return False
+    return _close(found, right)
+
+
+def _close(found: Tensor, right: Tried) -> bool:
+    """Whether scores ([texts, vocabulary]) are those of a model by itself, but for rounding."""
+    scores = right.scores
+    close = CLOSE.get(right.model.dtype, CLOSE[torch.bfloat16])
     return bool((found - scores).abs().max() <= close * scores.abs().max())
 
 

@@ -45,7 +45,9 @@ class Guide:
                 sampling.schema_to_fit,
                 overrides=SPACES,  # type: ignore[arg-type]
             )
-        return _GrammarProcessor(LLMatcher(self._texts, grammar), self._vocabulary, prompt)
+        return _GrammarProcessor(
+            LLMatcher(self._texts, grammar, log_level=0), self._vocabulary, prompt
+        )
 
 
 class _GrammarProcessor(LogitsProcessor):

@@ -1,6 +1,7 @@
 """Replies in a batch: what `model.generate` writes alone, whoever comes and goes meanwhile."""
 
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from chat.engines.batched.attend import Attention, Flash
 from chat.engines.batched.batcher import TOO_LONG, Batcher
 from chat.engines.batched.drafts import Assistant, Lookup
 from chat.engines.batched.graphs import Graphs
+from chat.engines.batched.pool import PoolCache
+from chat.engines.process import Part
 from chat.engines.transformers.engine import TransformersEngine
 from chat.errors import FAILED
 from chat.models.adapters import read
@@ -361,3 +364,96 @@ def test_steps_as_graphs_give_what_steps_give(family: str) -> None:
     jobs = [job(number, prompt, greedy(LENGTH)) for number, prompt in enumerate(SOME)]
     assert written(many, *jobs) == [alone(family, prompt, LENGTH) for prompt in SOME]
     assert {*repeated} == {1, 2, 4}
+
+
+def test_two_texts_of_one_reply_get_room_wherever_earlier_ones_have_left_theirs() -> None:
+    """The next turn is put where the last one was, which can be in the middle of the pool."""
+    replies = Replies(batcher(fresh("llama-3"), 100))
+    for number, begin in enumerate((0, 20)):
+        replies.batcher.take(job(number, TEXT[begin : begin + 30], greedy(5)))
+    replies.finish()
+    prompt, sampling = TEXT[20:50], greedy(15, negative_prompt="a", guidance_scale=4)
+    one = job(2, prompt, sampling, negative=TEXT[5:30])
+    replies.batcher.take(one)
+    for _ in range(40):
+        replies.step()
+    assert replies.ended[2].state == "done"
+    assert replies.ids[2] == written(batcher(fresh("llama-3"), 600), one)[0]
+
+
+def test_memory_that_runs_out_while_one_enters_is_its_own_affair(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many = batcher(fresh("llama-3"), TOKENS)
+    replies = Replies(many)
+    replies.batcher.take(job(1, TEXT[:20], greedy(12)))
+    replies.step()
+    replies.step()
+
+    def run_out(*_: Any) -> None:
+        raise torch.OutOfMemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PoolCache, "copy", run_out)
+        replies.batcher.take(job(2, TEXT[:20], greedy(12)))
+        replies.step()
+    assert "ran out of memory" in replies.ended[2].reason
+    assert replies.finish()[1] == alone("llama-3", TEXT[:20], 12)
+    whole = job(3, TEXT[:20], greedy(TOKENS - 20))
+    assert len(written(many, whole)[0]) == TOKENS - 20  # nothing of the pool is lost
+
+
+@pytest.mark.parametrize(
+    ("already", "tokens"), [((9, 8, 7), 20), ((9, 8), 2), ((), 0)], ids=["stop", "full", "none"]
+)
+def test_a_reply_that_has_ended_gets_no_more(already: tuple[int, ...], tokens: int) -> None:
+    """Nor does it wait for others."""
+    replies = Replies(batcher(fresh("llama-3"), 50))
+    replies.batcher.take(job(1, TEXT[:20], greedy(20)))
+    replies.step()
+    sampling = greedy(20).model_copy(update={"max_new_tokens": tokens})
+    stop_ids = frozenset({7})
+    replies.batcher.take(job(2, TEXT[:20], sampling, written=already, stop_ids=stop_ids))
+    replies.step()
+    assert replies.ended[2] == Part(2, [], "done")
+    assert replies.finish()[1] == alone("llama-3", TEXT[:20], 20)
+
+
+def test_an_assistant_goes_on_after_an_error_in_one_reply(caplog: pytest.LogCaptureFixture) -> None:
+    model = tiny_models.family("llama-3", VOCABULARY)
+    drafting = batcher(model, 600, drafter=DRAFTERS["the same"]())
+    failed = 0
+
+    def fail(module: Any, args: Any, given: Any) -> None:
+        nonlocal failed
+        if not failed and given["input_ids"].shape[1] > 8:
+            failed += 1
+            raise ValueError
+
+    model.register_forward_pre_hook(fail, with_kwargs=True)
+    jobs = [job(number, TEXT[number : number + 3], greedy(LENGTH)) for number in (1, 2)]
+    right = [alone("llama-3", tuple(one.prompt), LENGTH) for one in jobs]
+    assert written(drafting, *jobs) == right
+    assert failed
+    assert "Nothing is guessed" not in caplog.text
+
+
+def test_each_is_tried_alone_without_what_the_pass_for_all_took() -> None:
+    """Which is what they need, where that was too much memory."""
+    model = tiny_models.family("llama-3", VOCABULARY)
+    taken: list[weakref.ref[torch.Tensor]] = []
+
+    def take(module: Any, args: Any, given: Any) -> None:
+        assert not any(one() is not None for one in taken)
+        if given["input_ids"].shape[1] > 1:
+            much = torch.zeros(1)
+            taken.append(weakref.ref(much))
+            raise torch.OutOfMemoryError
+
+    replies = Replies(batcher(model, TOKENS))
+    for number in (1, 2):
+        replies.batcher.take(job(number, TEXT[:1], greedy(12)))
+    model.register_forward_pre_hook(take, with_kwargs=True)
+    found = replies.finish()
+    assert taken
+    assert found == {number: alone("llama-3", TEXT[:1], 12) for number in (1, 2)}

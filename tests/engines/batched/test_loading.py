@@ -1,12 +1,13 @@
 """From a plan to what answers: by what room there is, and only if it gives what it should."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from chat.engines.batched import loading
+from chat.engines.batched import graphs, loading
 from chat.engines.batched.attend import Flash, RowByRow
 from chat.engines.batched.wire import Plan
 from chat.errors import ModelError
@@ -112,3 +113,20 @@ def test_steps_that_cannot_be_captured_are_run_one_by_one(
 def test_ids_that_a_model_has_not_are_not_tried() -> None:
     assert max(loading.TRIED) < VOCABULARY
     loading.tried(tiny_models.llama(vocab_size=20))
+
+
+@pytest.mark.parametrize("stale", [False, True], ids=["right", "stale"])
+def test_steps_that_give_something_else_when_repeated_are_run_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, stale: bool
+) -> None:
+    on_a_newer_card(monkeypatch, flash)
+
+    def captured(step: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
+        scores = step()
+        return lambda: scores if stale else step()
+
+    monkeypatch.setattr(graphs, "captured", captured)
+    batcher, ready = loading.load(PLAN._replace(parallel=3))
+    assert ready.graphs == (() if stale else (1, 2, 4))
+    [found] = written(batcher, job(1, [5, 6], greedy(7)))
+    assert [found] == written(loading.load(PLAN)[0], job(1, [5, 6], greedy(7)))

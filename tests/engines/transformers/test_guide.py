@@ -111,3 +111,13 @@ assert 0 < scores.isfinite().sum() < 9
 assert "torch._inductor" not in sys.modules and "llguidance.torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=100)
+
+
+def test_nothing_of_a_reply_that_does_not_fit_is_printed(
+    tokenizer: PreTrainedTokenizerFast, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As one does not that is to go on where it could only end."""
+    process = Guide(tokenizer, len(tokenizer)).processor(Sampling(regex="a"), 0)
+    with pytest.raises(EngineError):
+        process(torch.tensor([[*tokenizer("secret").input_ids]]), torch.zeros(1, len(tokenizer)))
+    assert capfd.readouterr() == ("", "")
