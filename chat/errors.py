@@ -3,6 +3,7 @@
     ChatError
     ├── SettingsError        a flag or variable has an unusable value
     ├── ModelError           the model cannot be found, fetched or loaded
+    │   └── UnfitModel       ... by this engine, which found out late
     ├── RequestError         this request cannot be answered; the next one can
     │   ├── BadRequest       a message or a control has an unusable value
     │   ├── TooLong          a message is larger than the model can read
@@ -33,6 +34,10 @@ class SettingsError(ChatError):
 
 class ModelError(ChatError):
     """The model cannot be found, fetched or loaded."""
+
+
+class UnfitModel(ModelError):
+    """An engine cannot run the model, and another one may; its text is why, part of a sentence."""
 
 
 class RequestError(ChatError):

@@ -1,8 +1,9 @@
 """From the settings to a chat that is ready: model, tokenizer, prompt format, engine, gate."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import prompts
@@ -14,7 +15,7 @@ from chat.core.sampling import suited
 from chat.core.tokens import FastTokens
 from chat.engines.entry import Entry, Loaded
 from chat.engines.registry import ENGINES
-from chat.errors import ModelError
+from chat.errors import ModelError, UnfitModel
 from chat.models import driver, locate
 from chat.settings import Settings
 from prompts import PromptError, PromptFormat, templates
@@ -22,6 +23,8 @@ from prompts.formats.tooled import Tooled
 
 if TYPE_CHECKING:
     from chat.engines.transformers.decode import Step
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 def load(settings: Settings) -> Chat:
@@ -32,11 +35,16 @@ def load(settings: Settings) -> Chat:
     """
     cuda = uses_cuda(settings)
     source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
-    engine, refusals = choose(settings, source, cuda=cuda)
-    for other, reason in refusals:
-        print(f"{other} cannot run this model, so {engine.title} does: {reason}", flush=True)
-    loaded = engine.load(source, settings.cache_dir, settings.context_window, settings)
-    return _together(settings, loaded, cuda=cuda)
+    unfit: dict[str, str] = {}
+    while True:
+        engine, refusals = choose(settings, source, cuda=cuda, unfit=unfit)
+        for other, reason in refusals:
+            print(f"{other} cannot run this model, so {engine.title} does: {reason}", flush=True)
+        try:
+            loaded = engine.load(source, settings.cache_dir, settings.context_window, settings)
+            return _together(settings, loaded, cuda=cuda)
+        except UnfitModel as error:
+            unfit[engine.title] = str(error)
 
 
 def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> Chat:
@@ -116,10 +124,13 @@ def uses_cuda(settings: Settings) -> bool:
         return False
 
 
-def choose(settings: Settings, source: Path, *, cuda: bool) -> tuple[Entry, list[tuple[str, str]]]:
+def choose(
+    settings: Settings, source: Path, *, cuda: bool, unfit: Mapping[str, str] = EMPTY
+) -> tuple[Entry, list[tuple[str, str]]]:
     """Return what runs `source`: the engine that was asked for, or the first that fits.
 
-    With it come the titles of those before it, and why they do not.
+    With it come the titles of those before it, and why they do not; `unfit` has those that found
+    out while they loaded it.
 
     Raises:
         ModelError: none does.
@@ -131,7 +142,7 @@ def choose(settings: Settings, source: Path, *, cuda: bool) -> tuple[Entry, list
         entries = [ENGINES[settings.engine]]
     refusals: list[tuple[str, str]] = []
     for entry in entries:
-        reason = entry.refusal(source, settings.cache_dir)
+        reason = unfit.get(entry.title) or entry.refusal(source, settings.cache_dir)
         if not reason:
             return entry, refusals
         refusals.append((entry.title, reason))

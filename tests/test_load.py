@@ -3,6 +3,7 @@
 import json
 import shutil
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from chat.engines.entry import Entry, Loaded, Outlook
 from chat.engines.openvino.engine import OpenVINOEngine
 from chat.engines.registry import ENGINES
 from chat.engines.transformers.engine import TransformersEngine
-from chat.errors import ModelError
+from chat.errors import ModelError, UnfitModel
 from chat.load import load
 from chat.settings import Settings
 from prompts import Message, visible
@@ -84,6 +85,23 @@ async def test_with_a_gpu_many_are_answered_at_once(
         last = [update async for update in updates][-1]
     assert last.text in ("yes", "no way")
     chat.engine.close()
+
+
+def test_what_an_engine_finds_out_while_it_loads_leads_to_the_next_one(
+    gguf: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find_out(*_: object) -> Loaded:
+        raise UnfitModel("its attention is of another kind")
+
+    monkeypatch.setattr(module, "has_cuda", lambda: True)
+    monkeypatch.setitem(ENGINES, "batched", replace(ENGINES["batched"], load=find_out))
+    engine = load(settings(gguf, cache)).engine
+    assert isinstance(engine, TransformersEngine)
+    engine.close()
+    said = "cannot run this model, so transformers does: its attention is of another kind"
+    assert said in capsys.readouterr().out
+    with pytest.raises(ModelError, match=r"of another kind\. Choose --engine transformers\.$"):
+        load(settings(gguf, cache, engine="batched"))
 
 
 async def test_transformers_ties_replies_down_too(gguf: Path, cache: Path) -> None:

@@ -23,7 +23,7 @@ from chat.engines.batched.wire import Job
 from chat.engines.process import Part
 from chat.engines.transformers.guide import Guide
 from chat.engines.transformers.worker import readable
-from chat.errors import OutOfMemory, describe
+from chat.errors import describe, out_of_memory
 
 if TYPE_CHECKING:
     from chat.models.lora import Lora
@@ -140,7 +140,7 @@ class Batcher:
         asked = list(self._news(replies, drafts))
         scores = None
         try:
-            scores = self.run([new for _, new in asked])
+            scores = self._run([new for _, new in asked])
         except Exception as error:
             if self._passes.lost():
                 raise
@@ -157,6 +157,17 @@ class Batcher:
                 reply.scores[new.range] = own
         ready = [reply for reply in replies if len(reply.scores) == len(reply.ranges)]
         return self._write(ready, drafts)
+
+    def _run(self, news: Sequence[New]) -> Tensor:
+        """Run a pass, and once more if the memory for it lay about in pieces."""
+        try:
+            return self.run(news)
+        except Exception as error:
+            if not out_of_memory(error) or self._passes.lost():
+                raise
+        gc.collect()
+        torch.cuda.empty_cache()
+        return self.run(news)
 
     def _news(
         self, replies: Sequence[Reply], drafts: dict[Reply, list[int]]
@@ -240,11 +251,7 @@ class Batcher:
         del self._running[reply.job.number]
         for one in reply.ranges:
             self._ranges.free(one)
-        part = _failed(reply.job.number, error)
-        if isinstance(readable(error), OutOfMemory):
-            gc.collect()
-            torch.cuda.empty_cache()
-        return part
+        return _failed(reply.job.number, error)
 
 
 def texts(job: Job) -> list[list[int]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from chat import space
 from chat.core.engine import Engine
+from chat.engines.batched import room
 from chat.engines.entry import Entry, Loaded, ManyOptions, Outlook
 from chat.engines.transformers.entry import TRANSFORMERS
 
@@ -30,6 +31,8 @@ def _refusal(source: Path, cache: Path) -> str | None:
     kind = _kind(source)
     if kind not in KINDS:
         return f"models of the kind {kind} have not been tried with it"
+    if _follows_length(source):
+        return "its keys change with the length of the text"
     return "it needs more than one GPU" if _divided(source, cache) else None
 
 
@@ -41,6 +44,17 @@ def _kind(source: Path) -> str:
         return str(config.read(source).get("model_type"))
     kind = str(parts.reader(source).fields["general.architecture"].contents())
     return GGUF_KINDS.get(kind, kind)
+
+
+def _follows_length(source: Path) -> bool:
+    """Return whether its rotary embeddings do (see `kv_cache.growing_layers`), as far as told."""
+    from chat.models import config
+
+    if not source.is_dir():
+        return False
+    settings = config.read(source)
+    rope = f"{settings.get('rope_scaling')}{settings.get('rope_parameters')}"
+    return "dynamic" in rope or "longrope" in rope
 
 
 def _divided(source: Path, cache: Path) -> bool:
@@ -84,8 +98,20 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
 
 
 def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Outlook:
+    from chat.models.quantize import WITH_ROOM
+
     found = TRANSFORMERS.outlook(source, cache, window, options)
-    return found if options.parallel == "auto" else found._replace(parallel=options.parallel)
+    gpu, free = found.gpus > 0, found.free_memory - found.size * WITH_ROOM
+    tokens = 0
+    if found.token_bytes:
+        tokens = room.pool_tokens(
+            max(0, free), found.token_bytes, found.window, options.parallel, gpu=gpu
+        )
+    return found._replace(
+        window=min(found.window, tokens) or found.window,
+        cache_tokens=tokens,
+        parallel=room.replies(tokens, found.window, options.parallel),
+    )
 
 
 BATCHED = Entry(

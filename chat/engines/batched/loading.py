@@ -6,7 +6,7 @@ model's own, and the slower ones are there for where the quicker ones fail.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pkgutil import resolve_name
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from chat.engines.batched.attend import Flash, RowByRow
+from chat.engines.batched import room
+from chat.engines.batched.attend import Attention, Flash, RowByRow
 from chat.engines.batched.batcher import Batcher, Run
 from chat.engines.batched.drafts import Assistant, Drafter, Lookup
 from chat.engines.batched.graphs import Graphs
@@ -30,16 +31,10 @@ from chat.engines.transformers.cpu.threads import decoding_threads
 from chat.engines.transformers.engine import limits, require_numbers
 from chat.engines.transformers.guide import Guide
 from chat.engines.transformers.kv_cache import growing_layers
-from chat.errors import ModelError
+from chat.errors import ModelError, UnfitModel
 from chat.models import adapters
 from chat.models.quantize import free_memory, kind_of_memory
 
-#: The share of the free memory that the pool may take: on a GPU the rest is for the passes.
-SHARE_OF_GPU, SHARE_OF_MEMORY = 0.8, 0.25
-#: Fewer tokens than this in the pool are no use.
-FEWEST_TOKENS = 1024
-#: Most replies at once if nobody says how many; and what part of a window one takes then.
-MOST, TYPICAL = 16, 0.5
 #: Tokens of prompts that are read in one pass, between which everybody gets a token.
 PARTS = {"cuda": 512, "cpu": 256}
 #: How much two ways may differ in what they compute, as a share of the highest score.
@@ -47,11 +42,7 @@ CLOSE = {torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.1}
 #: A text to try them with, of ids that every model has; and how many of them are read first.
 TRIED, FIRST = tuple(range(3, 40)), 20
 
-UNFIT = (
-    "The batched engine cannot run this model: its attention is of another kind. Choose "
-    "--engine transformers."
-)
-
+UNFIT = "its attention is of another kind"
 #: Tokens of one text in a pass up to which it is decoded; of more, a prompt is read.
 DECODED = 8
 
@@ -92,7 +83,7 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
     stop_ids, window = limits(model, (), plan.window)
     tokens = _tokens(models, plan, window)
     window = min(window, tokens)
-    parallel = _parallel(tokens, window) if plan.parallel == "auto" else plan.parallel
+    parallel = room.replies(tokens, window, plan.parallel)
     (passes, pool), *others = [pooled(one, tokens) for one in models]
     part = PARTS.get(model.device.type, PARTS["cpu"])
     drafter: Drafter | None = Lookup(plan.prompt_lookup) if plan.prompt_lookup else None
@@ -131,7 +122,7 @@ def tried(model: PreTrainedModel) -> Tried:
     """
     layers = growing_layers(model)
     if not layers:
-        raise ModelError(UNFIT)
+        raise UnfitModel(UNFIT)
     ids = torch.tensor([_text(model)], device=model.device)
     with torch.inference_mode():
         output = model(ids, use_cache=True)
@@ -143,18 +134,26 @@ def tried(model: PreTrainedModel) -> Tried:
 
 
 def pooled(one: Tried, tokens: int) -> tuple[Passes, PoolCache]:
-    """Return the model over a pool, by the quickest attention that gives what its own gives."""
+    """Return the model over a pool, by the quickest attention that gives what its own gives.
+
+    Raises:
+        UnfitModel: none does.
+    """
     model, _, shapes = one
     pool = PoolCache(shapes, tokens, model.dtype, model.device)
     passes = Passes(model, pool, RowByRow())
+    ways: list[Callable[[], Attention]] = [RowByRow]
     if newer_card(model.device):
-        passes.attention = Flash(tokens)
-        if _alike(passes.run, one):
-            return passes, pool
-        passes.attention = RowByRow()
-    if not _alike(passes.run, one):
-        raise ModelError(UNFIT)
-    return passes, pool
+        ways.insert(0, lambda: Flash(tokens))
+    for way in ways:
+        try:
+            passes.attention = way()
+            if _alike(passes.run, one):
+                return passes, pool
+            log.warning("A way to attend gives something else here.")
+        except Exception as error:  # of kernels that a card or a build of torch has not
+            log.warning("A way to attend fails here (%s).", type(error).__name__)
+    raise UnfitModel(UNFIT)
 
 
 def _graphs(one: Tried, passes: Passes, tokens: int, parallel: int) -> Graphs | None:
@@ -198,18 +197,14 @@ def _alike(run: Run, right: Tried) -> bool:
     """Whether passes over a pool give such scores after a text: in parts, beside another one."""
     ids = _text(right.model)
     one, other = Range(0, len(ids)), Range(len(ids), len(ids))
-    try:
-        for news in (
-            [New(one, ids[:FIRST], 0)],
-            [New(one, ids[FIRST:-1], 1), New(other, ids[:-1], 1)],
-            [New(one, ids[-1:], 1), New(other, ids[-1:], 1)],
-        ):
-            found = run(news)
-            for new in news:
-                new.range.length += len(new.ids)
-    except (NotImplementedError, RuntimeError, TypeError) as error:
-        log.warning("A way to attend fails here (%s).", type(error).__name__)
-        return False
+    for news in (
+        [New(one, ids[:FIRST], 0)],
+        [New(one, ids[FIRST:-1], 1), New(other, ids[:-1], 1)],
+        [New(one, ids[-1:], 1), New(other, ids[-1:], 1)],
+    ):
+        found = run(news)
+        for new in news:
+            new.range.length += len(new.ids)
     return _close(found, right)
 
 
@@ -236,25 +231,18 @@ def _tokens(models: list[Tried], plan: Plan, window: int) -> int:
     Raises:
         ModelError: they are too few to be of use.
     """
+    if plan.tokens:
+        return plan.tokens
     per_token = sum(bytes_per_token(one.shapes, one.model.dtype) for one in models)
-    share = SHARE_OF_GPU if models[0].model.device.type == "cuda" else SHARE_OF_MEMORY
-    replies = MOST if plan.parallel == "auto" else plan.parallel
-    # As much again for what is kept of replies that have ended.
-    wanted = plan.tokens or 2 * replies * window
-    tokens = int(min(wanted, free_memory(0) * share // per_token))
-    fewest = min(wanted, FEWEST_TOKENS)
-    if tokens < fewest:
+    gpu, free = models[0].model.device.type == "cuda", free_memory(0)
+    needed = room.bytes_for_fewest(per_token, window, gpu=gpu)
+    if free < needed:
         raise ModelError(
-            f"There is not enough {kind_of_memory()} for this model's KV cache: {fewest:,} tokens "
-            f"take {fewest * per_token / share / 1e9:.1f} GB of what is free once it is loaded. "
-            "Choose a smaller model with --model."
+            f"There is not enough {kind_of_memory()} for this model's KV cache, which takes "
+            f"{needed / 1e9:.1f} GB of what is free once it is loaded. Choose a smaller model with "
+            "--model."
         )
-    return tokens
-
-
-def _parallel(tokens: int, window: int) -> int:
-    """Return how many replies there is room for at once, as conversations usually are."""
-    return max(1, min(MOST, int(tokens / (TYPICAL * window))))
+    return room.pool_tokens(free, per_token, window, plan.parallel, gpu=gpu)
 
 
 if __name__ == "__main__":

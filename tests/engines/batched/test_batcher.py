@@ -21,6 +21,7 @@ from chat.engines.batched.graphs import Graphs
 from chat.engines.batched.pool import PoolCache
 from chat.engines.process import Part
 from chat.engines.transformers.engine import TransformersEngine
+from chat.engines.transformers.guide import Guide
 from chat.errors import FAILED
 from chat.models.adapters import read
 from chat.models.lora import Lora
@@ -38,6 +39,7 @@ from tests.support.batched import (
     pooled,
     written,
 )
+from tests.support.tiny import chatml_tokenizer
 
 FAMILIES = [
     *("llama-2", "llama-3", "qwen2", "qwen2-window", "qwen3", "mistral", "gemma-3", "phi-3", "gpt2")
@@ -247,6 +249,27 @@ async def test_log_probabilities_are_those_of_generate(engine: TransformersEngin
         assert isinstance(other, Scored)
         assert own.logprob == pytest.approx(other.logprob, abs=1e-4)
         assert [id for id, _ in own.top] == [id for id, _ in other.top]
+
+
+TIED = {
+    "regex": greedy(30, temperature=1, regex=r"\d{3}-[a-z]{2,9}\.", seed=3),
+    "choices": greedy(30, temperature=1, choices=("yes", "no (really)"), seed=3),
+    "schema": greedy(60, json_schema='{"type": "array", "items": {"type": "boolean"}}'),
+}
+
+
+@pytest.mark.parametrize("how", TIED)
+async def test_a_reply_that_has_to_fit_is_the_one_of_generate(how: str) -> None:
+    """Beside one that has not."""
+    tokenizer, stop = chatml_tokenizer(), frozenset({chatml_tokenizer().eos_token_id})
+    vocabulary = len(tokenizer)
+    guide = Guide(tokenizer, vocabulary)
+    engine = TransformersEngine(tiny_models.llama(vocab_size=vocabulary), stop, 512, guide=guide)
+    right = await collect(engine.generate(SOME[1], TIED[how]))
+    engine.close()
+    many = batcher(tiny_models.llama(vocab_size=vocabulary), 600, guide=guide)
+    free = job(2, SOME[2], greedy(30))
+    assert written(many, job(1, SOME[1], TIED[how], stop_ids=stop), free)[0] == right
 
 
 @pytest.mark.parametrize("how", SAMPLINGS)

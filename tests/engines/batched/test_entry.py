@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch
 from chat import space
 from chat.engines.batched import entry
 from chat.engines.batched.entry import BATCHED, KINDS
-from chat.engines.entry import ManyOptions
+from chat.engines.entry import ManyOptions, Outlook
 from tests.engines.batched.test_batcher import FAMILIES
 from tests.support import tiny_models
 
@@ -39,6 +40,46 @@ def test_not_on_zero_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(space, "zero_gpu", lambda: True)
     reason = BATCHED.refusal(folder(tmp_path, "llama"), tmp_path)
     assert reason == "ZeroGPU gives a GPU to one reply at a time"
+
+
+@pytest.mark.parametrize("rope", [{"rope_type": "longrope"}, {"type": "dynamic", "factor": 2.0}])
+@pytest.mark.parametrize("name", ["rope_scaling", "rope_parameters"])
+def test_keys_that_follow_the_length_of_a_text_are_known_beforehand(
+    tmp_path: Path, name: str, rope: dict[str, object]
+) -> None:
+    settings = {"model_type": "phi3", name: rope}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    assert BATCHED.refusal(tmp_path, tmp_path) == "its keys change with the length of the text"
+
+
+#: What transformers says of a model of 4 GB on a GPU with 15.6 GB, of which a token takes 0.5 MB.
+FOUND = Outlook(
+    *(None, "to 4-bit NF4 while it loads", 4e9, 15.6e9, "GPU memory", 0, 4096),
+    *(1, 4e9, 20_000, 500_000, 1),
+)
+
+
+@pytest.mark.parametrize(
+    ("parallel", "free", "people", "tokens", "window"),
+    [
+        ("auto", 15.6e9, 8, 17_280, 4096),  # four fifths of what 4.8 GB of weights leave
+        ("auto", 80e9, 16, 120_320, 4096),
+        (3, 80e9, 3, 2 * 3 * 4096, 4096),
+        ("auto", 5.8e9, 1, 1600, 1600),
+    ],
+)
+def test_what_the_pool_has_room_for_is_said_beforehand(
+    monkeypatch: pytest.MonkeyPatch,
+    parallel: Any,
+    free: float,
+    people: int,
+    tokens: int,
+    window: int,
+) -> None:
+    transformers = SimpleNamespace(outlook=lambda *_: FOUND._replace(free_memory=free))
+    monkeypatch.setattr(entry, "TRANSFORMERS", transformers)
+    found = BATCHED.outlook(Path(), Path(), 4096, ManyOptions(parallel=parallel))
+    assert (found.parallel, found.cache_tokens, found.window) == (people, tokens, window)
 
 
 @pytest.mark.parametrize("gpus", [1, 2])
