@@ -303,6 +303,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int] | None, ker
     """Stand in for a GPU of this capability, or none, and for the package `kernels`."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: capability is not None)
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda *_: capability)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda *_: (1000, 1000))
     for module in ("utils.import_utils", "quantizers.quantizer_mxfp4"):
         monkeypatch.setattr(f"transformers.{module}.is_kernels_available", lambda: kernels)

@@ -18,6 +18,8 @@ from tests.support.batched import NEVER, greedy
 
 PROMPTS = [[10 + (7 * place + number) % 100 for place in range(20)] for number in range(3)]
 LENGTH = 300
+#: The processes that there were before an engine had its own.
+BEFORE: dict[BatchedEngine, set[psutil.Process]] = {}
 
 
 @pytest.fixture
@@ -27,8 +29,10 @@ def loader() -> str:
 
 @pytest.fixture
 def engine(loader: str) -> Iterator[BatchedEngine]:
+    before = {*psutil.Process().children()}
     plan = Plan(Path(), Path(), 512, parallel=8, loader=f"tests.support.batched:{loader}")
     engine = BatchedEngine(plan).start(NEVER)
+    BEFORE[engine] = before
     yield engine
     engine.close()
 
@@ -54,7 +58,7 @@ async def killed(engine: BatchedEngine, *samplings: Sampling) -> list[list[int]]
     ]
     for _ in asked:
         await begun.acquire()
-    [process] = psutil.Process().children()
+    [process] = {*psutil.Process().children()} - BEFORE[engine]
     os.kill(process.pid, signal.SIGKILL)
     return list(await asyncio.gather(*asked))
 

@@ -50,9 +50,7 @@ def test_a_window_is_no_longer_than_the_pool(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_too_little_memory_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "free_memory", free(10_000))
-    with pytest.raises(
-        ModelError, match=r"^There is not enough memory for .* takes 0\.0 GB"
-    ):
+    with pytest.raises(ModelError, match=r"^There is not enough memory for .* takes 0\.0 GB"):
         loading.load(PLAN)
 
 
