@@ -104,6 +104,8 @@ class Batcher:
                 continue
             ranges: list[Range] = []
             try:
+                for text in texts(job):
+                    self._passes.check(text)
                 if not self._room(job, ranges):
                     self._give_back(ranges)
                     if self._running:

@@ -78,6 +78,12 @@ class Passes:
         logits: Tensor = output.logits[0, : sizes.scores]
         return logits.float()
 
+    def check(self, ids: Sequence[int]) -> None:
+        """Raise IndexError if the model cannot read these ids: a GPU would be lost with them."""
+        known = self._model.get_input_embeddings().num_embeddings
+        if not ids or min(ids) < 0 or max(ids) >= known:
+            raise IndexError
+
     def lost(self) -> bool:
         """Whether a GPU is lost to this process, and with it all that is in the pool."""
         return cards.lost(self._model)

@@ -6,7 +6,8 @@ want of room. What a reply leaves is kept until somebody needs the room, since t
 that conversation begins with it.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from chat.engines.transformers.prefix_cache import TAKEN_OVER, shared
@@ -51,19 +52,23 @@ class Ranges:
         """
         known, length = self._longest(ids[:-1], adapter)
         kept = [one for one in self._ranges if not one.used and one is not known]
-        gone: list[Range] = []
+        taken: list[Range] = []
         if known and not known.used:
             # It is taken over, or copied and the last one to give way.
-            taken = length >= TAKEN_OVER * known.length
-            (gone if taken else kept).append(known)
-        while (start := self._gap(size, gone, known)) is None:
-            if not kept:
-                return None
-            gone.append(kept.pop(0))
+            (taken if length >= TAKEN_OVER * known.length else kept).append(known)
+
+        def place(many: int) -> int | None:
+            """Return where there is room if so many of them give way."""
+            return self._gap(size, {*taken, *kept[:many]}, known)
+
+        fewest = bisect_left(range(len(kept) + 1), True, key=lambda many: place(many) is not None)
+        start = place(fewest)
+        if start is None:
+            return None
         entered = Range(start, size, adapter, list(ids), length)
         entered.drafted = min(known.drafted, length) if known else 0
         source = known.start if known else start
-        if known in gone:
+        if known and known in (*taken, *kept[:fewest]):
             self._ranges.remove(known)
         self._ranges = [one for one in self._ranges if one.used or not _meet(one, entered)]
         self._ranges.append(entered)
@@ -91,13 +96,14 @@ class Ranges:
         """Return the range that holds most of the beginning of `ids`, and how much."""
         best: tuple[Range | None, int] = None, 0
         for one in reversed(self._ranges):
-            if one.adapter == adapter:
+            more = best[1] + 1
+            if one.adapter == adapter and one.ids[:more] == ids[:more]:
                 length = min(shared(ids, one.ids), one.length)
                 if length > best[1]:
                     best = one, length
         return best
 
-    def _gap(self, size: int, gone: Sequence[Range], known: Range | None) -> int | None:
+    def _gap(self, size: int, gone: Collection[Range], known: Range | None) -> int | None:
         """Return where `size` tokens are free without those that are `gone`: the tightest place.
 
         The place of `known` is preferred, so that what it holds need not be moved.

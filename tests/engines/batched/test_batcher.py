@@ -480,3 +480,34 @@ def test_each_is_tried_alone_without_what_the_pass_for_all_took() -> None:
     found = replies.finish()
     assert taken
     assert found == {number: alone("llama-3", TEXT[:1], 12) for number in (1, 2)}
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"prompt": [5, VOCABULARY + 7]},
+        {"prompt": [-1]},
+        {"prompt": []},
+        {"prompt": [5], "negative": [VOCABULARY + 7]},
+    ],
+    ids=["beyond", "below", "nothing", "to keep away from"],
+)
+def test_what_the_model_cannot_read_does_not_get_to_it(texts: dict[str, list[int]]) -> None:
+    """A GPU is lost with it, and so is the process."""
+    many = batcher(fresh("llama-3"), TOKENS)
+    read: list[int] = []
+    run = many.run
+
+    def watching(news: Any) -> Any:
+        read.extend(id for new in news for id in new.ids)
+        return run(news)
+
+    many.run = watching
+    replies = Replies(many)
+    replies.batcher.take(job(1, TEXT[:5], greedy(12)))
+    replies.batcher.take(job(2, sampling=greedy(12), **texts))
+    replies.step()
+    assert (replies.ended[2].state, replies.ended[2].reason) == ("failed", FAILED)
+    assert replies.finish()[1] == alone("llama-3", TEXT[:5], 12)
+    assert min(read) >= 0
+    assert max(read) < VOCABULARY

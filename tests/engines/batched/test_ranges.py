@@ -1,6 +1,7 @@
 """Who gets which part of the pool: nobody's is anyone else's, and what is kept is right."""
 
 from itertools import pairwise
+from time import thread_time
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -140,3 +141,13 @@ def test_whatever_comes_and_goes_each_range_holds_what_it_says(data: st.DataObje
         assert all(0 <= start <= end <= 60 for start, end in spans)
         for one in running:
             assert pool[one.start : one.start + one.length] == one.ids[: one.length]
+
+
+def test_room_is_soon_found_however_much_is_kept() -> None:
+    """All replies wait meanwhile."""
+    ranges = Ranges(200_000)
+    for number in range(1_000):
+        left(ranges, [*range(100), *range(number, number + 90)])
+    before = thread_time()
+    assert ranges.enter([*range(90), 7], 150_000)
+    assert thread_time() - before < 0.1  # seconds; a few milliseconds if nothing is done twice
