@@ -30,6 +30,7 @@ STEPS = (
     Step("right_bfloat16", "right.transformers", 10, "small", ("bfloat16",)),
     Step("right_float16", "right.transformers", 10, "small", ("float16",)),
     Step("batched_right_float32", "right.batched", 20, "small", ("float32", "usual")),
+    Step("batched_controls", "controls.compare", 20, "small"),
     Step("batched_killed", "right.killed", 20, "small"),
     Step("batched_right_bfloat16", "right.batched", 20, "small", ("bfloat16", "usual")),
     Step("batched_right_float16", "right.batched", 20, "small", ("float16", "usual")),

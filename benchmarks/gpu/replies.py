@@ -33,16 +33,23 @@ def drawn(tokens: int, seed: int) -> Sampling:
 
 
 async def write(
-    engine: Engine, prompt: Sequence[int], sampling: Sampling, until: int | None = None
+    engine: Engine,
+    prompt: Sequence[int],
+    sampling: Sampling,
+    until: int | None = None,
+    negative: Sequence[int] = (),
 ) -> Written:
     """Have a reply written, and stopped from `until` tokens on.
+
+    It keeps away from the `negative` prompt if `sampling` has one.
 
     Raises:
         RuntimeError: there was none.
         EngineError: the engine failed.
     """
+    away = negative if sampling.negative_prompt else ()
     sent, ids, updates = time.perf_counter(), list[int](), list[tuple[float, int]]()
-    async with aclosing(engine.generate(prompt, sampling)) as batches:
+    async with aclosing(engine.generate(prompt, sampling, away)) as batches:
         async for some in batches:
             ids += map(int, some)
             if some:
@@ -55,7 +62,10 @@ async def write(
 
 
 async def together(
-    engine: Engine, prompts: Sequence[Sequence[int]], samplings: Sequence[Sampling]
+    engine: Engine,
+    prompts: Sequence[Sequence[int]],
+    samplings: Sequence[Sampling],
+    negative: Sequence[int] = (),
 ) -> list[Written]:
     """Have several written at once, or as many at a time as the engine writes."""
     free = asyncio.Semaphore(engine.parallel)
@@ -63,7 +73,7 @@ async def together(
     async def one(prompt: Sequence[int], sampling: Sampling) -> Written:
         waiting = time.perf_counter()
         async with free:
-            ids, reply = await write(engine, prompt, sampling)
+            ids, reply = await write(engine, prompt, sampling, negative=negative)
         return Written(ids, reply._replace(sent=waiting))
 
     return await asyncio.gather(*map(one, prompts, samplings))

@@ -28,6 +28,7 @@ FIGURES = {
     "batched_right_float16": {"skipped"},
     "batched_right_eager": {"skipped"},
     "batched_right_rows": {"skipped"},
+    "batched_controls": {"right", "equal"},
     "batched_killed": {"right", "done_after_s", "state"},
     "layers": {"128x128, 1 rows", "128x128, 2 rows"},
     "checkpoint": {"seconds", "gb", "weights_read_per_token_gb", "kv_per_token_mb"},
