@@ -57,10 +57,7 @@ def compare(bench: Bench) -> Result:
     found = replies.run(
         replies.together(started.engine, prompts, list(samplings.values()), NEGATIVE)
     )
-    differ = [
-        name
-        for name, one, other in zip(samplings, right, found, strict=True)
-        if one.ids != other.ids
-    ]
+    pairs = zip(samplings, right, found, strict=True)
+    differ = [name for name, one, other in pairs if one.ids != other.ids]
     equal = f"{len(samplings) - len(differ)} of {len(samplings)}"
     return {"right": not differ, "equal": equal} | ({"wrong": differ} if differ else {})
