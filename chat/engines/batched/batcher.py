@@ -147,7 +147,7 @@ class Batcher:
             if self._passes.lost():
                 raise
             if len({reply.job.number for reply, _ in asked}) < 2:
-                return [self._fail(replies[0], error)]
+                return [self._fail(asked[0][0], error)]
         if scores is None:
             # Whose fault it is shows when each has a pass of its own; by now nothing holds the
             # memory that this one took.
@@ -235,9 +235,9 @@ class Batcher:
         parts = failed
         for reply, given in written.items():
             reply.scores.clear()
-            ended = reply.ended
-            parts.append(Part(reply.job.number, given, "done" if ended else "running"))
-            if ended:
+            done = reply.ended
+            parts.append(Part(reply.job.number, given, "done" if done else "running"))
+            if done:
                 self._leave(reply)
         return parts
 

@@ -15,6 +15,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from chat.engines.batched.attend import Attention, Layout, Segment
 from chat.engines.batched.pool import PoolCache
 from chat.engines.batched.ranges import Range
+from chat.engines.transformers.engine import require_ids
 from chat.models import cards
 
 _NUMBERS = count()
@@ -79,9 +80,9 @@ class Passes:
         return logits.float()
 
     def check(self, ids: Sequence[int]) -> None:
-        """Raise IndexError if the model cannot read these ids: a GPU would be lost with them."""
-        known = self._model.get_input_embeddings().num_embeddings
-        if not ids or min(ids) < 0 or max(ids) >= known:
+        """Raise IndexError if there are no ids, or some that the model cannot read."""
+        require_ids(self._model, ids)
+        if not ids:
             raise IndexError
 
     def lost(self) -> bool:

@@ -94,6 +94,7 @@ class TransformersEngine(Worker):
         self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int], put: Put
     ) -> None:
         """Generate, and keep the KV cache unless there is an error, which may have spoilt it."""
+        require_ids(self._model, prompt, negative)
         torch.set_num_threads(self._threads)  # for this thread alone
         ids = torch.tensor([prompt], device=self._model.device)
         adapter = ""
@@ -274,6 +275,14 @@ def _tokens(*given: Any) -> int:
 
 def _require_numbers(_: nn.Module, __: object, output: Any) -> None:
     require_numbers(output.logits)
+
+
+def require_ids(model: PreTrainedModel, *texts: Sequence[int]) -> None:
+    """Raise IndexError if there is an id that `model` cannot read: a GPU would be lost with it."""
+    embedding = model.get_input_embeddings()
+    known: int = embedding.num_embeddings  # type: ignore[assignment]
+    if any(text and not 0 <= min(text) <= max(text) < known for text in texts):
+        raise IndexError
 
 
 def require_numbers(logits: torch.Tensor) -> None:

@@ -439,3 +439,21 @@ async def test_all_threads_read_a_prompt_and_those_that_are_worth_it_decode(
         await collect(engine.generate([first, 9, 10], greedy(4)))
     engine.close()
     assert counted.passes == [(3, 3), (1, few), (1, few), (1, few)] * 2
+
+
+@pytest.mark.parametrize("texts", [([5, 10**6], []), ([5, -1], []), ([5], [10**6])])
+async def test_ids_that_the_model_has_not_do_not_get_to_it(
+    texts: tuple[list[int], list[int]],
+) -> None:
+    """A GPU would be lost with them."""
+    model = tiny_models.llama()
+    engine = TransformersEngine(model, {NEVER}, 512)
+    read: list[int] = []
+    watched = model.register_forward_pre_hook(lambda *_: read.append(1))
+    sampling = greedy(3).model_copy(update={"negative_prompt": "a", "guidance_scale": 2})
+    with pytest.raises(EngineError, match="Please try again"):
+        await collect(engine.generate(texts[0], sampling, texts[1]))
+    assert not read
+    watched.remove()
+    assert len(await collect(engine.generate([5], greedy(3)))) == 3
+    engine.close()
