@@ -84,9 +84,12 @@ def captured(step: Callable[[], Tensor]) -> Callable[[], Tensor]:
         for _ in range(BEFORE):
             step()
     torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        scores = step()
+    graph, usual = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph):
+            scores = step()
+    finally:
+        torch.cuda.set_stream(usual)  # a capture that fails stays on its own
 
     def repeat() -> Tensor:
         graph.replay()
