@@ -85,11 +85,12 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
         )
     )
     ready = engine.ready
-    print(
-        f"Up to {ready.parallel} people are answered at once; the KV cache holds "
-        f"{ready.pool_tokens:,} tokens ({ready.pool_bytes / 1e9:.1f} GB)",
-        flush=True,
-    )
+    if ready.parallel > 1:
+        print(
+            f"Up to {ready.parallel} people are answered at once; the KV cache holds "
+            f"{ready.pool_tokens:,} tokens ({ready.pool_bytes / 1e9:.1f} GB)",
+            flush=True,
+        )
 
     def start(stop_ids: Iterable[int]) -> Engine:
         return engine.start(stop_ids)
