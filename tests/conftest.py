@@ -66,6 +66,7 @@ SLOW = {
     "tests/core/imports/test_imports.py",
     "tests/core/test_tokens.py",
     "tests/engines/batched/test_batcher.py",
+    "tests/engines/batched/test_drafts.py",
     "tests/engines/batched/test_engine.py",
     "tests/engines/openvino/test_adapters.py",
     "tests/engines/transformers/test_assistant.py",

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 from chat import child
 from chat.engines.remote import Remote, unbegun
 from chat.errors import EngineError, ModelError
+from tests.support.batches import collect, first
 from tests.support.echo import Ask, Plan
 
 ENDLESS, PLAN = 10**9, Plan()
@@ -38,17 +39,6 @@ def _start() -> Iterator[Start]:
     yield start
     for remote in started:
         remote.close()
-
-
-async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
-    return [id async for ids in batches for id in ids]
-
-
-async def first(batches: AsyncGenerator[list[int]]) -> list[int]:
-    async for ids in batches:
-        if ids:
-            return ids
-    raise AssertionError("it ended without an id")
 
 
 def kill(remote: Remote) -> None:

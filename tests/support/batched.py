@@ -24,6 +24,11 @@ VOCABULARY = 128
 #: What these models never write, as a stop id.
 NEVER = frozenset({VOCABULARY + 1})
 
+#: Tokens of the pool, and of the longest reply here.
+TOKENS, LENGTH = 200, 20
+TEXT = tuple(3 + (7 * place) % 101 for place in range(60))
+SOME = [TEXT[number : number + 5 + 9 * number] for number in range(5)]
+
 
 def greedy(tokens: int, **changes: Any) -> Sampling:
     values = {"temperature": 0, "max_new_tokens": tokens, "repetition_penalty": 1, **changes}

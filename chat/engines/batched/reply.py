@@ -38,8 +38,9 @@ class Reply:
             self._guidance,
             written=self.written,
         )
-        #: The text as the processors want it, [1, tokens], with room for all of it.
-        self._text = torch.zeros(1, ranges[0].size, dtype=torch.long, device=device)
+        #: The text as the processors, if there are any, want it: [1, tokens], with room for all.
+        room = ranges[0].size if self._changes else 0
+        self._text = torch.zeros(1, room, dtype=torch.long, device=device)
         if self._changes:
             ids = ranges[0].ids
             self._text[0, : len(ids)] = torch.tensor(ids, device=device)

@@ -10,24 +10,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedModel
 
-from chat.core.engine import Scored
-from chat.core.sampling import Sampling
 from chat.engines.batched.attend import Attention, Flash
 from chat.engines.batched.batcher import TOO_LONG, Batcher
-from chat.engines.batched.drafts import Assistant, Lookup
-from chat.engines.batched.graphs import Graphs
 from chat.engines.batched.pool import PoolCache
 from chat.engines.process import Part
-from chat.engines.transformers.engine import TransformersEngine
-from chat.engines.transformers.guide import Guide
 from chat.errors import FAILED
 from chat.models.adapters import read
 from chat.models.lora import Lora
-from tests.engines.transformers.test_engine import collect
 from tests.support import lora, tiny_models
 from tests.support.batched import (
+    LENGTH,
+    SOME,
+    TEXT,
+    TOKENS,
     VOCABULARY,
     Replies,
     alone,
@@ -36,18 +32,12 @@ from tests.support.batched import (
     fresh,
     greedy,
     job,
-    pooled,
     written,
 )
-from tests.support.tiny import chatml_tokenizer
 
 FAMILIES = [
     *("llama-2", "llama-3", "qwen2", "qwen2-window", "qwen3", "mistral", "gemma-3", "phi-3", "gpt2")
 ]
-#: Tokens of the pool, and of the longest reply here.
-TOKENS, LENGTH = 200, 20
-TEXT = tuple(3 + (7 * place) % 101 for place in range(60))
-SOME = [TEXT[number : number + 5 + 9 * number] for number in range(5)]
 #: How many schedules each family goes through: 1,000 in all with `SCHEDULES=112`.
 SCHEDULES = int(os.environ.get("SCHEDULES", "8"))
 
@@ -197,92 +187,6 @@ def test_memory_that_runs_out_is_said_and_room_is_made() -> None:
     assert found[1] == alone("llama-3", TEXT[:5], 12)
 
 
-SAMPLINGS = {
-    "drawn": greedy(LENGTH, temperature=1.2, top_k=0, top_p=1.0, seed=3),
-    "few": greedy(LENGTH, temperature=0.9, top_k=20, top_p=0.9, min_p=0.02, seed=3),
-    "penalised": greedy(
-        LENGTH, temperature=0.7, repetition_penalty=1.5, presence_penalty=1, frequency_penalty=-0.5
-    ).model_copy(update={"seed": 5}),
-    "greedy and penalised": greedy(LENGTH, repetition_penalty=1.5, frequency_penalty=1.5),
-    "biased": greedy(LENGTH, logit_bias={"20": 9, "30": 8, "40": -100}, temperature=1, seed=1),
-    "kept away": greedy(LENGTH, negative_prompt="a", guidance_scale=4),
-    "long": greedy(LENGTH, min_new_tokens=18, temperature=1, seed=9),
-}
-
-
-@pytest.fixture(scope="module")
-def engine() -> Any:
-    """One reply at a time, by `model.generate`."""
-    engine = TransformersEngine(tiny_models.family("llama-3", VOCABULARY), {7}, 512)
-    yield engine
-    engine.close()
-
-
-@pytest.mark.parametrize("how", SAMPLINGS)
-async def test_every_control_does_what_it_does_with_generate(
-    engine: TransformersEngine, how: str
-) -> None:
-    """Each alone, and all at once with others between."""
-    sampling = SAMPLINGS[how]
-    negative = [9, 8, 7] if sampling.negative_prompt else []
-    right = await collect(engine.generate(SOME[1], sampling, negative))
-    one = job(1, SOME[1], sampling, negative=negative, stop_ids=engine.stop_ids)
-    many = batcher(fresh("llama-3"), 600, parallel=8)
-    assert written(many, one) == [right]
-    others = [
-        job(number, SOME[2], other, stop_ids=engine.stop_ids)
-        for number, other in enumerate(SAMPLINGS.values(), start=2)
-        if not other.negative_prompt
-    ]
-    assert written(many, others[0], one, *others[1:])[1] == right
-
-
-async def test_log_probabilities_are_those_of_generate(engine: TransformersEngine) -> None:
-    sampling = greedy(9, logprobs=True, top_logprobs=3, temperature=0.8, seed=2)
-    right = await collect(engine.generate(SOME[1], sampling))
-    many = batcher(fresh("llama-3"), 600)
-    beside = job(2, SOME[3], greedy(9))
-    found, _ = written(many, job(1, SOME[1], sampling, stop_ids=engine.stop_ids), beside)
-    assert found == right
-    for own, other in zip(found, right, strict=True):
-        assert isinstance(own, Scored)
-        assert isinstance(other, Scored)
-        assert own.logprob == pytest.approx(other.logprob, abs=1e-4)
-        assert [id for id, _ in own.top] == [id for id, _ in other.top]
-
-
-TIED = {
-    "regex": greedy(30, temperature=1, regex=r"\d{3}-[a-z]{2,9}\.", seed=3),
-    "choices": greedy(30, temperature=1, choices=("yes", "no (really)"), seed=3),
-    "schema": greedy(60, json_schema='{"type": "array", "items": {"type": "boolean"}}'),
-}
-
-
-@pytest.mark.parametrize("how", TIED)
-async def test_a_reply_that_has_to_fit_is_the_one_of_generate(how: str) -> None:
-    """Beside one that has not."""
-    tokenizer, stop = chatml_tokenizer(), frozenset({chatml_tokenizer().eos_token_id})
-    vocabulary = len(tokenizer)
-    guide = Guide(tokenizer, vocabulary)
-    engine = TransformersEngine(tiny_models.llama(vocab_size=vocabulary), stop, 512, guide=guide)
-    right = await collect(engine.generate(SOME[1], TIED[how]))
-    engine.close()
-    many = batcher(tiny_models.llama(vocab_size=vocabulary), 600, guide=guide)
-    free = job(2, SOME[2], greedy(30))
-    assert written(many, job(1, SOME[1], TIED[how], stop_ids=stop), free)[0] == right
-
-
-@pytest.mark.parametrize("how", SAMPLINGS)
-@pytest.mark.parametrize("after", [1, 7])
-def test_a_reply_that_goes_on_elsewhere_is_the_one_it_would_have_been(how: str, after: int) -> None:
-    sampling = SAMPLINGS[how]
-    negative = [9, 8, 7] if sampling.negative_prompt else []
-    whole = job(1, SOME[1], sampling, negative=negative)
-    [right] = written(batcher(fresh("llama-3"), 600), whole)
-    rest = whole._replace(written=right[:after])
-    assert written(batcher(fresh("llama-3"), 600), rest) == [right[after:]]
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two adapters."""
@@ -310,83 +214,6 @@ def test_each_has_its_own_adapter_at_the_same_time(place: Path) -> None:
     assert written(together, *jobs) == right
     again = [one._replace(number=10 + one.number) for one in jobs]
     assert written(together, *again) == right  # on what each has left
-
-
-def assistant(other: PreTrainedModel, part: int = 16) -> Assistant:
-    return Assistant(*pooled(other, 600), part, 512)
-
-
-DRAFTERS: dict[str, Callable[[], Any]] = {
-    "lookup": lambda: Lookup(5),
-    "the same": lambda: assistant(tiny_models.family("llama-3", VOCABULARY)),
-    "another": lambda: assistant(tiny_models.llama()),
-    "another, with a window": lambda: assistant(tiny_models.sliding(), part=8),
-}
-#: A text that repeats itself.
-AGAIN = TEXT[:12] * 3
-
-
-@pytest.mark.parametrize("how", ["greedy", "drawn", "few", "penalised", "long"])
-@pytest.mark.parametrize("drafter", DRAFTERS)
-def test_what_is_guessed_changes_no_reply(drafter: str, how: str) -> None:
-    sampling: Sampling = {"greedy": greedy(LENGTH), **SAMPLINGS}[how]
-    drafting = batcher(fresh("llama-3"), 600, drafter=DRAFTERS[drafter]())
-    usual = batcher(fresh("llama-3"), 600)
-    for turn in range(2):  # and on what the first one has left
-        jobs = [
-            job(10 * turn + number, prompt, sampling)
-            for number, prompt in enumerate([AGAIN, SOME[1], (*AGAIN, 4, 5)])
-        ]
-        assert written(drafting, *jobs) == written(usual, *jobs)
-
-
-def test_what_is_guessed_right_saves_passes() -> None:
-    drafting = batcher(fresh("llama-3"), 600, drafter=DRAFTERS["the same"]())
-    replies = Replies(drafting)
-    replies.batcher.take(job(1, TEXT[:10], greedy(LENGTH)))
-    steps = 0
-    while replies.batcher.busy:
-        replies.step()
-        steps += 1
-    assert replies.ids[1] == alone("llama-3", TEXT[:10], LENGTH)
-    assert steps < LENGTH / 3
-
-
-def test_an_assistant_that_fails_is_done_without(caplog: pytest.LogCaptureFixture) -> None:
-    other = tiny_models.llama()
-    drafter = assistant(other)
-
-    def fail(*_: Any) -> None:
-        raise ValueError
-
-    other.register_forward_pre_hook(fail)
-    drafting = batcher(fresh("llama-3"), 600, drafter=drafter)
-    assert written(drafting, job(1, AGAIN, greedy(9))) == [alone("llama-3", AGAIN, 9)]
-    assert "Nothing is guessed any more" in caplog.text
-
-
-@pytest.mark.parametrize("family", ["llama-3", "qwen3", "mistral", "gemma-3"])
-def test_steps_as_graphs_give_what_steps_give(family: str) -> None:
-    """With one that is done again in place of one that is repeated."""
-    passes, pool = pooled(fresh(family), TOKENS, Flash(TOKENS, flash))
-    repeated: list[int] = []
-
-    def capture(step: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
-        def repeat() -> torch.Tensor:
-            with torch.inference_mode():
-                scores = step()
-            repeated.append(len(scores))
-            return scores
-
-        return repeat
-
-    many = Batcher(passes, pool, 4, 16)
-    graphs = Graphs(passes, TOKENS, 3, pool.device, capture)
-    assert graphs.rows == (1, 2, 4)
-    many.run = graphs.run
-    jobs = [job(number, prompt, greedy(LENGTH)) for number, prompt in enumerate(SOME)]
-    assert written(many, *jobs) == [alone(family, prompt, LENGTH) for prompt in SOME]
-    assert {*repeated} == {1, 2, 4}
 
 
 def test_two_texts_of_one_reply_get_room_wherever_earlier_ones_have_left_theirs() -> None:
@@ -440,25 +267,6 @@ def test_a_reply_that_has_ended_gets_no_more(already: tuple[int, ...], tokens: i
     replies.step()
     assert replies.ended[2] == Part(2, [], "done")
     assert replies.finish()[1] == alone("llama-3", TEXT[:20], 20)
-
-
-def test_an_assistant_goes_on_after_an_error_in_one_reply(caplog: pytest.LogCaptureFixture) -> None:
-    model = tiny_models.family("llama-3", VOCABULARY)
-    drafting = batcher(model, 600, drafter=DRAFTERS["the same"]())
-    failed = 0
-
-    def fail(module: Any, args: Any, given: Any) -> None:
-        nonlocal failed
-        if not failed and given["input_ids"].shape[1] > 8:
-            failed += 1
-            raise ValueError
-
-    model.register_forward_pre_hook(fail, with_kwargs=True)
-    jobs = [job(number, TEXT[number : number + 3], greedy(LENGTH)) for number in (1, 2)]
-    right = [alone("llama-3", tuple(one.prompt), LENGTH) for one in jobs]
-    assert written(drafting, *jobs) == right
-    assert failed
-    assert "Nothing is guessed" not in caplog.text
 
 
 def test_each_is_tried_alone_without_what_the_pass_for_all_took() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from chat.engines.batched.engine import BatchedEngine
 from chat.engines.batched.wire import Plan
 from tests.engines.contract.subjects import generated
 from tests.support.batched import NEVER, greedy
+from tests.support.batches import collect
 
 PROMPTS = [[10 + (7 * place + number) % 100 for place in range(20)] for number in range(3)]
 LENGTH = 300
@@ -35,10 +36,6 @@ def engine(loader: str) -> Iterator[BatchedEngine]:
     BEFORE[engine] = before
     yield engine
     engine.close()
-
-
-async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
-    return [id async for ids in batches for id in ids]
 
 
 async def killed(engine: BatchedEngine, *samplings: Sampling) -> list[list[int]]:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from chat.core.sampling import OPTIONAL
 from chat.engines.registry import ENGINES
 from chat.errors import FAILED, EngineError
 from tests.engines.contract.subjects import PROMPT, SUBJECTS, WRITTEN, Subject, greedy
+from tests.support.batches import collect, first
 
 LONG = [10 + place % 100 for place in range(200)]
 
@@ -56,18 +57,6 @@ biasing = pytest.mark.parametrize(
 def reply(subject: Subject) -> list[int]:
     """The first 400 tokens that follow `PROMPT`."""
     return asyncio.run(collect(subject.engine.generate(PROMPT, greedy(400))))
-
-
-async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
-    return [id async for ids in batches for id in ids]
-
-
-async def first(batches: AsyncGenerator[list[int]]) -> list[int]:
-    """Return the first ids that come."""
-    async for ids in batches:
-        if ids:
-            return ids
-    raise AssertionError("it ended without a token")
 
 
 def scored(id: int) -> Scored:
