@@ -9,6 +9,7 @@ each step. What it measures, and how to read it, is in README.md beside this.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import signal
@@ -23,7 +24,25 @@ from benchmarks.gpu.report import Report
 
 #: Seconds that all steps may take together, unless told otherwise.
 BUDGET = 480
-#: Of those, what is kept for the end of the last process.
+#: What has to be there beside torch; without it every step would fail, one after the other.
+NEEDS = (
+    "accelerate",
+    "bitsandbytes",
+    "cachetools",
+    "httpcore2",
+    "httpx2",
+    "huggingface_hub",
+    "jinja2",
+    "llguidance",
+    "platformdirs",
+    "psutil",
+    "pydantic_settings",
+    "safetensors",
+    "tokenizers",
+    "transformers",
+    "truststore",
+)
+#: Of the seconds, what is kept for the end of the last process.
 SPARE = 15
 
 
@@ -64,6 +83,8 @@ def read(arguments: list[str]) -> argparse.Namespace:
         parser.error(str(error))
     if chosen.model and not chosen.model.exists():
         parser.error("There is no such model; --model is a folder or a GGUF file.")
+    if missing := [name for name in NEEDS if not importlib.util.find_spec(name)]:
+        parser.error(f"There is no {', '.join(missing)} here; see benchmarks/gpu/README.md.")
     return chosen
 
 
