@@ -9,7 +9,8 @@
     │   ├── TooLong          a message is larger than the model can read
     │   └── QueueFull        too many people are waiting
     └── EngineError          the model failed while it was working
-        └── OutOfMemory      ... because the conversation did not fit
+        ├── OutOfMemory      ... because the conversation did not fit
+        └── Broken           ... since what runs it is gone; another may go on
 
 Each is raised where it is known, and its text is one plain sentence (or two)
 for the person who caused it: the edges (page, terminal) show it as it is. It
@@ -72,6 +73,13 @@ class EngineError(ChatError):
 
 class OutOfMemory(EngineError):
     """The model ran out of memory while it was working."""
+
+
+class Broken(EngineError):
+    """What ran the model is gone: a process, a server, a machine; another may go on with it."""
+
+    def __init__(self, sentence: str = FAILED) -> None:
+        super().__init__(sentence)
 
 
 def describe(error: BaseException) -> str:

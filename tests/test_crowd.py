@@ -21,7 +21,11 @@ class HeldEngine(ScriptedEngine):
     held = True
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        negative: Sequence[int] = (),
+        session: str = "",
     ) -> AsyncGenerator[list[int]]:
         while self.held:
             await asyncio.sleep(0.01)

@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from chat.core import thinking
-from chat.core.conversation import Conversation, Prompt, check_lengths, clean, fit
+from chat.core.conversation import Conversation, Prompt, check_lengths, clean, fit, session
 from chat.core.engine import Engine
 from chat.core.gate import Gate
 from chat.core.reply import Composed, Reply
@@ -184,7 +184,7 @@ class Chat:
         said = conversation.begun.content.removeprefix(opening or "")
         conversation = conversation.with_begun(said, conversation.begun.thought)
         sampling = sampling.at_most(self.longest or sampling.max_new_tokens)
-        ids, dropped_turns, begun = self._fit(conversation, format, sampling)
+        ids, dropped_turns, begun, kept = self._fit(conversation, format, sampling)
         other = sampling.negative_prompt and conversation.with_system(
             clean(sampling.negative_prompt).strip()
         )
@@ -210,6 +210,7 @@ class Chat:
             begun_starts=[len(begun.lead) + start for start in starts[:-1]],
             decoder=decoder,
             ahead=thinks and Ahead(thinks, text, other_decoder),
+            session=session(kept),
         )
 
     def _fit(self, conversation: Conversation, format: PromptFormat, sampling: Sampling) -> Prompt:
@@ -243,6 +244,7 @@ class Chat:
                 sampling,
                 composed.negative,
                 composed.ahead,
+                composed.session,
             )
             async with aclosing(generated) as batches:
                 async for ids in batches:

@@ -4,6 +4,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from chat.core.tokens import Tokens
@@ -15,6 +16,9 @@ from prompts.order import joined
 #: More characters than this for each token of the window are refused or left
 #: out before they cost a tokenization. Prose has about 4 to a token.
 CHARACTERS_PER_TOKEN = 8
+
+#: How many characters of a message tell conversations apart.
+NAMED = 1000
 
 #: Who speaks between two messages of the user's side.
 REPLYING = ("assistant", "tool")
@@ -62,6 +66,8 @@ class Prompt(NamedTuple):
     dropped_turns: int
     #: The same in pieces, and what of the reply is there already.
     begun: Begun
+    #: The messages that it has.
+    kept: Sequence[Message]
 
 
 def rebuild(
@@ -191,8 +197,9 @@ def fit(
     check_lengths([*system, *dialogue[starts[-1] :]], begun, window)
 
     def prompt(dropped: int) -> Prompt:
-        composed = format.begun([*system, *dialogue[starts[dropped] :]], begun)
-        return Prompt(tokens.encode(composed.pieces), dropped, composed)
+        kept = [*system, *dialogue[starts[dropped] :]]
+        composed = format.begun(kept, begun)
+        return Prompt(tokens.encode(composed.pieces), dropped, composed, kept)
 
     beyond = _beyond(dialogue, window * CHARACTERS_PER_TOKEN)
     skipped = min(bisect_left(starts, beyond), len(starts) - 1)
@@ -217,6 +224,17 @@ def fit(
             f"which is the model's window of {window:,} less {kept:,} for the reply."
         )
     return prompt(dropped)
+
+
+def session(messages: Sequence[Message]) -> str:
+    """Return a name for the conversation, by how it begins: the same for each of its turns.
+
+    Once its oldest turns are left out it has another, and what a cache has of it is of no use.
+    """
+    said = [f"{one.role} {one.content[:NAMED]}" for one in messages[:2]]
+    if messages[0].role != "system":
+        del said[1:]
+    return sha256("\0".join(said).encode()).hexdigest()[:32]
 
 
 def _turns(dialogue: Sequence[Message]) -> list[int]:

@@ -63,12 +63,17 @@ class Engine(Protocol):
         ...
 
     def generate(
-        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        negative: Sequence[int] = (),
+        session: str = "",
     ) -> AsyncGenerator[list[int]]:
         """Continue `prompt` (token ids), giving what is ready as it gets ready.
 
         `negative` is the prompt to keep away from, if `sampling` has one. The ids are
-        `Scored` if it asks for `logprobs`.
+        `Scored` if it asks for `logprobs`. `session` is the same for all turns of a conversation,
+        so that those who share work out among themselves can give them to the same one.
 
         Ends after one of `stop_ids` (which is given too) or after
         `sampling.max_new_tokens`. While the prompt is being read an empty list

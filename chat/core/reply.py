@@ -38,6 +38,8 @@ class Composed(NamedTuple):
     decoder: Decoder
     #: Set if the model may think before it says anything.
     ahead: Ahead | None
+    #: See `chat.core.conversation.session`.
+    session: str = ""
 
 
 class Seen(NamedTuple):

@@ -45,6 +45,7 @@ async def generate(
     sampling: Sampling,
     negative: Sequence[int] = (),
     ahead: Ahead | None = None,
+    session: str = "",
 ) -> AsyncGenerator[list[int]]:
     """Do what `Engine.generate` does, and see to the thought that may come first.
 
@@ -55,7 +56,7 @@ async def generate(
     """
     if ahead and (sampling.tied or sampling.thinking_budget):
         thought, written = _Thought(ahead, sampling, engine.stop_ids), list[int]()
-        async with aclosing(engine.generate(prompt, sampling.free(), negative)) as batches:
+        async with aclosing(engine.generate(prompt, sampling.free(), negative, session)) as batches:
             async for ids in batches:
                 new = thought.take(ids)
                 written += map(int, new)
@@ -74,7 +75,7 @@ async def generate(
         if not sampling.max_new_tokens:
             return
         prompt, negative = [*prompt, *written], [*negative, *written] if negative else negative
-    async with aclosing(engine.generate(prompt, sampling, negative)) as batches:
+    async with aclosing(engine.generate(prompt, sampling, negative, session)) as batches:
         async for ids in batches:
             yield ids
 

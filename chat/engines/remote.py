@@ -6,19 +6,19 @@ GPU that is lost, is a restart and not the end.
 
 import logging
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import count
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from chat import child
 from chat.core.engine import Scored, State
 from chat.engines.process import Part
+from chat.engines.resume import Begun
 from chat.engines.stream import StreamClosed, TokenStream
-from chat.errors import FAILED, EngineError, ModelError
+from chat.errors import FAILED, Broken, EngineError, ModelError
 
 #: How many processes may end under one request until it can be the cause.
 ENDINGS = 2
@@ -37,46 +37,30 @@ class Job(Protocol):
     def _replace(self, *, number: int) -> Self: ...
 
 
-@dataclass
-class _Asked:
+class _Asked(NamedTuple):
     """A request that has not ended."""
 
-    job: Any
+    job: Job
     stream: TokenStream
-    #: What its reply has so far.
-    ids: list[int] = field(default_factory=list)
-    endings: int = 0
-
-
-def unbegun(job: Any, ids: list[int]) -> Any:
-    """Return `job` as it is, if its reply has not begun: what goes on where nothing else can."""
-    return None if ids else job
+    begun: Begun
 
 
 class Remote:
     """Runs `module` in a process of its own, has it load `plan`, and asks it.
 
-    Where a process ends, another one is started. Each request goes on there: `resumed(job, ids)`
-    returns what to ask for the rest of a reply that has these ids, or None if there is no such
-    thing, and whoever waits for it hears so. What ends one process after another has to be among
-    those that were there each time; so then the one of them that came last is given up.
-    `title` is what does the work, for sentences.
+    Where a process ends, another one is started, and its requests break: they can be asked again
+    (see `resume`). What ends one process after another has to be among those that were there each
+    time; so then the one of them that came last is given up. `title` is what does the work, for
+    sentences.
 
     Raises:
         ModelError: it cannot load it.
     """
 
-    def __init__(
-        self,
-        module: str,
-        plan: Any,
-        title: str,
-        resumed: Callable[[Any, list[int]], Any] = unbegun,
-    ) -> None:
+    def __init__(self, module: str, plan: Any, title: str) -> None:
         self._module = module
         self._plan = plan
         self._title = title
-        self._resumed = resumed
         self._numbers = count(1)
         self._asked: dict[int, _Asked] = {}
         self._sending = threading.Lock()
@@ -89,10 +73,15 @@ class Remote:
         self._thread = threading.Thread(target=self._listen, name="engine", daemon=True)
         self._thread.start()
 
-    async def ask(self, job: Job) -> AsyncGenerator[list[int]]:
-        """Give the ids of the reply to `job` as they come (see `Engine.generate`)."""
+    async def ask(self, job: Job, begun: Begun) -> AsyncGenerator[list[int]]:
+        """Give the ids of the reply to `job`, which has `begun`, as they come.
+
+        Raises:
+            Broken: the process ended.
+            EngineError: it failed, or ends one process after another.
+        """
         number, stream = next(self._numbers), TokenStream()
-        asked = _Asked(job._replace(number=number), stream)
+        asked = _Asked(job._replace(number=number), stream, begun)
         with self._sending:
             if self._closed:
                 raise EngineError(FAILED)
@@ -166,16 +155,11 @@ class Remote:
         with self._sending:
             self.state = "loading"
             self._connection.close()
-            for asked in self._asked.values():
-                asked.endings += 1
-            suspects = [n for n, asked in self._asked.items() if asked.endings >= ENDINGS]
-            for number, asked in list(self._asked.items()):
-                job = None if number in suspects[-1:] else self._resumed(asked.job, asked.ids)
-                if job is None:
-                    del self._asked[number]
-                    asked.stream.end(EngineError(FAILED))
-                else:
-                    asked.job, asked.ids = job, []
+            all_asked = [self._asked.pop(number) for number in list(self._asked)]
+            suspects = [one.begun for one in all_asked if one.begun.endings + 1 >= ENDINGS]
+            newest = max(suspects, key=lambda begun: begun.number, default=None)
+            for asked in all_asked:
+                asked.stream.end(EngineError(FAILED) if asked.begun is newest else Broken())
         log.error("The engine's process ended (%s).", self._process.wait())
         try:
             self._start()
@@ -188,7 +172,6 @@ class Remote:
     def _hand_on(self, part: Part) -> None:
         if not (asked := self._asked.get(part.number)):
             return
-        asked.ids += part.ids
         with suppress(StreamClosed):
             asked.stream.put(*(map(Scored, part.ids, part.logprobs) if part.logprobs else part.ids))
         if part.state != "running":

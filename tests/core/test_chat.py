@@ -36,7 +36,11 @@ class BatchEngine(ScriptedEngine):
         self.batches = batches
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        negative: Sequence[int] = (),
+        session: str = "",
     ) -> AsyncGenerator[list[int]]:
         self.active += 1
         self.prompts.append("".join(map(chr, prompt)))
@@ -464,7 +468,11 @@ async def test_the_negative_prompt_is_the_same_conversation_under_another_system
         negatives: list[str] = []  # noqa: RUF012
 
         async def generate(
-            self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+            self,
+            prompt: Sequence[int],
+            sampling: Sampling,
+            negative: Sequence[int] = (),
+            session: str = "",
         ) -> AsyncGenerator[list[int]]:
             self.negatives.append("".join(map(chr, negative)))
             async for ids in super().generate(prompt, sampling):

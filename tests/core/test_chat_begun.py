@@ -44,7 +44,9 @@ async def test_white_space_that_was_left_out_of_what_was_shown_is_there_again() 
     rest = tokens.encode(["two"])
 
     class Rest(ScriptedEngine):
-        async def generate(self, prompt: Any, sampling: Any, negative: Any = ()) -> Any:
+        async def generate(
+            self, prompt: Any, sampling: Any, negative: Any = (), session: Any = ""
+        ) -> Any:
             assert list(prompt[-len(line) :]) == line
             yield rest
 
@@ -62,7 +64,9 @@ async def test_the_first_word_after_it_keeps_its_space() -> None:
     assert both[: len(first)] == first
 
     class Rest(ScriptedEngine):
-        async def generate(self, prompt: Any, sampling: Any, negative: Any = ()) -> Any:
+        async def generate(
+            self, prompt: Any, sampling: Any, negative: Any = (), session: Any = ""
+        ) -> Any:
             yield both[len(first) :]
 
     chat = Chat(Rest(), tokens, FORMATS["llama2"](tokenizer, False), Gate(1, 0))

@@ -1,5 +1,6 @@
 """chat.core.conversation: any history becomes clean messages, and those a prompt that fits."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from chat.core.conversation import (
     conversation,
     fit,
     rebuild,
+    session,
     text_of,
 )
 from chat.errors import BadRequest, TooLong
@@ -420,3 +422,28 @@ def test_the_usual_prompt_is_composed_once() -> None:
     found = fit(asked, Counted(), CharTokens(), window=2000, max_new_tokens=10)
     assert len(composed) == 1
     assert found.ids == CharTokens().encode(found.begun.pieces)
+
+
+def test_a_conversation_has_the_same_name_in_each_of_its_turns() -> None:
+    system, first = Message("system", "Be kind."), Message("user", "Hi")
+    later = [Message("assistant", "Hello."), Message("user", "Tell me more.")]
+    assert session([system, first]) == session([system, first, *later])
+    assert session([first]) == session([first, *later])
+
+
+def test_another_beginning_is_another_conversation() -> None:
+    system, first = Message("system", "Be kind."), Message("user", "Hi")
+    beginnings: list[list[Message]] = [
+        [system, first],
+        [first],
+        [Message("system", "Be rude."), first],
+        [system, Message("user", "Ho")],
+        [Message("user", "Be kind."), first],
+        [system],
+    ]
+    names = {session(beginning) for beginning in beginnings}
+    assert len(names) == len(beginnings)
+
+
+def test_a_name_says_nothing_of_what_was_written() -> None:
+    assert re.fullmatch("[0-9a-f]{32}", session([Message("user", "My secret")]))

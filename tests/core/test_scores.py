@@ -32,7 +32,11 @@ class Likely(ScriptedEngine):
         self.ids = ids
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        negative: Sequence[int] = (),
+        session: str = "",
     ) -> AsyncGenerator[list[int]]:
         self.samplings.append(sampling)
         for place, id in enumerate(self.ids):

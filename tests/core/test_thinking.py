@@ -235,7 +235,7 @@ async def test_the_prompt_to_keep_away_from_is_continued_too() -> None:
     negatives = []
     generate = engine.generate
 
-    def watched(prompt: Any, sampling: Any, negative: Any = ()) -> Any:
+    def watched(prompt: Any, sampling: Any, negative: Any = (), session: str = "") -> Any:
         negatives.append("".join(map(chr, negative)))
         return generate(prompt, sampling, negative)
 

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ import psutil
 import pytest
 
 from chat import child
-from chat.engines.remote import Remote, unbegun
-from chat.errors import EngineError, ModelError
+from chat.core.sampling import Sampling
+from chat.engines.remote import Remote
+from chat.engines.resume import Begun, going_on
+from chat.errors import Broken, EngineError, ModelError
 from tests.support.batches import collect, first
 from tests.support.echo import Ask, Plan
 
@@ -23,17 +25,22 @@ ENDLESS, PLAN = 10**9, Plan()
 Start = Callable[..., Remote]
 
 
-def rest(job: Ask, ids: list[int]) -> Ask:
-    """Return what to ask for the rest of a count."""
-    return job._replace(count=ids[-1] - 1 if ids else job.count)
+def counted(remote: Remote, job: Ask) -> AsyncGenerator[list[int]]:
+    """Have it count down, and go on where the one before has ended."""
+
+    def ask(begun: Begun) -> AsyncGenerator[list[int]]:
+        left = begun.ids[-1] - 1 if begun.ids else job.count
+        return remote.ask(job._replace(count=left), begun)
+
+    return going_on(ask, Sampling(max_new_tokens=job.count), ())
 
 
 @pytest.fixture(name="start")
 def _start() -> Iterator[Start]:
     started = []
 
-    def start(plan: Plan = PLAN, resumed: Any = rest) -> Remote:
-        started.append(Remote("tests.support.echo", plan, "The counting engine", resumed))
+    def start(plan: Plan = PLAN) -> Remote:
+        started.append(Remote("tests.support.echo", plan, "The counting engine"))
         return started[-1]
 
     yield start
@@ -47,7 +54,7 @@ def kill(remote: Remote) -> None:
 
 async def test_each_gets_its_own_ids_in_order(start: Start) -> None:
     remote = start()
-    found = await asyncio.gather(*(collect(remote.ask(Ask(0, count))) for count in (5, 1, 9)))
+    found = await asyncio.gather(*(collect(counted(remote, Ask(0, count))) for count in (5, 1, 9)))
     assert found == [list(range(count, 0, -1)) for count in (5, 1, 9)]
 
 
@@ -56,7 +63,7 @@ async def test_what_has_begun_goes_on_in_the_next_process(start: Start) -> None:
     before = remote.ready
     # So many that they cannot be at their end, and few enough to be waited for.
     counts = 30_000, 20_000
-    batches = [remote.ask(Ask(0, count)) for count in counts]
+    batches = [counted(remote, Ask(0, count)) for count in counts]
     begun = [await first(one) for one in batches]
     kill(remote)
     for count, ids, one in zip(counts, begun, batches, strict=True):
@@ -66,40 +73,34 @@ async def test_what_has_begun_goes_on_in_the_next_process(start: Start) -> None:
     assert remote.state == "ready"
 
 
-async def test_what_cannot_go_on_is_told_so_and_what_has_not_begun_is_asked_again(
-    start: Start,
-) -> None:
-    remote = start(resumed=unbegun)
-    begun = remote.ask(Ask(0, ENDLESS))
+async def test_those_that_were_there_hear_that_it_broke(start: Start) -> None:
+    remote = start()
+    begun = remote.ask(Ask(0, ENDLESS), Begun())
     await first(begun)
-    psutil.Process(remote.ready).suspend()
-    waiting = asyncio.create_task(collect(remote.ask(Ask(0, 3))))
-    await asyncio.sleep(0)  # until it is asked
     kill(remote)
-    assert await waiting == [3, 2, 1]
-    with pytest.raises(EngineError, match="Please try again"):
+    with pytest.raises(Broken, match="Please try again"):
         await collect(begun)
 
 
 async def test_what_kills_every_process_is_given_up_and_the_others_go_on(start: Start) -> None:
     remote = start()
-    other = remote.ask(Ask(0, 300_000))
+    other = counted(remote, Ask(0, 300_000))
     ids = await first(other)
     with pytest.raises(EngineError, match="Please try again"):
-        await collect(remote.ask(Ask(0, 9, deadly=5)))
+        await collect(counted(remote, Ask(0, 9, deadly=5)))
     async with aclosing(other):
         async for more in other:
             ids += more
             if len(ids) > 1_000:
                 break
     assert ids == list(range(300_000, 300_000 - len(ids), -1))
-    assert await collect(remote.ask(Ask(0, 2))) == [2, 1]
+    assert await collect(counted(remote, Ask(0, 2))) == [2, 1]
 
 
 async def test_who_asks_while_there_is_no_process_is_answered_by_the_next(start: Start) -> None:
     remote = start()
     kill(remote)
-    assert await collect(remote.ask(Ask(0, 4))) == [4, 3, 2, 1]
+    assert await collect(counted(remote, Ask(0, 4))) == [4, 3, 2, 1]
 
 
 async def test_if_there_is_no_other_process_everyone_hears_so(
@@ -107,7 +108,7 @@ async def test_if_there_is_no_other_process_everyone_hears_so(
 ) -> None:
     broken = tmp_path / "broken"
     remote = start(Plan(broken=str(broken)))
-    running = remote.ask(Ask(0, ENDLESS))
+    running = counted(remote, Ask(0, ENDLESS))
     await first(running)
     broken.touch()
     kill(remote)
@@ -115,7 +116,7 @@ async def test_if_there_is_no_other_process_everyone_hears_so(
         await collect(running)
     assert remote.state == "failed"
     with pytest.raises(EngineError, match="Please try again"):
-        await collect(remote.ask(Ask(0, 3)))
+        await collect(counted(remote, Ask(0, 3)))
     assert "process ended while it was loading" in caplog.text
 
 
@@ -126,7 +127,7 @@ def test_a_refusal_while_it_loads_is_raised_as_it_is(start: Start) -> None:
 
 async def test_closing_a_reply_cancels_it(start: Start) -> None:
     remote = start()
-    async with aclosing(remote.ask(Ask(0, ENDLESS))) as batches:
+    async with aclosing(counted(remote, Ask(0, ENDLESS))) as batches:
         await first(batches)
     process = psutil.Process(remote.ready)
     async with asyncio.timeout(20):
@@ -136,7 +137,7 @@ async def test_closing_a_reply_cancels_it(start: Start) -> None:
 
 async def test_closing_tells_who_waits_and_ends_the_process(start: Start) -> None:
     remote = start()
-    batches = remote.ask(Ask(0, ENDLESS))
+    batches = counted(remote, Ask(0, ENDLESS))
     await first(batches)
     await asyncio.to_thread(remote.close)
     with pytest.raises(EngineError):
@@ -149,7 +150,7 @@ async def test_if_no_other_process_can_be_started_everyone_hears_so(
 ) -> None:
     """For want of memory or of open files, for one."""
     remote = start()
-    running = remote.ask(Ask(0, ENDLESS))
+    running = counted(remote, Ask(0, ENDLESS))
     await first(running)
 
     def fail(*_: Any, **__: Any) -> None:
@@ -168,7 +169,7 @@ async def test_closing_does_not_wait_for_a_process_that_loads(
 ) -> None:
     endless = tmp_path / "endless"
     remote = start(Plan(endless=str(endless)))
-    running = remote.ask(Ask(0, ENDLESS))
+    running = counted(remote, Ask(0, ENDLESS))
     await first(running)
     endless.touch()
     kill(remote)
@@ -223,9 +224,9 @@ async def test_who_asks_at_length_does_not_wait_for_the_step_that_runs(
     remote, ended = start(), tmp_path / "ended"
     late = threading.Timer(20, ended.touch)
     late.start()
-    running = asyncio.create_task(collect(remote.ask(Ask(0, 2, held=str(ended)))))
+    running = asyncio.create_task(collect(counted(remote, Ask(0, 2, held=str(ended)))))
     await asyncio.sleep(0)
-    asked = asyncio.create_task(collect(remote.ask(Ask(0, 3, text="word " * 10**6))))
+    asked = asyncio.create_task(collect(counted(remote, Ask(0, 3, text="word " * 10**6))))
     await asyncio.sleep(0)
     assert not ended.exists()
     ended.touch()

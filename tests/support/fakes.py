@@ -110,6 +110,8 @@ class ScriptedEngine:
         self.partly = partly
         self.prompts: list[str] = []
         self.samplings: list[Sampling] = []
+        #: The conversations that they were of.
+        self.sessions: list[str] = []
         self.active = 0
         self.most_active = 0
         self.given = 0
@@ -118,7 +120,11 @@ class ScriptedEngine:
         pass
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        negative: Sequence[int] = (),
+        session: str = "",
     ) -> AsyncGenerator[list[int]]:
         self.active += 1
         self.most_active = max(self.most_active, self.active)
@@ -126,6 +132,7 @@ class ScriptedEngine:
             text = "".join(map(chr, prompt))
             self.prompts.append(text)
             self.samplings.append(sampling)
+            self.sessions.append(session)
             left = self.reading
             while left > 0:
                 await asyncio.sleep(min(left, TICK))

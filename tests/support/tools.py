@@ -263,7 +263,11 @@ class Speaker(ScriptedEngine):
         self.stop_ids = frozenset(self._tokens.stop_ids([]))
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        negative: Sequence[int] = (),
+        session: str = "",
     ) -> AsyncGenerator[list[int]]:
         text = self._tokens.show(prompt)
         self.prompts.append(text)

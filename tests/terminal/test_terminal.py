@@ -274,7 +274,11 @@ class Interrupted(ScriptedEngine):
         self.said, self.times = said, times
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        negative: Sequence[int] = (),
+        session: str = "",
     ) -> AsyncGenerator[list[int]]:
         first = not self.prompts
         async for ids in super().generate(prompt, sampling):

@@ -26,7 +26,7 @@ from chat.terminal.terminal import Terminal
 from tests.support.fakes import ScriptedEngine, chat_with, last_message
 
 class Endless(ScriptedEngine):
-    async def generate(self, prompt, sampling, negative=()):
+    async def generate(self, prompt, sampling, negative=(), session=""):
         async for ids in super().generate(prompt, sampling):
             yield ids[:-1]
             while "endless" in last_message(self.prompts[-1]):

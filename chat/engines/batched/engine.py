@@ -3,12 +3,12 @@
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
-from typing import Any
 
 from chat.core.engine import State
 from chat.core.sampling import OPTIONAL, Sampling
 from chat.engines.batched.wire import Job, Plan, Ready
 from chat.engines.remote import Remote
+from chat.engines.resume import Begun, going_on
 
 
 class BatchedEngine:
@@ -30,7 +30,7 @@ class BatchedEngine:
     supports = frozenset(OPTIONAL)
 
     def __init__(self, plan: Plan) -> None:
-        self._remote = Remote("chat.engines.batched.loading", plan, "The batched engine", resumed)
+        self._remote = Remote("chat.engines.batched.loading", plan, "The batched engine")
         #: What there is.
         self.ready: Ready = self._remote.ready
         self.parallel = self.ready.parallel
@@ -50,22 +50,24 @@ class BatchedEngine:
         """See `Engine.admit`; llguidance compiles as it goes, a few milliseconds a token."""
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        negative: Sequence[int] = (),
+        session: str = "",
     ) -> AsyncGenerator[list[int]]:
         """See `Engine.generate`."""
         if sampling.seed is None:  # so that it can be gone on with
             sampling = sampling.model_copy(update={"seed": secrets.randbits(32)})
         job = Job(0, list(prompt), sampling, self.stop_ids, list(negative))
-        async with aclosing(self._remote.ask(job)) as batches:
+
+        def ask(begun: Begun) -> AsyncGenerator[list[int]]:
+            return self._remote.ask(job._replace(written=list(begun.ids)), begun)
+
+        async with aclosing(going_on(ask, sampling, self.stop_ids)) as batches:
             async for ids in batches:
                 yield ids
 
     def close(self) -> None:
         """See `Engine.close`."""
         self._remote.close()
-
-
-def resumed(job: Any, ids: list[int]) -> Job:
-    """Return what to ask for the rest of a reply to `job` that has these ids."""
-    written: Job = job._replace(written=[*job.written, *map(int, ids)])
-    return written

@@ -13,6 +13,7 @@ from chat.core.sampling import Sampling
 from chat.engines.openvino.judge import Judge
 from chat.engines.openvino.wire import BLOCK, Applied, Job, Plan
 from chat.engines.remote import Remote
+from chat.engines.resume import Begun, going_on
 from chat.errors import BadRequest, ModelError
 from chat.models import config
 from chat.models.adapters import WEIGHTS, Adapter, Adapters
@@ -51,6 +52,9 @@ class OpenVINOEngine:
     equally likely, a greedy reply may go on with the other one: with the
     embedded model half of the replies do so within 150 tokens. With `EXACT`
     properties nothing changes a reply, at two thirds of the speed.
+
+    A reply that a process leaves unfinished goes on in the next one, unless it is tied down, or
+    counts what it has for a penalty (see `resume`).
 
     Raises:
         ModelError: the model cannot be loaded, or there is no memory for it.
@@ -121,14 +125,22 @@ class OpenVINOEngine:
         await self._grammar_bytes(sampling)
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        negative: Sequence[int] = (),
+        session: str = "",
     ) -> AsyncGenerator[list[int]]:
         """See `Engine.generate`."""
         size = await self._grammar_bytes(sampling)
         adapter = sampling.adapter or self._default
         drafting = self._drafting if _drafted(sampling) else {}
-        job = Job(0, list(prompt), self._options(sampling), size, adapter, drafting)
-        async with aclosing(self._remote.ask(job)) as batches:
+
+        def ask(begun: Begun) -> AsyncGenerator[list[int]]:
+            text, options = [*prompt, *begun.ids], self._options(begun.rest(sampling))
+            return self._remote.ask(Job(0, text, options, size, adapter, drafting), begun)
+
+        async with aclosing(going_on(ask, sampling, self.stop_ids)) as batches:
             async for ids in batches:
                 yield ids
 

@@ -60,7 +60,11 @@ class Worker:
         """See `Engine.admit`; llguidance compiles as it goes, a few milliseconds a token."""
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        negative: Sequence[int] = (),
+        session: str = "",
     ) -> AsyncGenerator[list[int]]:
         """See `Engine.generate`."""
         stream = TokenStream()

@@ -58,7 +58,11 @@ class ZeroGPUEngine:
         """See `Worker.admit`."""
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, negative: Sequence[int] = ()
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        negative: Sequence[int] = (),
+        session: str = "",
     ) -> AsyncGenerator[list[int]]:
         """See `Engine.generate`."""
         stream = TokenStream()
