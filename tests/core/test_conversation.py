@@ -157,7 +157,7 @@ def test_any_junk_gives_messages_in_turn_or_a_bad_request(
 
 def prompt_of(messages: Sequence[Message], window: int, max_new_tokens: int) -> tuple[str, int]:
     asked = Conversation(messages)
-    ids, dropped, _ = fit(
+    ids, dropped, *_ = fit(
         asked, LineFormat(), CharTokens(), window=window, max_new_tokens=max_new_tokens
     )
     return "".join(map(chr, ids)), dropped
@@ -389,7 +389,7 @@ def test_a_prompt_never_exceeds_the_window_and_lacks_only_the_oldest_turns(
 
     limit = window - min(room, window // 2)
     try:
-        ids, dropped, _ = fit(
+        ids, dropped, *_ = fit(
             conversation, LineFormat(), CharTokens(), window=window, max_new_tokens=room
         )
     except TooLong:
