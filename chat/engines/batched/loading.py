@@ -36,7 +36,7 @@ from chat.models import adapters
 from chat.models.quantize import free_memory, kind_of_memory
 
 #: Tokens of prompts that are read in one pass, between which everybody gets a token.
-PARTS = {"cuda": 512, "cpu": 256}
+PARTS = {"cuda": 1024, "cpu": 256}
 #: How much two ways may differ in what they compute, as a share of the highest score.
 CLOSE = {torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.1}
 #: A text to try them with, of ids that every model has; and how many of them are read first.
