@@ -254,7 +254,7 @@ class Batcher:
             except Exception as error:  # whose fault it is shows when each is by itself
                 if self._passes.lost():
                     raise
-                log.warning("Each reply's token is chosen by itself: %s", describe(error))
+                log.warning("Tokens are chosen one by one (%s).", type(error).__name__)
         known = _known(found)
         unsure += [reply for reply, id in known.items() if id == UNSURE]
         sure = {reply: id for reply, id in known.items() if id != UNSURE}

@@ -10,20 +10,22 @@ import torch
 from torch import Tensor
 
 from chat.engines.batched.reply import Reply
-from chat.engines.transformers.sampler import FIRST, Limits, candidates, drawn
+from chat.engines.transformers.sampler import FIRST, Limits, candidates, drawn, penalise
 
 #: In place of an id.
 UNSURE = -1
+#: For how many tokens more there is room once a text is longer than all before.
+ROOM = 1024
 
 
 class Chooser:
-    """Chooses for replies with slots below `slots`, and knows which tokens their texts have."""
+    """Chooses for replies with slots below `slots`, of which it keeps the texts."""
 
     def __init__(self, slots: int, device: torch.device) -> None:
-        self._slots = slots
         self._device = device
-        #: Which tokens the text in each slot has, [slots, vocabulary], once they are needed.
-        self._seen = torch.zeros(slots, 0, dtype=torch.bool, device=device)
+        #: The text in each slot, if it is needed, and its first token until the end, which changes
+        #: nothing of what is penalised: [slots, tokens].
+        self._texts = torch.zeros(slots, 1, dtype=torch.long, device=device)
 
     @torch.inference_mode()
     def choose(self, replies: Sequence[Reply], scores: Sequence[Tensor]) -> Tensor:
@@ -42,7 +44,8 @@ class Chooser:
             if id < vocabulary
         ]
         penalised = any(sampling.repetition_penalty != 1 for sampling in samplings)
-        new = self._unmarked(replies, vocabulary) if penalised else []
+        longest = max(len(reply.ranges[0].ids) for reply in replies)
+        new = self._new(replies, longest) if penalised else []
         numbers = [
             (
                 1.0 if sampling.greedy else sampling.temperature,
@@ -59,41 +62,42 @@ class Chooser:
         flat = [number for row in (*zip(*numbers, strict=True), *stops, *new) for number in row]
         # All in one piece; ids are whole in 64 bits, too.
         packed = torch.tensor(flat, dtype=torch.float64).to(self._device, non_blocking=True)
-        rows, stopped, marked = torch.split(
-            packed, [8 * len(replies), 2 * len(stops), 2 * len(new)]
+        rows, stopped, missing = torch.split(
+            packed, [8 * len(replies), 2 * len(stops), 3 * len(new)]
         )
         *limits, number, greedy, penalty, slots = rows.view(8, len(replies), 1)
         if stops:
             row, id = stopped.long().view(-1, 2).unbind(1)
             changed[row, id] = -torch.inf
         if new:
-            slot, id = marked.long().view(-1, 2).unbind(1)
-            self._seen[slot, id] = True
+            slot, place, id = missing.long().view(-1, 3).unbind(1)
+            self._texts[slot, place] = id
             for reply in replies:
                 if reply.job.sampling.repetition_penalty != 1:
-                    reply.marked = len(reply.ranges[0].ids)
+                    reply.known = len(reply.ranges[0].ids)
         if penalised:
-            penalty = penalty.float()
-            less = torch.where(changed < 0, changed * penalty, changed / penalty)
-            changed = torch.where(self._seen[slots[:, 0].long()], less, changed)
-        likeliest = changed.argmax(-1)
-        if all(sampling.greedy for sampling in samplings):
-            return likeliest
+            penalise(self._texts[slots[:, 0].long(), :longest], changed, penalty.float())
         drawing = [sampling for sampling in samplings if not sampling.greedy]
+        if not drawing:
+            return changed.argmax(-1)
         count = max(sampling.top_k for sampling in drawing) + FIRST
         whole = any(not sampling.top_k for sampling in drawing)
         shares, ids, unsure = candidates(changed, count, Limits(*limits), whole=whole)
         found = drawn(shares, ids, limits[-1], number).masked_fill(unsure, UNSURE)
-        return torch.where(greedy[:, 0] > 0, likeliest, found)
+        if len(drawing) == len(replies):
+            return found
+        return torch.where(greedy[:, 0] > 0, changed.argmax(-1), found)
 
-    def _unmarked(self, replies: Sequence[Reply], vocabulary: int) -> list[tuple[int, int]]:
-        """Return the slots and ids that are new in the texts of those that are penalised."""
-        if not self._seen.shape[1]:
-            self._seen = self._seen.new_zeros(self._slots, vocabulary)
+    def _new(self, replies: Sequence[Reply], longest: int) -> list[tuple[int, int, int]]:
+        """Return the slots, places and ids that are new in the texts of who is penalised."""
+        if (more := longest - self._texts.shape[1]) > 0:
+            first = self._texts[:, :1].expand(-1, more + ROOM)
+            self._texts = torch.cat([self._texts, first], 1)
         new = []
         for reply in replies:
+            ids, slot = reply.ranges[0].ids, reply.slot
             if reply.job.sampling.repetition_penalty != 1:
-                if not reply.marked:
-                    self._seen[reply.slot] = False  # of the reply before it
-                new += [(reply.slot, id) for id in reply.ranges[0].ids[reply.marked :]]
+                if not reply.known:
+                    self._texts[slot] = ids[0]
+                new += [(slot, place, ids[place]) for place in range(reply.known, len(ids))]
         return new

@@ -152,7 +152,7 @@ def pooled(one: Tried, tokens: int) -> tuple[Passes, PoolCache]:
                 return passes, pool
             log.warning("A way to attend gives something else here.")
         except Exception as error:  # of kernels that a card or a build of torch has not
-            log.warning("A way to attend fails here (%s).", type(error).__name__)
+            log.warning("A way to attend fails here (%s).", _why(error))
     raise UnfitModel(UNFIT)
 
 
@@ -167,7 +167,7 @@ def _graphs(one: Tried, passes: Passes, tokens: int, parallel: int) -> Graphs | 
         passes.run([New(Range(0, len(ids)), ids[:-1], 0)])
         alike = all(_close(graphs.run([last] * rows), one) for rows in graphs.rows)
     except RuntimeError as error:
-        log.warning("Without CUDA graphs, more slowly (%s).", type(error).__name__)
+        log.warning("Without CUDA graphs, more slowly (%s).", _why(error))
         return None
     if not alike:
         log.warning("Without CUDA graphs, more slowly (they give something else).")
@@ -213,6 +213,12 @@ def _close(found: Tensor, right: Tried) -> bool:
     scores = right.scores
     close = CLOSE.get(right.model.dtype, CLOSE[torch.bfloat16])
     return bool((found - scores).abs().max() <= close * scores.abs().max())
+
+
+def _why(error: Exception) -> str:
+    """Return an error in one line, with its own words: nobody has written anything yet."""
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first[:200]}"
 
 
 def _text(model: PreTrainedModel) -> list[int]:

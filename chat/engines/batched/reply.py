@@ -39,8 +39,8 @@ class Reply:
         self.job = job
         self.ranges = ranges
         self.slot = slot
-        #: How many tokens of its text `choose` has marked.
-        self.marked = 0
+        #: How many tokens of its text `choose` has.
+        self.known = 0
         self.written = len(job.written)
         #: The scores for the next token by each of its texts, [vocabulary], once they are there.
         self.scores: dict[Range, Tensor] = {}

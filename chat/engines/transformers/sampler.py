@@ -168,12 +168,13 @@ def candidates(scores: Tensor, count: int, limits: Limits, *, whole: bool) -> Ca
     kept = found >= last
     if whole:
         kept |= top_k == 0
-    heated = (found / temperature).masked_fill(~kept, -torch.inf)
-    sums = heated.logsumexp(-1, keepdim=True)
+    heated = found / temperature
+    shares = (heated - heated[:, :1]).exp().where(kept, 0)
+    sums = shares.sum(-1, keepdim=True)
     if whole:
         all_sums = (scores / temperature.float()).logsumexp(-1, keepdim=True)
-        sums = torch.where(top_k == 0, all_sums, sums)
-    shares = (heated - sums).exp()
+        sums = torch.where(top_k == 0, (all_sums - heated[:, :1]).exp(), sums)
+    shares = shares / sums
     unsure = kept[:, -1]
     if whole:
         # Others may be as likely as the last one.
@@ -196,10 +197,10 @@ def drawn(shares: Tensor, ids: Tensor, min_p: Tensor, number: Tensor | float) ->
     return ids.gather(-1, place.clamp(max=ids.shape[1] - 1))[:, 0]
 
 
-def penalise(input_ids: Tensor, scores: Tensor, penalty: float) -> None:
+def penalise(input_ids: Tensor, scores: Tensor, penalty: float | Tensor) -> None:
     """Make the tokens of `input_ids` less likely, in place: scores below 0 move away from it.
 
-    `input_ids` is [1, tokens], `scores` [1, vocabulary].
+    `input_ids` is [texts, tokens], `scores` [texts, vocabulary], `penalty` may be [texts, 1].
     """
     seen = scores.gather(1, input_ids)
     scores.scatter_(1, input_ids, torch.where(seen < 0, seen * penalty, seen / penalty))
