@@ -176,3 +176,11 @@ def test_what_is_not_found_together_is_found_by_itself(
 
     monkeypatch.setattr(choose, "drawn", unsure)
     assert written(batcher(fresh("llama-3")), *jobs) == right
+
+
+def test_each_is_penalised_for_its_own_text() -> None:
+    """Whoever had its slot before."""
+    how = usual(max_new_tokens=12, repetition_penalty=1.8, top_k=9)
+    jobs = [job(number, range(5 * number + 3, 50), how) for number in range(4)]
+    right = [written(batcher(fresh("llama-3")), one)[0] for one in jobs]
+    assert written(batcher(fresh("llama-3"), parallel=2), *jobs) == right
