@@ -66,9 +66,11 @@ def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> C
             "OpenVINO keeps its KV cache to itself; --loop needs a model that transformers can "
             "load, and no --engine openvino."
         )
+    from chat.engines.transformers.cpu import threads
     from chat.engines.transformers.loop import LoopEngine
     from chat.models import quantize
 
+    threads.use(settings.threads)
     tokenizer, model = quantize.tokenizer_and_model(source, settings.cache_dir)
 
     def start(stop_ids: Iterable[int]) -> Engine:

@@ -17,7 +17,17 @@ from chat.errors import ModelError
 from chat.models import adapters
 
 
-class BesideOptions(BaseModel):
+class ThreadsOptions(BaseModel):
+    """How much of a CPU an engine takes, where that is what computes."""
+
+    threads: Annotated[Whole, Field(ge=1, le=1024)] | Literal["auto"] = Field(
+        "auto",
+        description="with how many threads the model computes on a CPU; auto is all: where a "
+        "machine runs several models, give each its share",
+    )
+
+
+class BesideOptions(ThreadsOptions):
     """What is loaded beside a model, with an engine that can."""
 
     adapter: str = Field(
