@@ -58,6 +58,7 @@ BROWSER = ROOT / "tests/web/browser"
 CLIENTS = ROOT / "tests/web/api/clients"
 #: Modules that start servers or programs, convert models, or try thousands of texts.
 SLOW = {
+    "tests/backend/test_main.py",
     "tests/benchmarks/gpu/test_command.py",
     "tests/benchmarks/gpu/test_right.py",
     "tests/benchmarks/gpu/test_runner.py",

@@ -1,7 +1,8 @@
 """What is asked for: ids to continue, and the controls by the names that vLLM has for them."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -42,7 +43,6 @@ BLAMED = {
     "top_logprobs": "logprobs",
     "negative_prompt": "negative_prompt_ids",
     "adapter": "model",
-    "message": "prompt",
 }
 #: Without this vLLM answers with a text, which there is none of here.
 RETURNED = "return_token_ids"
@@ -117,6 +117,16 @@ def most_bytes(window: int) -> int:
     return 2 * BYTES_PER_ID * window + BYTES_BESIDE
 
 
+@contextmanager
+def blaming() -> Iterator[None]:
+    """Have what is wrong with a control named as it is here."""
+    try:
+        yield
+    except RequestError as error:
+        error.field = BLAMED.get(error.field, error.field)
+        raise
+
+
 def asked(chat: Chat, own: Mapping[str, Any], sent: bytes) -> Ask:
     """Read a request; what it leaves open is as in `own`.
 
@@ -125,14 +135,6 @@ def asked(chat: Chat, own: Mapping[str, Any], sent: bytes) -> Ask:
         TooLong: prompt and reply do not fit the window.
         NoSuchModel: it is for another model.
     """
-    try:
-        return _asked(chat, own, sent)
-    except RequestError as error:
-        error.field = BLAMED.get(error.field, error.field)
-        raise
-
-
-def _asked(chat: Chat, own: Mapping[str, Any], sent: bytes) -> Ask:
     request = read(CompletionBody, sent)
     request.check_known()
     body: CompletionBody = request.body
@@ -146,10 +148,11 @@ def _asked(chat: Chat, own: Mapping[str, Any], sent: bytes) -> Ask:
         ("stop_token_ids", body.stop_token_ids),
     ):
         _check_ids(name, ids, chat.tokens)
-    sampling = Sampling.checked(**{**own, **_values(body), "adapter": adapter})
-    if body.structured_outputs and not sampling.tied:
-        raise BadRequest("structured_outputs must have a choice, a regex or a json.", "regex")
-    chat.check(sampling)
+    with blaming():
+        sampling = Sampling.checked(**{**own, **_values(body), "adapter": adapter})
+        if body.structured_outputs and not sampling.tied:
+            raise BadRequest("structured_outputs must have a choice, a regex or a json.", "regex")
+        chat.check(sampling)
     left = chat.engine.window - max(len(prompt), len(negative))
     if left < (1 if body.max_tokens is None else sampling.max_new_tokens):
         raise TooLong(

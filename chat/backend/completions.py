@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from chat.backend.body import BLAMED, Ask, asked, left_open, most_bytes
+from chat.backend.body import Ask, asked, blaming, left_open, most_bytes
 from chat.backend.events import DONE, HEARTBEAT, Events, failed
 from chat.core import chat as core
 from chat.core.chat import Chat
@@ -48,11 +48,8 @@ class Completions:
         ask = await asyncio.to_thread(asked, self._chat, self._left_open, sent)
         self._check_engine()
         self._chat.gate.check()
-        try:
+        with blaming():
             await self._chat.engine.admit(ask.sampling)
-        except RequestError as error:
-            error.field = BLAMED.get(error.field, error.field)
-            raise
         session = Request(scope).headers.get("x-session-id", "")
         events = Events(ask)
         async with aclosing(batches(self._chat, ask, session)) as found:

@@ -28,7 +28,7 @@ class Door:
 
     def close(self) -> None:
         """Let no more in; those that are in are answered to their ends."""
-        self._closed = "ending"
+        self._closed = "draining"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer 503."""
