@@ -77,12 +77,14 @@ def served(chat: Chat, **settings: Any) -> Iterator[str]:
     app = build(chat, Settings(**settings))
     config = uvicorn.Config(app, port=port, log_config=None, lifespan="off", ws="none")
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    until(lambda: server.started)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
+    try:
+        until(lambda: server.started)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join(10)
 
 
 def until(condition: Any, seconds: float = 10) -> None:
