@@ -139,10 +139,7 @@ class VLLM:
         """Return ids with what vLLM says of them; the one chosen comes beside the likeliest."""
         found: list[int] = []
         for id, logprob, top in zip(
-            ids,
-            logprobs["token_logprobs"],
-            logprobs["top_logprobs"] or [{}] * len(ids),
-            strict=True,
+            ids, logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True
         ):
             ranked = sorted((-other, int(name.rpartition(":")[2])) for name, other in top.items())
             likeliest = tuple((name, -other) for other, name in ranked[: sampling.top_logprobs])

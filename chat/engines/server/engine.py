@@ -148,15 +148,18 @@ class ServerEngine:
 
     async def _in_line(self, asked: Asked, session: str, attempt: int) -> AsyncGenerator[list[int]]:
         """Give the ids of an answer; where nobody takes the request, wait, and ask again."""
-        begin = time.monotonic()
+        begin, heard = time.monotonic(), False
         while True:
             try:
                 name = self._connection.name(session, attempt)
                 async with aclosing(self._answer(asked, name)) as batches:
                     async for ids in batches:
+                        heard = heard or bool(ids)
                         yield ids
                 return
             except Later as later:
+                if heard:
+                    raise Broken from None
                 wait = max(FIRST_WAIT, RETRY if later.seconds is None else later.seconds)
                 full = later.full
             if time.monotonic() - begin + wait > (LINE if full else ABSENCE):
