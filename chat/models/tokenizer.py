@@ -6,6 +6,7 @@ reads it imports torch. As a program: `python -m chat.models.tokenizer FILE FOLD
 
 import os
 import re
+import subprocess
 import sys
 import tempfile
 from functools import partial
@@ -23,7 +24,7 @@ from chat.models.heads import Heads
 
 FILES = (*locate.FILES, "*.jinja")
 #: A model of the hub by its name.
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+HUB_ID = re.compile(r"[a-z0-9][\w.-]*/[a-z0-9][\w.-]*", re.ASCII | re.IGNORECASE)
 FILE = "tokenizer.json"
 
 
@@ -55,7 +56,7 @@ def find(name: str, cache: Path) -> Path:
     if path.is_dir() and name != "embedded":
         return path
     repository, _, file = name.partition(":")
-    if path.is_file() or name == "embedded" or not HUB_ID.fullmatch(repository):
+    if path.is_file() or not HUB_ID.fullmatch(repository):
         return locate.locate(name, cache, cuda=False)
     if file:
         place = cache / f"{path.stem}-tokenizer-{sha256(name.encode()).hexdigest()[:12]}"
@@ -96,7 +97,7 @@ def _of_gguf(source: Path, cache: Path) -> Path:
 
 
 def _written(source: Path, folder: Path) -> None:
-    process = child.start("chat.models.tokenizer", source, folder)
+    process = child.start("chat.models.tokenizer", source, folder, stderr=subprocess.DEVNULL)
     try:
         failed = process.wait()
     finally:

@@ -29,6 +29,9 @@ SENTENCE = "It's 3,142 °C in Zürich, 東京 and  here 🙂\n"
 #: Most control tokens that are asked about.
 MOST = 2000
 
+#: Who is known, as they name themselves.
+KINDS = ("vllm", "sglang", "llamacpp", "fourbit")
+
 NO_IDS = (
     "This server gives no token ids: it would take control tokens that somebody types for real "
     "ones. Choose vLLM (0.10.2 or later), SGLang, llama.cpp's server or python -m chat.backend."
@@ -42,7 +45,7 @@ UNKNOWN = (
 class Served(NamedTuple):
     """What a server runs."""
 
-    #: What kind it is: `vllm`, `sglang`, `llamacpp`, `fourbit` or something else.
+    #: One of `KINDS`.
     kind: str
     #: The name to ask for it by.
     model: str
@@ -59,15 +62,15 @@ class Served(NamedTuple):
     generation: Mapping[str, Any]
 
 
-def served(connection: Connection, patience: float = PATIENCE) -> Served:
+def served(connection: Connection) -> Served:
     """Return what a server runs; of several models the first.
 
     It is waited for while it is starting.
 
     Raises:
-        ModelError: it is not there, does not answer, or has no model.
+        ModelError: it is not there, has no model, gives no ids, or it is not known what it obeys.
     """
-    status, listed = _answer(connection, "/v1/models", patience)
+    status, listed = _answer(connection, "/v1/models")
     models = listed.get("data") if isinstance(listed, dict) else None
     models = [one for one in models or [] if isinstance(one, dict) and _text(one, "id")]
     bases = [one for one in models if not _text(one, "parent")]
@@ -75,9 +78,12 @@ def served(connection: Connection, patience: float = PATIENCE) -> Served:
         raise ModelError(f"The server at {connection.url} lists no model (HTTP {status}).")
     facts = bases[0]
     kind, model, root = _text(facts, "owned_by"), facts["id"], _text(facts, "root")
+    if kind not in KINDS:
+        _, choice = _completed(connection, model, SENTENCE)
+        raise ModelError(UNKNOWN if choice.get("token_ids") else NO_IDS)
     window = facts.get("max_model_len")
     if kind == "llamacpp":
-        window, root = _props(_answer(connection, "/props", patience)[1])
+        window, root = _props(_answer(connection, "/props")[1])
     names = [one["id"] for one in models if _text(one, "parent") == model]
     adapters = {name.removeprefix(f"{model}:"): name for name in names}
     if adapters and kind != "fourbit":  # whose default one has no name
@@ -95,41 +101,31 @@ def served(connection: Connection, patience: float = PATIENCE) -> Served:
     )
 
 
-def dialect(
-    connection: Connection, found: Served, tokenizer: Any, patience: float = PATIENCE
-) -> Dialect:
+def dialect(connection: Connection, found: Served, tokenizer: Any) -> Dialect:
     """Return how to ask a server, once it is proved that its tokens are those of `tokenizer`.
 
     Raises:
-        ModelError: they are not, it gives no ids, or it is not known what it obeys.
+        ModelError: they are not, or it gives no ids.
     """
     backend = tokenizer.backend_tokenizer
     text = _text_to_encode(tokenizer, found.window)
     right = [backend.encode(text, add_special_tokens=False).ids]
-    asked: dict[str, Any]
     if found.kind == "llamacpp":
         asked = {"content": text, "add_special": False, "parse_special": True}
-        said = _answer(connection, "/tokenize", patience, asked)[1]
+        said = _answer(connection, "/tokenize", asked)[1]
         _require(said.get("tokens") if isinstance(said, dict) else None, right)
         return LlamaCpp(backend, found.window)
-    asked = {"model": found.model, "prompt": text, "max_tokens": 1, "return_token_ids": True}
-    if found.kind != "fourbit":  # which adds nothing, and refuses what it does not know
-        asked["add_special_tokens"] = False
-    if found.kind == "sglang":  # which adds what begins a text all the same
+    if found.kind == "sglang":  # which adds what begins a text, whatever it is asked
         right.append(backend.encode(text).ids)
-    status, said = _answer(connection, "/v1/completions", patience, asked)
-    if found.kind in ("vllm", "sglang", "fourbit") and status != 200:
+    # One of ours adds nothing, and refuses what it does not know.
+    more = {} if found.kind == "fourbit" else {"add_special_tokens": False}
+    status, choice = _completed(connection, found.model, text, **more)
+    if status != 200:
         raise ModelError(f"The server at {connection.url} refuses a short prompt (HTTP {status}).")
-    choice = _choice(said)
     _require(choice.get("prompt_token_ids") if choice.get("token_ids") else None, right)
-    match found.kind:
-        case "vllm":
-            return VLLM()
-        case "sglang":
-            return SGLang()
-        case "fourbit":
-            return Ours(found.supports)
-    raise ModelError(UNKNOWN)
+    if found.kind == "fourbit":
+        return Ours(found.supports)
+    return SGLang() if found.kind == "sglang" else VLLM()
 
 
 def _text_to_encode(tokenizer: Any, window: int) -> str:
@@ -150,7 +146,7 @@ def _require(theirs: Any, right: list[list[int]]) -> None:
 
 
 def _answer(
-    connection: Connection, path: str, patience: float, body: Mapping[str, Any] | None = None
+    connection: Connection, path: str, body: Mapping[str, Any] | None = None
 ) -> tuple[int, Any]:
     """Return the status and the JSON of what a server answers, once it has started."""
     begin, told = time.monotonic(), False
@@ -165,7 +161,7 @@ def _answer(
             )
         if status not in STARTING:
             return status, said
-        if time.monotonic() - begin >= patience:
+        if time.monotonic() - begin >= PATIENCE:
             raise ModelError(
                 f"The server at {connection.url} cannot be reached, or is still starting; check "
                 "--server-url, and whether it runs."
@@ -184,12 +180,16 @@ def _props(said: Any) -> tuple[Any, str]:
     return window, PurePath(_text(props, "model_path")).stem
 
 
-def _choice(said: Any) -> Mapping[str, Any]:
-    """Return the one choice in an answer, or nothing."""
+def _completed(
+    connection: Connection, model: str, text: str, **more: Any
+) -> tuple[int, Mapping[str, Any]]:
+    """Return the status and the choice of an answer to a text, if there is one."""
+    asked = {"model": model, "prompt": text, "max_tokens": 1, "return_token_ids": True, **more}
+    status, said = _answer(connection, "/v1/completions", asked)
     choices = said.get("choices") if isinstance(said, dict) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        return {}
-    return choices[0]
+        return status, {}
+    return status, choices[0]
 
 
 def _text(facts: Mapping[str, Any], name: str) -> str:

@@ -175,9 +175,9 @@ async def test_a_server_of_its_kind_is_known_proved_and_asked(
 ) -> None:
     server, asked = running
     way = Connection(server.url)
-    found = probe.served(way, 0)
+    found = probe.served(way)
     assert (found.kind, found.root, found.window) == ("llamacpp", "SmolLM2.Q4", 300)
-    dialect = probe.dialect(way, found, TOKENIZER, 0)
+    dialect = probe.dialect(way, found, TOKENIZER)
     engine = ServerEngine(way, dialect, found.model, {2}, found.window, 4)
     right = BACKEND.encode("Zürich 🙂 and more", add_special_tokens=False).ids
     sampling = Sampling(max_new_tokens=len(right), min_new_tokens=3)
@@ -191,4 +191,4 @@ def test_another_tokenizer_is_refused(running: tuple[Running, list[dict[str, Any
 
     way = Connection(running[0].url)
     with pytest.raises(ModelError, match="tokenizer is not that of the model"):
-        probe.dialect(way, probe.served(way, 0), llama3_tokenizer(), 0)
+        probe.dialect(way, probe.served(way), llama3_tokenizer())
