@@ -62,7 +62,7 @@ class ManyOptions(BesideOptions):
     parallel: Annotated[Whole, Field(ge=1, le=64)] | Literal["auto"] = Field(
         "auto",
         description="how many people are answered at once; more wait; auto is 8 with OpenVINO, "
-        "and else as many as the memory has room for, 16 at most",
+        "64 with a server, and else as many as the memory has room for, 16 at most",
     )
 
 
@@ -129,6 +129,9 @@ class Entry:
     #: Given the same, and files whose weights may be holes, says what `load` would take;
     #: raises ModelError where that would for want of anything but memory and disk space.
     outlook: Callable[[Path, Path, int, Any], Outlook]
+    #: Given a model's name, the cache and the options, returns its name, which is not `auto`, and
+    #: the folder or file that the engine needs of it, if it needs no weights.
+    find: Callable[[str, Path, Any], tuple[str, Path]] | None = None
 
 
 def same_vocabulary(tokenizer: Any, assistant: Any) -> None:
