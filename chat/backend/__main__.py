@@ -7,7 +7,7 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from threading import Thread
 
-from chat.errors import ChatError
+from chat.errors import ChatError, SettingsError
 from chat.settings import Settings, add_flags, checked
 
 DESCRIPTION = """\
@@ -52,6 +52,8 @@ def run(settings: Settings) -> None:
     Raises:
         KeyboardInterrupt: it was interrupted a second time, or before there was a model.
     """
+    if settings.engine == "server":
+        raise SettingsError("The backend runs a model itself; choose another engine than server.")
     # Here and not above, so that --help and a wrong flag answer at once.
     import uvicorn
 
