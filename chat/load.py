@@ -17,6 +17,7 @@ from chat.engines.entry import Entry, Loaded
 from chat.engines.registry import ENGINES
 from chat.errors import ModelError, UnfitModel
 from chat.models import driver, locate
+from chat.models.heads import Heads
 from chat.settings import Settings
 from prompts import PromptError, PromptFormat, templates
 from prompts.formats.tooled import Tooled
@@ -34,7 +35,7 @@ def load(settings: Settings) -> Chat:
         ModelError: the model cannot be had, or not be used.
     """
     cuda = uses_cuda(settings)
-    source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
+    name, source = found(settings, cuda=cuda)
     unfit: dict[str, str] = {}
     while True:
         engine, refusals = choose(settings, source, cuda=cuda, unfit=unfit)
@@ -42,7 +43,7 @@ def load(settings: Settings) -> Chat:
             print(f"{other} cannot run this model, so {engine.title} does: {reason}", flush=True)
         try:
             loaded = engine.load(source, settings.cache_dir, settings.context_window, settings)
-            return _together(settings, loaded, cuda=cuda)
+            return _together(settings, loaded, name, cuda=cuda)
         except UnfitModel as error:
             unfit[engine.title] = str(error)
 
@@ -63,12 +64,14 @@ def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> C
         raise ModelError("--loop shows the model alone, without --adapter and --assistant-model.")
     if unfit or settings.engine not in ("auto", "transformers"):
         raise ModelError(
-            "OpenVINO keeps its KV cache to itself; --loop needs a model that transformers can "
-            "load, and no --engine openvino."
+            "OpenVINO keeps its KV cache to itself, as a server does; --loop needs a model that "
+            "transformers can load, and no other --engine."
         )
+    from chat.engines.transformers.cpu import threads
     from chat.engines.transformers.loop import LoopEngine
     from chat.models import quantize
 
+    threads.use(settings.threads)
     tokenizer, model = quantize.tokenizer_and_model(source, settings.cache_dir)
 
     def start(stop_ids: Iterable[int]) -> Engine:
@@ -79,7 +82,7 @@ def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> C
             lambda number, step: show(number, step, tokenizer.decode([step.id])),
         )
 
-    return _together(settings, Loaded(tokenizer, start, {}), cuda=cuda)
+    return _together(settings, Loaded(tokenizer, start, {}), settings.model, cuda=cuda)
 
 
 def has_cuda() -> bool:
@@ -116,12 +119,28 @@ def uses_cuda(settings: Settings) -> bool:
     Raises:
         ModelError: there is one that cannot be used, and the engine would.
     """
+    if settings.engine != "auto" and ENGINES[settings.engine].find:
+        return False  # it computes elsewhere
     try:
         return has_cuda()
     except ModelError:
         if settings.engine == "auto" or "cuda" in ENGINES[settings.engine].hardware:
             raise
         return False
+
+
+def found(settings: Settings, *, cuda: bool, heads: Heads | None = None) -> tuple[str, Path]:
+    """Return the name of the model, and what the engine needs of it: its weights, for most.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be had.
+    """
+    entry = ENGINES.get(settings.engine)
+    if entry and entry.find:
+        return entry.find(settings.model, settings.cache_dir, settings)
+    if settings.server_url:
+        raise ModelError("--server-url is for --engine server, which has to be asked for.")
+    return settings.model, locate.locate(settings.model, settings.cache_dir, cuda=cuda, heads=heads)
 
 
 def choose(
@@ -178,13 +197,13 @@ def prompting(settings: Settings, tokenizer: Any) -> Prompting:
         raise ModelError(str(error)) from None
 
 
-def _together(settings: Settings, loaded: Loaded, *, cuda: bool) -> Chat:
+def _together(settings: Settings, loaded: Loaded, name: str, *, cuda: bool) -> Chat:
     format, plain, tokens, tooled = prompting(settings, loaded.tokenizer)
     if settings.thinking == "on" and not format.thoughts:
         raise ModelError("This model does not think before it replies; leave out --thinking on.")
     engine = loaded.start(tokens.stop_ids(format.stop))
     gate = Gate(engine.parallel, settings.max_waiting)
-    name = locate.title(settings.model, cuda=cuda)
+    name = locate.title(name, cuda=cuda)
     longest = settings.max_new_tokens_limit
     suits = suited(loaded.generation, thinks=bool(format.thoughts))
     return Chat(engine, tokens, format, gate, plain, name, longest, tooled, suits, loaded.adapters)

@@ -23,8 +23,8 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 from chat import __version__
 from chat.core.explain import explain
 from chat.core.sampling import Sampling, SamplingFields, Whole
-from chat.engines.entry import ManyOptions
 from chat.engines.registry import ENGINES
+from chat.engines.server.entry import ServerOptions
 from chat.errors import SettingsError
 from prompts import FORMATS
 
@@ -32,6 +32,14 @@ if TYPE_CHECKING:
     EngineName = str
 else:
     EngineName = Literal[("auto", *ENGINES)]
+
+
+def _told(*, automatic: bool) -> str:
+    """Return what `--help` says of the engines that `auto` takes, or of the others."""
+    entries = [
+        (name, entry) for name, entry in ENGINES.items() if bool(entry.hardware) == automatic
+    ]
+    return " or ".join(f"{name} ({entry.description})" for name, entry in entries)
 
 
 class ModelSettings(BaseModel):
@@ -46,8 +54,8 @@ class ModelSettings(BaseModel):
     )
     engine: EngineName = Field(
         "auto",
-        description="what runs the model; auto takes "
-        + " or ".join(f"{name} ({entry.description})" for name, entry in ENGINES.items()),
+        description=f"what runs the model; auto takes {_told(automatic=True)}; if asked for, "
+        f"{_told(automatic=False)} does",
     )
     check: str | None = Field(
         None,
@@ -102,7 +110,7 @@ class PromptSettings(BaseModel):
 class Settings(
     SamplingFields,
     PromptSettings,
-    ManyOptions,
+    ServerOptions,
     ModelSettings,
     BaseSettings,
 ):

@@ -25,7 +25,8 @@ ssl.create_default_context = functools.cache(ssl.create_default_context)
 DATA = tempfile.TemporaryDirectory()
 os.environ["XDG_DATA_HOME"] = DATA.name
 for name in [name for name in os.environ if name.startswith(("CHAT_", "GRADIO_SERVER"))]:
-    del os.environ[name]
+    if not name.startswith("CHAT_TEST_"):
+        del os.environ[name]
 
 import hypothesis
 from filelock import FileLock
@@ -58,6 +59,7 @@ BROWSER = ROOT / "tests/web/browser"
 CLIENTS = ROOT / "tests/web/api/clients"
 #: Modules that start servers or programs, convert models, or try thousands of texts.
 SLOW = {
+    "tests/backend/test_main.py",
     "tests/benchmarks/gpu/test_command.py",
     "tests/benchmarks/gpu/test_right.py",
     "tests/benchmarks/gpu/test_runner.py",
@@ -69,6 +71,11 @@ SLOW = {
     "tests/engines/batched/test_drafts.py",
     "tests/engines/batched/test_engine.py",
     "tests/engines/openvino/test_adapters.py",
+    "tests/engines/server/test_engine.py",
+    "tests/engines/server/test_entry.py",
+    "tests/engines/server/test_llama_cpp.py",
+    "tests/engines/server/test_probe.py",
+    "tests/engines/server/test_real.py",
     "tests/engines/transformers/test_assistant.py",
     "tests/engines/transformers/test_engine.py",
     "tests/engines/transformers/test_engine_turns.py",
@@ -85,6 +92,7 @@ SLOW = {
     "tests/models/test_locate.py",
     "tests/models/test_parts.py",
     "tests/models/test_quantized.py",
+    "tests/models/test_tokenizer.py",
     "tests/prompts/test_exact.py",
     "tests/prompts/test_forgery.py",
     "tests/prompts/test_template.py",
@@ -121,6 +129,7 @@ WHOLE = {
     "tests/engines/contract/test_contract.py",
     "tests/engines/openvino/test_batcher.py",
     "tests/engines/openvino/test_engine.py",
+    "tests/engines/server/test_real.py",
     "tests/test_app.py",
     "tests/test_notebooks.py",
     "tests/web/api/clients/test_instructor.py",

@@ -32,6 +32,7 @@ def test_each_setting_is_a_flag_and_a_variable(
         "json_schema": "{}",
         "min_p": "0.5",
         "thinking": "off",
+        "server_url": "http://host",
     }.get(name, "1")
     flag = f"--{name.replace('_', '-')}"
     by_flag = read([flag] if value == "true" else [flag, value])

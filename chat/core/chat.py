@@ -166,6 +166,10 @@ class Chat:
             raise BadRequest(
                 "A reply that has to fit a pattern or a schema cannot be continued.", "message"
             )
+        self.check(sampling)
+
+    def check(self, sampling: Sampling) -> None:
+        """Raise BadRequest for what the engine, or the model that it runs, cannot do."""
         for name in sampling.needs():
             if name not in self.engine.supports:
                 title = Sampling.model_fields[name].title

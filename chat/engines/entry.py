@@ -17,7 +17,17 @@ from chat.errors import ModelError
 from chat.models import adapters
 
 
-class BesideOptions(BaseModel):
+class ThreadsOptions(BaseModel):
+    """How much of a CPU an engine takes, where that is what computes."""
+
+    threads: Annotated[Whole, Field(ge=1, le=1024)] | Literal["auto"] = Field(
+        "auto",
+        description="with how many threads the model computes on a CPU; auto is all: where a "
+        "machine runs several models, give each its share",
+    )
+
+
+class BesideOptions(ThreadsOptions):
     """What is loaded beside a model, with an engine that can."""
 
     adapter: str = Field(
@@ -52,7 +62,7 @@ class ManyOptions(BesideOptions):
     parallel: Annotated[Whole, Field(ge=1, le=64)] | Literal["auto"] = Field(
         "auto",
         description="how many people are answered at once; more wait; auto is 8 with OpenVINO, "
-        "and else as many as the memory has room for, 16 at most",
+        "64 with a server, and else as many as the memory has room for, 16 at most",
     )
 
 
@@ -119,6 +129,9 @@ class Entry:
     #: Given the same, and files whose weights may be holes, says what `load` would take;
     #: raises ModelError where that would for want of anything but memory and disk space.
     outlook: Callable[[Path, Path, int, Any], Outlook]
+    #: Given a model's name, the cache and the options, returns its name, which is not `auto`, and
+    #: the folder or file that the engine needs of it, if it needs no weights.
+    find: Callable[[str, Path, Any], tuple[str, Path]] | None = None
 
 
 def same_vocabulary(tokenizer: Any, assistant: Any) -> None:

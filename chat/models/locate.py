@@ -118,7 +118,7 @@ def adapter(name: str, *files: str) -> Path:
         return path
     if name.startswith(("/", "./", "../", "~")) or name.count("/") != 1:
         raise ModelError(f"There is no folder {name}, to be an adapter.")
-    with _from_hub(name):
+    with from_hub(name):
         return Path(snapshot_download(name, allow_patterns=[*files]))
 
 
@@ -153,10 +153,10 @@ def _download(name: str, cache: Path, heads: Heads | None) -> Path:
             raise ModelError(f"{file} is not a .gguf file; write hub-id:file.gguf.")
         paths = []
         for part in parts.parts(file):
-            with _from_hub(name, part):
+            with from_hub(name, part):
                 paths.append(Path(file_of(repository, part)))
         return parts.whole(paths[0], cache, heads.folder if heads else None)
-    with _from_hub(name):
+    with from_hub(name):
         _require_loadable(repository, folder_of, file_of)
         folder = folder_of(
             repository,
@@ -168,7 +168,7 @@ def _download(name: str, cache: Path, heads: Heads | None) -> Path:
 
 
 @contextmanager
-def _from_hub(name: str, file: str = "") -> Iterator[None]:
+def from_hub(name: str, file: str = "") -> Iterator[None]:
     """Have a download, of one file or of several, say in a sentence what is wrong with it."""
     repository = name.partition(":")[0]
     try:

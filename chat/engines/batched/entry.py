@@ -82,6 +82,7 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
             options.adapter,
             assistant,
             0 if assistant else options.prompt_lookup,
+            options.threads,
         )
     )
     ready = engine.ready

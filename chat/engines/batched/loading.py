@@ -27,7 +27,7 @@ from chat.engines.entry import same_vocabulary
 from chat.engines.process import work
 from chat.engines.transformers.assistant import fit
 from chat.engines.transformers.cpu.linear import call_kernels_directly
-from chat.engines.transformers.cpu.threads import decoding_threads
+from chat.engines.transformers.cpu.threads import decoding_threads, use
 from chat.engines.transformers.engine import limits, require_numbers
 from chat.engines.transformers.guide import Guide
 from chat.engines.transformers.kv_cache import growing_layers
@@ -66,6 +66,7 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
         ModelError: the files cannot be used, the memory does not suffice, or the model cannot be
             run so.
     """
+    use(plan.threads)
     loader = resolve_name(plan.loader)
     tokenizer, model = loader(plan.source, plan.cache)
     named = adapters.read(plan.adapter)

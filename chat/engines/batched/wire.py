@@ -23,6 +23,8 @@ class Plan(NamedTuple):
     assistant: Path | None = None
     #: Else how many tokens at a time are guessed from the text so far.
     prompt_lookup: int = 0
+    #: With how many threads it computes on a CPU.
+    threads: int | Literal["auto"] = "auto"
     #: Most tokens that the pool may have room for, if the memory has more.
     tokens: int | None = None
     #: What loads the model and its tokenizer, given `source` and `cache`.

@@ -42,6 +42,7 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
             stop_ids,
             window,
             _parallel(options),
+            {} if options.threads == "auto" else {"INFERENCE_NUM_THREADS": options.threads},
             adapters=named,
             assistant=assistant,
             prompt_lookup=options.prompt_lookup,

@@ -15,6 +15,7 @@ def _refusal(source: Path, cache: Path) -> str | None:
 
 def _load(source: Path, cache: Path, window: int, options: BesideOptions) -> Loaded:
     from chat.engines.transformers.assistant import require_cut
+    from chat.engines.transformers.cpu import threads
     from chat.engines.transformers.guide import Guide
     from chat.models import adapters, locate, quantize
 
@@ -24,6 +25,7 @@ def _load(source: Path, cache: Path, window: int, options: BesideOptions) -> Loa
     else:
         from chat.engines.transformers.engine import TransformersEngine as kind
 
+    threads.use(options.threads)
     named, drafting = adapters.read(options.adapter), options.assistant_model
     smaller = locate.locate(drafting, cache, cuda=False) if drafting else None
     tokenizer, model = quantize.tokenizer_and_model(source, cache)

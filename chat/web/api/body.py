@@ -16,8 +16,8 @@ MOST_PARTS = 64
 CODINGS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 
 
-async def body_of(request: Request) -> bytes:
-    """Return the body of a request.
+async def body_of(request: Request, most: int = MAX_BODY) -> bytes:
+    """Return the body of a request, of `most` bytes, packed and unpacked.
 
     Raises:
         HTTPException: it is not said to be JSON, too large, or packed in a way that is not
@@ -28,7 +28,11 @@ async def body_of(request: Request) -> bytes:
     if kind.strip().lower() != "application/json":
         raise HTTPException(415, "Please send JSON, with Content-Type: application/json.")
     coding = ", ".join(request.headers.getlist("content-encoding")).strip().lower()
-    body = await request.body()
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            raise _too_large(most)
     if coding in ("", "identity"):
         return body
     if coding not in CODINGS:
@@ -37,33 +41,37 @@ async def body_of(request: Request) -> bytes:
             "Please send the request as it is, or with Content-Encoding: gzip or deflate.",
             {"Accept-Encoding": "gzip, deflate"},
         )
-    return await asyncio.to_thread(unpacked, body, coding)
+    return await asyncio.to_thread(unpacked, body, coding, most)
 
 
-def unpacked(body: bytes, coding: str) -> bytes:
-    """Unpack a body, and no more of it than is allowed.
+def unpacked(body: bytes, coding: str, most: int = MAX_BODY) -> bytes:
+    """Unpack a body, and no more of it than `most` bytes.
 
     Raises:
         HTTPException: there is more, or it is not packed like that.
     """
     for bits in CODINGS[coding]:
         try:
-            return _inflated(body, bits)
+            return _inflated(body, bits, most)
         except zlib.error:
             continue
     raise HTTPException(400, f"The request is not what its Content-Encoding says, {coding}.")
 
 
-def _inflated(body: bytes, bits: int) -> bytes:
+def _inflated(body: bytes, bits: int, most: int) -> bytes:
     found = b""
     for _ in range(MOST_PARTS if bits == 31 else 1):
         unpacker = zlib.decompressobj(bits)
-        found += unpacker.decompress(body, MAX_BODY + 1 - len(found))
-        if len(found) > MAX_BODY:
-            raise HTTPException(413, f"The limit is {MAX_BODY:,} bytes.")
+        found += unpacker.decompress(body, most + 1 - len(found))
+        if len(found) > most:
+            raise _too_large(most)
         if not unpacker.eof:
             raise zlib.error("it ends too early")
         body = unpacker.unused_data
         if not body:
             return found
     raise zlib.error("something follows it")
+
+
+def _too_large(most: int) -> HTTPException:
+    return HTTPException(413, f"The limit is {most:,} bytes.")

@@ -57,15 +57,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; raises what it cannot be answered for."""
         sent = await body_of(Request(scope, receive))
-
-        async def patient(message: Message) -> None:
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    await send(message)
-            except TimeoutError:
-                raise ClientDisconnect from None
-
-        await _while_connected(receive, self._answer(sent, patient, scope, receive))
+        await while_connected(receive, self._answer(sent, patient(send), scope, receive))
 
     async def _read(self, sent: bytes) -> Asked[RequestBody]:
         return await asked(self._shape, sent, strict=self._strict)
@@ -116,7 +108,20 @@ class Endpoint:
         await answer(scope, receive, send)
 
 
-async def _while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+def patient(send: Send) -> Send:
+    """Return the same, which raises ClientDisconnect when a client takes too long to read."""
+
+    async def sending(message: Message) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await send(message)
+        except TimeoutError:
+            raise ClientDisconnect from None
+
+    return sending
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
     """Do `work`, but no longer than the client stays."""
 
     async def hang_up() -> None:

@@ -61,7 +61,8 @@ def fault(error: Exception) -> Fault:
         case HTTPException(status_code=status):
             code = "invalid_api_key" if status == 401 else None
             sentence = SENTENCES.get(status, error.detail)
-            return Fault(status, sentence, code=code, headers=error.headers)
+            kind = "server_error" if status >= 500 else "invalid_request_error"
+            return Fault(status, sentence, kind, code=code, headers=error.headers)
         case QueueFull():
             headers = {"Retry-After": str(RETRY_AFTER)}
             return Fault(429, str(error), "requests", code="rate_limit_exceeded", headers=headers)

@@ -19,12 +19,16 @@ from chat.core.sampling import Sampling
 from chat.engines.batched.engine import BatchedEngine
 from chat.engines.batched.wire import Plan
 from chat.engines.openvino.engine import EXACT, OpenVINOEngine
+from chat.engines.server.connection import Connection
+from chat.engines.server.dialects import Ours
+from chat.engines.server.engine import ServerEngine
 from chat.engines.stream import TICK
 from chat.engines.transformers.engine import TransformersEngine
 from chat.engines.transformers.loop import LoopEngine
 from chat.errors import EngineError
 from tests.support import tiny_models
 from tests.support.fakes import END, ScriptedEngine
+from tests.support.model_server import ModelServer, Running
 from tests.support.zero_gpu import Spaces
 
 fork = multiprocessing.get_context("fork")
@@ -285,6 +289,32 @@ class Batched(Subject):
         yield greedy(tokens).model_copy(update={"logit_bias": {-(10**6): 1.0}})
 
 
+class Served(ServerEngine):
+    """One whose server ends with it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.behind = engine
+        self.server = Running(ModelServer(engine).app)
+        dialect = Ours(engine.supports)
+        connection = Connection(self.server.url, "key")
+        super().__init__(connection, dialect, "tiny", engine.stop_ids, engine.window, 64)
+
+    def close(self) -> None:
+        super().close()
+        self.server.stop()
+        self.behind.close()
+
+
+class Server(Transformers):
+    """The model of the others behind HTTP, in a thread of this process."""
+
+    #: Its server hears of it when the connection ends, and the model goes on meanwhile.
+    late = 50
+
+    def make(self, stop_ids: set[int], window: int = 4096) -> Engine:
+        return Served(super().make(stop_ids, window))
+
+
 class Scripted(Subject):
     """The stand-in that other tests use in place of an engine."""
 
@@ -335,5 +365,6 @@ SUBJECTS: dict[str, Callable[[Path], Subject]] = {
     "zero_gpu": lambda folder: ZeroGPU(),
     "openvino": OpenVINO,
     "batched": lambda folder: Batched(),
+    "server": lambda folder: Server(),
     "scripted": lambda folder: Scripted(),
 }

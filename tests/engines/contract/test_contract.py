@@ -33,7 +33,10 @@ def subject(request: pytest.FixtureRequest, folder: Path) -> Iterator[Subject]:
 
 #: For those that draw tokens; the others always take the likeliest one.
 drawing = pytest.mark.parametrize(
-    "subject", ["transformers", "zero_gpu", "openvino", "batched"], indirect=True, scope="module"
+    "subject",
+    ["transformers", "zero_gpu", "openvino", "batched", "server"],
+    indirect=True,
+    scope="module",
 )
 
 #: For those that say how likely a token was; that say so of the likeliest in its place, too;
@@ -41,15 +44,18 @@ drawing = pytest.mark.parametrize(
 scoring = pytest.mark.parametrize("subject", SUBJECTS, indirect=True, scope="module")
 ranking = pytest.mark.parametrize(
     "subject",
-    ["transformers", "loop", "zero_gpu", "batched", "scripted"],
+    ["transformers", "loop", "zero_gpu", "batched", "server", "scripted"],
     indirect=True,
     scope="module",
 )
 passing = pytest.mark.parametrize(
-    "subject", ["transformers", "loop", "zero_gpu", "batched"], indirect=True, scope="module"
+    "subject",
+    ["transformers", "loop", "zero_gpu", "batched", "server"],
+    indirect=True,
+    scope="module",
 )
 biasing = pytest.mark.parametrize(
-    "subject", ["transformers", "zero_gpu", "batched"], indirect=True, scope="module"
+    "subject", ["transformers", "zero_gpu", "batched", "server"], indirect=True, scope="module"
 )
 
 
@@ -206,7 +212,7 @@ async def test_who_is_answered_while_the_engine_is_closed_hears_that_it_ended(
 
 @pytest.mark.parametrize(
     "subject",
-    ["transformers", "loop", "zero_gpu", "openvino", "batched"],
+    ["transformers", "loop", "zero_gpu", "openvino", "batched", "server"],
     indirect=True,
     scope="module",
 )

@@ -1,4 +1,4 @@
-"""How many threads a CPU decodes with.
+"""How many threads a CPU computes with, and how many of them it decodes with.
 
 One token is so little work in a small model that its threads wait for each
 other more than they work, the more so beside a busy web server; a long prompt
@@ -8,12 +8,21 @@ waits for the last one. So it is measured once.
 
 import time
 from collections.abc import Callable
+from typing import Literal
 
 #: Seconds a token from which on a model is large, or others are at work: one token says enough.
 LARGE = 0.1
 #: How much faster all threads must be than one, which leaves the others to the server.
 SPEEDUP = 1.5
 TRIES, TOKENS = 3, 6
+
+
+def use(threads: int | Literal["auto"]) -> None:
+    """Have this thread, and the engine that it makes, compute with so many; auto is all."""
+    if threads != "auto":
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def decoding_threads(every: int, decode: Callable[[int, int], None]) -> int:

@@ -1,0 +1,41 @@
+"""The app, for any server of ASGI apps."""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route, Router
+
+from chat.backend.completions import Completions
+from chat.backend.models import Models
+from chat.core.chat import Chat
+from chat.settings import Settings
+from chat.web import health
+from chat.web.api import Answering
+from chat.web.api.authentication import Authentication
+
+
+def build(chat: Chat, settings: Settings) -> Starlette:
+    """Return an ASGI app that has `chat`'s engine answer; it needs no lifespan.
+
+    Whoever serves it should call `chat.backend.ending.end_with(chat.engine)` too, so that the
+    process ends with its engine: while one loads anew, requests are better off elsewhere.
+    """
+    router = Router(
+        [
+            Route("/models", Answering(Models(chat).all), methods=["GET"]),
+            Route("/completions", Completions(chat, settings), methods=["POST"]),
+        ],
+        redirect_slashes=False,
+    )
+    return Starlette(
+        routes=[
+            health.route(chat.engine),
+            Route("/live", live),
+            Mount("/v1", Authentication(router, settings)),
+        ]
+    )
+
+
+async def live(_: Request) -> PlainTextResponse:
+    """Answer, since this process lives."""
+    return PlainTextResponse("alive")

@@ -1,0 +1,134 @@
+"""`POST /v1/completions`: from one request to its ids, for as long as its client is there."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import NamedTuple
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from chat.backend.body import Ask, asked, blaming, left_open, most_bytes
+from chat.backend.events import DONE, HEARTBEAT, Events, failed
+from chat.core import chat as core
+from chat.core.chat import Chat
+from chat.errors import RequestError
+from chat.settings import Settings
+from chat.web import health
+from chat.web.api.body import body_of
+from chat.web.api.endpoint import patient, while_connected
+from chat.web.api.events import HEADERS
+
+
+class Batch(NamedTuple):
+    """What is new of a reply."""
+
+    ids: list[int]
+    #: Why it ended, of the last one.
+    reason: str | None = None
+
+
+class Completions:
+    """An ASGI app that answers requests for what follows some ids."""
+
+    def __init__(self, chat: Chat, settings: Settings) -> None:
+        self._chat = chat
+        self._left_open = left_open(settings, chat.suited)
+        self._most_bytes = most_bytes(chat.engine.window)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; raises what it cannot be answered for."""
+        sent = await body_of(Request(scope, receive), self._most_bytes)
+        await while_connected(receive, self._answer(sent, patient(send), scope, receive))
+
+    async def _answer(self, sent: bytes, send: Send, scope: Scope, receive: Receive) -> None:
+        # In a thread, since a long prompt would hold up everyone else's replies.
+        ask = await asyncio.to_thread(asked, self._chat, self._left_open, sent)
+        self._check_engine()
+        self._chat.gate.check()
+        with blaming():
+            await self._chat.engine.admit(ask.sampling)
+        session = Request(scope).headers.get("x-session-id", "")
+        events = Events(ask)
+        async with aclosing(batches(self._chat, ask, session)) as found:
+            try:
+                first = await anext(found)
+                if not ask.stream:
+                    all_found = [first, *[batch async for batch in found]]
+            except RequestError:
+                raise
+            except Exception:
+                self._check_engine()  # who asks again is answered elsewhere
+                raise
+            if ask.stream:
+                content = self._streamed(events, first, found)
+                async with aclosing(content):
+                    await StreamingResponse(content, headers=HEADERS).stream_response(send)
+                return
+        ids = [id for batch in all_found for id in batch.ids]
+        whole = events.whole(ask.prompt, ids, all_found[-1].reason or "stop")
+        await Response(whole, media_type="application/json")(scope, receive, send)
+
+    async def _streamed(
+        self, events: Events, first: Batch, found: AsyncGenerator[Batch]
+    ) -> AsyncGenerator[bytes]:
+        """Yield the events of a stream, whose status is sent, so that an error is one too."""
+        yield _event(events, first)
+        try:
+            async for batch in found:
+                yield _event(events, batch)
+        except Exception as error:
+            if self._chat.engine.state != "ready":
+                raise ClientDisconnect from None  # a stream that breaks off, to go on elsewhere
+            yield failed(error)
+            return
+        yield DONE
+
+    def _check_engine(self) -> None:
+        """Raise HTTPException if the engine cannot answer now: no request waits until it can."""
+        if self._chat.engine.state != "ready":
+            raise HTTPException(503, "The model is not there at the moment.", health.RETRY)
+
+
+async def batches(chat: Chat, ask: Ask, session: str) -> AsyncGenerator[Batch]:
+    """Yield the ids of a reply as they come, an empty batch now and then while there are none.
+
+    Raises:
+        QueueFull: no place is left.
+        EngineError: the model failed.
+    """
+    written, last = 0, list[int]()
+    with chat.gate.enter() as ticket:
+        while ticket.place:
+            yield Batch([])
+            await ticket.wait()
+        generated = chat.engine.generate(ask.prompt, ask.sampling, ask.negative, session)
+        async with aclosing(generated) as new:
+            async for ids in new:
+                last = _until(ids, ask.stop_ids)
+                written += len(last)
+                if _ended(last, ask) or written >= ask.sampling.max_new_tokens:
+                    break
+                yield Batch(last)
+                last = []
+                if ids:
+                    await asyncio.sleep(core.INTERVAL)
+    # Only now, when the next one in line is in: whoever this is for may be slow to read it.
+    full = written >= ask.sampling.max_new_tokens
+    yield Batch(last, "length" if full and not _ended(last, ask) else "stop")
+
+
+def _until(ids: list[int], stop_ids: frozenset[int]) -> list[int]:
+    """Return the ids up to the first that ends a reply."""
+    end = next((place for place, id in enumerate(ids) if id in stop_ids), len(ids))
+    return ids[: end + 1]
+
+
+def _ended(ids: list[int], ask: Ask) -> bool:
+    return bool(ids) and ids[-1] in ask.stop_ids
+
+
+def _event(events: Events, batch: Batch) -> bytes:
+    return events.more(*batch) if batch.ids or batch.reason else HEARTBEAT

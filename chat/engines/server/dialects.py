@@ -1,0 +1,229 @@
+"""How a request for a reply is written for each kind of server, and its events are read.
+
+What a server does not know it ignores in silence, so what each obeys is written down here. All
+controls are sent each time: vLLM takes what the model's authors have set for those that are not.
+
+Sources: vllm/entrypoints/openai/completion/protocol.py (vLLM), and
+python/sglang/srt/entrypoints/openai/protocol.py and serving_completions.py (SGLang).
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from chat.core.engine import Scored
+from chat.core.sampling import Sampling
+from chat.errors import FAILED, Broken, EngineError
+
+Body = dict[str, Any]
+
+
+class Asked(NamedTuple):
+    """A reply to ask a server for."""
+
+    model: str
+    prompt: Sequence[int]
+    sampling: Sampling
+    stop_ids: Collection[int]
+    #: The prompt to keep away from, if there is one.
+    negative: Sequence[int] = ()
+
+
+class Said(NamedTuple):
+    """What an event says."""
+
+    ids: list[int]
+    #: Whether these were the last ones.
+    ended: bool
+
+
+class Dialect(Protocol):
+    """One kind of server."""
+
+    #: Its name, for people.
+    title: str
+    #: Where replies are asked for.
+    path: str
+    #: Which of `chat.core.sampling.OPTIONAL` it obeys.
+    supports: frozenset[str]
+
+    def check(self, sampling: Sampling) -> None:
+        """Raise BadRequest for controls that it obeys, but not together."""
+        ...
+
+    def parts(self, sampling: Sampling) -> list[Sampling]:
+        """Return the controls of the requests for one reply, each of which goes on with it."""
+        ...
+
+    def body(self, asked: Asked) -> Body:
+        """Return the JSON of a request."""
+        ...
+
+    def reader(self, sampling: Sampling) -> Callable[[Mapping[str, Any]], Said]:
+        """Return what reads the events of one answer, in their order.
+
+        It raises Broken, KeyError, TypeError or ValueError where there is no sense in them.
+        """
+        ...
+
+
+class VLLM:
+    """vLLM from 0.10.2 on. What speaks its dialect differs in a few fields."""
+
+    title = "vLLM"
+    path = "/v1/completions"
+    supports = frozenset(
+        {"choices", "regex", "json_schema", "logit_bias", "logprobs", "top_logprobs"}
+    )
+
+    def check(self, sampling: Sampling) -> None:
+        """See `Dialect.check`."""
+
+    def parts(self, sampling: Sampling) -> list[Sampling]:
+        """See `Dialect.parts`."""
+        return [sampling]
+
+    def body(self, asked: Asked) -> Body:
+        """See `Dialect.body`."""
+        sampling = asked.sampling
+        body: Body = {
+            "model": asked.model,
+            "prompt": list(asked.prompt),
+            "stream": True,
+            "return_token_ids": True,
+            "stop_token_ids": sorted(asked.stop_ids),
+            "max_tokens": sampling.max_new_tokens,
+            "min_tokens": sampling.min_new_tokens,
+            **drawing(sampling),
+            "repetition_penalty": sampling.repetition_penalty,
+            "presence_penalty": sampling.presence_penalty,
+            "frequency_penalty": sampling.frequency_penalty,
+        }
+        if sampling.seed is not None:
+            body["seed"] = sampling.seed
+        if sampling.logit_bias:
+            body["logit_bias"] = {str(id): bias for id, bias in sampling.logit_bias.items()}
+        if sampling.logprobs:
+            body |= self._scores(sampling)
+        if sampling.tied:
+            body |= self._ties(sampling)
+        return body
+
+    def reader(self, sampling: Sampling) -> Callable[[Mapping[str, Any]], Said]:
+        """See `Dialect.reader`."""
+
+        def read(event: Mapping[str, Any]) -> Said:
+            if not event["choices"]:  # an event about usage
+                return Said([], ended=False)
+            [choice] = event["choices"]
+            ids = token_ids(choice.get("token_ids") or [])
+            if choice.get("text") and not ids:
+                raise EngineError(FAILED)
+            reason = choice.get("finish_reason")
+            if reason not in (None, "stop", "length"):
+                raise Broken
+            if sampling.logprobs and ids:
+                return Said(self._scored(ids, choice["logprobs"], sampling), ended=bool(reason))
+            stop = choice.get("stop_reason", choice.get("matched_stop"))
+            if reason == "stop" and type(stop) is int and ids[-1:] != [stop]:
+                ids.append(stop)
+            return Said(ids, ended=bool(reason))
+
+        return read
+
+    def _scores(self, sampling: Sampling) -> Body:
+        # Else it names tokens by their texts, of which several may have the same.
+        return {"logprobs": sampling.top_logprobs, "return_tokens_as_token_ids": True}
+
+    def _scored(self, ids: list[int], logprobs: Body, sampling: Sampling) -> list[int]:
+        """Return ids with what vLLM says of them; the one chosen comes beside the likeliest."""
+        found: list[int] = []
+        for id, logprob, top in zip(
+            ids, logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True
+        ):
+            ranked = sorted((-other, int(name.rpartition(":")[2])) for name, other in top.items())
+            likeliest = tuple((name, -other) for other, name in ranked[: sampling.top_logprobs])
+            found.append(Scored(id, logprob, likeliest))
+        return found
+
+    def _ties(self, sampling: Sampling) -> Body:
+        if sampling.choices:
+            return {"structured_outputs": {"choice": list(sampling.choices)}}
+        if sampling.regex:
+            return {"structured_outputs": {"regex": sampling.pattern}}
+        return {"structured_outputs": {"json": json.loads(sampling.schema_to_fit)}}
+
+
+class SGLang(VLLM):
+    """SGLang; its log probabilities are of tokens by their texts, after the temperature."""
+
+    title = "SGLang"
+    supports = frozenset({"choices", "regex", "json_schema", "logit_bias"})
+
+    def body(self, asked: Asked) -> Body:
+        """See `Dialect.body`."""
+        body = super().body(asked)
+        return {**body, "top_k": body["top_k"] or -1}
+
+    def _ties(self, sampling: Sampling) -> Body:
+        if sampling.json_schema:
+            return {"json_schema": sampling.schema_to_fit}
+        return {"regex": sampling.pattern}
+
+
+class Ours(VLLM):
+    """`python -m chat.backend`: one of this app's engines, which says what it obeys."""
+
+    title = "Fourbit Chat"
+
+    def __init__(self, supports: Collection[str]) -> None:
+        self.supports = frozenset(supports)
+
+    def body(self, asked: Asked) -> Body:
+        """See `Dialect.body`."""
+        body = super().body(asked)
+        if asked.negative:
+            body["negative_prompt_ids"] = list(asked.negative)
+            body["guidance_scale"] = asked.sampling.guidance_scale
+        return body
+
+    def _scores(self, sampling: Sampling) -> Body:
+        return {"logprobs": sampling.top_logprobs}
+
+    def _scored(self, ids: list[int], logprobs: Body, sampling: Sampling) -> list[int]:
+        both = zip(ids, logprobs["token_logprobs"], logprobs["top"], strict=True)
+        return [
+            Scored(id, logprob, tuple((int(other), score) for other, score in top))
+            for id, logprob, top in both
+        ]
+
+    def _ties(self, sampling: Sampling) -> Body:
+        # As they were written: it reads them itself.
+        if sampling.choices:
+            return {"structured_outputs": {"choice": list(sampling.choices)}}
+        if sampling.regex:
+            return {"structured_outputs": {"regex": sampling.regex}}
+        return {"structured_outputs": {"json": json.loads(sampling.json_schema)}}
+
+
+def drawing(sampling: Sampling) -> Body:
+    """Return how a token is drawn, in names that all kinds of servers have."""
+    if sampling.greedy:
+        return {"temperature": 0, "top_p": 1, "top_k": 0, "min_p": 0}
+    return {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+    }
+
+
+def token_ids(value: Any) -> list[int]:
+    """Return a list of ids as a server gives it.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(value, list) or any(type(id) is not int or id < 0 for id in value):
+        raise TypeError
+    return list(value)

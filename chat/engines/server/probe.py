@@ -1,0 +1,197 @@
+"""Which server there is, what it runs, and whether its tokens are ours.
+
+A server that is another one than it seems would ignore controls in silence, and one with another
+tokenizer would read something else than was written. So what is asked at the start has to prove
+both: a text with control tokens in it, whose ids come back.
+"""
+
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import httpx2
+
+from chat.core.sampling import OPTIONAL
+from chat.engines.server.connection import Connection
+from chat.engines.server.dialects import VLLM, Dialect, Ours, SGLang
+from chat.engines.server.llama_cpp import LlamaCpp
+from chat.errors import ModelError
+
+#: Seconds for which a server may still be starting, and between two looks.
+PATIENCE, LOOK = 60.0, 1.0
+#: What is answered for a server that is not there yet: by nobody, by itself, by what is before it.
+STARTING = (0, 429, 502, 503, 504)
+#: Text after all control tokens: words, numbers, letters of more than a byte, white space.
+SENTENCE = "It's 3,142 °C in Zürich, 東京 and  here 🙂\n"
+#: Most control tokens that are asked about.
+MOST = 2000
+
+#: Who is known, as they name themselves.
+KINDS = ("vllm", "sglang", "llamacpp", "fourbit")
+
+NO_IDS = (
+    "This server gives no token ids: it would take control tokens that somebody types for real "
+    "ones. Choose vLLM (0.10.2 or later), SGLang, llama.cpp's server or python -m chat.backend."
+)
+UNKNOWN = (
+    "It is not known what kind of server this is, so that it might ignore controls; there are "
+    "vLLM, SGLang, llama.cpp's server and python -m chat.backend."
+)
+
+
+class Served(NamedTuple):
+    """What a server runs."""
+
+    #: One of `KINDS`.
+    kind: str
+    #: The name to ask for it by.
+    model: str
+    #: The name of the model as it was trained, if the server says that.
+    root: str
+    #: Most tokens of prompt and reply.
+    window: int
+    #: What its adapters are called, each with the name to ask for it by; the default one first.
+    adapters: dict[str, str]
+    #: What a backend of this app says of itself: which controls it obeys, the ids that end its
+    #: replies, and what the model's authors have set for generation.
+    supports: frozenset[str]
+    stop_ids: frozenset[int]
+    generation: Mapping[str, Any]
+
+
+def served(connection: Connection) -> Served:
+    """Return what a server runs; of several models the first.
+
+    It is waited for while it is starting.
+
+    Raises:
+        ModelError: it is not there, has no model, gives no ids, or it is not known what it obeys.
+    """
+    status, listed = _answer(connection, "/v1/models")
+    models = listed.get("data") if isinstance(listed, dict) else None
+    models = [one for one in models or [] if isinstance(one, dict) and _text(one, "id")]
+    bases = [one for one in models if not _text(one, "parent")]
+    if not bases:
+        raise ModelError(f"The server at {connection.url} lists no model (HTTP {status}).")
+    facts = bases[0]
+    kind, model, root = _text(facts, "owned_by"), facts["id"], _text(facts, "root")
+    if kind not in KINDS:
+        _, choice = _completed(connection, model, SENTENCE)
+        raise ModelError(UNKNOWN if choice.get("token_ids") else NO_IDS)
+    window = facts.get("max_model_len")
+    if kind == "llamacpp":
+        window, root = _props(_answer(connection, "/props")[1])
+    names = [one["id"] for one in models if _text(one, "parent") == model]
+    adapters = {name.removeprefix(f"{model}:"): name for name in names}
+    if adapters and kind != "fourbit":  # whose default one has no name
+        adapters = {"none": model, **adapters}
+    own = facts if kind == "fourbit" else {}
+    return Served(
+        kind,
+        model,
+        root,
+        window if type(window) is int else sys.maxsize,
+        adapters,
+        frozenset(name for name in OPTIONAL if name in (own.get("supports") or ())),
+        frozenset(id for id in own.get("stop_token_ids") or () if type(id) is int),
+        own.get("generation") or {},
+    )
+
+
+def dialect(connection: Connection, found: Served, tokenizer: Any) -> Dialect:
+    """Return how to ask a server, once it is proved that its tokens are those of `tokenizer`.
+
+    Raises:
+        ModelError: they are not, or it gives no ids.
+    """
+    backend = tokenizer.backend_tokenizer
+    text = _text_to_encode(tokenizer, found.window)
+    right = [backend.encode(text, add_special_tokens=False).ids]
+    if found.kind == "llamacpp":
+        asked = {"content": text, "add_special": False, "parse_special": True}
+        said = _answer(connection, "/tokenize", asked)[1]
+        _require(said.get("tokens") if isinstance(said, dict) else None, right)
+        return LlamaCpp(backend, found.window)
+    if found.kind == "sglang":  # which adds what begins a text, whatever it is asked
+        right.append(backend.encode(text).ids)
+    # One of ours adds nothing, and refuses what it does not know.
+    more = {} if found.kind == "fourbit" else {"add_special_tokens": False}
+    status, choice = _completed(connection, found.model, text, **more)
+    if status != 200:
+        raise ModelError(f"The server at {connection.url} refuses a short prompt (HTTP {status}).")
+    _require(choice.get("prompt_token_ids") if choice.get("token_ids") else None, right)
+    if found.kind == "fourbit":
+        return Ours(found.supports)
+    return SGLang() if found.kind == "sglang" else VLLM()
+
+
+def _text_to_encode(tokenizer: Any, window: int) -> str:
+    """Return a text with all control tokens, or as many as fit half of the window."""
+    controls = [token.content for token in tokenizer.added_tokens_decoder.values()]
+    return "".join(controls[: min(MOST, window // 2 - len(SENTENCE))]) + SENTENCE
+
+
+def _require(theirs: Any, right: list[list[int]]) -> None:
+    """Raise ModelError unless a server has given the right ids."""
+    if not isinstance(theirs, list):
+        raise ModelError(NO_IDS)
+    if theirs not in right:
+        raise ModelError(
+            "The server's tokenizer is not that of the model named here; name the model that it "
+            "runs with --model."
+        )
+
+
+def _answer(
+    connection: Connection, path: str, body: Mapping[str, Any] | None = None
+) -> tuple[int, Any]:
+    """Return the status and the JSON of what a server answers, once it has started."""
+    begin, told = time.monotonic(), False
+    while True:
+        status, said = 0, None
+        with suppress(httpx2.TransportError):
+            status, said = connection.ask(path, body)
+        if status in (401, 403):
+            raise ModelError(
+                f"The server at {connection.url} does not accept the key; set it with "
+                "--server-key, or better as CHAT_SERVER_KEY."
+            )
+        if status not in STARTING:
+            return status, said
+        if time.monotonic() - begin >= PATIENCE:
+            raise ModelError(
+                f"The server at {connection.url} cannot be reached, or is still starting; check "
+                "--server-url, and whether it runs."
+            )
+        if not told:
+            print(f"Waiting for the server at {connection.url}", flush=True)
+            told = True
+        time.sleep(LOOK)
+
+
+def _props(said: Any) -> tuple[Any, str]:
+    """Return the window and the model's name by what llama.cpp's server says of itself."""
+    props = said if isinstance(said, dict) else {}
+    settings = props.get("default_generation_settings")
+    window = settings.get("n_ctx") if isinstance(settings, dict) else None
+    return window, PurePath(_text(props, "model_path")).stem
+
+
+def _completed(
+    connection: Connection, model: str, text: str, **more: Any
+) -> tuple[int, Mapping[str, Any]]:
+    """Return the status and the choice of an answer to a text, if there is one."""
+    asked = {"model": model, "prompt": text, "max_tokens": 1, "return_token_ids": True, **more}
+    status, said = _answer(connection, "/v1/completions", asked)
+    choices = said.get("choices") if isinstance(said, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        return status, {}
+    return status, choices[0]
+
+
+def _text(facts: Mapping[str, Any], name: str) -> str:
+    value = facts.get(name)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,62 @@
+"""chat.backend.ending: a process ends with its engine, and leaves nothing behind."""
+
+import os
+import threading
+import time
+
+import pytest
+
+from chat.backend import ending
+from chat.backend.ending import end_with
+from chat.core.engine import State
+from tests.support.backends import until
+from tests.support.fakes import ScriptedEngine
+
+
+class Closed(ScriptedEngine):
+    """Takes some time to close."""
+
+    seconds = 0.0
+    closed = False
+
+    def close(self) -> None:
+        time.sleep(self.seconds)
+        self.closed = True
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """With which status the process would have ended."""
+    found: list[int] = []
+    monkeypatch.setattr(os, "_exit", found.append)
+    return found
+
+
+@pytest.mark.parametrize("state", ["loading", "failed"])
+def test_it_ends_when_the_engine_is_no_more(left: list[int], state: State) -> None:
+    engine = Closed()
+    end_with(engine)
+    time.sleep(3 * ending.PAUSE)
+    assert left == []
+    engine.state = state
+    until(lambda: left, seconds=1)
+    assert left == [os.EX_SOFTWARE]
+    assert engine.closed
+
+
+def test_one_that_cannot_be_closed_does_not_hold_it(
+    left: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "PATIENCE", 0.1)
+    engine = Closed()
+    engine.seconds, engine.state = 3.0, "loading"
+    end_with(engine)
+    until(lambda: left, seconds=2)
+    assert not engine.closed
+
+
+def test_no_thread_of_it_keeps_the_process_alive() -> None:
+    engine = Closed()
+    before = set(threading.enumerate())
+    end_with(engine)
+    assert all(one.daemon for one in set(threading.enumerate()) - before)

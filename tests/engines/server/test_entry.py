@@ -1,0 +1,199 @@
+"""From the settings to a chat with a model that is elsewhere."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat.check import check
+from chat.core.conversation import rebuild
+from chat.core.sampling import OPTIONAL, Sampling
+from chat.engines.registry import ENGINES
+from chat.engines.server import health, probe
+from chat.engines.server.engine import ServerEngine
+from chat.errors import ModelError, SettingsError
+from chat.load import load, load_loop
+from chat.settings import Settings, read
+from tests.engines.server.conftest import Following
+from tests.support.model_server import ModelServer, Running
+from tests.support.tiny import chatml_tokenizer, llama3_tokenizer
+
+Start = Callable[..., Settings]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a server, and give the settings for it; `facts` are what it says of its model."""
+    all_running: list[Running] = []
+    folder = tmp_path / "owner" / "tiny"
+    chatml_tokenizer().save_pretrained(folder)
+
+    def run(facts: dict[str, Any] | None = None, tokenizer: Any = None, **chosen: Any) -> Settings:
+        server = ModelServer(Following(), tokenizer or chatml_tokenizer(), **(facts or {}))
+        all_running.append(Running(server.app))
+        values = {"model": str(folder), "engine": "server", "server_url": all_running[-1].url}
+        return Settings(**{**values, "cache_dir": tmp_path, **chosen})
+
+    yield run
+    for running in all_running:
+        running.stop()
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("http://host:8000", "http://host:8000"),
+        ("http://host:8000/v1/", "http://host:8000"),
+        ("https://host/some/path/v1", "https://host/some/path"),
+        (" http://[::1]:8000/ ", "http://[::1]:8000"),
+    ],
+)
+def test_an_address_with_and_without_v1_is_the_same(written: str, address: str) -> None:
+    assert read(["--server-url", written]).server_url == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("host:8000", "ftp://host", "http://", "http:///v1", "http://host:99999", "http://host:0"),
+        *("http://a b", "http://host/?a=1", "http://host/#a", "http://[::1", "", "\\\\host"),
+    ],
+)
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(SettingsError, match=r"--server-url .* write an address such as"):
+        read(["--server-url", address])
+
+
+def test_a_password_has_no_place_in_an_address_and_is_not_told() -> None:
+    with pytest.raises(SettingsError, match="leave out the user and the password") as caught:
+        read(["--server-url", "http://me:hush@host"])
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["", "a b", "ä", "a\n"])
+def test_a_key_that_no_header_takes_is_refused(key: str) -> None:
+    with pytest.raises(SettingsError, match="--server-key"):
+        read(["--server-key", key])
+
+
+def test_a_key_is_not_shown() -> None:
+    assert "hush" not in repr(read(["--server-key", "hush"]))
+
+
+async def test_a_model_elsewhere_chats_here(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = {"generation": {"top_k": 3}, "stop_token_ids": [77]}
+    settings = start(facts, context_window=300)
+    chat = load(settings)
+    assert isinstance(chat.engine, ServerEngine)
+    assert f"Fourbit Chat at {settings.server_url} runs the model" in capsys.readouterr().out
+    assert (chat.name, chat.format.name) == ("tiny", "chatml")
+    assert (chat.engine.window, chat.engine.parallel) == (300, 64)
+    assert chat.engine.supports == set(OPTIONAL)
+    assert chat.engine.stop_ids >= {77, chatml_tokenizer().eos_token_id}
+    assert chat.suited == {"top_k": 3}
+    assert chat.engine.state == "ready"
+    sampling = Sampling(max_new_tokens=10)
+    async with aclosing(chat.reply(rebuild([], "hello", ""), sampling)) as updates:
+        last = [update async for update in updates][-1]
+    assert last.state in ("finished", "length")
+    assert "<|im_start|>user\nhello<|im_end|>" in last.prompt
+    chat.engine.close()
+
+
+def test_its_own_window_and_the_number_that_was_set_hold(start: Start) -> None:
+    engine = load(start({"max_model_len": 200}, parallel=3)).engine
+    assert (engine.window, engine.parallel) == (200, 3)
+    engine.close()
+
+
+def test_another_tokenizer_is_refused(start: Start) -> None:
+    with pytest.raises(ModelError, match="name the model that it runs with --model"):
+        load(start(tokenizer=llama3_tokenizer()))
+
+
+@pytest.mark.parametrize("root", ["/models/tiny", "tiny", ""])
+def test_auto_needs_a_server_that_names_its_model(start: Start, root: str) -> None:
+    with pytest.raises(ModelError, match="name it with --model, for its tokenizer"):
+        load(start({"root": root}, model="auto"))
+
+
+@pytest.mark.parametrize(
+    "beside", [{"adapter": "a/b"}, {"assistant_model": "a/b"}, {"prompt_lookup": 3}]
+)
+def test_what_a_server_would_have_to_load_is_refused(start: Start, beside: dict[str, Any]) -> None:
+    flag = next(iter(beside)).replace("_", "-")
+    with pytest.raises(ModelError, match=f"is set there; leave out --{flag}"):
+        load(start(**beside))
+
+
+def test_the_engine_and_its_address_go_together(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="needs --server-url"):
+        load(Settings(engine="server", cache_dir=tmp_path))
+    with pytest.raises(ModelError, match="is for --engine server"):
+        load(Settings(server_url="http://host", cache_dir=tmp_path))
+    assert ENGINES["server"].hardware == (), "auto never takes it"
+
+
+def test_the_loop_is_not_shown_from_elsewhere(start: Start, gguf: Path) -> None:
+    with pytest.raises(ModelError, match="no other --engine"):
+        load_loop(start(model=str(gguf)), lambda *_: None)
+
+
+def test_check_says_what_runs_there(
+    start: Start, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "PATIENCE", 0)
+    settings = start({"max_model_len": 200})
+    chosen = settings.model_copy(update={"check": settings.model})
+    assert check(chosen) == 0
+    out = capsys.readouterr().out
+    for line in (
+        *("model           tiny", "engine          The server", "runs            yes"),
+        *("weights         on the server, Fourbit Chat", "window          200 tokens"),
+    ):
+        assert line in out.splitlines()
+    assert "memory" not in out
+    assert check(chosen.model_copy(update={"server_url": "http://127.0.0.1:1"})) == 1
+    assert "cannot be reached" in capsys.readouterr().out
+
+
+PROGRAM = """
+import sys
+from chat.load import load
+from chat.settings import read
+chat = load(read(sys.argv[1:]))
+chat.engine.close()
+sys.exit(str({"torch", "openvino", "openvino_genai", "bitsandbytes"} & sys.modules.keys() or ""))
+"""
+
+
+def test_nothing_that_computes_is_imported(start: Start) -> None:
+    settings = start()
+    flags = ["--engine", "server", "--server-url", str(settings.server_url)]
+    flags += ["--model", settings.model, "--cache-dir", str(settings.cache_dir)]
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *flags], capture_output=True, text=True, check=False
+    )
+    assert ended.stderr.strip() == ""
+    assert "runs the model" in ended.stdout
+
+
+def test_health_follows_the_server(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "EVERY", 0.02)
+    monkeypatch.setattr(health, "HOLDS", 0.5)
+    engine = load(start()).engine
+    for _ in range(100):
+        assert engine.state == "ready"
+        asyncio.run(asyncio.sleep(0.01))
+    monkeypatch.setattr(engine._health._connection, "url", "http://127.0.0.1:1")
+    while engine.state == "ready":
+        asyncio.run(asyncio.sleep(0.01))
+    assert engine.state == "loading"
+    engine.close()
