@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 from chat import space
 from chat.errors import SettingsError
 from chat.settings import Settings
-from chat.web import api, health, proxies
+from chat.web import api, health, metrics, proxies
 from chat.web.guard import Guard
 from chat.web.logout import Logout
 from chat.web.origin_form import OriginForm
@@ -45,7 +45,8 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
                         Middleware(Logout),
                     ],
                     "routes": [
-                        health.route(page.chat.engine),
+                        *health.routes(page.chat.engine, page.chat.gate),
+                        metrics.route(metrics.of(page.chat), settings),
                         *api.routes(page.chat, settings),
                         *api.root_routes(page.chat, settings),
                     ],
