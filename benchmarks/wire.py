@@ -40,18 +40,18 @@ class Wire:
         except json.JSONDecodeError:
             return answer.status, {"error": raw.decode(errors="replace")}
 
-    async def events(self, path: str) -> AsyncGenerator[Any]:
-        """Yield the data of each event of a stream, decoded from JSON, until it ends."""
+    async def events(self, path: str, body: Any = None) -> AsyncGenerator[Any]:
+        """Post `body`, or get `path` without one; yield the data of each event, until they end."""
         connection = await self._connect()
         try:
-            answer = await self._send(connection, path, None)
+            answer = await self._send(connection, path, body)
             if answer.status != 200:
                 raise ConnectionError(f"{path} answered {answer.status}")
             rest = b""
             async for part in _body(answer):
                 *events, rest = (rest + part).split(b"\n\n")
                 for event in events:
-                    if event.startswith(b"data:"):
+                    if event.startswith(b"data:") and event[5:].strip() != b"[DONE]":
                         yield json.loads(event[5:])
         finally:
             connection[1].close()
