@@ -139,6 +139,13 @@ class Settings(
     max_waiting: int = Field(
         32, ge=0, le=1000, description="how many people may wait for the model; more are refused"
     )
+    drain_seconds: int = Field(
+        8,
+        ge=0,
+        le=86_400,
+        description="how long replies that are being written may go on after a SIGTERM, while new "
+        "ones are refused; docker stop gives 10 seconds, Kubernetes 30",
+    )
     max_new_tokens_limit: Whole | None = Field(
         None,
         ge=1,

@@ -7,11 +7,12 @@ from chat import space
 from chat.errors import SettingsError
 from chat.settings import Settings
 from chat.web import api, health, metrics, proxies
+from chat.web.drain import Drain
 from chat.web.guard import Guard
 from chat.web.logout import Logout
 from chat.web.origin_form import OriginForm
 from chat.web.page.completion_page import CompletionPage
-from chat.web.page.gradio_internals import UNPROBED, keep_no_statistics
+from chat.web.page.gradio_internals import UNPROBED, keep_no_statistics, let_go
 from chat.web.page.page import Page
 from chat.web.page.theme import CSS, FONTS, HEAD
 from chat.web.reverse_proxy import ReverseProxy
@@ -69,5 +70,6 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
             "choose another --server-port."
         ) from None
     if block:
+        Drain(page.chat.gate, settings.drain_seconds, lambda: let_go(page))
         page.block_thread()
     return str(url)

@@ -117,6 +117,11 @@ def keep_no_statistics() -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 
 
+def let_go(page: gr.Blocks) -> None:
+    """Have the server of a page end at once when it ends, and wait for nobody's connection."""
+    page.server.force_exit = True
+
+
 def named(function: Callable[..., Any], *names: str) -> Callable[..., Any]:
     """Give the parameters of `function` the names by which API clients give their values."""
     parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
