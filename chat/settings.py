@@ -177,6 +177,11 @@ class Settings(
         le=65535,
         description="the port; unless set, GRADIO_SERVER_PORT or the first free one from 7860 on",
     )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="how the log on standard error is written; json has a line for each request, "
+        "without anything that people write",
+    )
     root_path: str | None = Field(
         None,
         description="the path below which a reverse proxy shows the page, such as /chat; unless "

@@ -33,6 +33,7 @@ def test_each_setting_is_a_flag_and_a_variable(
         "min_p": "0.5",
         "thinking": "off",
         "conversations_key": "k" * 32,
+        "log_format": "json",
     }.get(name, "1")
     flag = f"--{name.replace('_', '-')}"
     by_flag = read([flag] if value == "true" else [flag, value])

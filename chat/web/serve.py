@@ -15,6 +15,7 @@ from chat.web.page.completion_page import CompletionPage
 from chat.web.page.gradio_internals import UNPROBED, keep_no_statistics, let_go
 from chat.web.page.page import Page
 from chat.web.page.theme import CSS, FONTS, HEAD
+from chat.web.requests import Logged
 from chat.web.reverse_proxy import ReverseProxy
 
 #: Events that Gradio may run beside those of the people who are answered or waiting.
@@ -40,6 +41,7 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
                 state_session_capacity=500,
                 app_kwargs={
                     "middleware": [
+                        Middleware(Logged),
                         Middleware(OriginForm),
                         Middleware(ReverseProxy, settings.root()),
                         Middleware(Guard),

@@ -20,6 +20,7 @@ from gradio.context import LocalContext
 from gradio.events import Dependency
 
 from chat.errors import ChatError, describe
+from chat.web.logs import HEADER, request_id
 
 #: What connecting an event returns.
 Event = Dependency
@@ -41,6 +42,9 @@ class Blocks(gr.Blocks):
 
     async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Handle one event; what cannot even be read gets a sentence, and stays out of the log."""
+        # It may run in Gradio's queue, and not in the request that asked for it.
+        if asked := kwargs.get("request"):
+            request_id.set(asked.headers.get(HEADER, ""))
         try:
             return dict(await super().process_api(*args, **kwargs))
         except gr.Error:
