@@ -12,8 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from chat.backend.body import Ask, asked, blaming, left_open, most_bytes
 from chat.backend.events import DONE, HEARTBEAT, Events, failed
-from chat.core import chat as core
-from chat.core.chat import Chat
+from chat.core.chat import Chat, interval
 from chat.errors import RequestError
 from chat.settings import Settings
 from chat.web import health
@@ -100,24 +99,27 @@ async def batches(chat: Chat, ask: Ask, session: str) -> AsyncGenerator[Batch]:
         EngineError: the model failed.
     """
     written, last = 0, list[int]()
-    with chat.gate.enter() as ticket:
+    with chat.meter.reply() as measured, chat.gate.enter() as ticket:
         while ticket.place:
             yield Batch([])
             await ticket.wait()
+        measured.begin(len(ask.prompt))
         generated = chat.engine.generate(ask.prompt, ask.sampling, ask.negative, session)
         async with aclosing(generated) as new:
             async for ids in new:
                 last = _until(ids, ask.stop_ids)
+                measured.wrote(len(last))
                 written += len(last)
                 if _ended(last, ask) or written >= ask.sampling.max_new_tokens:
                     break
                 yield Batch(last)
                 last = []
                 if ids:
-                    await asyncio.sleep(core.INTERVAL)
+                    await asyncio.sleep(interval(chat.gate.inside))
+        full = written >= ask.sampling.max_new_tokens and not _ended(last, ask)
+        measured.ending = "length" if full else "stop"
     # Only now, when the next one in line is in: whoever this is for may be slow to read it.
-    full = written >= ask.sampling.max_new_tokens
-    yield Batch(last, "length" if full and not _ended(last, ask) else "stop")
+    yield Batch(last, measured.ending)
 
 
 def _until(ids: list[int], stop_ids: frozenset[int]) -> list[int]:
