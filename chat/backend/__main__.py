@@ -80,7 +80,8 @@ def run(settings: Settings) -> None:
     end_with(chat.engine)
     print(f"* Running on local URL: {where}", flush=True)
     Drain(chat.gate, settings.drain_seconds, lambda: None)
-    serving.join()
+    while serving.is_alive():  # a wait without an end would not hear of the drain's
+        serving.join(0.1)
     raise SettingsError(
         f"Nothing can be served at {where}, which something else has taken by now; choose another "
         "--server-port."
