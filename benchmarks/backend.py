@@ -11,6 +11,7 @@ import asyncio
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -95,7 +96,11 @@ def measured(chosen: argparse.Namespace) -> list[dict[str, Found]]:
         for way, url in urls.items():
             front = [*flags, "--engine=server", f"--server-url={url}"]
             pages[way] = ending.enter_context(server.serving(server.APP, front, None))
-        return [_round(chosen, chat, backend, pages, asked) for _ in range(chosen.rounds + 1)][1:]
+        rounds = []
+        for number in range(chosen.rounds + 1):  # in the first one caches are filled
+            rounds.append(_round(chosen, chat, backend, pages, asked))
+            print(f"... round {number} of {chosen.rounds}", file=sys.stderr, flush=True)
+        return rounds[1:]
 
 
 @contextmanager

@@ -48,7 +48,7 @@ async def test_ids_and_controls_reach_the_engine_as_they_are() -> None:
     [
         ({"choice": ["yes", "no"]}, "choices", ("yes", "no")),
         ({"regex": "[a-z]+"}, "regex", "[a-z]+"),
-        ({"json": {"type": "integer"}}, "json_schema", '{"type": "integer"}'),
+        ({"json": {"const": ["é", 1]}}, "json_schema", '{"const":["é",1]}'),
         ({"json": '{"type": "integer"}'}, "json_schema", '{"type": "integer"}'),
         ({"json": {}}, "json_schema", "{}"),
     ],
