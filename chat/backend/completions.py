@@ -46,9 +46,6 @@ class Completions:
         # In a thread, since a long prompt would hold up everyone else's replies.
         ask = await asyncio.to_thread(asked, self._chat, self._left_open, sent)
         self._check_engine()
-        self._chat.gate.check()
-        with blaming():
-            await self._chat.engine.admit(ask.sampling)
         session = Request(scope).headers.get("x-session-id", "")
         events = Events(ask)
         async with aclosing(batches(self._chat, ask, session)) as found:
@@ -95,9 +92,13 @@ async def batches(chat: Chat, ask: Ask, session: str) -> AsyncGenerator[Batch]:
     """Yield the ids of a reply as they come, an empty batch now and then while there are none.
 
     Raises:
+        BadRequest: what ties it down would keep others waiting.
         QueueFull: no place is left.
         EngineError: the model failed.
     """
+    chat.gate.check()
+    with blaming():
+        await chat.engine.admit(ask.sampling)
     written, last = 0, list[int]()
     with chat.meter.reply() as measured, chat.gate.enter() as ticket:
         while ticket.place:
