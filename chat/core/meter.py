@@ -7,7 +7,7 @@ down when they are asked for.
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -54,6 +54,8 @@ class Meter:
         self.waited, self.first, self.whole = Histogram(LONG), Histogram(LONG), Histogram(LONG)
         #: Between two tokens of a reply.
         self.between = Histogram(SHORT)
+        #: Told of each reply that has ended and was not refused.
+        self.watchers: list[Callable[[Measured], None]] = []
 
     @contextmanager
     def reply(self) -> Iterator["Measured"]:
@@ -64,17 +66,22 @@ class Meter:
         except RequestError as error:
             self.refused[type(error).__name__] += 1
             raise
-        except Exception:  # and not a closed generator or a cancelled task, which are no faults
-            self.ended["error"] += 1
+        except Exception:
+            measured.ending = "error"
+            self._end(measured)
             raise
-        except BaseException:
-            self.ended[measured.ending] += 1
+        except BaseException:  # a closed generator or a cancelled task, which are no faults
+            self._end(measured)
             raise
         else:
-            self.ended[measured.ending] += 1
-        finally:
-            if measured.ending in ("stop", "length"):
-                self.whole.add(time.monotonic() - measured.asked)
+            self._end(measured)
+
+    def _end(self, measured: "Measured") -> None:
+        self.ended[measured.ending] += 1
+        if measured.ending in ("stop", "length"):
+            self.whole.add(time.monotonic() - measured.asked)
+        for watcher in self.watchers:
+            watcher(measured)
 
 
 class Measured:
@@ -83,12 +90,14 @@ class Measured:
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self.asked = time.monotonic()
-        self._last = 0.0
+        self._first = self._last = 0.0
+        self._prompt_tokens = self._tokens = self._resumed = 0
         self.ending: Ending = "abort"
 
     def begin(self, prompt_tokens: int, dropped_turns: int = 0) -> None:
         """Its turn has come."""
         self._meter.waited.add(time.monotonic() - self.asked)
+        self._prompt_tokens = prompt_tokens
         self._meter.prompt_tokens += prompt_tokens
         self._meter.dropped_turns += dropped_turns
 
@@ -100,10 +109,25 @@ class Measured:
         if self._last:
             self._meter.between.add((now - self._last) / tokens, tokens)
         else:
+            self._first = now
             self._meter.first.add(now - self.asked)
         self._last = now
+        self._tokens += tokens
         self._meter.tokens += tokens
 
     def resumed(self) -> None:
         """What wrote it has ended, and another goes on."""
+        self._resumed += 1
         self._meter.resumed += 1
+
+    def figures(self) -> dict[str, str | int | float]:
+        """Return what is known of it, by the names that OpenTelemetry has where it has some."""
+        first = {"fourbit.first_token_seconds": self._first - self.asked} if self._first else {}
+        return {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.usage.input_tokens": self._prompt_tokens,
+            "gen_ai.usage.output_tokens": self._tokens,
+            "fourbit.ending": self.ending,
+            "fourbit.resumed": self._resumed,
+            **first,
+        }

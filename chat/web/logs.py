@@ -47,7 +47,7 @@ class Json(logging.Formatter):
             line["request_id"] = id
         if record.exc_info and record.exc_info[1]:
             line["error"] = describe(record.exc_info[1])
-        return json.dumps(line | vars(record).get("request", {}))
+        return json.dumps(line | vars(record).get("answered", {}))
 
 
 def begin(format: Literal["text", "json"]) -> None:
@@ -57,3 +57,10 @@ def begin(format: Literal["text", "json"]) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     if format == "json":
         access.setLevel(logging.INFO)
+
+
+def adopt(name: str) -> None:
+    """Have what a library logs come as all else does, and not in a format of its own."""
+    logger = logging.getLogger(name)
+    logger.handlers.clear()
+    logger.propagate = True

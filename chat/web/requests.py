@@ -59,11 +59,11 @@ class Logged:
             await self._app(told, receive, send_on)
         finally:
             path = shown(scope["path"])
-            request = {
+            answered = {
                 "method": scope["method"],
                 "path": path,
                 "status": status,
                 "ms": round(1000 * (time.monotonic() - began), 1),
             }
-            access.info("%s %s %d", scope["method"], path, status, extra={"request": request})
+            access.info("%s %s %d", scope["method"], path, status, extra={"answered": answered})
             request_id.reset(token)

@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 from chat import space
 from chat.errors import SettingsError
 from chat.settings import Settings
-from chat.web import api, health, metrics, proxies
+from chat.web import api, health, logs, metrics, proxies, traces
 from chat.web.drain import Drain
 from chat.web.guard import Guard
 from chat.web.logout import Logout
@@ -71,6 +71,9 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
             f"The page cannot be served at {where}, which something else has taken by now; "
             "choose another --server-port."
         ) from None
+    if settings.log_format == "json":
+        logs.adopt("uvicorn")
+    traces.begin(page.chat.meter)
     if block:
         Drain(page.chat.gate, settings.drain_seconds, lambda: let_go(page))
         page.block_thread()

@@ -140,3 +140,16 @@ def test_as_text_a_message_names_its_request() -> None:
     token = logs.request_id.set("mine")
     assert Text().format(record) == "It broke. (request mine)"
     logs.request_id.reset(token)
+
+
+def test_what_the_server_itself_logs_comes_in_the_same_format(
+    serve: Serve, lines: io.StringIO
+) -> None:
+    uvicorn = logging.getLogger("uvicorn")
+    before, propagates = uvicorn.handlers[:], uvicorn.propagate
+    try:
+        serve(ScriptedEngine(), log_format="json")
+        logging.getLogger("uvicorn.error").error("It broke.")
+        assert read(lines, message="It broke.", level="ERROR")
+    finally:
+        uvicorn.handlers[:], uvicorn.propagate = before, propagates
