@@ -96,27 +96,28 @@ async def batches(chat: Chat, ask: Ask, session: str) -> AsyncGenerator[Batch]:
         QueueFull: no place is left.
         EngineError: the model failed.
     """
-    chat.gate.check()
-    with blaming():
-        await chat.engine.admit(ask.sampling)
     written, last = 0, list[int]()
-    with chat.meter.reply() as measured, chat.gate.enter() as ticket:
-        while ticket.place:
-            yield Batch([])
-            await ticket.wait()
-        measured.begin(len(ask.prompt))
-        generated = chat.engine.generate(ask.prompt, ask.sampling, ask.negative, session)
-        async with aclosing(generated) as new:
-            async for ids in new:
-                last = _until(ids, ask.stop_ids)
-                measured.wrote(len(last))
-                written += len(last)
-                if _ended(last, ask) or written >= ask.sampling.max_new_tokens:
-                    break
-                yield Batch(last)
-                last = []
-                if ids:
-                    await asyncio.sleep(interval(chat.gate.inside))
+    with chat.meter.reply() as measured:
+        chat.gate.check()
+        with blaming():
+            await chat.engine.admit(ask.sampling)
+        with chat.gate.enter() as ticket:
+            while ticket.place:
+                yield Batch([])
+                await ticket.wait()
+            measured.begin(len(ask.prompt))
+            generated = chat.engine.generate(ask.prompt, ask.sampling, ask.negative, session)
+            async with aclosing(generated) as new:
+                async for ids in new:
+                    last = _until(ids, ask.stop_ids)
+                    measured.wrote(len(last))
+                    written += len(last)
+                    if _ended(last, ask) or written >= ask.sampling.max_new_tokens:
+                        break
+                    yield Batch(last)
+                    last = []
+                    if ids:
+                        await asyncio.sleep(interval(chat.gate.inside))
         full = written >= ask.sampling.max_new_tokens and not _ended(last, ask)
         measured.ending = "length" if full else "stop"
     # Only now, when the next one in line is in: whoever this is for may be slow to read it.
