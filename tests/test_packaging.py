@@ -23,7 +23,7 @@ import chat
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-#: pydantic comes with the one pydantic_core that fits, ZeroGPU with spaces; OpenTelemetry is an extra.
+#: pydantic comes with the one pydantic_core that fits, ZeroGPU with spaces; traces are an extra.
 BROUGHT = {"opentelemetry", "pydantic_core", "spaces"}
 
 
