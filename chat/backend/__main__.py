@@ -49,7 +49,7 @@ def run(settings: Settings) -> None:
     # Here and not above, so that --help and a wrong flag answer at once.
     import uvicorn
 
-    from chat.web import address, logs
+    from chat.web import address, logs, traces
     from chat.web.lobby import lobby
 
     logs.begin(settings.log_format)
@@ -64,6 +64,7 @@ def run(settings: Settings) -> None:
         from chat.backend.ending import end_with
         from chat.web.drain import Drain
 
+        traces.begin(chat.meter)
         app = build(chat, settings)
     config = uvicorn.Config(
         app,

@@ -237,7 +237,7 @@ def test_pages_on_kubernetes_are_found_probed_and_scaled() -> None:
 def test_the_router_of_vllm_goes_by_the_header_that_pages_send() -> None:
     router = yaml.safe_load((DEPLOY / "vllm-values.yaml").read_text())["routerSpec"]
     assert (router["routingLogic"], router["sessionKey"]) == ("session", "x-session-id")
-    assert "balance hdr(x-session-id)" in HAPROXY
+    assert "balance hdr(x-session-id)\n    hash-type consistent\n" in HAPROXY
 
 
 def test_every_figure_of_the_dashboard_is_there(serve: Serve) -> None:
