@@ -20,6 +20,8 @@ Figures = dict[str, float]
 #: How many chat, and the tokens of a reply, and of one of three turns.
 COUNT = 8
 TOKENS, TURN = 60, 16
+#: Those of a reply that nobody waits for the end of.
+ENDLESS = 1000
 #: As many at once as fill all places of two replicas and the line before them (see
 #: deploy/ray_app.py), and how many come then.
 CROWD, LATE = 80, 10
@@ -76,7 +78,10 @@ async def mend(cluster: Cluster, what: Victim) -> float:
 
 
 async def turns(cluster: Cluster, people: People) -> Figures:
-    """Have three turns each; return the share of the later ones that found the earlier replica."""
+    """Have three turns each; return the share of the later ones that found the earlier replica.
+
+    And among how many replicas strangers are shared out, since one for all would be no wonder.
+    """
     await cluster.running(2)
     came = time.time()
     first = await people.tell(TURN)
@@ -87,7 +92,14 @@ async def turns(cluster: Cluster, people: People) -> Figures:
         where[note.session].append(note.pid)
     pairs = [pair for pids in where.values() for pair in pairwise(pids)]
     assert len(pairs) == 2 * people.count
-    return {"stayed": sum(one == other for one, other in pairs) / len(pairs)}
+    came = time.time()
+    async with _client(cluster) as client:
+        for _ in range(2):  # at once no more than one replica takes
+            await asyncio.gather(*(_stranger(client, 1) for _ in range(COUNT)))
+    return {
+        "stayed": sum(one == other for one, other in pairs) / len(pairs),
+        "replicas": len({note.pid for note in cluster.notes(came, "came")}),
+    }
 
 
 async def cancel(cluster: Cluster, people: People) -> Figures:
@@ -127,24 +139,16 @@ async def redeploy(cluster: Cluster, people: People, unbroken: Told, tokens: int
 
 async def full(cluster: Cluster, _: People) -> Figures:
     """Fill all places and the line, and have more ask then."""
-    body = {"prompt": [1] * 8, "max_tokens": 64, "min_tokens": 64}
-    body |= {"stream": True, "return_token_ids": True}
-
-    async def ask(client: httpx2.AsyncClient, stay: float = 0) -> httpx2.Response:
-        headers = {"x-session-id": secrets.token_hex(16)}
-        async with client.stream("POST", "/v1/completions", json=body, headers=headers) as answer:
-            await asyncio.sleep(stay)
-        return answer
-
-    limits = httpx2.Limits(max_connections=None)
-    async with httpx2.AsyncClient(base_url=cluster.url, timeout=PATIENCE, limits=limits) as client:
-        crowd = [asyncio.create_task(ask(client, PATIENCE)) for _ in range(CROWD)]
+    async with _client(cluster) as client:
+        crowd = [asyncio.create_task(_stranger(client, ENDLESS, PATIENCE)) for _ in range(CROWD)]
         await asyncio.sleep(SETTLED)
-        late = await asyncio.gather(*(ask(client) for _ in range(LATE)))
+        late = await asyncio.gather(*(_stranger(client, ENDLESS) for _ in range(LATE)))
         for task in crowd:
             task.cancel()
         await asyncio.wait(crowd)
-        while (await ask(client)).status_code != 200:  # until those who left are forgotten
+        while (
+            await _stranger(client, ENDLESS)
+        ).status_code != 200:  # until those who left are forgotten
             await asyncio.sleep(0.1)
     return {
         "asked when full": LATE,
@@ -165,3 +169,18 @@ async def autoscale(cluster: Cluster, people: People) -> Figures:
         errors += len((await people.tell(TOKENS)).errors)
     up = await grown
     return {"errors": errors, "up (s)": up, "down (s)": await cluster.running(1)}
+
+
+def _client(cluster: Cluster) -> httpx2.AsyncClient:
+    limits = httpx2.Limits(max_connections=None)
+    return httpx2.AsyncClient(base_url=cluster.url, timeout=PATIENCE, limits=limits)
+
+
+async def _stranger(client: httpx2.AsyncClient, tokens: int, stay: float = 0) -> httpx2.Response:
+    """Have somebody ask whom nobody knows, and go after some seconds."""
+    body = {"prompt": [1] * 8, "max_tokens": tokens, "min_tokens": tokens}
+    body |= {"stream": True, "return_token_ids": True}
+    headers = {"x-session-id": secrets.token_hex(16)}
+    async with client.stream("POST", "/v1/completions", json=body, headers=headers) as answer:
+        await asyncio.sleep(stay)
+    return answer

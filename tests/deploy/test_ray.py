@@ -46,6 +46,7 @@ async def kill(scene: Scene, what: Victim) -> float:
 async def test_a_conversation_stays_where_it_has_been_read(scene: Scene) -> None:
     found = await steps.turns(scene.cluster, scene.people)
     assert found["stayed"] >= 0.95
+    assert found["replicas"] == 2
 
 
 async def test_nobody_notices_that_a_replica_is_killed(scene: Scene) -> None:
