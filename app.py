@@ -40,8 +40,9 @@ def main() -> None:
 def run(settings: Settings) -> None:
     """Load the model in 4 bits and chat with it until interrupted."""
     # Here and not above, so that --help and a wrong flag answer at once.
-    from chat.web import address, proxies
+    from chat.web import address, logs, proxies
 
+    logs.begin(settings.log_format)
     listening, settings = address.listen(settings)
     where = f"http://{settings.server_name}:{settings.server_port}"
     print(f"Fourbit Chat is starting at {where} ...", flush=True)

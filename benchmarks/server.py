@@ -34,8 +34,10 @@ class Server:
 
 
 @contextmanager
-def serving(program: Sequence[str], flags: Sequence[str], port: int | None) -> Iterator[Server]:
-    """Start a program that serves a page, and end it with all its processes.
+def serving(
+    program: Sequence[str], flags: Sequence[str], port: int | None, path: str = ""
+) -> Iterator[Server]:
+    """Start a program that serves something at `path`, and end it with all its processes.
 
     Raises:
         RuntimeError: it ended before it served.
@@ -52,7 +54,7 @@ def serving(program: Sequence[str], flags: Sequence[str], port: int | None) -> I
     ) as process:
         try:
             url = _address(process)
-            with urlopen(url) as page:
+            with urlopen(url + path) as page:
                 page.read()
             yield Server(url, process.pid, began, time.perf_counter() - began)
         finally:

@@ -7,7 +7,8 @@
     ├── RequestError         this request cannot be answered; the next one can
     │   ├── BadRequest       a message or a control has an unusable value
     │   ├── TooLong          a message is larger than the model can read
-    │   └── QueueFull        too many people are waiting
+    │   ├── QueueFull        too many people are waiting
+    │   └── Draining         the server is about to end, and begins nothing
     └── EngineError          the model failed while it was working
         ├── OutOfMemory      ... because the conversation did not fit
         └── Broken           ... since what runs it is gone; another may go on
@@ -65,6 +66,15 @@ class TooLong(RequestError):
 
 class QueueFull(RequestError):
     """Too many people are waiting already."""
+
+
+class Draining(RequestError):
+    """The server is about to end; another one may answer."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server is being stopped, and begins no new replies. Please try again in a moment."
+        )
 
 
 class EngineError(ChatError):

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from chat import __version__
@@ -27,6 +35,11 @@ from chat.engines.registry import ENGINES
 from chat.engines.server.entry import ServerOptions
 from chat.errors import SettingsError
 from prompts import FORMATS
+
+#: The file of the key that protects saved conversations, in the data folder.
+KEY_FILE = "conversations.key"
+#: Characters of a secret that takes its place.
+SHORTEST_SECRET = 32
 
 if TYPE_CHECKING:
     EngineName = str
@@ -134,6 +147,13 @@ class Settings(
     max_waiting: int = Field(
         32, ge=0, le=1000, description="how many people may wait for the model; more are refused"
     )
+    drain_seconds: int = Field(
+        8,
+        ge=0,
+        le=86_400,
+        description="how long replies that are being written may go on after a SIGTERM, while new "
+        "ones are refused; docker stop gives 10 seconds, Kubernetes 30",
+    )
     max_new_tokens_limit: Whole | None = Field(
         None,
         ge=1,
@@ -165,6 +185,11 @@ class Settings(
         le=65535,
         description="the port; unless set, GRADIO_SERVER_PORT or the first free one from 7860 on",
     )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="how the log on standard error is written; json has a line for each request, "
+        "without anything that people write",
+    )
     root_path: str | None = Field(
         None,
         description="the path below which a reverse proxy shows the page, such as /chat; unless "
@@ -175,13 +200,36 @@ class Settings(
         validate_default=True,
         description="where the embedded model and converted models are kept",
     )
+    conversations_key: SecretStr | None = Field(
+        None,
+        description="the secret that protects the conversations saved in browsers, at least 32 "
+        "characters, the same for all pages behind a balancer; better set as "
+        "CHAT_CONVERSATIONS_KEY. Unless set, a key is made and kept in --data-dir",
+    )
     data_dir: Path = Field(
         user_data_path("fourbit-chat"),
         validate_default=True,
         description="where the key is kept that protects the conversations saved in browsers",
     )
 
-    @field_validator("cache_dir", "data_dir")
+    @field_validator("conversations_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value().strip()) < SHORTEST_SECRET:
+            raise ValueError(f"write at least {SHORTEST_SECRET} characters")
+        return key
+
+    @field_validator("data_dir")
+    @classmethod
+    def _holds_a_key(cls, folder: Path, others: ValidationInfo) -> Path:
+        """Return it if the key is there or not needed, or if one can be written there."""
+        folder = folder.expanduser()
+        needless = others.data.get("conversations_key") is not None
+        if folder != Path() and (needless or os.access(folder / KEY_FILE, os.R_OK)):
+            return folder
+        return cls._writable(folder)
+
+    @field_validator("cache_dir")
     @classmethod
     def _writable(cls, folder: Path) -> Path:
         folder = folder.expanduser()
@@ -227,6 +275,10 @@ class Settings(
         return [
             (name, word) for name, _, word in map(_login, self.auth.get_secret_value().split(","))
         ]
+
+    def conversations_secret(self) -> str:
+        """Return the secret that protects saved conversations, or nothing if a file holds a key."""
+        return self.conversations_key.get_secret_value().strip() if self.conversations_key else ""
 
     def sampling(self, suited: Mapping[str, Any] = MappingProxyType({})) -> Sampling:
         """Return the values that the page's controls start with.

@@ -67,6 +67,7 @@ SLOW = {
     "tests/benchmarks/test_benchmarks_client.py",
     "tests/core/imports/test_imports.py",
     "tests/core/test_tokens.py",
+    "tests/deploy/test_haproxy.py",
     "tests/deploy/test_ray.py",
     "tests/engines/batched/test_batcher.py",
     "tests/engines/batched/test_drafts.py",
@@ -119,9 +120,12 @@ SLOW = {
     "tests/web/page/panel/test_saved.py",
     "tests/web/page/test_completion_page.py",
     "tests/web/page/test_page.py",
+    "tests/web/test_drain.py",
     "tests/web/test_guard.py",
     "tests/web/test_health.py",
+    "tests/web/test_logs.py",
     "tests/web/test_logout.py",
+    "tests/web/test_metrics.py",
     "tests/web/test_proxies.py",
 }
 #: Modules whose fixtures are too dear to be made by each worker.

@@ -23,8 +23,9 @@ import chat
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-#: pydantic comes with the one pydantic_core that fits, and ZeroGPU with spaces.
-BROUGHT = {"pydantic_core", "spaces"}
+#: pydantic comes with the one pydantic_core that fits, ZeroGPU with spaces, OpenTelemetry is an
+#: extra.
+BROUGHT = {"opentelemetry", "pydantic_core", "spaces"}
 
 
 def named(*extras: str) -> dict[str, Requirement]:

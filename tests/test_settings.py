@@ -33,6 +33,8 @@ def test_each_setting_is_a_flag_and_a_variable(
         "min_p": "0.5",
         "thinking": "off",
         "server_url": "http://host",
+        "conversations_key": "k" * 32,
+        "log_format": "json",
     }.get(name, "1")
     flag = f"--{name.replace('_', '-')}"
     by_flag = read([flag] if value == "true" else [flag, value])
@@ -241,3 +243,32 @@ def test_a_root_path_that_is_none_is_refused_at_the_start(
     monkeypatch.setenv("GRADIO_ROOT_PATH", path)
     with pytest.raises(SettingsError, match=r"^GRADIO_ROOT_PATH must be a path such as /chat"):
         read([])
+
+
+SECRET = "a secret of more than 32 characters"
+
+
+@pytest.mark.parametrize("key", ["", " ", "k" * 31, f" {'k' * 31} "])
+def test_a_secret_that_can_be_guessed_is_refused_and_not_repeated(key: str) -> None:
+    named = r"^--conversations-key \(or CHAT_CONVERSATIONS_KEY\) .*at least 32 characters\.$"
+    with pytest.raises(SettingsError, match=named) as caught:
+        read(["--conversations-key", key])
+    assert "kkk" not in str(caught.value)
+
+
+def test_a_secret_is_not_shown() -> None:
+    assert SECRET not in repr(read(["--conversations-key", SECRET]))
+
+
+def test_a_data_folder_that_cannot_be_written_will_do_with_a_secret() -> None:
+    folder = Path("/proc/self")  # in which nobody can make a file
+    with pytest.raises(SettingsError, match="nothing can be written there"):
+        read(["--data-dir", str(folder)])
+    assert read(["--data-dir", str(folder), "--conversations-key", SECRET]).data_dir == folder
+
+
+def test_a_data_folder_that_cannot_be_written_will_do_if_the_key_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chat.settings.KEY_FILE", "status")  # a file that is there
+    assert read(["--data-dir", "/proc/self"]).data_dir == Path("/proc/self")

@@ -28,13 +28,11 @@ BUDGET = 480
 NEEDS = (
     "accelerate",
     "bitsandbytes",
-    "cachetools",
     "httpcore2",
     "httpx2",
     "huggingface_hub",
     "jinja2",
     "llguidance",
-    "platformdirs",
     "psutil",
     "pydantic_settings",
     "safetensors",

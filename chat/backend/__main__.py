@@ -3,20 +3,16 @@
 import os
 import signal
 import sys
-import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from threading import Thread
 
-from chat.errors import ChatError
+from chat.errors import ChatError, SettingsError
 from chat.settings import Settings, add_flags, checked
 
 DESCRIPTION = """\
 Serve a 4-bit language model to front-ends elsewhere (--engine server): token ids
 in and out, in the dialect of vLLM's server. Settings that concern the page do
 nothing here. It ends with its engine, with status 70: have it started again."""
-
-#: Seconds for which running replies may take to end, once the server is to.
-DRAIN = 600.0
 
 
 def main(arguments: list[str]) -> None:
@@ -47,44 +43,49 @@ def _read(arguments: list[str]) -> Settings:
 
 
 def run(settings: Settings) -> None:
-    """Load the model and serve it; once interrupted, answer who is there, and no one else.
-
-    Raises:
-        KeyboardInterrupt: it was interrupted a second time, or before there was a model.
-    """
+    """Load the model and serve it until interrupted; SIGTERM lets those who are there finish."""
+    if settings.engine == "server":
+        raise SettingsError("The backend runs a model itself; choose another engine than server.")
     # Here and not above, so that --help and a wrong flag answer at once.
     import uvicorn
 
-    from chat.backend.app import build
-    from chat.backend.door import Door
-    from chat.backend.ending import end_with
-    from chat.web import address
+    from chat.web import address, logs
+    from chat.web.lobby import lobby
 
+    logs.begin(settings.log_format)
     listening, settings = address.listen(settings)
     where = f"http://{settings.server_name}:{settings.server_port}"
     print(f"Fourbit Chat's backend is starting at {where} ...", flush=True)
-    door = Door()
-    config = uvicorn.Config(door, log_config=None, access_log=False, lifespan="off", ws="none")
-    server = uvicorn.Server(config)
-    # In a thread, so that what interrupts ends the loading too.
-    serving = Thread(target=server.run, args=[[listening]], daemon=True)
-    serving.start()
-    from chat.load import load
+    with lobby(listening):
+        from chat.load import load
 
-    chat = load(settings)
+        chat = load(settings)
+        from chat.backend.app import build
+        from chat.backend.ending import end_with
+        from chat.web.drain import Drain
+
+        app = build(chat, settings)
+    config = uvicorn.Config(
+        app,
+        str(settings.server_name).strip("[]"),
+        int(settings.server_port or 0),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+    )
+    # In a thread, since uvicorn would take the signals.
+    serving = Thread(target=uvicorn.Server(config).run, daemon=True)
+    serving.start()
     end_with(chat.engine)
-    door.open(build(chat, settings))
     print(f"* Running on local URL: {where}", flush=True)
-    try:
-        serving.join()
-    except KeyboardInterrupt:
-        door.close()
-    deadline = time.monotonic() + DRAIN
-    while door.inside and time.monotonic() < deadline:
-        time.sleep(0.05)
-    server.should_exit = True
-    serving.join(1.0)
-    chat.engine.close()
+    Drain(chat.gate, settings.drain_seconds, lambda: None)
+    while serving.is_alive():  # a wait without an end would not hear of the drain's
+        serving.join(0.1)
+    raise SettingsError(
+        f"Nothing can be served at {where}, which something else has taken by now; choose another "
+        "--server-port."
+    )
 
 
 if __name__ == "__main__":

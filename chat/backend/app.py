@@ -1,17 +1,17 @@
 """The app, for any server of ASGI apps."""
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.middleware import Middleware
 from starlette.routing import Mount, Route, Router
 
 from chat.backend.completions import Completions
 from chat.backend.models import Models
 from chat.core.chat import Chat
 from chat.settings import Settings
-from chat.web import health
+from chat.web import health, metrics
 from chat.web.api import Answering
 from chat.web.api.authentication import Authentication
+from chat.web.requests import Logged
 
 
 def build(chat: Chat, settings: Settings) -> Starlette:
@@ -29,13 +29,9 @@ def build(chat: Chat, settings: Settings) -> Starlette:
     )
     return Starlette(
         routes=[
-            health.route(chat.engine),
-            Route("/live", live),
+            *health.routes(chat.engine, chat.gate),
+            metrics.route(metrics.of(chat), settings),
             Mount("/v1", Authentication(router, settings)),
-        ]
+        ],
+        middleware=[Middleware(Logged)],
     )
-
-
-async def live(_: Request) -> PlainTextResponse:
-    """Answer, since this process lives."""
-    return PlainTextResponse("alive")

@@ -205,7 +205,8 @@ def _values(body: CompletionBody) -> dict[str, Any]:
         found |= {control: getattr(ties, name) for name, control in TIES.items()}
         schema = ties.schema_
         if not (schema is None or isinstance(schema, str)):
-            found["json_schema"] = json.dumps(schema)
+            # No longer than it was written, since there is a limit.
+            found["json_schema"] = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
     if body.negative_prompt_ids:
         # Its text is nowhere any more, but engines are asked whether they can keep away from one.
         found["negative_prompt"] = "as ids"

@@ -12,8 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from chat.backend.body import Ask, asked, blaming, left_open, most_bytes
 from chat.backend.events import DONE, HEARTBEAT, Events, failed
-from chat.core import chat as core
-from chat.core.chat import Chat
+from chat.core.chat import Chat, interval
 from chat.errors import RequestError
 from chat.settings import Settings
 from chat.web import health
@@ -47,9 +46,6 @@ class Completions:
         # In a thread, since a long prompt would hold up everyone else's replies.
         ask = await asyncio.to_thread(asked, self._chat, self._left_open, sent)
         self._check_engine()
-        self._chat.gate.check()
-        with blaming():
-            await self._chat.engine.admit(ask.sampling)
         session = Request(scope).headers.get("x-session-id", "")
         events = Events(ask)
         async with aclosing(batches(self._chat, ask, session)) as found:
@@ -96,28 +92,36 @@ async def batches(chat: Chat, ask: Ask, session: str) -> AsyncGenerator[Batch]:
     """Yield the ids of a reply as they come, an empty batch now and then while there are none.
 
     Raises:
+        BadRequest: what ties it down would keep others waiting.
         QueueFull: no place is left.
         EngineError: the model failed.
     """
     written, last = 0, list[int]()
-    with chat.gate.enter() as ticket:
-        while ticket.place:
-            yield Batch([])
-            await ticket.wait()
-        generated = chat.engine.generate(ask.prompt, ask.sampling, ask.negative, session)
-        async with aclosing(generated) as new:
-            async for ids in new:
-                last = _until(ids, ask.stop_ids)
-                written += len(last)
-                if _ended(last, ask) or written >= ask.sampling.max_new_tokens:
-                    break
-                yield Batch(last)
-                last = []
-                if ids:
-                    await asyncio.sleep(core.INTERVAL)
+    with chat.meter.reply() as measured:
+        chat.gate.check()
+        with blaming():
+            await chat.engine.admit(ask.sampling)
+        with chat.gate.enter() as ticket:
+            while ticket.place:
+                yield Batch([])
+                await ticket.wait()
+            measured.begin(len(ask.prompt))
+            generated = chat.engine.generate(ask.prompt, ask.sampling, ask.negative, session)
+            async with aclosing(generated) as new:
+                async for ids in new:
+                    last = _until(ids, ask.stop_ids)
+                    measured.wrote(len(last))
+                    written += len(last)
+                    if _ended(last, ask) or written >= ask.sampling.max_new_tokens:
+                        break
+                    yield Batch(last)
+                    last = []
+                    if ids:
+                        await asyncio.sleep(interval(chat.gate.inside))
+        full = written >= ask.sampling.max_new_tokens and not _ended(last, ask)
+        measured.ending = "length" if full else "stop"
     # Only now, when the next one in line is in: whoever this is for may be slow to read it.
-    full = written >= ask.sampling.max_new_tokens
-    yield Batch(last, "length" if full and not _ended(last, ask) else "stop")
+    yield Batch(last, measured.ending)
 
 
 def _until(ids: list[int], stop_ids: frozenset[int]) -> list[int]:

@@ -37,6 +37,10 @@ class Scored(int):
         return Scored, (int(self), self.logprob, self.top)
 
 
+class Resumed(list[int]):
+    """Nothing yet: what wrote the reply has ended, and another goes on with it."""
+
+
 class Engine(Protocol):
     """One loaded model."""
 
@@ -77,7 +81,8 @@ class Engine(Protocol):
 
         Ends after one of `stop_ids` (which is given too) or after
         `sampling.max_new_tokens`. While the prompt is being read an empty list
-        comes now and then. Closing the generator ends the work within one token.
+        comes now and then, and `Resumed` where another goes on with the reply.
+        Closing the generator ends the work within one token.
 
         Raises:
             EngineError: the model failed; the engine is ready for the next prompt.

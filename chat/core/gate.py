@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from chat.core.engine import TICK
-from chat.errors import QueueFull
+from chat.errors import Draining, QueueFull
 
 
 class Gate:
@@ -18,6 +18,18 @@ class Gate:
         self._parallel = parallel
         self._max_waiting = max_waiting
         self._tickets: list[Ticket] = []
+        #: Whether nobody is let in any more.
+        self.shut = False
+
+    @property
+    def inside(self) -> int:
+        """How many replies are being written."""
+        return min(self.size, self._parallel)
+
+    @property
+    def waiting(self) -> int:
+        """How many people are not let in yet."""
+        return self.size - self.inside
 
     @property
     def size(self) -> int:
@@ -25,7 +37,9 @@ class Gate:
         return len(self._tickets)
 
     def check(self) -> None:
-        """Raise QueueFull if no place is left."""
+        """Raise QueueFull if no place is left, or Draining if there is no line any more."""
+        if self.shut:
+            raise Draining
         if self.size >= self._parallel + self._max_waiting:
             raise QueueFull(
                 f"The queue is full: {self.size} people are being answered or waiting. "
@@ -38,6 +52,7 @@ class Gate:
 
         Raises:
             QueueFull: no place is left.
+            Draining: there is no line any more.
         """
         self.check()
         ticket = Ticket(self)
@@ -67,7 +82,13 @@ class Ticket:
         return max(0, self._gate.place(self))
 
     async def wait(self) -> None:
-        """Wait until the line moves, at most for one tick."""
+        """Wait until the line moves, at most for one tick.
+
+        Raises:
+            Draining: it does not move any more.
+        """
+        if self._gate.shut:
+            raise Draining
         with suppress(TimeoutError):
             async with asyncio.timeout(TICK):
                 await self.moved.wait()

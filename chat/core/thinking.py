@@ -60,7 +60,7 @@ async def generate(
             async for ids in batches:
                 new = thought.take(ids)
                 written += map(int, new)
-                yield new
+                yield new if ids else ids
                 if thought.left:
                     break
         if not thought.left:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
+from chat.core.engine import Resumed
 from chat.core.sampling import Sampling
 from chat.errors import FAILED, Broken, EngineError
 
@@ -60,6 +61,8 @@ async def going_on(
     """
     begun = Begun()
     while begun.endings <= MOST:
+        if begun.endings:
+            yield Resumed()
         try:
             async with aclosing(ask(begun)) as batches:
                 async for ids in batches:

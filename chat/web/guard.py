@@ -29,9 +29,11 @@ OPEN = frozenset(
         "/config",  # what programs read first, and the page when it comes back
         "/favicon.ico",
         "/health",
+        "/live",
         "/login",
         "/logout",
         "/manifest.json",
+        "/metrics",
         "/robots.txt",  # keeps share links out of search engines
         "/theme.css",
         "/gradio_api/app_id",

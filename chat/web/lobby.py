@@ -1,4 +1,4 @@
-"""What answers on the page's port while the model loads: a page that waits, and `/health`.
+"""What answers on the page's port while the model loads: a page that waits, `/health` and `/live`.
 
 Gradio is still being imported then, which takes longer than to load a small
 model, and a large one takes minutes to download.
@@ -78,6 +78,8 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
 def _response(path: str) -> Response:
     if path == "/health":
         return health.answer("loading")
+    if path == "/live":
+        return health.live()
     if path == "/":
         return HTMLResponse(PAGE, 503, headers=health.RETRY)
     if path.startswith("/v1/messages"):

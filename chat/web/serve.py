@@ -6,14 +6,16 @@ from starlette.middleware import Middleware
 from chat import space
 from chat.errors import SettingsError
 from chat.settings import Settings
-from chat.web import api, health, proxies
+from chat.web import api, health, logs, metrics, proxies, traces
+from chat.web.drain import Drain
 from chat.web.guard import Guard
 from chat.web.logout import Logout
 from chat.web.origin_form import OriginForm
 from chat.web.page.completion_page import CompletionPage
-from chat.web.page.gradio_internals import UNPROBED, keep_no_statistics
+from chat.web.page.gradio_internals import UNPROBED, keep_no_statistics, let_go
 from chat.web.page.page import Page
 from chat.web.page.theme import CSS, FONTS, HEAD
+from chat.web.requests import Logged
 from chat.web.reverse_proxy import ReverseProxy
 
 #: Events that Gradio may run beside those of the people who are answered or waiting.
@@ -39,13 +41,15 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
                 state_session_capacity=500,
                 app_kwargs={
                     "middleware": [
+                        Middleware(Logged),
                         Middleware(OriginForm),
                         Middleware(ReverseProxy, settings.root()),
                         Middleware(Guard),
                         Middleware(Logout),
                     ],
                     "routes": [
-                        health.route(page.chat.engine),
+                        *health.routes(page.chat.engine, page.chat.gate),
+                        metrics.route(metrics.of(page.chat), settings),
                         *api.routes(page.chat, settings),
                         *api.root_routes(page.chat, settings),
                     ],
@@ -67,6 +71,10 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
             f"The page cannot be served at {where}, which something else has taken by now; "
             "choose another --server-port."
         ) from None
+    if settings.log_format == "json":
+        logs.adopt("uvicorn")
+    traces.begin(page.chat.meter)
     if block:
+        Drain(page.chat.gate, settings.drain_seconds, lambda: let_go(page))
         page.block_thread()
     return str(url)

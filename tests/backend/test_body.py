@@ -7,6 +7,7 @@ import pytest
 from chat.core.chat import Chat
 from chat.core.gate import Gate
 from chat.core.tokens import FastTokens
+from chat.errors import BadRequest
 from tests.support.backends import Able, Backend, ids
 from tests.support.fakes import CharTokens, LineFormat, ScriptedEngine
 from tests.support.programs import error
@@ -47,7 +48,7 @@ async def test_ids_and_controls_reach_the_engine_as_they_are() -> None:
     [
         ({"choice": ["yes", "no"]}, "choices", ("yes", "no")),
         ({"regex": "[a-z]+"}, "regex", "[a-z]+"),
-        ({"json": {"type": "integer"}}, "json_schema", '{"type": "integer"}'),
+        ({"json": {"const": ["é", 1]}}, "json_schema", '{"const":["é",1]}'),
         ({"json": '{"type": "integer"}'}, "json_schema", '{"type": "integer"}'),
         ({"json": {}}, "json_schema", "{}"),
     ],
@@ -179,6 +180,18 @@ async def test_an_unusable_value_is_refused_by_name_and_costs_nothing(
 async def test_so_is_what_the_engine_cannot_do(field: str, fields: dict[str, Any]) -> None:
     backend = Backend(ScriptedEngine(hello))
     assert error(await backend.completes(**fields), 400)["param"] == field
+    assert backend.engine.prompts == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_so_is_what_it_finds_to_keep_others_waiting(stream: bool) -> None:
+    class Judging(Able):
+        async def admit(self, sampling: Any) -> None:
+            raise BadRequest("Regular expression takes too long.", "regex")
+
+    backend = Backend(Judging(hello))
+    answer = await backend.completes(structured_outputs={"regex": "a+"}, stream=stream)
+    assert error(answer, 400)["param"] == "structured_outputs"
     assert backend.engine.prompts == []
 
 

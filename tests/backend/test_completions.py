@@ -275,3 +275,32 @@ async def test_nothing_else_is_here() -> None:
         assert error(await backend.client.post(path, json={}), 404)["type"]
     assert error(await backend.client.get("/v1/completions"), 405)
     assert (await backend.client.get("/")).status_code == 404
+
+
+async def test_what_is_counted_of_replies_is_told() -> None:
+    backend = Backend(ScriptedEngine(hello), api_key="right")
+    key = {"Authorization": "Bearer right"}
+    await backend.completes(headers=key)
+    await backend.completes(headers=key, stream=True, max_tokens=3)
+    assert (await backend.client.get("/metrics")).status_code == 401
+    told = (await backend.client.get("/metrics", headers=key)).text
+    assert 'vllm:generation_tokens_total{model_name="model"} 9.0' in told
+    assert 'vllm:prompt_tokens_total{model_name="model"} 4.0' in told
+    for reason in ("stop", "length"):
+        counted = f'finished_reason="{reason}",model_name="model"}} 1.0'
+        assert f"vllm:request_success_total{{{counted}" in told
+
+
+async def test_once_it_is_to_end_who_is_in_is_answered_and_nobody_is_let_in() -> None:
+    backend = Backend(ScriptedEngine(hello, pace=0.05))
+    reply = asyncio.create_task(backend.streams())
+    while not backend.engine.active:
+        await asyncio.sleep(0.01)
+    backend.chat.gate.shut = True
+    health = await backend.client.get("/health")
+    assert (health.status_code, health.json()) == (503, {"status": "draining"})
+    refused = await backend.streams()
+    assert error(refused, 503)["code"] == "draining"
+    assert int(refused.headers["retry-after"]) > 0
+    assert (await backend.client.get("/live")).status_code == 200
+    assert told(choices(await reply)) == [*ids("hello"), END]

@@ -46,6 +46,10 @@ def test_help_has_the_settings_and_a_wrong_one_is_one_sentence() -> None:
     assert wrong.returncode == 1
     assert re.fullmatch(r"Fourbit Chat: [^\n]*--temperature[^\n]*\n", wrong.stderr)
     assert run("--nonsense").returncode == 2
+    again = run("--engine", "server", "--server-url", "http://127.0.0.1:9")
+    assert again.stderr == (
+        "Fourbit Chat: The backend runs a model itself; choose another engine than server.\n"
+    )
 
 
 def test_a_model_that_is_not_there_ends_it_with_one_sentence() -> None:
@@ -57,7 +61,7 @@ def test_a_model_that_is_not_there_ends_it_with_one_sentence() -> None:
 
 def test_no_page_is_imported() -> None:
     program = (
-        "import sys, chat.backend.__main__, chat.backend.app, chat.backend.door, chat.load;"
+        "import sys, chat.backend.__main__, chat.backend.app, chat.load;"
         "sys.exit(str({'gradio', 'torch'} & sys.modules.keys() or ''))"
     )
     command = [sys.executable, "-c", program]
@@ -122,7 +126,7 @@ def answers(backend: Running, path: str) -> int | None:
 
 @pytest.fixture
 def backend(embedded_model: Path) -> Iterator[Running]:
-    with started() as backend:
+    with started("--drain-seconds", "60") as backend:
         yield backend
 
 
@@ -180,7 +184,7 @@ async def test_sigterm_lets_replies_end_and_nobody_in(backend: Running) -> None:
         *_, last, done = [event async for event in events]
     assert last["choices"][0]["finish_reason"] == "length"
     assert done == "[DONE]"
-    assert backend.process.wait(timeout=10) == 0
+    assert backend.process.wait(timeout=10) == 130
 
 
 async def test_a_second_one_ends_it_at_once(backend: Running) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.core.chat import INTERVAL, Chat, Update
+from chat.core.chat import FEW, INTERVAL, LONGEST, Chat, Update, interval
 from chat.core.conversation import rebuild
 from chat.core.engine import TICK
 from chat.core.gate import Gate
@@ -161,6 +161,26 @@ async def test_a_browser_gets_no_more_than_25_updates_a_second() -> None:
     start = time.monotonic()
     await collect(ask(chat_with(BatchEngine(*"Hello"))))
     assert time.monotonic() - start >= 5 * INTERVAL * 0.9
+
+
+async def test_one_of_many_replies_is_updated_less_often() -> None:
+    chat = chat_with(BatchEngine(*"Hello"))
+    chat.gate = Gate(64, 0)
+    with ExitStack() as others:
+        for _ in range(63):
+            others.enter_context(chat.gate.enter())
+        start = time.monotonic()
+        updates = await collect(ask(chat))
+        assert time.monotonic() - start >= 5 * LONGEST * 0.9
+    assert updates[-1].text == "Hello"
+
+
+def test_updates_are_bounded_for_one_reply_and_for_all_of_them() -> None:
+    assert interval(0) == interval(1) == interval(FEW) == INTERVAL
+    assert interval(1000) == LONGEST
+    for replies in range(1, 1000):
+        assert INTERVAL <= interval(replies) <= interval(replies + 1) <= LONGEST
+        assert replies / interval(replies) <= max(FEW / INTERVAL, replies / LONGEST) + 1e-6
 
 
 async def test_each_update_says_how_many_turns_were_left_out() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from chat.core.engine import TICK
 from chat.core.gate import Gate
-from chat.errors import QueueFull
+from chat.errors import Draining, QueueFull
 
 
 async def settle() -> None:
@@ -90,3 +90,16 @@ async def test_who_waits_hears_after_a_tick_even_if_nothing_moves() -> None:
     with gate.enter(), gate.enter() as ticket:
         await asyncio.wait_for(ticket.wait(), 20 * TICK)
         assert ticket.place == 1
+
+
+async def test_a_gate_that_is_shut_lets_nobody_in_any_more_and_nobody_wait() -> None:
+    gate = Gate(1, 10)
+    with gate.enter() as inside, gate.enter() as waiting:
+        gate.shut = True
+        assert inside.place == 0  # and may end
+        with pytest.raises(Draining, match="begins no new replies"):
+            await waiting.wait()
+        for ask in (gate.check, gate.enter().__enter__):
+            with pytest.raises(Draining):
+                ask()
+        assert (gate.inside, gate.waiting) == (1, 1)

@@ -33,6 +33,11 @@ def test_health_says_loading_and_nothing_else(url: str) -> None:
     assert (answer.status_code, answer.json()) == (503, {"status": "loading"})
 
 
+def test_the_process_lives_while_it_loads(url: str) -> None:
+    answer = httpx.get(f"{url}/live")
+    assert (answer.status_code, answer.json()) == (200, {"status": "live"})
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
 @pytest.mark.parametrize("path", ["/", "/health", "/v1/models", "/gradio_api/call/chat", "/a/b"])
 def test_everything_is_not_there_yet_and_says_when_to_ask_again(

@@ -104,7 +104,7 @@ class RowByRow:
             mask = self._mask(length - seen, new, window or 0, query.device)
             mask = mask.repeat(heads // groups, 1)
         sums = scaled_dot_product_attention(packed, key, value, mask, scale=scale)
-        return sums.view(1, heads, new, value.shape[3])
+        return sums.reshape(1, heads, new, value.shape[3])
 
     def _mask(self, length: int, new: int, window: int, device: torch.device) -> Tensor:
         """Return which of `length + new` tokens each of the last `new` sees, [new, length + new].

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from chat.engines.batched.choose import UNSURE, Chooser
 from chat.engines.batched.drafts import Drafter
 from chat.engines.batched.passes import New, Passes
 from chat.engines.batched.pool import PoolCache
@@ -63,6 +64,7 @@ class Batcher:
         self._lora = lora
         self._drafter = drafter
         self._ranges = Ranges(pool.tokens)
+        self._chooser = Chooser(parallel, pool.device)
         self._waiting: deque[Job] = deque()
         self._running: dict[int, Reply] = {}
 
@@ -112,7 +114,9 @@ class Batcher:
                         break
                     self._ranges.clear()  # one of its texts was put where the other does not fit
                     continue
-                self._running[job.number] = Reply(job, ranges, self._pool.device, self._guide)
+                taken = {reply.slot for reply in self._running.values()}
+                slot = min({*range(self._parallel)} - taken)
+                self._running[job.number] = Reply(job, ranges, self._pool.device, self._guide, slot)
             except Exception as error:
                 if self._passes.lost():
                     raise
@@ -210,23 +214,17 @@ class Batcher:
     def _write(self, replies: Sequence[Reply], drafts: dict[Reply, list[int]]) -> list[Part]:
         """Choose what follows in each reply; and go on while that is what was guessed."""
         written: dict[Reply, list[int]] = {reply: [] for reply in replies}
-        failed, going, place = [], list(replies), 0
+        failed, going, place = list[Part](), list(replies), 0
         while going:
-            chosen = []
-            for reply in going:
-                prompt, *negative = (reply.scores[one][place] for one in reply.ranges)
-                try:
-                    id = reply.chosen(prompt, negative[0] if negative else None)
-                    chosen.append((reply, prompt, id))
-                except Exception as error:
-                    if self._passes.lost():
-                        raise
-                    failed.append(self._fail(reply, error))
-                    del written[reply]
-            ids = torch.cat([id for *_, id in chosen]).tolist() if chosen else []
+            scores = {reply: reply.scores[reply.ranges[0]][place] for reply in going}
+            chosen = self._chosen(scores, place, failed)
             going = []
-            for (reply, scores, _), id in zip(chosen, ids, strict=True):
-                written[reply].append(reply.take(id, scores))
+            for reply in scores:
+                id = chosen.get(reply)
+                if id is None:
+                    del written[reply]
+                    continue
+                written[reply].append(reply.take(id, scores[reply]))
                 guessed = drafts.get(reply, [])[place : place + 1] == [id]
                 if guessed and not reply.ended:
                     reply.ranges[0].length += 1
@@ -240,6 +238,42 @@ class Batcher:
             if done:
                 self._leave(reply)
         return parts
+
+    def _chosen(
+        self, scores: dict[Reply, Tensor], place: int, failed: list[Part]
+    ) -> dict[Reply, int]:
+        """Return the ids that follow by the scores, each [vocabulary], but of those that fail."""
+        usual = {reply: own for reply, own in scores.items() if reply.usual}
+        found = self._each([reply for reply in scores if reply not in usual], place, failed)
+        unsure = list(usual)
+        if usual:
+            try:
+                together = self._chooser.choose(list(usual), list(usual.values()))
+                found |= dict(zip(usual, torch.split(together, 1), strict=True))
+                unsure = []
+            except Exception as error:  # whose fault it is shows when each is by itself
+                if self._passes.lost():
+                    raise
+                log.warning("Tokens are chosen one by one (%s).", type(error).__name__)
+        known = _known(found)
+        unsure += [reply for reply, id in known.items() if id == UNSURE]
+        sure = {reply: id for reply, id in known.items() if id != UNSURE}
+        return sure | _known(self._each(unsure, place, failed))
+
+    def _each(
+        self, replies: Sequence[Reply], place: int, failed: list[Part]
+    ) -> dict[Reply, Tensor]:
+        """Return the ids that follow in these replies, each [1] and chosen by itself."""
+        found = {}
+        for reply in replies:
+            prompt, *negative = (reply.scores[one][place] for one in reply.ranges)
+            try:
+                found[reply] = reply.chosen(prompt, negative[0] if negative else None)
+            except Exception as error:
+                if self._passes.lost():
+                    raise
+                failed.append(self._fail(reply, error))
+        return found
 
     def _leave(self, reply: Reply) -> None:
         del self._running[reply.job.number]
@@ -272,6 +306,11 @@ def ended(job: Job) -> bool:
     """Whether nothing is left to write of it."""
     stopped = bool(job.written) and job.written[-1] in job.stop_ids
     return stopped or len(job.written) >= job.sampling.max_new_tokens
+
+
+def _known(ids: dict[Reply, Tensor]) -> dict[Reply, int]:
+    """Wait for ids, each [1], and return them."""
+    return dict(zip(ids, torch.cat([*ids.values()]).tolist(), strict=True)) if ids else {}
 
 
 def _failed(number: int, error: Exception) -> Part:

@@ -36,7 +36,7 @@ from chat.models import adapters
 from chat.models.quantize import free_memory, kind_of_memory
 
 #: Tokens of prompts that are read in one pass, between which everybody gets a token.
-PARTS = {"cuda": 512, "cpu": 256}
+PARTS = {"cuda": 1024, "cpu": 256}
 #: How much two ways may differ in what they compute, as a share of the highest score.
 CLOSE = {torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.1}
 #: A text to try them with, of ids that every model has; and how many of them are read first.
@@ -153,7 +153,7 @@ def pooled(one: Tried, tokens: int) -> tuple[Passes, PoolCache]:
                 return passes, pool
             log.warning("A way to attend gives something else here.")
         except Exception as error:  # of kernels that a card or a build of torch has not
-            log.warning("A way to attend fails here (%s).", type(error).__name__)
+            log.warning("A way to attend fails here (%s).", _why(error))
     raise UnfitModel(UNFIT)
 
 
@@ -168,7 +168,7 @@ def _graphs(one: Tried, passes: Passes, tokens: int, parallel: int) -> Graphs | 
         passes.run([New(Range(0, len(ids)), ids[:-1], 0)])
         alike = all(_close(graphs.run([last] * rows), one) for rows in graphs.rows)
     except RuntimeError as error:
-        log.warning("Without CUDA graphs, more slowly (%s).", type(error).__name__)
+        log.warning("Without CUDA graphs, more slowly (%s).", _why(error))
         return None
     if not alike:
         log.warning("Without CUDA graphs, more slowly (they give something else).")
@@ -214,6 +214,12 @@ def _close(found: Tensor, right: Tried) -> bool:
     scores = right.scores
     close = CLOSE.get(right.model.dtype, CLOSE[torch.bfloat16])
     return bool((found - scores).abs().max() <= close * scores.abs().max())
+
+
+def _why(error: Exception) -> str:
+    """Return an error in one line, with its own words: nobody has written anything yet."""
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first[:200]}"
 
 
 def _text(model: PreTrainedModel) -> list[int]:

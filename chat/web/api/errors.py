@@ -8,9 +8,17 @@ from typing import Any, NamedTuple
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from chat.errors import UNEXPECTED, ChatError, QueueFull, RequestError, TooLong, describe
+from chat.errors import (
+    UNEXPECTED,
+    ChatError,
+    Draining,
+    QueueFull,
+    RequestError,
+    TooLong,
+    describe,
+)
 
-#: Seconds after which someone who met a full queue may ask again.
+#: Seconds after which someone who met a full queue, or a server that ends, may ask again.
 RETRY_AFTER = 5
 
 #: For what Starlette says in two words.
@@ -63,6 +71,9 @@ def fault(error: Exception) -> Fault:
             sentence = SENTENCES.get(status, error.detail)
             kind = "server_error" if status >= 500 else "invalid_request_error"
             return Fault(status, sentence, kind, code=code, headers=error.headers)
+        case Draining():
+            headers = {"Retry-After": str(RETRY_AFTER)}
+            return Fault(503, str(error), "server_error", code="draining", headers=headers)
         case QueueFull():
             headers = {"Retry-After": str(RETRY_AFTER)}
             return Fault(429, str(error), "requests", code="rate_limit_exceeded", headers=headers)

@@ -20,6 +20,7 @@ from gradio.context import LocalContext
 from gradio.events import Dependency
 
 from chat.errors import ChatError, describe
+from chat.web.logs import HEADER, request_id
 
 #: What connecting an event returns.
 Event = Dependency
@@ -41,6 +42,9 @@ class Blocks(gr.Blocks):
 
     async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Handle one event; what cannot even be read gets a sentence, and stays out of the log."""
+        # It may run in Gradio's queue, and not in the request that asked for it.
+        if asked := kwargs.get("request"):
+            request_id.set(asked.headers.get(HEADER, ""))
         try:
             return dict(await super().process_api(*args, **kwargs))
         except gr.Error:
@@ -115,6 +119,11 @@ def take_as_sent(component: gr.components.Component) -> None:
 def keep_no_statistics() -> None:
     """Keep Gradio from making a pandas frame of all past events whenever one ends."""
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
+
+
+def let_go(page: gr.Blocks) -> None:
+    """Have the server of a page end at once when it ends, and wait for nobody's connection."""
+    page.server.force_exit = True
 
 
 def named(function: Callable[..., Any], *names: str) -> Callable[..., Any]:

@@ -39,7 +39,8 @@ def build(chat: Chat, settings: Settings) -> "Page | CompletionPage":
         parts = chat, controls(settings, chat), texts.examples(chat.format.name)
         if chat.format.name == "plain":
             return CompletionPage(*parts)
-        return Page(*parts, SavedConversations(Seal(settings.data_dir)))
+        seal = Seal(settings.data_dir, settings.conversations_secret())
+        return Page(*parts, SavedConversations(seal))
     except PromptError as error:
         raise SettingsError(str(error)) from None
 

@@ -73,3 +73,12 @@ def test_what_cannot_be_run_is_said(
     with pytest.raises(SystemExit, match="2"):
         command.read(flags)
     assert said in capsys.readouterr().err
+
+
+def test_what_it_needs_and_is_not_there_is_named_before_anything_is_made(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "NEEDS", ("torch", "no_such_package"))
+    with pytest.raises(SystemExit, match="2"):
+        command.read([])
+    assert "There is no no_such_package here" in capsys.readouterr().err

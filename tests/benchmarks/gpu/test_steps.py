@@ -40,7 +40,7 @@ FIGURES = {
     "load": {"seconds", "dtype", "used_gb"},
     "generate": {"1", "2"},
     "profile": {"generate", "engine, greedy", "engine, drawn"},
-    "engine": {"start_s", "1", "2", "1, greedy", "used_gb"},
+    "engine": {"start_s", "1", "1, greedy", "used_gb"},
     "engine_first_token": {"40 tokens", "100 tokens"},
     "engine_turns": {"first_token_ms", "last_over_first", "tokens"},
     "engine_stops": {"usual_ms", "after_writing_ms", "after_reading_ms"},

@@ -92,11 +92,13 @@ def failing(*given: Any, **named: Any) -> Any:
 
 @pytest.mark.parametrize("attend", [astray, failing])
 def test_a_quicker_way_that_gives_something_else_is_not_taken(
-    monkeypatch: pytest.MonkeyPatch, attend: Any
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, attend: Any
 ) -> None:
     on_a_newer_card(monkeypatch, attend)
     passes, _ = loading.pooled(loading.tried(fresh("qwen3")), 100)
     assert isinstance(passes.attention, RowByRow)
+    what = "fails here (RuntimeError: no kernel image is available)."
+    assert (what in caplog.text) == (attend is failing)
 
 
 def test_steps_that_cannot_be_captured_are_run_one_by_one(

@@ -107,6 +107,23 @@ def test_one_that_adds_to_a_prompt_is_refused_and_sglang_does_so(
     assert isinstance(probe.dialect(way, probe.served(way), tokenizer), SGLang)
 
 
+def test_vllm_is_told_to_add_nothing_and_ours_is_told_nothing_that_it_does_not_know(
+    start: Start,
+) -> None:
+    tokenizer = llama2_tokenizer()
+
+    def vllm(body: dict[str, Any]) -> Response:
+        return encoding(tokenizer, adds=body.get("add_special_tokens", True))(body)
+
+    def ours(body: dict[str, Any]) -> Response:
+        assert body.keys() == {"model", "prompt", "max_tokens", "return_token_ids"}
+        return encoding(tokenizer)(body)
+
+    for answer, owned_by in ((vllm, "vllm"), (ours, "fourbit")):
+        way = start(answer, model(owned_by))
+        probe.dialect(way, probe.served(way), tokenizer)
+
+
 def test_all_control_tokens_are_asked_about(start: Start) -> None:
     """One that is another there is all that may differ."""
     other = json.loads(TOKENIZER.backend_tokenizer.to_str())

@@ -30,6 +30,18 @@ async def test_a_full_queue_is_a_429_that_says_when_to_come_back() -> None:
     assert (await programs.chats()).status_code == 200
 
 
+async def test_a_server_that_ends_is_a_503_that_says_when_to_come_back() -> None:
+    programs = Programs(ScriptedEngine())
+    programs.chat.gate.shut = True
+    for stream in (False, True):
+        answer = await programs.chats(stream=stream)
+        refused = error(answer, 503)
+        assert refused["message"].startswith("The server is being stopped")
+        assert (refused["type"], refused["code"]) == ("server_error", "draining")
+        assert int(answer.headers["retry-after"]) > 0
+    assert programs.engine.prompts == []
+
+
 def fail_with(error: Exception) -> Callable[[str], str]:
     def script(prompt: str) -> str:
         raise error

@@ -12,6 +12,7 @@ TYPES = {
     413: "request_too_large",
     429: "rate_limit_error",
     500: "api_error",
+    503: "overloaded_error",
 }
 
 #: To a request that is to be kept as part of a thread, after which clients send it whole.

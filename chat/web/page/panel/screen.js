@@ -7,6 +7,7 @@
  * @property {string} [title] as the server sealed it, if it was saved
  * @property {string} [text] the item of the storage, as this tab left it
  * @property {string} [system] its system prompt, if it comes with one
+ * @property {boolean} [unanswered] whether its last message has no reply
  * @property {string} seen what was said when it was saved
  * @property {boolean} changed whether somebody has gone on with it here
  * @property {number} turn counts its states, of which the last is to be saved
@@ -92,7 +93,9 @@ async function openSaved({id, title, text, sealed}) {
     const prompt = messages[0].role === "system" && messages.shift();
     const system = prompt ? String(prompt.content) : SYSTEM_PROMPT;
     await untilQuiet();
-    show({id, title, text, system, seen: textsOf(messages), changed: false, turn: 0}, messages);
+    const unanswered = messages.at(-1)?.role === "user";
+    const seen = textsOf(messages);
+    show({id, title, text, system, unanswered, seen, changed: false, turn: 0}, messages);
 }
 
 /** Leave the conversation on the screen for an empty one. */
@@ -157,9 +160,13 @@ function discard(id) {
 // What the page's events do before they change the screen, and after (chat/web/page/page.py).
 window.conversations = {
     shown: () => coming,
-    about: () =>
-        current.system && current.system !== SYSTEM_PROMPT
-            ? "This conversation has its own system prompt, which is in the settings." : "",
+    about: () => [
+        // The tab was closed, or the server ended, while it was written.
+        current.unanswered &&
+            "The reply to the last message was lost. Edit the message to send it again.",
+        current.system && current.system !== SYSTEM_PROMPT &&
+            "This conversation has its own system prompt, which is in the settings.",
+    ].filter(Boolean).join(" "),
     system(set) {
         if (set !== brought) own = set;  // somebody has typed it
         return brought = current.system ?? own;

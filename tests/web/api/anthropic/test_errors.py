@@ -64,6 +64,14 @@ async def test_a_message_that_is_too_long_says_so() -> None:
     assert refused["message"].startswith("The prompt is too long: your message takes 1,9")
 
 
+async def test_a_server_that_ends_says_so() -> None:
+    programs = Programs(ScriptedEngine())
+    programs.chat.gate.shut = True
+    answer = await ask(programs)
+    assert fault(answer, 503)["type"] == "overloaded_error"
+    assert int(answer.headers["retry-after"]) > 0
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_full_queue_is_a_429_that_says_when_to_come_back(stream: bool) -> None:
     programs = Programs(ScriptedEngine(), max_waiting=0)

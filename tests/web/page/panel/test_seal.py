@@ -107,3 +107,28 @@ def test_what_was_changed_is_refused(made: Seal, sealed: str, at: int, letter: s
     assume(letter != sealed[at])
     with pytest.raises(BadRequest):
         made.open(sealed[:at] + letter + sealed[at + 1 :], None)
+
+
+SECRET = "a secret of more than 32 characters"
+
+
+def test_servers_with_the_same_secret_open_what_the_others_sealed(tmp_path: Path) -> None:
+    sealed = Seal(tmp_path / "one", SECRET).close("My diary", "ann")
+    assert Seal(tmp_path / "two", SECRET).open(sealed, "ann") == "My diary"
+    assert list(tmp_path.iterdir()) == []  # nothing is written, and no folder needed
+
+
+def test_another_secret_and_the_key_of_the_folder_open_nothing(tmp_path: Path) -> None:
+    sealed = Seal(tmp_path, SECRET).close("My diary", None)
+    for other in (Seal(tmp_path, SECRET + "s"), Seal(tmp_path)):
+        with pytest.raises(BadRequest, match=r"^This conversation was saved with another key"):
+            other.open(sealed, None)
+
+
+def test_what_was_sealed_with_the_key_of_the_folder_is_not_opened_with_a_secret(
+    tmp_path: Path,
+) -> None:
+    sealed = Seal(tmp_path).close("My diary", None)
+    with pytest.raises(BadRequest, match=r"^This conversation was saved with another key"):
+        Seal(tmp_path, SECRET).open(sealed, None)
+    assert Seal(tmp_path).open(sealed, None) == "My diary"  # and it is still there

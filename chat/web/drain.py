@@ -1,0 +1,45 @@
+"""The end of a server that others can do without: SIGTERM.
+
+Nothing new is begun from then on, so that whoever balances sends people elsewhere; what is being
+written ends; and then the server does. With nothing to write it ends at once, and so it does
+when it is told once more.
+"""
+
+import signal
+import time
+from _thread import interrupt_main
+from collections.abc import Callable
+from threading import Thread
+
+from chat.core.gate import Gate
+
+#: Seconds that a page is left after the last reply, to fetch and to save what it was sent.
+CALM = 1.0
+
+
+class Drain:
+    """Takes SIGTERM, for the main thread, which a KeyboardInterrupt then ends.
+
+    That comes once all replies have ended, or after so many `seconds`; `hurry` is called
+    before it.
+    """
+
+    def __init__(self, gate: Gate, seconds: float, hurry: Callable[[], None]) -> None:
+        self._gate = gate
+        self._seconds = seconds
+        self._hurry = hurry
+        signal.signal(signal.SIGTERM, self._told)
+
+    def _told(self, *_: object) -> None:
+        if self._gate.shut or not self._gate.size:
+            raise KeyboardInterrupt
+        self._gate.shut = True
+        Thread(target=self._end, daemon=True).start()
+
+    def _end(self) -> None:
+        until = time.monotonic() + self._seconds
+        while self._gate.size and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(min(CALM, max(0.0, until - time.monotonic())))
+        self._hurry()
+        interrupt_main(signal.SIGTERM)  # for the second time
