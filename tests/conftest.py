@@ -68,6 +68,7 @@ SLOW = {
     "tests/core/imports/test_imports.py",
     "tests/core/test_tokens.py",
     "tests/deploy/test_haproxy.py",
+    "tests/deploy/test_ray.py",
     "tests/engines/batched/test_batcher.py",
     "tests/engines/batched/test_drafts.py",
     "tests/engines/batched/test_engine.py",
@@ -130,6 +131,7 @@ SLOW = {
 #: Modules whose fixtures are too dear to be made by each worker.
 WHOLE = {
     "tests/benchmarks/gpu/test_steps.py",
+    "tests/deploy/test_ray.py",
     "tests/engines/contract/test_contract.py",
     "tests/engines/openvino/test_batcher.py",
     "tests/engines/openvino/test_engine.py",

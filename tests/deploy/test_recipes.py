@@ -43,6 +43,8 @@ PROGRAMS = {
     "kubectl",
     "litellm",
     "llama-server",
+    "pip",
+    "ray",
     "serve",
     "vllm",
     "vllm-router",
