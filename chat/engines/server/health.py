@@ -10,6 +10,8 @@ from chat.engines.server.connection import Connection
 
 #: Seconds between two questions, and for which an answer holds.
 EVERY, HOLDS = 5.0, 15.0
+#: What one answers that is there; with a full line it has no place for this question either.
+ALIVE = (200, 429)
 
 
 class Health:
@@ -38,5 +40,5 @@ class Health:
                 status, _ = self._connection.ask("/v1/models")
             except httpx2.TransportError:
                 continue
-            if status == 200:
+            if status in ALIVE:
                 self._answered = time.monotonic()

@@ -125,7 +125,11 @@ def dialect(connection: Connection, found: Served, tokenizer: Any) -> Dialect:
     _require(choice.get("prompt_token_ids") if choice.get("token_ids") else None, right)
     if found.kind == "fourbit":
         return Ours(found.supports)
-    return SGLang() if found.kind == "sglang" else VLLM()
+    if found.kind == "sglang":
+        return SGLang()
+    grammar = {"structured_outputs": {"grammar": 'root ::= "a"'}}
+    status, _ = _completed(connection, found.model, text, **more, **grammar)
+    return VLLM(grammars=status == 200)
 
 
 def _text_to_encode(tokenizer: Any, window: int) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -15,6 +16,7 @@ from chat.core.conversation import rebuild
 from chat.core.sampling import OPTIONAL, Sampling
 from chat.engines.registry import ENGINES
 from chat.engines.server import health, probe
+from chat.engines.server.connection import Connection
 from chat.engines.server.engine import ServerEngine
 from chat.errors import ModelError, SettingsError
 from chat.load import load, load_loop
@@ -166,6 +168,7 @@ def test_check_says_what_runs_there(
 
 PROGRAM = """
 import sys
+import time
 from chat.load import load
 from chat.settings import read
 chat = load(read(sys.argv[1:]))
@@ -183,6 +186,29 @@ def test_nothing_that_computes_is_imported(start: Start) -> None:
     )
     assert ended.stderr.strip() == ""
     assert "runs the model" in ended.stdout
+
+
+@pytest.mark.parametrize(("status", "state"), [(200, "ready"), (429, "ready"), (503, "loading")])
+def test_with_a_full_line_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, status: int, state: str
+) -> None:
+    monkeypatch.setattr(health, "EVERY", 0.01)
+    monkeypatch.setattr(health, "HOLDS", 0.3)
+    asked = 0
+
+    def ask(*_: Any) -> tuple[int, None]:
+        nonlocal asked
+        asked += 1
+        return status, None
+
+    connection = Connection("http://127.0.0.1:1")
+    monkeypatch.setattr(connection, "ask", ask)
+    watched = health.Health(connection)
+    began = time.monotonic()
+    while time.monotonic() < began + 0.4 or asked < 3:
+        time.sleep(0.01)
+    assert watched.state == state
+    watched.close()
 
 
 def test_health_follows_the_server(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

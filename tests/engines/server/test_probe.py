@@ -17,10 +17,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from transformers import PreTrainedTokenizerFast
 
-from chat.core.sampling import OPTIONAL
+from chat.core.sampling import OPTIONAL, Sampling
 from chat.engines.server import probe
 from chat.engines.server.connection import Connection
-from chat.engines.server.dialects import VLLM, Ours, SGLang
+from chat.engines.server.dialects import VLLM, Asked, Ours, SGLang
 from chat.errors import ModelError
 from tests.support.model_server import Running
 from tests.support.ports import free_port
@@ -93,6 +93,25 @@ def test_a_server_is_known_by_what_it_says_and_proved_by_its_tokens(
     assert type(probe.dialect(way, found, TOKENIZER)) is kind
     with pytest.raises(ModelError, match="tokenizer is not that of the model"):
         probe.dialect(way, found, llama3_tokenizer())
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_vllm_gets_a_schema_as_a_grammar_of_ours_if_it_takes_grammars(
+    start: Start, *, takes: bool
+) -> None:
+    usual = encoding(TOKENIZER)
+
+    def answer(body: dict[str, Any]) -> Response:
+        refused = "structured_outputs" in body and not takes
+        return chosen(400) if refused else usual(body)
+
+    way = start(answer, model("vllm"))
+    found = probe.dialect(way, probe.served(way), TOKENIZER)
+    sampling = Sampling(json_schema='{"type": "integer"}')
+    ties = found.body(Asked("m", [1], sampling, {2}))["structured_outputs"]
+    assert ties == (
+        {"grammar": sampling.grammar_to_fit} if takes else {"json": {"type": "integer"}}
+    )
 
 
 @pytest.mark.parametrize("owned_by", ["vllm", "fourbit"])
