@@ -17,7 +17,7 @@ from chat.core.engine import TICK, State
 from chat.core.sampling import Sampling
 from chat.engines.resume import Begun, going_on
 from chat.engines.server.connection import Connection
-from chat.engines.server.dialects import Asked, Dialect, Said
+from chat.engines.server.dialect import Asked, Dialect, Said
 from chat.engines.server.health import Health
 from chat.engines.server.refusals import Later
 from chat.engines.stream import StreamClosed, TokenStream

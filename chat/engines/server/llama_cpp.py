@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from chat.core.sampling import Sampling
 from chat.core.token_bytes import TokenBytes
-from chat.engines.server.dialects import Asked, Body, Said, drawing, token_ids
+from chat.engines.server.dialect import Asked, Body, Said, drawing, token_ids
 from chat.errors import BadRequest, Broken
 
 #: In this order a token is chosen, as it is by transformers and vLLM.

@@ -16,8 +16,9 @@ import httpx2
 
 from chat.core.sampling import OPTIONAL
 from chat.engines.server.connection import Connection
-from chat.engines.server.dialects import VLLM, Dialect, Ours, SGLang
+from chat.engines.server.dialect import Dialect
 from chat.engines.server.llama_cpp import LlamaCpp
+from chat.engines.server.vllm import VLLM, Ours, SGLang
 from chat.errors import ModelError
 
 #: Seconds for which a server may still be starting, and between two looks.

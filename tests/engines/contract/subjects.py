@@ -20,8 +20,8 @@ from chat.engines.batched.engine import BatchedEngine
 from chat.engines.batched.wire import Plan
 from chat.engines.openvino.engine import EXACT, OpenVINOEngine
 from chat.engines.server.connection import Connection
-from chat.engines.server.dialects import Ours
 from chat.engines.server.engine import ServerEngine
+from chat.engines.server.vllm import Ours
 from chat.engines.stream import TICK
 from chat.engines.transformers.engine import TransformersEngine
 from chat.engines.transformers.loop import LoopEngine

@@ -9,8 +9,8 @@ from chat.core.engine import State
 from chat.core.sampling import OPTIONAL, Sampling
 from chat.engines.server import engine as module
 from chat.engines.server.connection import Connection
-from chat.engines.server.dialects import Ours
 from chat.engines.server.engine import ServerEngine
+from chat.engines.server.vllm import Ours
 from tests.support.model_server import ModelServer, Running
 
 STOP = 1

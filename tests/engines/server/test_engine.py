@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from chat.core.sampling import Sampling
 from chat.engines.resume import MOST
 from chat.engines.server import connection, engine
-from chat.engines.server.dialects import Ours
+from chat.engines.server.vllm import Ours
 from chat.errors import FAILED, BadRequest, EngineError, QueueFull, TooLong
 from tests.engines.server.conftest import STOP, Rig, engine_at, reply
 from tests.support.batches import collect, first

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from chat.core.sampling import Sampling
 from chat.engines.server import probe
 from chat.engines.server.connection import Connection
-from chat.engines.server.dialects import Asked, Said
+from chat.engines.server.dialect import Asked, Said
 from chat.engines.server.engine import ServerEngine
 from chat.engines.server.llama_cpp import LlamaCpp
 from chat.errors import BadRequest, Broken, ModelError

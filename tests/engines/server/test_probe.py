@@ -20,7 +20,8 @@ from transformers import PreTrainedTokenizerFast
 from chat.core.sampling import OPTIONAL, Sampling
 from chat.engines.server import probe
 from chat.engines.server.connection import Connection
-from chat.engines.server.dialects import VLLM, Asked, Ours, SGLang
+from chat.engines.server.dialect import Asked
+from chat.engines.server.vllm import VLLM, Ours, SGLang
 from chat.errors import ModelError
 from tests.support.model_server import Running
 from tests.support.ports import free_port

@@ -1,70 +1,17 @@
-"""How a request for a reply is written for each kind of server, and its events are read.
-
-What a server does not know it ignores in silence, so what each obeys is written down here. All
-controls are sent each time: vLLM takes what the model's authors have set for those that are not.
+"""How replies are asked of vLLM, and of what speaks its dialect but for a few fields.
 
 Sources: vllm/entrypoints/openai/completion/protocol.py (vLLM), and
 python/sglang/srt/entrypoints/openai/protocol.py and serving_completions.py (SGLang).
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from chat.core.engine import Scored
 from chat.core.sampling import Sampling
+from chat.engines.server.dialect import Asked, Body, Said, drawing, token_ids
 from chat.errors import FAILED, Broken, EngineError
-
-Body = dict[str, Any]
-
-
-class Asked(NamedTuple):
-    """A reply to ask a server for."""
-
-    model: str
-    prompt: Sequence[int]
-    sampling: Sampling
-    stop_ids: Collection[int]
-    #: The prompt to keep away from, if there is one.
-    negative: Sequence[int] = ()
-
-
-class Said(NamedTuple):
-    """What an event says."""
-
-    ids: list[int]
-    #: Whether these were the last ones.
-    ended: bool
-
-
-class Dialect(Protocol):
-    """One kind of server."""
-
-    #: Its name, for people.
-    title: str
-    #: Where replies are asked for.
-    path: str
-    #: Which of `chat.core.sampling.OPTIONAL` it obeys.
-    supports: frozenset[str]
-
-    def check(self, sampling: Sampling) -> None:
-        """Raise BadRequest for controls that it obeys, but not together."""
-        ...
-
-    def parts(self, sampling: Sampling) -> list[Sampling]:
-        """Return the controls of the requests for one reply, each of which goes on with it."""
-        ...
-
-    def body(self, asked: Asked) -> Body:
-        """Return the JSON of a request."""
-        ...
-
-    def reader(self, sampling: Sampling) -> Callable[[Mapping[str, Any]], Said]:
-        """Return what reads the events of one answer, in their order.
-
-        It raises Broken, KeyError, TypeError or ValueError where there is no sense in them.
-        """
-        ...
 
 
 class VLLM:
@@ -214,26 +161,3 @@ class Ours(VLLM):
         if sampling.regex:
             return {"structured_outputs": {"regex": sampling.regex}}
         return {"structured_outputs": {"json": json.loads(sampling.json_schema)}}
-
-
-def drawing(sampling: Sampling) -> Body:
-    """Return how a token is drawn, in names that all kinds of servers have."""
-    if sampling.greedy:
-        return {"temperature": 0, "top_p": 1, "top_k": 0, "min_p": 0}
-    return {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-    }
-
-
-def token_ids(value: Any) -> list[int]:
-    """Return a list of ids as a server gives it.
-
-    Raises:
-        TypeError: it is none.
-    """
-    if not isinstance(value, list) or any(type(id) is not int or id < 0 for id in value):
-        raise TypeError
-    return list(value)

@@ -1,6 +1,6 @@
-"""How each kind of server is asked, and what its events say.
+"""How vLLM and those who speak its dialect are asked, and what their events say.
 
-The events are written after the sources that `chat.engines.server.dialects` names: vLLM's
+The events are written after the sources that `chat.engines.server.vllm` names: vLLM's
 CompletionStreamResponse as serving.py fills it (`exclude_unset`), SGLang's of the same name.
 """
 
@@ -10,7 +10,8 @@ import pytest
 
 from chat.core.engine import Scored
 from chat.core.sampling import OPTIONAL, Sampling
-from chat.engines.server.dialects import VLLM, Asked, Dialect, Ours, Said, SGLang
+from chat.engines.server.dialect import Asked, Dialect, Said
+from chat.engines.server.vllm import VLLM, Ours, SGLang
 from chat.errors import Broken
 
 EVERY = pytest.mark.parametrize("dialect", [VLLM(), SGLang(), Ours(OPTIONAL)])
