@@ -7,17 +7,21 @@ may not use the API may not see them, nor may strangers who have a share link.
 Sources: Prometheus' exposition formats; `vllm/v1/metrics/loggers.py` for the names.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_PLAIN_0_0_4,
+    CollectorRegistry,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
 )
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -70,11 +74,7 @@ class Watched(Collector):
             [({**model, "finished_reason": one}, meter.ended[one]) for one in ENDINGS],
         )
         for name, help, histogram in (
-            (
-                "vllm:time_to_first_token_seconds",
-                "From request to first token.",
-                meter.first,
-            ),
+            ("vllm:time_to_first_token_seconds", "From request to first token.", meter.first),
             ("vllm:inter_token_latency_seconds", "Between two tokens of a reply.", meter.between),
             ("vllm:e2e_request_latency_seconds", "Of whole replies.", meter.whole),
             ("vllm:request_queue_time_seconds", "In line.", meter.waited),
@@ -137,20 +137,21 @@ def route(watched: Watched, settings: Settings) -> Route:
     return Route("/metrics", guarded, methods=["GET"])
 
 
-Values = Iterable[tuple[dict[str, str], float]]
+#: Labels and a value, for each of them.
+Values = Sequence[tuple[dict[str, str], float]]
 
 
 def _gauge(name: str, help: str, values: Values) -> Metric:
-    return _filled(GaugeMetricFamily(name, help), "", values)
+    return _filled(GaugeMetricFamily(name, help, labels=[*values[0][0]]), values)
 
 
 def _counter(name: str, help: str, values: Values) -> Metric:
-    return _filled(CounterMetricFamily(name, help), "_total", values)
+    return _filled(CounterMetricFamily(name, help, labels=[*values[0][0]]), values)
 
 
-def _filled(family: Metric, ending: str, values: Values) -> Metric:
+def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: Values) -> Metric:
     for labels, value in values:
-        family.add_sample(family.name + ending, labels, float(value))
+        family.add_metric([*labels.values()], float(value))
     return family
 
 

@@ -32,6 +32,7 @@ RETRY = 1.0
 
 NONE: Mapping[str, str] = MappingProxyType({})
 FULL = "The queue is full: too many people are being answered or waiting. Please try again later."
+ABSENT = "The model cannot be reached at the moment. Please try again in a minute."
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +164,7 @@ class ServerEngine:
                 wait = max(FIRST_WAIT, RETRY if later.seconds is None else later.seconds)
                 full = later.full
             if time.monotonic() - begin + wait > (LINE if full else ABSENCE):
-                raise QueueFull(FULL) if full else EngineError(FAILED)
+                raise QueueFull(FULL) if full else EngineError(ABSENT)
             attempt += not full
             async with aclosing(_ticks(wait)) as ticks:
                 async for nothing in ticks:
