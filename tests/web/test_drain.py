@@ -97,3 +97,5 @@ def test_it_waits_no_longer_than_it_may() -> None:
         process.terminate()
         assert process.wait(timeout=20) == 0
         assert 1 <= time.monotonic() - start < 5
+        assert process.stdout
+        assert "Traceback" not in process.stdout.read(), "who is cut off is no fault"

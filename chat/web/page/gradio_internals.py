@@ -124,6 +124,8 @@ def keep_no_statistics() -> None:
 def let_go(page: gr.Blocks) -> None:
     """Have the server of a page end at once when it ends, and wait for nobody's connection."""
     page.server.force_exit = True
+    # It would tell of everybody who is cut off as of a fault.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
 
 def named(function: Callable[..., Any], *names: str) -> Callable[..., Any]:
