@@ -19,31 +19,6 @@ from chat.web.api.request import read
 from chat.web.api.shape import Shape, unfit
 from prompts import Control
 
-#: The controls as `Sampling` names them, where that is not how they are named here.
-CONTROLS = {
-    "max_tokens": "max_new_tokens",
-    "min_tokens": "min_new_tokens",
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "min_p": "min_p",
-    "repetition_penalty": "repetition_penalty",
-    "presence_penalty": "presence_penalty",
-    "frequency_penalty": "frequency_penalty",
-    "seed": "seed",
-    "logit_bias": "logit_bias",
-    "guidance_scale": "guidance_scale",
-}
-#: What ties a reply down, the same way.
-TIES = {"choice": "choices", "regex": "regex", "schema_": "json_schema"}
-#: The fields to blame, by what `Sampling` and `Chat` call them.
-BLAMED = {
-    **{control: name for name, control in CONTROLS.items()},
-    **dict.fromkeys(TIES.values(), "structured_outputs"),
-    "top_logprobs": "logprobs",
-    "negative_prompt": "negative_prompt_ids",
-    "adapter": "model",
-}
 #: Without this vLLM answers with a text, which there is none of here.
 RETURNED = "return_token_ids"
 #: Bytes of a token id in JSON, at most, and of all that is no id.
@@ -66,11 +41,9 @@ class Ties(Shape):
     schema_: Any = Field(None, alias="json")
 
 
-class CompletionBody(Shape):
-    """A request, in which `Sampling` checks the controls."""
+class Controls(Shape):
+    """What `Sampling` checks, by the names that vLLM has for it."""
 
-    model: str = ""
-    prompt: Annotated[str | list[int], BeforeValidator(_prompt)]
     max_tokens: Any = None
     min_tokens: Any = None
     temperature: Any = None
@@ -83,12 +56,35 @@ class CompletionBody(Shape):
     seed: Any = None
     logit_bias: Any = None
     guidance_scale: Any = None
+
+
+class CompletionBody(Controls):
+    """A request."""
+
+    model: str = ""
+    prompt: Annotated[str | list[int], BeforeValidator(_prompt)]
     stop_token_ids: list[int] = Field(default_factory=list)
     logprobs: int | None = None
     structured_outputs: Ties | None = None
     negative_prompt_ids: list[int] = Field(default_factory=list)
     stream: bool = False
     return_token_ids: bool = False
+
+
+#: What `Sampling` calls the controls, and what ties a reply down.
+CONTROLS = {name: name for name in Controls.model_fields} | {
+    "max_tokens": "max_new_tokens",
+    "min_tokens": "min_new_tokens",
+}
+TIES = {"choice": "choices", "regex": "regex", "schema_": "json_schema"}
+#: The fields to blame, by what `Sampling` and `Chat` call them.
+BLAMED = {
+    **{control: name for name, control in CONTROLS.items()},
+    **dict.fromkeys(TIES.values(), "structured_outputs"),
+    "top_logprobs": "logprobs",
+    "negative_prompt": "negative_prompt_ids",
+    "adapter": "model",
+}
 
 
 @dataclass(frozen=True)

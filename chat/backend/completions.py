@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from chat.backend.body import Ask, asked, blaming, left_open, most_bytes
 from chat.backend.events import DONE, HEARTBEAT, Events, failed
 from chat.core.chat import Chat, interval
+from chat.core.stops import until_stop
 from chat.errors import RequestError
 from chat.settings import Settings
 from chat.web import health
@@ -109,7 +110,7 @@ async def batches(chat: Chat, ask: Ask, session: str) -> AsyncGenerator[Batch]:
             generated = chat.engine.generate(ask.prompt, ask.sampling, ask.negative, session)
             async with aclosing(generated) as new:
                 async for ids in new:
-                    last = _until(ids, ask.stop_ids)
+                    last = until_stop(ids, ask.stop_ids)
                     measured.wrote(len(last))
                     written += len(last)
                     if _ended(last, ask) or written >= ask.sampling.max_new_tokens:
@@ -122,12 +123,6 @@ async def batches(chat: Chat, ask: Ask, session: str) -> AsyncGenerator[Batch]:
         measured.ending = "length" if full else "stop"
     # Only now, when the next one in line is in: whoever this is for may be slow to read it.
     yield Batch(last, measured.ending)
-
-
-def _until(ids: list[int], stop_ids: frozenset[int]) -> list[int]:
-    """Return the ids up to the first that ends a reply."""
-    end = next((place for place, id in enumerate(ids) if id in stop_ids), len(ids))
-    return ids[: end + 1]
 
 
 def _ended(ids: list[int], ask: Ask) -> bool:

@@ -1,8 +1,17 @@
-"""Stop strings: the reply ends before the first of them, wherever its tokens are cut."""
+"""Where a reply ends: after the first stop id, and before the first stop string.
 
-from collections.abc import Sequence
+A string is found wherever its tokens are cut.
+"""
+
+from collections.abc import Container, Sequence
 
 from prompts.letters import held_back
+
+
+def until_stop(ids: list[int], stop_ids: Container[int]) -> list[int]:
+    """Return ids up to the first that ends a reply, with that."""
+    ends = (place for place, id in enumerate(ids, 1) if id in stop_ids)
+    return ids[: next(ends, None)]
 
 
 class Stops:

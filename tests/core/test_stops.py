@@ -1,9 +1,9 @@
-"""chat.core.stops: the reply ends before the first stop string, wherever its tokens are cut."""
+"""chat.core.stops: a reply ends before a stop string, wherever it is cut, and after a stop id."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.core.stops import Stops
+from chat.core.stops import Stops, until_stop
 
 WORDS = st.text("ab\n", min_size=1, max_size=4)
 
@@ -43,3 +43,11 @@ def test_however_a_text_grows_what_was_shown_stands_and_holds_no_stop_string(
             break
     assert stops.found == any(string in text for string in strings)
     assert not stops.found or text.startswith(shown + stops.by)
+
+
+@given(st.lists(st.integers(0, 9)), st.sets(st.integers(0, 9)))
+def test_ids_end_with_the_first_stop_id(ids: list[int], stop_ids: set[int]) -> None:
+    found = until_stop(ids, stop_ids)
+    assert ids[: len(found)] == found
+    assert not stop_ids.intersection(found[:-1])
+    assert found == ids or found[-1] in stop_ids

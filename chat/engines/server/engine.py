@@ -15,6 +15,7 @@ from typing import Any
 
 from chat.core.engine import TICK, State
 from chat.core.sampling import Sampling
+from chat.core.stops import until_stop
 from chat.engines.resume import Begun, going_on
 from chat.engines.server.connection import Connection
 from chat.engines.server.dialect import Asked, Dialect, Said
@@ -134,18 +135,13 @@ class ServerEngine:
             answers = self._in_line(asked, session, begun.endings)
             async with aclosing(answers) as batches:
                 async for ids in batches:
-                    ids = self._until_end(ids[:left])
+                    ids = until_stop(ids[:left], self.stop_ids)
                     left -= len(ids)
                     yield ids
                     if ids and ids[-1] in self.stop_ids:
                         return
                     if not left:
                         break
-
-    def _until_end(self, ids: list[int]) -> list[int]:
-        """Return ids up to the first that ends a reply."""
-        ends = (place for place, id in enumerate(ids, 1) if id in self.stop_ids)
-        return ids[: next(ends, None)]
 
     async def _in_line(self, asked: Asked, session: str, attempt: int) -> AsyncGenerator[list[int]]:
         """Give the ids of an answer; where nobody takes the request, wait, and ask again."""
