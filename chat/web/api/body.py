@@ -44,7 +44,7 @@ async def body_of(request: Request, most: int = MAX_BODY) -> bytes:
     return await asyncio.to_thread(unpacked, body, coding, most)
 
 
-def unpacked(body: bytes, coding: str, most: int = MAX_BODY) -> bytes:
+def unpacked(body: bytes, coding: str, most: int) -> bytes:
     """Unpack a body, and no more of it than `most` bytes.
 
     Raises:
