@@ -33,7 +33,7 @@ RETRY = 1.0
 
 NONE: Mapping[str, str] = MappingProxyType({})
 FULL = "The queue is full: too many people are being answered or waiting. Please try again later."
-ABSENT = "The model cannot be reached at the moment. Please try again in a minute."
+ABSENT = "The model's server cannot be reached. Please try again later."
 
 log = logging.getLogger(__name__)
 
