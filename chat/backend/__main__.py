@@ -81,8 +81,13 @@ def run(settings: Settings) -> None:
     end_with(chat.engine)
     print(f"* Running on local URL: {where}", flush=True)
     Drain(chat.gate, settings.drain_seconds, lambda: None)
-    while serving.is_alive():  # a wait without an end would not hear of the drain's
-        serving.join(0.1)
+    try:
+        while serving.is_alive():  # a wait without an end would not hear of the drain's
+            serving.join(0.1)
+    except KeyboardInterrupt:
+        if chat.gate.size:
+            raise
+        os._exit(0)  # as it was told to, with nobody cut off
     raise SettingsError(
         f"Nothing can be served at {where}, which something else has taken by now; choose another "
         "--server-port."
