@@ -32,6 +32,7 @@ RETRY = 1.0
 
 NONE: Mapping[str, str] = MappingProxyType({})
 FULL = "The queue is full: too many people are being answered or waiting. Please try again later."
+ABSENT = "The model's server cannot be reached. Please try again later."
 OTHER = (
     "The model's server runs another model than when this app was started; whoever runs the app "
     "has to start it again."
@@ -169,7 +170,7 @@ class ServerEngine:
                 wait = max(FIRST_WAIT, RETRY if later.seconds is None else later.seconds)
                 full = later.full
             if time.monotonic() - begin + wait > (LINE if full else ABSENCE):
-                raise QueueFull(FULL) if full else EngineError(FAILED)
+                raise QueueFull(FULL) if full else EngineError(ABSENT)
             attempt += not full
             async with aclosing(_ticks(wait)) as ticks:
                 async for nothing in ticks:

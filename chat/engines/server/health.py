@@ -31,7 +31,7 @@ class Health:
     def __init__(self, same: Look) -> None:
         self._same = same
         self._answered = time.monotonic()
-        self._doubt = False
+        self._doubt = self._away = False
         #: Whether another model answers than the one whose tokens are ours.
         self.other = False
         self._closed = False
@@ -68,14 +68,19 @@ class Health:
         doubted, self._doubt = self._doubt, False
         try:
             same = self._same(doubted=doubted or self.other)
-        except Away:
-            self._doubt = True
+        except Away as error:
+            if not self._away:
+                log.warning("%s", error)
+            self._away = self._doubt = True
             return
         except Exception as error:  # whatever came in place of an answer, it is to be asked again
             log.error("%s", describe(error))
             self._doubt = True
             return
         self._answered = time.monotonic()
+        if self._away:
+            log.warning("The model's server answers again.")
+        self._away = False
         if same is None:
             self._doubt = True
             return

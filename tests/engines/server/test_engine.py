@@ -327,7 +327,7 @@ async def test_a_server_that_is_not_there_is_waited_for(monkeypatch: pytest.Monk
     monkeypatch.setattr(engine, "RETRY", 0.05)
     monkeypatch.setattr(engine, "ABSENCE", 0.2)
     asked = engine_at(f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(EngineError, match="Please try again"):
+    with pytest.raises(EngineError, match=r"server cannot be reached\. Please try again"):
         await collect(asked.generate(PROMPT, greedy(2)))
     asked.close()
 

@@ -196,17 +196,25 @@ def test_nothing_that_computes_is_imported(start: Start) -> None:
     assert "runs the model" in ended.stdout
 
 
-def test_health_follows_the_server(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_follows_the_server_and_the_log_says_so_once(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(health, "EVERY", 0.02)
     monkeypatch.setattr(health, "HOLDS", 0.5)
     engine = load(start()).engine
     for _ in range(100):
         assert engine.state == "ready"
         asyncio.run(asyncio.sleep(0.01))
+    url = engine._connection.url
     monkeypatch.setattr(engine._connection, "url", "http://127.0.0.1:1")
     while engine.state == "ready":
         asyncio.run(asyncio.sleep(0.01))
     assert engine.state == "loading"
+    assert caplog.text.count("cannot be reached") == 1
+    monkeypatch.setattr(engine._connection, "url", url)
+    while engine.state != "ready":
+        asyncio.run(asyncio.sleep(0.01))
+    assert caplog.text.count("answers again") == 1
     engine.close()
 
 
