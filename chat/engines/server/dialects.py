@@ -17,6 +17,9 @@ from chat.errors import FAILED, Broken, EngineError
 
 Body = dict[str, Any]
 
+#: The largest id that libraries take.
+LARGEST = 2**31 - 1
+
 
 class Asked(NamedTuple):
     """A reply to ask a server for."""
@@ -126,7 +129,7 @@ class VLLM:
                 return Said(self._scored(ids, choice["logprobs"], sampling), ended=bool(reason))
             stop = choice.get("stop_reason", choice.get("matched_stop"))
             if reason == "stop" and type(stop) is int and ids[-1:] != [stop]:
-                ids.append(stop)
+                ids.append(token_id(stop))
             return Said(ids, ended=bool(reason))
 
         return read
@@ -141,9 +144,12 @@ class VLLM:
         for id, logprob, top in zip(
             ids, logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True
         ):
-            ranked = sorted((-other, int(name.rpartition(":")[2])) for name, other in top.items())
+            ranked = sorted(
+                (-_logprob(other), token_id(int(name.rpartition(":")[2])))
+                for name, other in top.items()
+            )
             likeliest = tuple((name, -other) for other, name in ranked[: sampling.top_logprobs])
-            found.append(Scored(id, logprob, likeliest))
+            found.append(Scored(id, _logprob(logprob), likeliest))
         return found
 
     def _ties(self, sampling: Sampling) -> Body:
@@ -193,7 +199,11 @@ class Ours(VLLM):
     def _scored(self, ids: list[int], logprobs: Body, sampling: Sampling) -> list[int]:
         both = zip(ids, logprobs["token_logprobs"], logprobs["top"], strict=True)
         return [
-            Scored(id, logprob, tuple((int(other), score) for other, score in top))
+            Scored(
+                id,
+                _logprob(logprob),
+                tuple((token_id(other), _logprob(score)) for other, score in top),
+            )
             for id, logprob, top in both
         ]
 
@@ -224,6 +234,23 @@ def token_ids(value: Any) -> list[int]:
     Raises:
         TypeError: it is none.
     """
-    if not isinstance(value, list) or any(type(id) is not int or id < 0 for id in value):
+    if not isinstance(value, list):
         raise TypeError
-    return list(value)
+    return [token_id(id) for id in value]
+
+
+def token_id(value: Any) -> int:
+    """Return an id that a tokenizer takes, whether or not it knows it.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if type(value) is not int or not 0 <= value <= LARGEST:
+        raise TypeError
+    return value
+
+
+def _logprob(value: Any) -> float:
+    if type(value) not in (int, float) or value != value:
+        raise TypeError
+    return float(value)
