@@ -32,6 +32,8 @@ MOST = 2000
 
 #: Who is known, as they name themselves.
 KINDS = ("vllm", "sglang", "llamacpp", "fourbit")
+#: Who refuses a model that is not there, instead of taking another one.
+REFUSING = ("vllm", "fourbit")
 
 NO_IDS = (
     "This server gives no token ids: it would take control tokens that somebody types for real "
@@ -84,11 +86,13 @@ class Same:
             Away: it does not answer now.
         """
         try:
-            now = served(self._connection, patience=0)
+            now = served(self._connection, self._found.model, patience=0)
         except Away:
             raise
         except ModelError:
             return False
+        if now.kind == self._found.kind in REFUSING and now.model != self._found.model:
+            raise Away(f"The server at {self._connection.url} does not list the model any more.")
         if (now.kind, now.model) != (self._found.kind, self._found.model):
             return False
         if doubted or now != self._last:
@@ -102,8 +106,8 @@ class Same:
         return True
 
 
-def served(connection: Connection, patience: float | None = None) -> Served:
-    """Return what a server runs; of several models the first.
+def served(connection: Connection, model: str = "", patience: float | None = None) -> Served:
+    """Return what a server runs; of several models the one called `model`, or else the first.
 
     It is waited for while it is starting, for `patience` seconds.
 
@@ -118,7 +122,7 @@ def served(connection: Connection, patience: float | None = None) -> Served:
     bases = [one for one in models if not _text(one, "parent")]
     if not bases:
         raise Away(f"The server at {connection.url} lists no model (HTTP {status}).")
-    facts = bases[0]
+    facts = next((one for one in bases if one["id"] == model), bases[0])
     kind, model, root = _text(facts, "owned_by"), facts["id"], _text(facts, "root")
     if kind not in KINDS:
         _, choice = _completed(connection, model, SENTENCE, patience)

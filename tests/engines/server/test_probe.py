@@ -295,3 +295,38 @@ def test_a_window_with_no_room_for_control_tokens_is_none_too_small(start: Start
     way = start(answer, model("fourbit") | {"max_model_len": 64})
     probe.dialect(way, probe.served(way), tokenizer)
     assert asked == [probe.SENTENCE]
+
+
+@pytest.mark.parametrize("owned_by", ["vllm", "sglang", "fourbit"])
+def test_of_several_models_it_is_the_one_of_the_start_in_any_order(
+    owned_by: str, start: Start
+) -> None:
+    """A router lists those that are there; one that is not is refused by the server, or not."""
+    way = start(encoding(TOKENIZER), model(owned_by))
+    same = probe.Same(way, probe.served(way), TOKENIZER)
+    other = {**model(owned_by), "id": "other"}
+    way.url = start(encoding(TOKENIZER), other, model(owned_by)).url
+    assert same(doubted=True) is True
+    way.url = start(encoding(TOKENIZER), other).url
+    if owned_by == "sglang":
+        assert same(doubted=False) is False
+    else:
+        with pytest.raises(probe.Away, match="does not list the model"):
+            same(doubted=False)
+
+
+def test_another_kind_of_server_is_another_one(start: Start) -> None:
+    way = start(encoding(TOKENIZER), model("vllm"))
+    same = probe.Same(way, probe.served(way), TOKENIZER)
+    way.url = start(encoding(TOKENIZER), model("sglang")).url
+    assert same(doubted=False) is False
+
+
+def test_who_takes_no_prompt_now_leaves_it_open(start: Start) -> None:
+    answers = [encoding(TOKENIZER), lambda body: chosen(429)]
+    way = start(lambda body: answers[0](body), model("vllm"))
+    same = probe.Same(way, probe.served(way), TOKENIZER)
+    assert same(doubted=True) is True
+    answers.reverse()
+    assert same(doubted=True) is None
+    assert same(doubted=False) is True
