@@ -212,6 +212,14 @@ class Settings(
         description="where the key is kept that protects the conversations saved in browsers",
     )
 
+    @field_validator("auth", "api_key", "conversations_key")
+    @classmethod
+    def _is_text(cls, secret: SecretStr | None) -> SecretStr | None:
+        """Return it unless it has bytes that are no text, which a variable can have."""
+        if secret is not None and re.search(r"[\ud800-\udfff]", secret.get_secret_value()):
+            raise ValueError("write it in UTF-8")
+        return secret
+
     @field_validator("conversations_key")
     @classmethod
     def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:

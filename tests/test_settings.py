@@ -256,6 +256,12 @@ def test_a_secret_that_can_be_guessed_is_refused_and_not_repeated(key: str) -> N
     assert "kkk" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["auth", "api-key", "conversations-key"])
+def test_a_secret_that_is_no_text_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^--{name} .* write it in UTF-8"):
+        read([f"--{name}", f"u:{SECRET}\udcff"])
+
+
 def test_a_secret_is_not_shown() -> None:
     assert SECRET not in repr(read(["--conversations-key", SECRET]))
 

@@ -39,13 +39,14 @@ def _read(arguments: list[str]) -> Settings:
         allow_abbrev=False,
     )
     source = add_flags(parser)
-    return checked(source, parser.parse_args(arguments))
+    settings = checked(source, parser.parse_args(arguments))
+    if settings.engine == "server":
+        raise SettingsError("The backend runs a model itself; choose another engine than server.")
+    return settings
 
 
 def run(settings: Settings) -> None:
     """Load the model and serve it until interrupted; SIGTERM lets those who are there finish."""
-    if settings.engine == "server":
-        raise SettingsError("The backend runs a model itself; choose another engine than server.")
     # Here and not above, so that --help and a wrong flag answer at once.
     import uvicorn
 

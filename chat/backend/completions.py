@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from chat.backend.body import Ask, asked, blaming, left_open, most_bytes
 from chat.backend.events import DONE, HEARTBEAT, Events, failed
 from chat.core.chat import Chat, interval
-from chat.core.stops import until_stop
+from chat.core.engine import until_stop
 from chat.errors import RequestError
 from chat.settings import Settings
 from chat.web import health

@@ -1,6 +1,6 @@
 """Engines: what runs a model. They take token ids and give token ids, and know no text."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Container, Sequence
 from typing import Any, Literal, Protocol, Self
 
 from chat.core.sampling import Sampling
@@ -92,3 +92,9 @@ class Engine(Protocol):
     def close(self) -> None:
         """Give the worker back; the engine cannot be used afterwards."""
         ...
+
+
+def until_stop(ids: list[int], stop_ids: Container[int]) -> list[int]:
+    """Return ids up to the first that ends a reply, with that."""
+    ends = (place for place, id in enumerate(ids, 1) if id in stop_ids)
+    return ids[: next(ends, None)]

@@ -3,15 +3,9 @@
 A string is found wherever its tokens are cut.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 from prompts.letters import held_back
-
-
-def until_stop(ids: list[int], stop_ids: Container[int]) -> list[int]:
-    """Return ids up to the first that ends a reply, with that."""
-    ends = (place for place, id in enumerate(ids, 1) if id in stop_ids)
-    return ids[: next(ends, None)]
 
 
 class Stops:

@@ -23,12 +23,13 @@ access = logging.getLogger("chat.web.requests")
 
 
 class Text(logging.Formatter):
-    """The message, and of which request it is."""
+    """The message, and of which request it is; an exception is as in `Json`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return it with the id at its end."""
-        id = request_id.get()
-        return super().format(record) + (f" (request {id})" if id else "")
+        id, error = request_id.get(), _error(record)
+        said = _message(record) + (f" (request {id})" if id else "")
+        return f"{said}\n{error}" if error else said
 
 
 class Json(logging.Formatter):
@@ -41,13 +42,24 @@ class Json(logging.Formatter):
             "time": when.isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
         }
         if id := request_id.get():
             line["request_id"] = id
-        if record.exc_info and record.exc_info[1]:
-            line["error"] = describe(record.exc_info[1])
+        if error := _error(record):
+            line["error"] = error
         return json.dumps(line | vars(record).get("answered", {}))
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return it; after its first line, asyncio quotes the exceptions of tasks."""
+    message = record.getMessage()
+    return message.partition("\n")[0] if record.name == "asyncio" else message
+
+
+def _error(record: logging.LogRecord) -> str:
+    error = record.exc_info[1] if record.exc_info else None
+    return describe(error) if error else ""
 
 
 def begin(format: Literal["text", "json"]) -> None:

@@ -46,10 +46,11 @@ def test_help_has_the_settings_and_a_wrong_one_is_one_sentence() -> None:
     assert wrong.returncode == 1
     assert re.fullmatch(r"Fourbit Chat: [^\n]*--temperature[^\n]*\n", wrong.stderr)
     assert run("--nonsense").returncode == 2
-    again = run("--engine", "server", "--server-url", "http://127.0.0.1:9")
-    assert again.stderr == (
-        "Fourbit Chat: The backend runs a model itself; choose another engine than server.\n"
-    )
+    for more in ([], ["--check", "embedded"]):
+        again = run("--engine", "server", "--server-url", "http://127.0.0.1:9", *more)
+        assert again.stderr == (
+            "Fourbit Chat: The backend runs a model itself; choose another engine than server.\n"
+        )
 
 
 def test_a_model_that_is_not_there_ends_it_with_one_sentence() -> None:

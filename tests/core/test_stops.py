@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.core.stops import Stops, until_stop
+from chat.core.stops import Stops
 
 WORDS = st.text("ab\n", min_size=1, max_size=4)
 
@@ -43,11 +43,3 @@ def test_however_a_text_grows_what_was_shown_stands_and_holds_no_stop_string(
             break
     assert stops.found == any(string in text for string in strings)
     assert not stops.found or text.startswith(shown + stops.by)
-
-
-@given(st.lists(st.integers(0, 9)), st.sets(st.integers(0, 9)))
-def test_ids_end_with_the_first_stop_id(ids: list[int], stop_ids: set[int]) -> None:
-    found = until_stop(ids, stop_ids)
-    assert ids[: len(found)] == found
-    assert not stop_ids.intersection(found[:-1])
-    assert found == ids or found[-1] in stop_ids

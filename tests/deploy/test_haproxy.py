@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -89,7 +90,11 @@ def test_a_browser_stays_at_its_page_and_figures_are_not_shown_to_all(tmp_path: 
             assert len(set(seats)) == 2
             for _ in range(3):
                 assert [person.get(url).text for person in people] == seats
-            assert httpx.get(f"{url}metrics").status_code == 404
+            for written in ("/metrics", "/%6detrics", "//metrics", "/metrics/", "/%2Fmetrics?a=1"):
+                way = HTTPConnection(httpx.URL(url).netloc.decode())
+                way.request("GET", written)
+                assert way.getresponse().status == 404, written
+                way.close()
             for person in people:
                 person.close()
 

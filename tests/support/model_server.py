@@ -31,8 +31,8 @@ NAMES = {
 class Running:
     """A web server in a thread, from when it is made until it is stopped."""
 
-    def __init__(self, app: Any) -> None:
-        port = free_port()
+    def __init__(self, app: Any, port: int = 0) -> None:
+        port = port or free_port()
         config = uvicorn.Config(
             app, "127.0.0.1", port, log_level="critical", timeout_graceful_shutdown=1
         )

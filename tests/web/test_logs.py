@@ -1,5 +1,6 @@
 """chat.web.logs and chat.web.requests: ids of requests, and what is logged of them."""
 
+import asyncio
 import io
 import json
 import logging
@@ -153,3 +154,24 @@ def test_what_the_server_itself_logs_comes_in_the_same_format(
         assert read(lines, message="It broke.", level="ERROR")
     finally:
         uvicorn.handlers[:], uvicorn.propagate = before, propagates
+
+
+@pytest.mark.parametrize("format", [Json(), Text()])
+async def test_an_exception_that_nobody_waited_for_is_not_quoted(
+    format: logging.Formatter,
+) -> None:
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(format)
+    logger = logging.getLogger("asyncio")
+    logger.addHandler(handler)
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(asyncio.to_thread(fail, ""))
+    await asyncio.wait([task])
+    loop.call_exception_handler(
+        {"message": "It ended", "exception": task.exception(), "future": task}
+    )
+    logger.removeHandler(handler)
+    assert "It ended" in written.getvalue()
+    assert "RuntimeError at" in written.getvalue()
+    assert "my diary" not in written.getvalue()

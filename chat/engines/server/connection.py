@@ -32,20 +32,26 @@ class Connection:
             WeakKeyDictionary()
         )
 
-    def ask(self, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+    def ask(
+        self, path: str, body: Mapping[str, Any] | None = None, silence: float = SILENCE
+    ) -> tuple[int, Any]:
         """Ask for one answer, and wait for it; returns its status, and its JSON if it has some.
+
+        What follows a prompt may take `silence` seconds to come.
 
         Raises:
             httpx2.TransportError: nobody answers.
         """
         method = "GET" if body is None else "POST"
-        timeout = httpx2.Timeout(SILENCE if body else CONNECT, connect=CONNECT)
-        with httpx2.Client(verify=self._context, headers=self._headers, timeout=timeout) as client:
-            answer = client.request(method, self.url + path, json=body)
-        try:
-            return answer.status_code, answer.json()
-        except ValueError:
-            return answer.status_code, None
+        timeout = httpx2.Timeout(silence if body else CONNECT, connect=CONNECT)
+        with (
+            httpx2.Client(verify=self._context, headers=self._headers, timeout=timeout) as client,
+            client.stream(method, self.url + path, json=body) as answer,
+        ):
+            try:
+                return answer.status_code, json.loads(answer.read())
+            except (ValueError, RecursionError, httpx2.DecodingError):
+                return answer.status_code, None
 
     async def events(
         self, path: str, body: Mapping[str, Any], session: str

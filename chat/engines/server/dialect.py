@@ -11,6 +11,9 @@ from chat.core.sampling import Sampling
 
 Body = dict[str, Any]
 
+#: The largest id that libraries take.
+LARGEST = 2**31 - 1
+
 
 class Asked(NamedTuple):
     """A reply to ask a server for."""
@@ -79,6 +82,17 @@ def token_ids(value: Any) -> list[int]:
     Raises:
         TypeError: it is none.
     """
-    if not isinstance(value, list) or any(type(id) is not int or id < 0 for id in value):
+    if not isinstance(value, list):
         raise TypeError
-    return list(value)
+    return [token_id(id) for id in value]
+
+
+def token_id(value: Any) -> int:
+    """Return an id that a tokenizer takes, whether or not it knows it.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if type(value) is not int or not 0 <= value <= LARGEST:
+        raise TypeError
+    return value

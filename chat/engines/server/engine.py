@@ -13,13 +13,12 @@ from contextlib import aclosing
 from types import MappingProxyType
 from typing import Any
 
-from chat.core.engine import TICK, State
+from chat.core.engine import TICK, State, until_stop
 from chat.core.sampling import Sampling
-from chat.core.stops import until_stop
 from chat.engines.resume import Begun, going_on
 from chat.engines.server.connection import Connection
 from chat.engines.server.dialect import Asked, Dialect, Said
-from chat.engines.server.health import Health
+from chat.engines.server.health import Health, Look
 from chat.engines.server.refusals import Later
 from chat.engines.stream import StreamClosed, TokenStream
 from chat.errors import FAILED, Broken, ChatError, EngineError, QueueFull, describe
@@ -34,6 +33,10 @@ RETRY = 1.0
 NONE: Mapping[str, str] = MappingProxyType({})
 FULL = "The queue is full: too many people are being answered or waiting. Please try again later."
 ABSENT = "The model's server cannot be reached. Please try again later."
+OTHER = (
+    "The model's server runs another model than when this app was started; whoever runs the app "
+    "has to start it again."
+)
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,8 @@ log = logging.getLogger(__name__)
 class ServerEngine:
     """The model called `model` at a server that speaks `dialect` (see `Engine`).
 
-    `adapters` are its adapters by the names that requests have for them. Greedy replies go on
+    `adapters` are its adapters by the names that requests have for them; `same` tells whether it
+    still is that server, since no other may get our tokens. Greedy replies go on
     after a break as they would have, but for the server's rounding; drawn ones as likely ones.
     Those that have to fit something, or count what they have for a penalty, go on before their
     first token alone.
@@ -55,6 +59,7 @@ class ServerEngine:
         stop_ids: Iterable[int],
         window: int,
         parallel: int,
+        same: Look,
         adapters: Mapping[str, str] = NONE,
     ) -> None:
         self.parallel = parallel
@@ -65,7 +70,7 @@ class ServerEngine:
         self._dialect = dialect
         self._model = model
         self._adapters = adapters
-        self._health = Health(connection)
+        self._health = Health(same)
         self._closed = False
 
     @property
@@ -168,17 +173,22 @@ class ServerEngine:
 
     async def _answer(self, asked: Asked, name: str) -> AsyncGenerator[list[int]]:
         """Give the ids of one answer as they come, and [] where none do; closing it hangs up."""
+        self._check()
         stream = TokenStream()
         reading = asyncio.create_task(self._read(asked, name, stream))
         try:
             async with aclosing(stream.batches()) as batches:
                 async for ids in batches:
-                    if self._closed:
-                        raise EngineError(FAILED)
+                    self._check()
                     yield ids
         finally:
             reading.cancel()
             await asyncio.wait([reading])
+
+    def _check(self) -> None:
+        """Raise EngineError if nothing that comes may be given on."""
+        if self._closed or self._health.other:
+            raise EngineError(FAILED if self._closed else OTHER)
 
     async def _read(self, asked: Asked, name: str, stream: TokenStream) -> None:
         """Read an answer into `stream`, as fast as it comes."""
@@ -205,6 +215,8 @@ class ServerEngine:
             error = EngineError(FAILED)
         if isinstance(error, Broken):
             log.warning("The model's server broke off a reply.")
+        if isinstance(error, Broken) or (isinstance(error, Later) and not error.full):
+            self._health.doubt()
         stream.end(error)
 
 

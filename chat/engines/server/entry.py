@@ -41,6 +41,7 @@ class ServerOptions(ManyOptions):
         try:
             parts = urlsplit(url.strip())
             port = parts.port
+            (parts.hostname or "").encode("idna")  # which has limits, and so has who connects
         except ValueError:
             raise ValueError("write an address such as http://127.0.0.1:8000") from None
         if parts.username is not None or parts.password is not None:
@@ -106,6 +107,7 @@ def _load(source: Path, cache: Path, window: int, options: ServerOptions) -> Loa
             {*stop_ids, *found.stop_ids, *config.eos_ids(generation)},
             min(window, found.window),
             _parallel(options),
+            probe.Same(connection, found, loaded),
             found.adapters,
         )
 

@@ -2,7 +2,8 @@
 
 A server that is another one than it seems would ignore controls in silence, and one with another
 tokenizer would read something else than was written. So what is asked at the start has to prove
-both: a text with control tokens in it, whose ids come back.
+both: a text with control tokens in it, whose ids come back. It is asked again where the server
+may have become another one.
 """
 
 import sys
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import httpx2
 
 from chat.core.sampling import OPTIONAL
-from chat.engines.server.connection import Connection
+from chat.engines.server.connection import CONNECT, SILENCE, Connection
 from chat.engines.server.dialect import Dialect
 from chat.engines.server.llama_cpp import LlamaCpp
 from chat.engines.server.vllm import VLLM, Ours, SGLang
@@ -32,6 +33,8 @@ MOST = 2000
 
 #: Who is known, as they name themselves.
 KINDS = ("vllm", "sglang", "llamacpp", "fourbit")
+#: Who refuses a model that is not there, instead of taking another one.
+REFUSING = ("vllm", "fourbit")
 
 NO_IDS = (
     "This server gives no token ids: it would take control tokens that somebody types for real "
@@ -41,6 +44,14 @@ UNKNOWN = (
     "It is not known what kind of server this is, so that it might ignore controls; there are "
     "vLLM, SGLang, llama.cpp's server and python -m chat.backend."
 )
+
+
+class Away(ModelError):
+    """Nobody answers, or not yet, or not in a way that tells which model there is."""
+
+
+class Full(Away):
+    """It is there, and its line is full, so that it has no place for a question either."""
 
 
 class Served(NamedTuple):
@@ -63,49 +74,92 @@ class Served(NamedTuple):
     generation: Mapping[str, Any]
 
 
-def served(connection: Connection) -> Served:
-    """Return what a server runs; of several models the first.
+class Same:
+    """Tells whether what answers is still what it was at the start, with the tokens that it had."""
 
-    It is waited for while it is starting.
+    def __init__(self, connection: Connection, found: Served, tokenizer: Any) -> None:
+        self._connection = connection
+        self._found = self._last = found
+        self._tokenizer = tokenizer
+
+    def __call__(self, *, doubted: bool) -> bool | None:
+        """Return whether it is, or None where it takes no prompt that could tell.
+
+        Its tokens are asked for where it is doubted, or says something else of itself.
+
+        Raises:
+            Away: it does not answer now.
+        """
+        try:
+            now = served(self._connection, self._found.model, patience=0)
+        except Away:
+            raise
+        except ModelError:
+            return False
+        if now.kind == self._found.kind in REFUSING and now.model != self._found.model:
+            raise Away(f"The server at {self._connection.url} does not list the model any more.")
+        if (now.kind, now.model) != (self._found.kind, self._found.model):
+            return False
+        if doubted or now != self._last:
+            try:
+                dialect(self._connection, now, self._tokenizer, patience=0)
+            except Away:
+                return None
+            except ModelError:
+                return False
+        self._last = now
+        return True
+
+
+def served(connection: Connection, model: str = "", patience: float | None = None) -> Served:
+    """Return what a server runs; of several models the one called `model`, or else the first.
+
+    It is waited for while it is starting, for `patience` seconds.
 
     Raises:
-        ModelError: it is not there, has no model, gives no ids, or it is not known what it obeys.
+        Away: it is not there, or has no model.
+        ModelError: it gives no ids, or it is not known what it obeys.
     """
-    status, listed = _answer(connection, "/v1/models")
+    status, listed = _answer(connection, "/v1/models", patience=patience)
     models = listed.get("data") if isinstance(listed, dict) else None
-    models = [one for one in models or [] if isinstance(one, dict) and _text(one, "id")]
+    models = models if isinstance(models, list) else []
+    models = [one for one in models if isinstance(one, dict) and _text(one, "id")]
     bases = [one for one in models if not _text(one, "parent")]
     if not bases:
-        raise ModelError(f"The server at {connection.url} lists no model (HTTP {status}).")
-    facts = bases[0]
+        raise Away(f"The server at {connection.url} lists no model (HTTP {status}).")
+    facts = next((one for one in bases if one["id"] == model), bases[0])
     kind, model, root = _text(facts, "owned_by"), facts["id"], _text(facts, "root")
     if kind not in KINDS:
-        _, choice = _completed(connection, model, SENTENCE)
+        _, choice = _completed(connection, model, SENTENCE, patience)
         raise ModelError(UNKNOWN if choice.get("token_ids") else NO_IDS)
     window = facts.get("max_model_len")
     if kind == "llamacpp":
-        window, root = _props(_answer(connection, "/props")[1])
+        window, root = _props(_answer(connection, "/props", patience=patience)[1])
     names = [one["id"] for one in models if _text(one, "parent") == model]
     adapters = {name.removeprefix(f"{model}:"): name for name in names}
     if adapters and kind != "fourbit":  # whose default one has no name
         adapters = {"none": model, **adapters}
     own = facts if kind == "fourbit" else {}
+    generation = own.get("generation")
     return Served(
         kind,
         model,
         root,
         window if type(window) is int else sys.maxsize,
         adapters,
-        frozenset(name for name in OPTIONAL if name in (own.get("supports") or ())),
-        frozenset(id for id in own.get("stop_token_ids") or () if type(id) is int),
-        own.get("generation") or {},
+        frozenset(name for name in OPTIONAL if name in _list(own, "supports")),
+        frozenset(id for id in _list(own, "stop_token_ids") if type(id) is int),
+        generation if isinstance(generation, dict) else {},
     )
 
 
-def dialect(connection: Connection, found: Served, tokenizer: Any) -> Dialect:
+def dialect(
+    connection: Connection, found: Served, tokenizer: Any, patience: float | None = None
+) -> Dialect:
     """Return how to ask a server, once it is proved that its tokens are those of `tokenizer`.
 
     Raises:
+        Away: it is not there, or takes nothing for `patience` seconds.
         ModelError: they are not, or it gives no ids.
     """
     backend = tokenizer.backend_tokenizer
@@ -113,30 +167,30 @@ def dialect(connection: Connection, found: Served, tokenizer: Any) -> Dialect:
     right = [backend.encode(text, add_special_tokens=False).ids]
     if found.kind == "llamacpp":
         asked = {"content": text, "add_special": False, "parse_special": True}
-        said = _answer(connection, "/tokenize", asked)[1]
+        said = _answer(connection, "/tokenize", asked, patience)[1]
         _require(said.get("tokens") if isinstance(said, dict) else None, right)
         return LlamaCpp(backend, found.window)
     if found.kind == "sglang":  # which adds what begins a text, whatever it is asked
         right.append(backend.encode(text).ids)
     # One of ours adds nothing, and refuses what it does not know.
     more = {} if found.kind == "fourbit" else {"add_special_tokens": False}
-    status, choice = _completed(connection, found.model, text, **more)
+    status, choice = _completed(connection, found.model, text, patience, **more)
     if status != 200:
-        raise ModelError(f"The server at {connection.url} refuses a short prompt (HTTP {status}).")
+        raise Away(f"The server at {connection.url} refuses a short prompt (HTTP {status}).")
     _require(choice.get("prompt_token_ids") if choice.get("token_ids") else None, right)
     if found.kind == "fourbit":
         return Ours(found.supports)
     if found.kind == "sglang":
         return SGLang()
     grammar = {"structured_outputs": {"grammar": 'root ::= "a"'}}
-    status, _ = _completed(connection, found.model, text, **more, **grammar)
+    status, _ = _completed(connection, found.model, text, patience, **more, **grammar)
     return VLLM(grammars=status == 200)
 
 
 def _text_to_encode(tokenizer: Any, window: int) -> str:
     """Return a text with all control tokens, or as many as fit half of the window."""
     controls = [token.content for token in tokenizer.added_tokens_decoder.values()]
-    return "".join(controls[: min(MOST, window // 2 - len(SENTENCE))]) + SENTENCE
+    return "".join(controls[: max(0, min(MOST, window // 2 - len(SENTENCE)))]) + SENTENCE
 
 
 def _require(theirs: Any, right: list[list[int]]) -> None:
@@ -151,23 +205,27 @@ def _require(theirs: Any, right: list[list[int]]) -> None:
 
 
 def _answer(
-    connection: Connection, path: str, body: Mapping[str, Any] | None = None
+    connection: Connection,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    patience: float | None = None,
 ) -> tuple[int, Any]:
     """Return the status and the JSON of what a server answers, once it has started."""
     begin, told = time.monotonic(), False
+    patience = PATIENCE if patience is None else patience
     while True:
         status, said = 0, None
         with suppress(httpx2.TransportError):
-            status, said = connection.ask(path, body)
+            status, said = connection.ask(path, body, min(SILENCE, max(CONNECT, patience)))
         if status in (401, 403):
-            raise ModelError(
+            raise Away(
                 f"The server at {connection.url} does not accept the key; set it with "
                 "--server-key, or better as CHAT_SERVER_KEY."
             )
         if status not in STARTING:
             return status, said
-        if time.monotonic() - begin >= PATIENCE:
-            raise ModelError(
+        if time.monotonic() - begin >= patience:
+            raise (Full if status == 429 else Away)(
                 f"The server at {connection.url} cannot be reached, or is still starting; check "
                 "--server-url, and whether it runs."
             )
@@ -186,11 +244,11 @@ def _props(said: Any) -> tuple[Any, str]:
 
 
 def _completed(
-    connection: Connection, model: str, text: str, **more: Any
+    connection: Connection, model: str, text: str, patience: float | None, **more: Any
 ) -> tuple[int, Mapping[str, Any]]:
     """Return the status and the choice of an answer to a text, if there is one."""
     asked = {"model": model, "prompt": text, "max_tokens": 1, "return_token_ids": True, **more}
-    status, said = _answer(connection, "/v1/completions", asked)
+    status, said = _answer(connection, "/v1/completions", asked, patience)
     choices = said.get("choices") if isinstance(said, dict) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         return status, {}
@@ -200,3 +258,8 @@ def _completed(
 def _text(facts: Mapping[str, Any], name: str) -> str:
     value = facts.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _list(facts: Mapping[str, Any], name: str) -> list[Any]:
+    value = facts.get(name)
+    return value if isinstance(value, list) else []

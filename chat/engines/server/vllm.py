@@ -10,7 +10,7 @@ from typing import Any
 
 from chat.core.engine import Scored
 from chat.core.sampling import Sampling
-from chat.engines.server.dialect import Asked, Body, Said, drawing, token_ids
+from chat.engines.server.dialect import Asked, Body, Said, drawing, token_id, token_ids
 from chat.errors import FAILED, Broken, EngineError
 
 
@@ -80,7 +80,7 @@ class VLLM:
                 return Said(self._scored(ids, choice["logprobs"], sampling), ended=bool(reason))
             stop = choice.get("stop_reason", choice.get("matched_stop"))
             if reason == "stop" and type(stop) is int and ids[-1:] != [stop]:
-                ids.append(stop)
+                ids.append(token_id(stop))
             return Said(ids, ended=bool(reason))
 
         return read
@@ -95,9 +95,12 @@ class VLLM:
         for id, logprob, top in zip(
             ids, logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True
         ):
-            ranked = sorted((-other, int(name.rpartition(":")[2])) for name, other in top.items())
+            ranked = sorted(
+                (-_logprob(other), token_id(int(name.rpartition(":")[2])))
+                for name, other in top.items()
+            )
             likeliest = tuple((name, -other) for other, name in ranked[: sampling.top_logprobs])
-            found.append(Scored(id, logprob, likeliest))
+            found.append(Scored(id, _logprob(logprob), likeliest))
         return found
 
     def _ties(self, sampling: Sampling) -> Body:
@@ -150,7 +153,11 @@ class Ours(VLLM):
     def _scored(self, ids: list[int], logprobs: Body, sampling: Sampling) -> list[int]:
         both = zip(ids, logprobs["token_logprobs"], logprobs["top"], strict=True)
         return [
-            Scored(id, logprob, tuple((int(other), score) for other, score in top))
+            Scored(
+                id,
+                _logprob(logprob),
+                tuple((token_id(other), _logprob(score)) for other, score in top),
+            )
             for id, logprob, top in both
         ]
 
@@ -161,3 +168,9 @@ class Ours(VLLM):
         if sampling.regex:
             return {"structured_outputs": {"regex": sampling.regex}}
         return {"structured_outputs": {"json": json.loads(sampling.json_schema)}}
+
+
+def _logprob(value: Any) -> float:
+    if type(value) not in (int, float) or value != value:
+        raise TypeError
+    return float(value)

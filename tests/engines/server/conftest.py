@@ -67,8 +67,13 @@ class Rig:
         self.running.stop()
 
 
+def always(*, doubted: bool) -> bool:
+    """Take any server for the one that it was."""
+    return True
+
+
 def engine_at(url: str, key: str = "") -> ServerEngine:
-    return ServerEngine(Connection(url, key), Ours(OPTIONAL), "tiny", {STOP}, 4096, 64)
+    return ServerEngine(Connection(url, key), Ours(OPTIONAL), "tiny", {STOP}, 4096, 64, always)
 
 
 @contextmanager

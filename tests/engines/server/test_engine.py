@@ -19,7 +19,7 @@ from chat.engines.resume import MOST
 from chat.engines.server import connection, engine
 from chat.engines.server.vllm import Ours
 from chat.errors import FAILED, BadRequest, EngineError, QueueFull, TooLong
-from tests.engines.server.conftest import STOP, Rig, engine_at, reply
+from tests.engines.server.conftest import STOP, Rig, always, engine_at, reply
 from tests.support.batches import collect, first
 from tests.support.model_server import event, silent
 from tests.support.ports import free_port
@@ -369,7 +369,8 @@ async def test_what_a_server_cannot_obey_together_is_refused_before() -> None:
             raise BadRequest("Not both.", "choices")
 
     fussy: Any = Fussy()
-    asked = engine.ServerEngine(connection.Connection("http://127.0.0.1:9"), fussy, "", (), 64, 1)
+    way = connection.Connection("http://127.0.0.1:9")
+    asked = engine.ServerEngine(way, fussy, "", (), 64, 1, always)
     with pytest.raises(BadRequest, match="Not both"):
         await asked.admit(Sampling())
     with pytest.raises(BadRequest, match="Not both"):
@@ -381,7 +382,7 @@ async def test_adapters_are_models_of_their_own_to_a_server(rig_of: Callable[[],
     rig = rig_of()
     names = {"tales": "tiny:tales", "none": "tiny"}
     way = connection.Connection(rig.running.url)
-    asked = engine.ServerEngine(way, Ours(()), "tiny", {STOP}, 4096, 64, names)
+    asked = engine.ServerEngine(way, Ours(()), "tiny", {STOP}, 4096, 64, always, names)
     for adapter in ("", "tales", "none"):
         await collect(asked.generate(PROMPT, greedy(1, adapter=adapter)))
     assert [body["model"] for body in rig.server.asked] == ["tiny", "tiny:tales", "tiny"]

@@ -4,12 +4,13 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import PlainTextResponse
 
 from chat.check import check
 from chat.core.conversation import rebuild
@@ -18,10 +19,11 @@ from chat.engines.registry import ENGINES
 from chat.engines.server import health, probe
 from chat.engines.server.connection import Connection
 from chat.engines.server.engine import ServerEngine
-from chat.errors import ModelError, SettingsError
+from chat.errors import EngineError, ModelError, SettingsError
 from chat.load import load, load_loop
 from chat.settings import Settings, read
 from tests.engines.server.conftest import Following
+from tests.support.batches import collect
 from tests.support.model_server import ModelServer, Running
 from tests.support.tiny import chatml_tokenizer, llama3_tokenizer
 
@@ -63,7 +65,16 @@ def test_an_address_with_and_without_v1_is_the_same(written: str, address: str) 
     "address",
     [
         *("host:8000", "ftp://host", "http://", "http:///v1", "http://host:99999", "http://host:0"),
-        *("http://a b", "http://host/?a=1", "http://host/#a", "http://[::1", "", "\\\\host"),
+        *(
+            "http://a..b",
+            f"http://{'a' * 64}",
+            "http://a b",
+            "http://host/?a=1",
+            "http://host/#a",
+            "http://[::1",
+            "",
+            "\\\\host",
+        ),
     ],
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
@@ -169,6 +180,7 @@ def test_check_says_what_runs_there(
 PROGRAM = """
 import sys
 import time
+import time
 from chat.load import load
 from chat.settings import read
 chat = load(read(sys.argv[1:]))
@@ -188,12 +200,14 @@ def test_nothing_that_computes_is_imported(start: Start) -> None:
     assert "runs the model" in ended.stdout
 
 
-@pytest.mark.parametrize(("status", "state"), [(200, "ready"), (429, "ready"), (503, "loading")])
-def test_with_a_full_line_it_is_there(
+@pytest.mark.parametrize(("status", "state"), [(429, "ready"), (503, "loading")])
+def test_one_with_a_full_line_is_there(
     monkeypatch: pytest.MonkeyPatch, status: int, state: str
 ) -> None:
     monkeypatch.setattr(health, "EVERY", 0.01)
+    monkeypatch.setattr(health, "DOUBTED", 0.01)
     monkeypatch.setattr(health, "HOLDS", 0.3)
+    connection = Connection("http://127.0.0.1:1")
     asked = 0
 
     def ask(*_: Any) -> tuple[int, None]:
@@ -201,9 +215,9 @@ def test_with_a_full_line_it_is_there(
         asked += 1
         return status, None
 
-    connection = Connection("http://127.0.0.1:1")
     monkeypatch.setattr(connection, "ask", ask)
-    watched = health.Health(connection)
+    found = probe.Served("vllm", "m", "m", 500, {}, frozenset(), frozenset(), {})
+    watched = health.Health(probe.Same(connection, found, chatml_tokenizer()))
     began = time.monotonic()
     while time.monotonic() < began + 0.4 or asked < 3:
         time.sleep(0.01)
@@ -211,15 +225,127 @@ def test_with_a_full_line_it_is_there(
     watched.close()
 
 
-def test_health_follows_the_server(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_follows_the_server_and_the_log_says_so_once(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(health, "EVERY", 0.02)
     monkeypatch.setattr(health, "HOLDS", 0.5)
     engine = load(start()).engine
     for _ in range(100):
         assert engine.state == "ready"
         asyncio.run(asyncio.sleep(0.01))
-    monkeypatch.setattr(engine._health._connection, "url", "http://127.0.0.1:1")
+    url = engine._connection.url
+    monkeypatch.setattr(engine._connection, "url", "http://127.0.0.1:1")
     while engine.state == "ready":
         asyncio.run(asyncio.sleep(0.01))
     assert engine.state == "loading"
+    assert caplog.text.count("cannot be reached") == 1
+    monkeypatch.setattr(engine._connection, "url", url)
+    while engine.state != "ready":
+        asyncio.run(asyncio.sleep(0.01))
+    assert caplog.text.count("answers again") == 1
     engine.close()
+
+
+class Endless(Following):
+    """Writes slowly, and on and on; `meanwhile` is called after its first token."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self._meanwhile = meanwhile
+
+    async def generate(
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        negative: Sequence[int] = (),
+        session: str = "",
+    ) -> AsyncGenerator[list[int]]:
+        yield [5]
+        self._meanwhile()
+        while True:
+            yield [5]
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def looking_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "EVERY", 0.02)
+    monkeypatch.setattr(health, "DOUBTED", 0.02)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.usefixtures("looking_often")
+async def test_another_model_behind_the_same_address_gets_no_tokens_of_ours(
+    tmp_path: Path, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Even where it has the same name; and when the right one is back, all goes on."""
+    before, after = (
+        ModelServer(Following(), one()) for one in (chatml_tokenizer, llama3_tokenizer)
+    )
+    running = Running(before.app)
+    url = running.url
+    engine = load(start(server_url=url)).engine
+    for server, state in ((after, "loading"), (before, "ready")):
+        running.stop()
+        running = Running(server.app, int(url.rpartition(":")[2]))
+        await until(lambda state=state: engine.state == state)  # type: ignore[misc]
+        asked = collect(engine.generate([3, 4], Sampling(max_new_tokens=2)))
+        if state == "loading":
+            with pytest.raises(EngineError, match="runs another model than when"):
+                await asked
+            assert all(isinstance(one["prompt"], str) for one in server.asked)
+        else:
+            assert len(await asked) == 2
+    assert caplog.text.count("another model than at the start") == 1
+    engine.close()
+    running.stop()
+
+
+@pytest.mark.usefixtures("looking_often")
+async def test_what_another_model_writes_in_mid_reply_is_not_gone_on_with(start: Start) -> None:
+    def change() -> None:
+        server.tokenizer = llama3_tokenizer()
+        server.facts["max_model_len"] = 99
+
+    server = ModelServer(Following(), chatml_tokenizer())
+    running = Running(server.app)
+    engine = load(start(server_url=running.url)).engine
+    server.engine = Endless(change)
+    with pytest.raises(EngineError, match="runs another model than when"):
+        await collect(engine.generate([3, 4], Sampling(max_new_tokens=4000)))
+    engine.close()
+    running.stop()
+
+
+@pytest.mark.parametrize("status", [200, 401, 404, 429, 500, 503])
+@pytest.mark.usefixtures("looking_often")
+async def test_who_says_nothing_of_a_model_is_not_taken_for_another(
+    start: Start, status: int
+) -> None:
+    """A proxy, a key that has changed, a full line."""
+    server = ModelServer(Following(), chatml_tokenizer())
+    looks = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal looks
+        if scope["type"] == "http" and refusing:
+            looks += 1
+            await PlainTextResponse("[" * 100_000, status)(scope, receive, send)
+        else:
+            await server.app(scope, receive, send)
+
+    refusing = False
+    running = Running(app)
+    engine = load(start(server_url=running.url)).engine
+    refusing = True
+    await until(lambda: looks > 3)
+    refusing = False
+    assert len(await collect(engine.generate([3, 4], Sampling(max_new_tokens=2)))) == 2
+    assert engine.state == "ready"
+    engine.close()
+    running.stop()

@@ -178,7 +178,9 @@ async def test_a_server_of_its_kind_is_known_proved_and_asked(
     found = probe.served(way)
     assert (found.kind, found.root, found.window) == ("llamacpp", "SmolLM2.Q4", 300)
     dialect = probe.dialect(way, found, TOKENIZER)
-    engine = ServerEngine(way, dialect, found.model, {2}, found.window, 4)
+    same = probe.Same(way, found, TOKENIZER)
+    engine = ServerEngine(way, dialect, found.model, {2}, found.window, 4, same)
+    assert same(doubted=True) is True
     right = BACKEND.encode("Zürich 🙂 and more", add_special_tokens=False).ids
     sampling = Sampling(max_new_tokens=len(right), min_new_tokens=3)
     assert await collect(engine.generate([5, 6], sampling)) == right

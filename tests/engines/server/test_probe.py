@@ -278,3 +278,75 @@ def _wait(way: Connection, serving: "subprocess.Popen[bytes]") -> None:
         except httpx2.TransportError:
             time.sleep(0.1)
     raise AssertionError("it does not start")
+
+
+@pytest.mark.parametrize(
+    "answered", [b"[" * 100_000, b"\xff", b"", b'{"data": 5}', b'{"data": {"a": 1}}', b"[1]", b"5"]
+)
+def test_what_answers_with_something_else_is_refused(answered: bytes) -> None:
+    running = Running(Response(answered, media_type="application/json"))
+    with pytest.raises(ModelError, match=r"lists no model \(HTTP 200\)"):
+        probe.served(Connection(running.url))
+    running.stop()
+
+
+def test_an_answer_that_cannot_be_unpacked_is_none() -> None:
+    running = Running(Response(b"no gzip", headers={"content-encoding": "gzip"}))
+    assert Connection(running.url).ask("/v1/models") == (200, None)
+    running.stop()
+
+
+def test_facts_in_which_there_is_no_sense_are_left_out(start: Start) -> None:
+    facts = dict.fromkeys(("supports", "stop_token_ids", "generation", "root", "parent"), 5)
+    way = start(encoding(TOKENIZER), model("fourbit", **facts) | {"max_model_len": True})
+    found = probe.served(way)
+    assert (found.supports, found.stop_ids, found.generation) == (set(), set(), {})
+    assert (found.root, found.window) == ("", sys.maxsize)
+
+
+def test_a_window_with_no_room_for_control_tokens_is_none_too_small(start: Start) -> None:
+    tokenizer, asked = chatml_tokenizer(), list[str]()
+    tokenizer.add_tokens([f"<|{number}|>" for number in range(30)], special_tokens=True)
+
+    def answer(body: dict[str, Any]) -> Response:
+        asked.append(body["prompt"])
+        return encoding(tokenizer)(body)
+
+    way = start(answer, model("fourbit") | {"max_model_len": 64})
+    probe.dialect(way, probe.served(way), tokenizer)
+    assert asked == [probe.SENTENCE]
+
+
+@pytest.mark.parametrize("owned_by", ["vllm", "sglang", "fourbit"])
+def test_of_several_models_it_is_the_one_of_the_start_in_any_order(
+    owned_by: str, start: Start
+) -> None:
+    """A router lists those that are there; one that is not is refused by the server, or not."""
+    way = start(encoding(TOKENIZER), model(owned_by))
+    same = probe.Same(way, probe.served(way), TOKENIZER)
+    other = {**model(owned_by), "id": "other"}
+    way.url = start(encoding(TOKENIZER), other, model(owned_by)).url
+    assert same(doubted=True) is True
+    way.url = start(encoding(TOKENIZER), other).url
+    if owned_by == "sglang":
+        assert same(doubted=False) is False
+    else:
+        with pytest.raises(probe.Away, match="does not list the model"):
+            same(doubted=False)
+
+
+def test_another_kind_of_server_is_another_one(start: Start) -> None:
+    way = start(encoding(TOKENIZER), model("vllm"))
+    same = probe.Same(way, probe.served(way), TOKENIZER)
+    way.url = start(encoding(TOKENIZER), model("sglang")).url
+    assert same(doubted=False) is False
+
+
+def test_who_takes_no_prompt_now_leaves_it_open(start: Start) -> None:
+    answers = [encoding(TOKENIZER), lambda body: chosen(429)]
+    way = start(lambda body: answers[0](body), model("vllm"))
+    same = probe.Same(way, probe.served(way), TOKENIZER)
+    assert same(doubted=True) is True
+    answers.reverse()
+    assert same(doubted=True) is None
+    assert same(doubted=False) is True

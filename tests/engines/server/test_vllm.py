@@ -146,10 +146,28 @@ def test_the_likeliest_tokens_of_vllm_come_by_their_ids() -> None:
 
 def test_what_makes_no_sense_is_not_taken_for_ids() -> None:
     read = VLLM().reader(Sampling())
-    for ids in (["5"], [True], [-1], [1.0], {"5": 1}):
+    for ids in (["5"], [True], [-1], [1.0], {"5": 1}, [2**31], [10**30]):
         with pytest.raises(TypeError):
             read(chosen(token_ids=ids))
     with pytest.raises(KeyError):
         read({})
     with pytest.raises(Broken):
         read(chosen(token_ids=[], finish_reason="abort"))
+
+
+@pytest.mark.parametrize("logprob", ["-1", None, True, float("nan")])
+def test_what_makes_no_sense_is_not_taken_for_log_probabilities(logprob: Any) -> None:
+    sampling = Sampling(logprobs=True, top_logprobs=1)
+    for chosen_one, other in ((logprob, -1.0), (-1.0, logprob)):
+        theirs = {"token_logprobs": [chosen_one], "top_logprobs": [{"token_id:5": other}]}
+        ours = {"token_logprobs": [chosen_one], "top": [[[5, other]]]}
+        for dialect, scores in ((VLLM(), theirs), (Ours(OPTIONAL), ours)):
+            with pytest.raises(TypeError):
+                dialect.reader(sampling)(chosen(token_ids=[5], logprobs=scores))
+
+
+def test_the_likeliest_tokens_are_ids_that_a_tokenizer_takes() -> None:
+    scores = {"token_logprobs": [-1.0], "top": [[[10**30, -1.0]]]}
+    read = Ours(OPTIONAL).reader(Sampling(logprobs=True, top_logprobs=1))
+    with pytest.raises(TypeError):
+        read(chosen(token_ids=[5], logprobs=scores))
