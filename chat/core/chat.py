@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from chat.core import thinking
 from chat.core.conversation import Conversation, Prompt, check_lengths, clean, fit, session
-from chat.core.engine import Engine, Resumed
+from chat.core.engine import Engine, Queued, Resumed
 from chat.core.gate import Gate
 from chat.core.meter import Measured, Meter
 from chat.core.reply import Composed, Reply
@@ -64,6 +64,8 @@ class Update:
     thought: str = ""
     #: How many people come first, while waiting.
     place: int = 0
+    #: Whether others come first elsewhere, where the model is.
+    queued: bool = False
     #: The prompt as the model reads it, control tokens visible.
     prompt: str = ""
     prompt_tokens: int = 0
@@ -284,6 +286,7 @@ class Chat:
                     update = replace(
                         update,
                         state=state,
+                        queued=isinstance(ids, Queued),
                         seconds=seconds,
                         thought_seconds=spent if seen.thought else 0.0,
                         **seen._asdict(),

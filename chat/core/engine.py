@@ -41,6 +41,10 @@ class Resumed(list[int]):
     """Nothing yet: what wrote the reply has ended, and another goes on with it."""
 
 
+class Queued(list[int]):
+    """Nothing yet: others come first where the model is."""
+
+
 class Engine(Protocol):
     """One loaded model."""
 

@@ -14,6 +14,8 @@ def line(update: Update) -> str:
         case "waiting":
             before = "1 person is" if update.place == 1 else f"{update.place} people are"
             text = f"Waiting: {before} ahead of you…"
+        case "reading" if update.queued:
+            text = "Waiting: the model's server answers others first…"
         case "reading":
             text = f"Reading {_count(update.prompt_tokens, 'token')}…"
         case "thinking":

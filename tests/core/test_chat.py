@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chat.core.chat import FEW, INTERVAL, LONGEST, Chat, Update, interval
 from chat.core.conversation import rebuild
-from chat.core.engine import TICK
+from chat.core.engine import TICK, Queued
 from chat.core.gate import Gate
 from chat.core.reply import tidy
 from chat.core.sampling import Sampling
@@ -59,6 +59,12 @@ def ask(chat: Chat, message: Any = "hi", **sampling: Any) -> AsyncGenerator[Upda
 
 async def collect(updates: AsyncGenerator[Update]) -> list[Update]:
     return [update async for update in updates]
+
+
+async def test_it_is_told_that_others_come_first_where_the_model_is() -> None:
+    chat = chat_with(BatchEngine(Queued(), "", f"a{STOP}"))
+    updates = await collect(ask(chat))
+    assert [update.queued for update in updates] == [False, True, False, False, False]
 
 
 async def test_a_reply_goes_from_reading_over_writing_to_finished() -> None:

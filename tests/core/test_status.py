@@ -14,6 +14,10 @@ from chat.core.chat import Update
         (Update("waiting", place=1), "Waiting: 1 person is ahead of you…"),
         (Update("waiting", place=3), "Waiting: 3 people are ahead of you…"),
         (Update("reading", prompt_tokens=1234), "Reading 1,234 tokens…"),
+        (
+            Update("reading", prompt_tokens=1234, queued=True),
+            "Waiting: the model's server answers others first…",
+        ),
         (Update("writing", "Hi", tokens=1), "Writing: 1 token…"),
         (Update("writing", "Hi", tokens=21, seconds=2.0), "Writing: 21 tokens, 10.0 tokens/s…"),
         (

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from types import MappingProxyType
 from typing import Any
 
-from chat.core.engine import TICK, State, until_stop
+from chat.core.engine import TICK, Queued, State, until_stop
 from chat.core.sampling import Sampling
 from chat.engines.resume import Begun, going_on
 from chat.engines.server.connection import Connection
@@ -140,7 +140,8 @@ class ServerEngine:
             answers = self._in_line(asked, session, begun.endings)
             async with aclosing(answers) as batches:
                 async for ids in batches:
-                    ids = until_stop(ids[:left], self.stop_ids)
+                    if ids:
+                        ids = until_stop(ids[:left], self.stop_ids)
                     left -= len(ids)
                     yield ids
                     if ids and ids[-1] in self.stop_ids:
@@ -169,7 +170,7 @@ class ServerEngine:
             attempt += not full
             async with aclosing(_ticks(wait)) as ticks:
                 async for nothing in ticks:
-                    yield nothing
+                    yield Queued() if full else nothing
 
     async def _answer(self, asked: Asked, name: str) -> AsyncGenerator[list[int]]:
         """Give the ids of one answer as they come, and [] where none do; closing it hangs up."""
