@@ -65,7 +65,7 @@ def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> C
     if unfit or settings.engine not in ("auto", "transformers"):
         raise ModelError(
             "OpenVINO keeps its KV cache to itself, as a server does; --loop needs a model that "
-            "transformers can load, and no other --engine."
+            "transformers can load, and no --engine openvino or server."
         )
     from chat.engines.transformers.cpu import threads
     from chat.engines.transformers.loop import LoopEngine

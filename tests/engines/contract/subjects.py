@@ -297,7 +297,9 @@ class Served(ServerEngine):
         self.server = Running(ModelServer(engine).app)
         dialect = Ours(engine.supports)
         connection = Connection(self.server.url, "key")
-        super().__init__(connection, dialect, "tiny", engine.stop_ids, engine.window, 64)
+        super().__init__(
+            connection, dialect, "tiny", engine.stop_ids, engine.window, 64, lambda *, doubted: True
+        )
 
     def close(self) -> None:
         super().close()

@@ -129,7 +129,7 @@ def test_a_reload_frees_the_model_and_keeps_what_was_asked(serve: Serve, visit: 
     tab.page.reload()
     tab.says("Talk")
     assert idle_within(10, engine)
-    expect(tab.status).to_have_text("")
+    expect(tab.status).to_contain_text("The reply to the last message was lost.")
     tab.new_chat()
     tab.ask("Hi")
     tab.says("Hi", "Yes.")
