@@ -77,10 +77,14 @@ def run(settings: Settings) -> None:
         ws="none",
     )
     # In a thread, since uvicorn would take the signals.
-    serving = Thread(target=uvicorn.Server(config).run, daemon=True)
+    server = uvicorn.Server(config)
+    serving = Thread(target=server.run, daemon=True)
     serving.start()
     end_with(chat.engine)
-    print(f"* Running on local URL: {where}", flush=True)
+    while serving.is_alive() and not server.started:
+        serving.join(0.01)
+    if server.started:
+        print(f"* Running on local URL: {where}", flush=True)
     Drain(chat.gate, settings.drain_seconds, lambda: None)
     try:
         while serving.is_alive():  # a wait without an end would not hear of the drain's
