@@ -5,9 +5,7 @@ Where there is none, importing this skips the tests with that reason.
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.ports import free_port
+from tests.support.ports import free_port, wait_until_open
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIGURATION = ROOT / "deploy/haproxy.cfg"
@@ -43,17 +41,8 @@ def haproxy(
     process = subprocess.Popen([str(HAPROXY), "-db", "-f", str(file)], stdout=subprocess.DEVNULL)
     try:
         for port in ports.values():
-            _wait(process, port)
+            wait_until_open(port, process)
         yield tuple(f"http://127.0.0.1:{port}/" for port in ports.values())
     finally:
         process.terminate()
         process.wait(timeout=10)
-
-
-def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
-    while process.poll() is None:
-        with socket.socket() as trying:
-            if trying.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise AssertionError("haproxy has ended")

@@ -5,9 +5,7 @@ Where there is none, importing this skips the tests with that reason.
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.support.ports import free_port
+from tests.support.ports import free_port, wait_until_open
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 if not NGINX:
@@ -93,20 +91,11 @@ def nginx(set_up: SetUp, app: str, folder: Path, host: str = "127.0.0.1") -> Ite
     command = [str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
     process = subprocess.Popen(command, cwd=folder)
     try:
-        _wait(process, port)
+        wait_until_open(port, process)
         yield f"http{'s' * set_up.tls}://{host}:{port}{set_up.path}"
     finally:
         process.terminate()
         process.wait(timeout=10)
-
-
-def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
-    while process.poll() is None:
-        with socket.socket() as trying:
-            if trying.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise AssertionError("nginx has ended")
 
 
 def _certify(folder: Path) -> None:

@@ -6,6 +6,8 @@ blocks of its own, which it claims by a name that only one can have.
 """
 
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
 
 FIRST, LAST, BLOCK = 10_000, 32_767, 100
@@ -14,6 +16,16 @@ FIRST, LAST, BLOCK = 10_000, 32_767, 100
 def free_port() -> int:
     """Return a port that nobody listens on, and that no other test is given."""
     return next(_ports)
+
+
+def wait_until_open(port: int, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a process listens there, which has to live."""
+    while process.poll() is None:
+        with socket.socket() as trying:
+            if trying.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise AssertionError("it has ended")
 
 
 def _each() -> Iterator[int]:
