@@ -15,7 +15,7 @@ import pytest
 
 from chat import child
 from chat.core.sampling import Sampling
-from chat.engines.remote import Remote
+from chat.engines.remote import ENDINGS, Remote
 from chat.engines.resume import Begun, going_on
 from chat.errors import Broken, EngineError, ModelError
 from tests.support.batches import collect, first
@@ -82,7 +82,9 @@ async def test_those_that_were_there_hear_that_it_broke(start: Start) -> None:
         await collect(begun)
 
 
-async def test_what_kills_every_process_is_given_up_and_the_others_go_on(start: Start) -> None:
+async def test_what_kills_every_process_is_given_up_and_the_others_go_on(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     remote = start()
     other = counted(remote, Ask(0, 300_000))
     ids = await first(other)
@@ -95,6 +97,7 @@ async def test_what_kills_every_process_is_given_up_and_the_others_go_on(start: 
                 break
     assert ids == list(range(300_000, 300_000 - len(ids), -1))
     assert await collect(counted(remote, Ask(0, 2))) == [2, 1]
+    assert caplog.text.count("process ended") == ENDINGS, "so many, and no more"
 
 
 async def test_who_asks_while_there_is_no_process_is_answered_by_the_next(start: Start) -> None:
