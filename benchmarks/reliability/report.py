@@ -33,6 +33,40 @@ class Row(NamedTuple):
 
 def line(row: Row) -> str:
     """Return a row for whoever watches."""
+    held = "; ".join(row.found.broken) or "as promised"
+    return f"{row.step.name} ({row.seconds:.0f} s): {_figures(row.found)}: {held}"
+
+
+def as_json(row: Row) -> dict[str, Any]:
+    """Return a row as JSON has it."""
+    return {
+        "name": row.step.name,
+        "share": row.share,
+        **row.found._asdict(),
+        "seconds": row.seconds,
+        "ended": row.ended,
+    }
+
+
+def write(rows: Sequence[Row], machine: Mapping[str, Any]) -> None:
+    """Put the rows in their places in docs/RELIABILITY.md; those of other steps stay."""
+    text = PAGE.read_text("utf-8")
+    before, _, rest = text.partition(BEGIN)
+    kept, _, after = rest.partition(END)
+    sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^### |\Z)", kept, re.M | re.S))
+    for row in rows:
+        sections[row.step.name] = _section(row, machine)
+    order = [step.name for step in STEPS if step.name in sections]
+    body = "".join(f"### {name}\n{sections[name].rstrip()}\n\n" for name in order)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{body}{END}{after}", "utf-8")
+
+
+def _section(row: Row, machine: Mapping[str, Any]) -> str:
+    where = ", ".join(f"{name} {value}" for name, value in machine.items())
+    day = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(row.ended))
+    command = f"python -m benchmarks.reliability --only {row.step.name}"
+    if row.share != 1:
+        command += f" --share {row.share:g}"
     broken = row.found.broken
     held = " ".join(["**Not kept.**", *broken]) if broken else "As promised."
     figures = row.found.figures.items()
