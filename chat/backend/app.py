@@ -11,6 +11,8 @@ from chat.settings import Settings
 from chat.web import health, metrics
 from chat.web.api import Answering
 from chat.web.api.authentication import Authentication
+from chat.web.headers import Headers
+from chat.web.origins import Origins
 from chat.web.requests import Logged
 
 
@@ -33,5 +35,9 @@ def build(chat: Chat, settings: Settings) -> Starlette:
             metrics.route(metrics.of(chat), settings),
             Mount("/v1", Authentication(router, settings)),
         ],
-        middleware=[Middleware(Logged)],
+        middleware=[
+            Middleware(Logged),
+            Middleware(Headers, "'none'"),
+            Middleware(Origins, settings, settings.server_name or ""),
+        ],
     )

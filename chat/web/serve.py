@@ -6,13 +6,15 @@ from starlette.middleware import Middleware
 from chat import space
 from chat.errors import SettingsError
 from chat.settings import Settings
-from chat.web import api, health, logs, metrics, proxies, traces
+from chat.web import address, api, headers, health, logs, metrics, proxies, traces
 from chat.web.drain import Drain
 from chat.web.guard import Guard
+from chat.web.headers import Headers
 from chat.web.logout import Logout
 from chat.web.origin_form import OriginForm
+from chat.web.origins import Origins
 from chat.web.page.completion_page import CompletionPage
-from chat.web.page.gradio_internals import UNPROBED, keep_no_statistics, let_go
+from chat.web.page.gradio_internals import UNPROBED, keep_no_statistics, let_go, serve_own_files
 from chat.web.page.page import Page
 from chat.web.page.theme import CSS, FONTS, HEAD
 from chat.web.requests import Logged
@@ -42,8 +44,12 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
                 app_kwargs={
                     "middleware": [
                         Middleware(Logged),
+                        Middleware(Headers, headers.frames(settings), HEAD),
                         Middleware(OriginForm),
                         Middleware(ReverseProxy, settings.root()),
+                        Middleware(
+                            Origins, settings, address.host(settings), lambda: page.share_url
+                        ),
                         Middleware(Guard),
                         Middleware(Logout),
                     ],
@@ -71,6 +77,7 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
             f"The page cannot be served at {where}, which something else has taken by now; "
             "choose another --server-port."
         ) from None
+    serve_own_files(page)
     if settings.log_format == "json":
         logs.adopt("uvicorn")
     traces.begin(page.chat.meter)

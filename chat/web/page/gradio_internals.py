@@ -128,6 +128,11 @@ def let_go(page: gr.Blocks) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
 
+def serve_own_files(page: gr.Blocks) -> None:
+    """Have a page with a share link take its code from here too, and not from another host."""
+    page.share = False  # once the link is there, all that it chooses is the page's template
+
+
 def named(function: Callable[..., Any], *names: str) -> Callable[..., Any]:
     """Give the parameters of `function` the names by which API clients give their values."""
     parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
