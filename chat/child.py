@@ -1,9 +1,15 @@
-"""Modules of ours in processes of their own."""
+"""Modules of ours in processes of their own, and with limits for what others have made."""
 
 import os
+import resource
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+
+
+class Exceeded(Exception):
+    """A process took more than it may, or died of what it was given."""
 
 
 def start(module: str, *arguments: object, **options: Any) -> "subprocess.Popen[str]":
@@ -13,10 +19,57 @@ def start(module: str, *arguments: object, **options: Any) -> "subprocess.Popen[
     Ctrl-C in the terminal is not for it.
     """
     return subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        _command(module, *arguments),
+        env=_environment(),
         stdin=subprocess.DEVNULL,
         start_new_session=True,
         text=True,
         **options,
     )
+
+
+def answer(module: str, *arguments: object, given: bytes = b"", seconds: float) -> bytes:
+    """Return what such a process writes that reads `given`, and that limits itself by `limit`.
+
+    Raises:
+        Exceeded: it is not done after so many seconds, or ends with another status than 0.
+    """
+    try:
+        done = subprocess.run(
+            _command(module, *arguments),
+            env=_environment(),
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            timeout=seconds,
+            check=True,
+        )
+    except subprocess.SubprocessError:
+        raise Exceeded from None
+    return done.stdout
+
+
+def limit(memory: int, seconds: float = 0) -> None:
+    """Have this process fail once it takes so many bytes more, and die after so much CPU time.
+
+    From then on it writes no files.
+    """
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limits = {
+        resource.RLIMIT_AS: pages * resource.getpagesize() + memory,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 0,
+    }
+    if seconds:
+        limits[resource.RLIMIT_CPU] = int(sum(os.times()[:2]) + seconds) + 1
+    for what, most in limits.items():
+        resource.setrlimit(what, (most, most))
+
+
+def _command(module: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-m", module, *map(str, arguments)]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -293,13 +293,22 @@ PROBE = (
 
 
 def rendered(tokenizer: Any) -> str:
-    """Return what the tokenizer's chat template makes of `PROBE`, or "" if it fails."""
+    """Return what the tokenizer's chat template makes of `PROBE`, or "" if it fails.
+
+    Raises:
+        PromptError: it takes too much time or memory.
+    """
+    from prompts import renderer, templates  # which need what is here
+
     messages = [message.entry for message in PROBE]
+    given = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": True}
     try:
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        template = renderer.renderer(templates.default(tokenizer))
+        return template.render({**tokenizer.special_tokens_map, **given})
+    except renderer.TooMuch:
+        raise
     except Exception:  # of a template that anyone may have written
         return ""
-    return str(text)
 
 
 def thoughts_of(tokenizer: Any) -> Marks | None:

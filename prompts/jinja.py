@@ -46,7 +46,7 @@ def compiled(source: str) -> Template:
     except TemplateSyntaxError as error:
         where = f"{reason(error)} (line {error.lineno})"
         raise PromptError(f"The chat template cannot be read: {where}.") from None
-    except RecursionError:
+    except (RecursionError, MemoryError, SyntaxError):
         raise PromptError("The chat template cannot be read: it is nested too deeply.") from None
 
 

@@ -96,6 +96,9 @@ class Tainted(str):
     def __str__(self) -> str:
         return self
 
+    def __reduce__(self) -> Any:
+        return Tainted, (str.__str__(self),)
+
     def __iter__(self) -> Iterator[str]:
         return map(_owned, self.bare, self.owners)
 

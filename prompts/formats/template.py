@@ -45,6 +45,7 @@ from prompts.base import (
 )
 from prompts.marks import Marks, Thinking
 from prompts.order import Order, arranged, in_turns
+from prompts.renderer import TooMuch, renderer
 from prompts.taint import TEMPLATE, Tainted, bare, taint
 from prompts.taken import STAND_IN, Taken
 
@@ -110,13 +111,18 @@ class Template(PromptFormat):
         source = source or templates.default(tokenizer)
         if not source:
             raise PromptError("This model's tokenizer has no chat template.")
-        self._template = jinja.compiled(source)
-        self._names = jinja.names(source)
+        self._template = renderer(source)
+        self._names = self._template.names
         self._thought = _thought_key(source)
         self._tokens = tokenizer.special_tokens_map
         self._control_tokens = tuple(control_tokens(tokenizer))
         self._controls = any_of(self._control_tokens)
         self._alike = any_of([fold(token).casefold() for token in self._control_tokens])
+        with self._template.tried():
+            self._look_at(tokenizer)
+
+    def _look_at(self, tokenizer: Any) -> None:
+        """See how the template writes what."""
         self._takes = Taken(lambda messages: self._apply(messages).bare)
         self.marks = self._find_marks()
         if marks := thoughts_of(tokenizer):
@@ -213,6 +219,8 @@ class Template(PromptFormat):
         for order in self._orders(messages):
             try:
                 return self._apply(order)
+            except TooMuch:
+                raise
             except Exception as error:  # of a template that anyone may have written
                 failed = error
         reason = f": {jinja.reason(failed)}" if failed else ""
@@ -247,11 +255,14 @@ class Template(PromptFormat):
 
     def _apply(self, messages: Sequence[Message]) -> Tainted:
         text = self._template.render(
-            {**self._options, **self._tokens},
-            messages=[_entry(one, self._thought) for one in messages],
-            tools=self.tools,
-            documents=None,
-            add_generation_prompt=True,
+            {
+                **self._options,
+                **self._tokens,
+                "messages": [_entry(one, self._thought) for one in messages],
+                "tools": self.tools,
+                "documents": None,
+                "add_generation_prompt": True,
+            }
         )
         return Tainted(text)
 

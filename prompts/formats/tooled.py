@@ -56,6 +56,11 @@ class Tooled(Template):
         self._parallel = True
         #: What of a reply is in the prompt already.
         self._begun = ""
+        with self._template.tried():
+            self._look_at_calls(tokenizer)
+
+    def _look_at_calls(self, tokenizer: Any) -> None:
+        """See how the template writes calls."""
         offering = self.offering([STAND_IN])
         asking = offering._exchange(EXCHANGE[:1]) or ""
         if self.thoughts and self.thoughts.left_open(asking):

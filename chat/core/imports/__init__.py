@@ -27,6 +27,7 @@ from chat.core.imports import (
 )
 from chat.core.imports.found import Found
 from chat.core.imports.message import Unreadable
+from chat.core.title import line
 from chat.errors import BadRequest
 from prompts.base import Message
 from prompts.order import joined
@@ -48,7 +49,6 @@ LISTS = ("conversations", "chats", "items", "data")
 MOST = 1000
 #: More bytes than this are no conversations that a model could read.
 LARGEST = 50_000_000
-LONGEST_TITLE = 200
 #: Seconds beyond this, the year 5138, are milliseconds.
 LATEST = 1e11
 
@@ -192,15 +192,10 @@ def _taken(found: Found | None, left: Counter[Reason]) -> Conversation | None:
     left["messages"] += said.count(None)
     messages = [*([Message("system", "\n\n".join(systems))] if systems else []), *dialogue]
     return Conversation(
-        title=_line(found.title),
+        title=line(found.title) if isinstance(found.title, str) else "",
         saved=_time(found.time),
         messages=[Entry(**message.entry) for message in messages],
     )
-
-
-def _line(title: Any) -> str:
-    text = " ".join(clean(title).split()) if isinstance(title, str) else ""
-    return text[:LONGEST_TITLE].rstrip()
 
 
 def _time(value: Any) -> datetime | None:

@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from prompts.base import Message, Role
@@ -30,7 +31,8 @@ TAGGED = re.compile(r"\s*<(think|thinking)>(.*?)</\1>(?:\s*\n)?", re.DOTALL)
 FENCED = re.compile(r"\s*:::(thinking)[ \t]*\n(.*?)\n:::(?:\s*\n)?", re.DOTALL)
 #: And as Open WebUI keeps it, each line as a quote, which may be escaped.
 DETAILS = re.compile(
-    r'\s*<details type="reasoning"[^>]*>\s*(?:<summary>[^<]*</summary>)?(.*?)</details>(?:\s*\n)?',
+    r'\s*<details type="reasoning"[^>]*+>\s*+(?:<summary>[^<]*+</summary>)?(.*?)</details>'
+    r"(?:\s*\n)?",
     re.DOTALL,
 )
 QUOTED = re.compile(r"^> ?", re.MULTILINE)
@@ -160,6 +162,7 @@ def _apart(said: str) -> tuple[str, str]:
     if found := DETAILS.match(said):
         lines = found[1].strip()
         if lines.startswith("&gt;"):
-            lines = html.unescape(lines)
+            with suppress(ValueError):  # a number with thousands of digits
+                lines = html.unescape(lines)
         return QUOTED.sub("", lines).strip(), said[found.end() :]
     return "", said

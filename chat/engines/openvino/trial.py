@@ -7,7 +7,6 @@ much. It gets a `Trials`, then one grammar after another, and sends the bytes th
 """
 
 import os
-import resource
 import signal
 import sys
 from multiprocessing.connection import Connection
@@ -15,6 +14,7 @@ from multiprocessing.connection import Connection
 import openvino_genai as genai
 import psutil
 
+from chat import child
 from chat.engines.openvino.compiler import Compiler
 from chat.engines.openvino.wire import Trials
 
@@ -30,8 +30,7 @@ def main(connection: Connection) -> None:
     trials: Trials = connection.recv()
     compiler = Compiler(genai.Tokenizer(trials.folder), trials.vocabulary)
     memory = psutil.Process().memory_info
-    most = memory().vms + trials.bytes
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    child.limit(trials.bytes)
     connection.send(None)
     while True:
         ties = connection.recv()

@@ -22,11 +22,11 @@ from typing import Any
 
 import gradio as gr
 
+from chat.core import title
 from chat.web.page.gradio_internals import Event
 from chat.web.page.javascript import script
 from chat.web.page.panel.saved import (
     LARGEST_IMPORT,
-    LONGEST_TITLE,
     MOST_CONVERSATIONS,
     SavedConversations,
 )
@@ -73,7 +73,7 @@ class Panel:
                     *SCRIPTS,
                     ENDPOINTS=ENDPOINTS,
                     MOST_CONVERSATIONS=MOST_CONVERSATIONS,
-                    LONGEST_TITLE=LONGEST_TITLE,
+                    LONGEST_TITLE=title.LONGEST,
                     LARGEST_IMPORT=LARGEST_IMPORT,
                     SYSTEM_PROMPT=system_prompt.value,
                 ),

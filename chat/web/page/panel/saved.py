@@ -6,20 +6,17 @@ taken as it comes: histories and files become clean messages first, like all tha
 """
 
 import json
-from base64 import b64decode
-from collections import Counter
 from typing import Any
 
 from chat.core import imports, markdown
 from chat.core.conversation import clean, dialogue
 from chat.core.export import Conversation, Entry, File
+from chat.core.imports import apart
+from chat.core.title import first_words, line
 from chat.errors import BadRequest
 from chat.web.page.messages import given
 from chat.web.page.panel.seal import LONGEST, Seal
 from prompts import Message
-
-#: The longest title, and the longest that is made from a message, in characters.
-LONGEST_TITLE, USUAL_TITLE = 200, 50
 
 #: More at once than this the page never asks about.
 MOST_CONVERSATIONS = 1000
@@ -28,9 +25,6 @@ MOST_CONVERSATIONS = 1000
 LARGEST_IMPORT = 25_000_000
 #: Files at most of which it is said one by one why they cannot be taken.
 MOST_REFUSALS = 3
-
-#: How a ZIP file begins, as ChatGPT's and Claude's exports come.
-ZIP = b"PK\x03\x04"
 
 Sealed = dict[str, Any]
 """A conversation as the page keeps it: `name` to show, and the sealed `title` and `text`."""
@@ -53,10 +47,10 @@ class SavedConversations:
         messages = dialogue(given(history))
         if not messages:
             return None
-        title = _first_words(messages)
+        title = first_words(messages)
         if system is not None:
             messages.insert(0, Message("system", clean(system).strip()))
-        return self._sealed(owner, title, messages)
+        return self._sealed(owner, title, apart.text_of(messages))
 
     def rename(self, owner: str | None, name: str) -> Sealed:
         """Seal a title.
@@ -64,7 +58,7 @@ class SavedConversations:
         Raises:
             BadRequest: nothing of it can be seen.
         """
-        if not (name := _line(name)):
+        if not (name := line(name)):
             raise BadRequest("A title needs at least one character.")
         return {"name": name, "title": self._seal.close(name, owner)}
 
@@ -117,21 +111,15 @@ class SavedConversations:
         Raises:
             BadRequest: there is none that can be taken.
         """
-        found: list[Conversation] = []
-        left: Counter[imports.Reason] = Counter()
-        refused: list[str] = []
-        for name, content in files:
-            try:
-                taken = _take(b64decode(content), _line(name) if len(files) > 1 else "This file")
-                found += taken.conversations
-                left += taken.left
-            except BadRequest as error:
-                refused.append(str(error))
-        left["too many"] += len(found[imports.MOST :])
+        _check_number(files)
+        # Sealed it may be short, but to be gone on with it has to be sent as it is.
+        found, left, refused = apart.read(files, LONGEST)
         sealed = []
-        for conversation in found[: imports.MOST]:
+        for title, text, saved in found:
             try:
-                sealed.append(self._imported(owner, conversation))
+                if text is None:
+                    raise BadRequest("This conversation is too long.")
+                sealed.append({**self._sealed(owner, title, text), "saved": saved})
             except BadRequest:
                 if len(files) == len(found) == 1:
                     raise
@@ -142,20 +130,12 @@ class SavedConversations:
         sentences.insert(0, imports.sentence(len(sealed), left, "Imported"))
         return {"conversations": sealed, "sentence": "\n".join(sentences)}
 
-    def _imported(self, owner: str | None, found: Conversation) -> Sealed:
-        messages = [entry.message for entry in found.messages]
-        # Sealed it may be short, but to be gone on with it has to be sent as it is.
-        if len(_text(messages).encode()) > LONGEST:
-            raise BadRequest("This conversation is too long.")
-        sealed = self._sealed(owner, found.title or _first_words(messages), messages)
-        return {**sealed, "saved": found.saved and found.saved.timestamp() * 1000}
-
     def _said(self, owner: str | None, title: str, text: str) -> tuple[str, list[Message]]:
         messages = [message for message in self.open(owner, text) if message.size]
         return self._seal.open(title, owner), messages
 
-    def _sealed(self, owner: str | None, name: str, messages: list[Message]) -> Sealed:
-        return {**self.rename(owner, name), "text": self._seal.close(_text(messages), owner)}
+    def _sealed(self, owner: str | None, name: str, text: str) -> Sealed:
+        return {**self.rename(owner, name), "text": self._seal.close(text, owner)}
 
     def _name(self, owner: str | None, title: str) -> str | None:
         try:
@@ -164,29 +144,9 @@ class SavedConversations:
             return None
 
 
-def _text(messages: list[Message]) -> str:
-    return json.dumps([message.entry for message in messages], ensure_ascii=False)
-
-
 def _check_number(asked: list[Any]) -> None:
     if len(asked) > MOST_CONVERSATIONS:
         raise BadRequest(f"There may be {MOST_CONVERSATIONS:,} conversations at once.")
-
-
-def _take(data: bytes, file: str) -> imports.Taken:
-    """Return the conversations in a file.
-
-    Raises:
-        BadRequest: there is none that can be taken.
-    """
-    if not data.strip(b" \t\r\n\0\xef\xbb\xbf\xff\xfe"):
-        raise BadRequest(f"{file} is empty.")
-    if data.startswith(ZIP):
-        raise BadRequest(f"{file} is packed; unpack it, and import the JSON files in it.")
-    taken = imports.take(data, file)
-    if not taken.conversations:
-        raise BadRequest(f"{file} holds no conversations.")
-    return taken
 
 
 def _shortened(refused: list[str]) -> list[str]:
@@ -195,19 +155,3 @@ def _shortened(refused: list[str]) -> list[str]:
     if more < 2:
         return refused
     return [*refused[:MOST_REFUSALS], f"{more:,} more files cannot be taken either."]
-
-
-def _line(text: str) -> str:
-    """Return a title of one line, which may be empty."""
-    return " ".join(clean(text).split())[:LONGEST_TITLE].rstrip()
-
-
-def _first_words(messages: list[Message]) -> str:
-    """Return the title that a conversation has until it is renamed."""
-    roles = [message.role for message in messages]
-    first = roles.index("user" if "user" in roles else "assistant")
-    text = _line(messages[first].content or messages[first].thought)
-    if len(text) <= USUAL_TITLE:
-        return text
-    words, space, _ = text[:USUAL_TITLE].rpartition(" ")
-    return f"{words if space else text[:USUAL_TITLE]}…"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from chat.core.title import LONGEST as LONGEST_TITLE
 from chat.errors import BadRequest
 from chat.web.guard import MAX_IMPORT
 from chat.web.page.escape import MARK
@@ -16,7 +17,6 @@ from chat.web.page.history import Thought, entry
 from chat.web.page.messages import shown
 from chat.web.page.panel.saved import (
     LARGEST_IMPORT,
-    LONGEST_TITLE,
     MOST_CONVERSATIONS,
     SavedConversations,
 )
