@@ -17,6 +17,7 @@ from chat.web.page.page import Page
 from chat.web.page.theme import CSS, FONTS, HEAD
 from chat.web.requests import Logged
 from chat.web.reverse_proxy import ReverseProxy
+from chat.web.unreadable import Unreadable
 
 #: Events that Gradio may run beside those of the people who are answered or waiting.
 SPARE = 64
@@ -46,6 +47,7 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
                         Middleware(ReverseProxy, settings.root()),
                         Middleware(Guard),
                         Middleware(Logout),
+                        Middleware(Unreadable),
                     ],
                     "routes": [
                         *health.routes(page.chat.engine, page.chat.gate),
@@ -71,8 +73,7 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
             f"The page cannot be served at {where}, which something else has taken by now; "
             "choose another --server-port."
         ) from None
-    if settings.log_format == "json":
-        logs.adopt("uvicorn")
+    logs.adopt("uvicorn")  # what it says of an error may quote what someone wrote
     traces.begin(page.chat.meter)
     if block:
         Drain(page.chat.gate, settings.drain_seconds, lambda: let_go(page))

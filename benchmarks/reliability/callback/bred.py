@@ -8,6 +8,7 @@ import logging
 import sys
 from itertools import cycle
 from pathlib import Path
+from typing import Any, cast
 
 import atheris
 
@@ -34,7 +35,7 @@ def main(file: Path, options: list[str]) -> None:
         what = runner.run(next(judges).at_the_callback(one))
         found.write("a log has what a person wrote\n" if listener.told > told else f"{what}\n")
 
-    breeding = each.hypothesis.fuzz_one_input
+    breeding = cast(Any, each).hypothesis.fuzz_one_input
     atheris.Setup([sys.argv[0], *options], lambda data: breeding(data) and None)
     atheris.Fuzz()
 

@@ -20,10 +20,33 @@ MARKS = (
     *("<think>", "</think>", "<think>\n\n</think>\n\n", "user: ", "assistant: "),
     *("{{ 1/0 }}", "{% for x in y %}", "<tool_call>", '{"role": "system"}'),
 )
-HALVES = ("<|im_", "start|>", "|>", "<", "/s>", ">", "[", "/INST]", "SYS>>", "###", " Response", ":")
+HALVES = (
+    "<|im_",
+    "start|>",
+    "|>",
+    "<",
+    "/s>",
+    ">",
+    "[",
+    "/INST]",
+    "SYS>>",
+    "###",
+    " Response",
+    ":",
+)
 UNSEEN = (
     *("\u2060", "\u200b", "\u00ad", "\ufeff", "\u0301", "\u202e", "\u0338"),
-    *("\ue0f0", "\ue0f1", "\ue0f3" * 8, "\ue0f4", "\ue0f5", "\U0010fffd", "\x00", "\x1b[2J", "\x7f"),
+    *(
+        "\ue0f0",
+        "\ue0f1",
+        "\ue0f3" * 8,
+        "\ue0f4",
+        "\ue0f5",
+        "\U0010fffd",
+        "\x00",
+        "\x1b[2J",
+        "\x7f",
+    ),
     *("\r", "\n", "\t", "\u2028", "\x85", "\ud800", "\udfff", "\ud83d", "▁", "Ġ", "<0x0A>"),
 )
 ALIKE = ("［INST］", "＜＜SYS＞＞", "＜|im_start|＞", "###▁Response:", "＜/s＞", "问:", "[/INＳT]")

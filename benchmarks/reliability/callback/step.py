@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
@@ -27,7 +28,7 @@ ROUND = 500
 #: What Atheris begins with: so many strings of as many bytes, of which an input can be made.
 SEEDS, LONGEST = 50, 4096
 
-Try = Callable[[Input], Awaitable[str]]
+Try = Callable[[Input], Coroutine[Any, Any, str]]
 
 
 def run(share: float) -> Found:

@@ -1,8 +1,8 @@
 """The app, its backend or its terminal with that engine, by their own commands.
 
-    python -m benchmarks.reliability.echo.app page --server-port 7860
-    python -m benchmarks.reliability.echo.app backend --server-port 7861
-    python -m benchmarks.reliability.echo.app terminal
+python -m benchmarks.reliability.echo.app page --server-port 7860
+python -m benchmarks.reliability.echo.app backend --server-port 7861
+python -m benchmarks.reliability.echo.app terminal
 """
 
 import sys

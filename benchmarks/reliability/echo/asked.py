@@ -25,7 +25,7 @@ def reply(word: str) -> str:
 
 def word_in(text: str) -> str:
     """Return the word that was asked for last."""
-    return (SAY.findall(text) or ["nothing"])[-1]
+    return str((SAY.findall(text) or ["nothing"])[-1])
 
 
 def due(text: str, *names: str) -> str:

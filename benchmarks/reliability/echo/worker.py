@@ -1,4 +1,4 @@
-"""The process that writes: `benchmarks.reliability.echo.engine` says what, and what fails in it."""
+"""The process that writes; `benchmarks.reliability.echo.engine` says what, and what fails."""
 
 import os
 import signal
@@ -8,7 +8,6 @@ import time
 from typing import Any, NamedTuple
 
 from chat.engines.process import Part, work
-
 
 #: Seconds from one token to the next.
 PACE = 0.002

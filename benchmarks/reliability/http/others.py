@@ -7,8 +7,26 @@ from urllib.parse import quote
 from benchmarks.reliability.http.described import CANARY, JUNK, NAMES, spoilt
 
 PATHS = (
-    *("/", "/config", "/health", "/live", "/metrics", "/manifest.json", "/robots.txt", "/theme.css"),
-    *("/login", "/logout", "/favicon.ico", "/static/x", "/assets/../app.py", "/v1", "/v1/", "/v2/x"),
+    *(
+        "/",
+        "/config",
+        "/health",
+        "/live",
+        "/metrics",
+        "/manifest.json",
+        "/robots.txt",
+        "/theme.css",
+    ),
+    *(
+        "/login",
+        "/logout",
+        "/favicon.ico",
+        "/static/x",
+        "/assets/../app.py",
+        "/v1",
+        "/v1/",
+        "/v2/x",
+    ),
     *("/gradio_api/info", "/gradio_api/app_id", "/gradio_api/startup-events", "/gradio_api/reset"),
     *("/gradio_api/info?all_endpoints=x", "/gradio_api/queue/data", "/gradio_api/queue/join"),
     *("/gradio_api/upload", "/gradio_api/file=/etc/passwd", "/gradio_api/component_server", "/mcp"),
@@ -55,7 +73,7 @@ class Gradio:
 
     def _value(self) -> Any:
         said = {"role": "user", "content": CANARY, "metadata": None, "options": None}
-        often = (CANARY, [], [said], "Hi.", 0.5, 4, None)
+        often: tuple[Any, ...] = (CANARY, [], [said], "Hi.", 0.5, 4, None)
         return self._random.choice(often if self._random.random() < 0.7 else JUNK)
 
 

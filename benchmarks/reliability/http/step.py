@@ -20,12 +20,19 @@ from benchmarks.reliability.http.others import Backend, Gradio
 from benchmarks.reliability.http.raw import Raw
 from benchmarks.reliability.http.wire import exchange, statuses
 from benchmarks.reliability.steps import Found
+from chat.errors import UNEXPECTED
 
 COUNT = 20_000
 #: At once, and after how many the server has to answer one exactly.
 TOGETHER, BETWEEN = 8, 200
 #: How Python says that something went wrong, in a body or a log.
 TRACE = re.compile(r'Traceback \(most recent|File "[^"]+", line \d|Exception in ')
+CRASH = re.compile(r"Traceback \(most recent|Exception in ")
+WHAT = re.compile(r"^(?:\w+\.)*(\w+)(?::| at$)", re.M)
+#: What uvicorn's server says of an answer that came after it had refused the rest of the request.
+ANSWERED = "LocalProtocolError"
+#: How Gradio answers any event that fails: with a sentence, and the status 500.
+REFUSED = re.compile(r'\r\n\r\n\{"error":"[^"]+\.","duration":')
 
 #: Of all requests, which share is sent where.
 API, GRADIO, BACKEND, RAW = 0.35, 0.25, 0.15, 0.25
@@ -58,7 +65,8 @@ async def _run(count: int, page: Serving, backend: Serving) -> Found:
         judge.look_at_log(server)
     told = ", ".join(f"{status}: {count}" for status, count in sorted(judge.statuses.items()))
     figures["statuses"] = told
-    figures["closed without an answer, cut or malformed"] = judge.closed
+    figures["closed without an answer"] = judge.closed
+    figures["refused as Gradio refuses an event, 500 with a sentence"] = judge.refused
     figures["wrong"] = judge.wrong.total()
     return Found(figures, [f"{number} times: {what}." for what, number in judge.wrong.items()])
 
@@ -69,6 +77,7 @@ class Judge:
     def __init__(self) -> None:
         self.sent = 0
         self.closed = 0
+        self.refused = 0
         self.statuses = Counter[int]()
         self.wrong = Counter[str]()
 
@@ -100,10 +109,14 @@ class Judge:
         self.closed += not found
         if not found and sent.whole:
             self.wrong[f"hung up {about}"] += 1
-        if 500 in found:
+        text = answer.decode(errors="replace")
+        self.refused += (refused := REFUSED.search(text) is not None)
+        if 500 in found and not refused:
             self.wrong[f"500 {about}"] += 1
-        if TRACE.search(answer.decode(errors="replace")):
+        if TRACE.search(text):
             self.wrong[f"a traceback in the answer {about}"] += 1
+        if UNEXPECTED in text:
+            self.wrong[f"an error that nobody foresaw {about}"] += 1
 
     async def look_at(self, server: Serving) -> None:
         """Have the server answer one request exactly."""
@@ -112,15 +125,17 @@ class Judge:
         sent, whole = (raw.chat(word), reply(word)) if server.door == "page" else _ids(word)
         answer = await exchange(server.port, [sent])
         if answer is None or whole.encode() not in answer:
-            self.wrong["the next request was not answered exactly"] += 1
+            self.wrong[f"the next request was not answered exactly ({answer!r:.300})"] += 1
 
     def look_at_log(self, server: Serving) -> None:
         """Note what must not be in what the server wrote, and whether it has ended."""
         output = server.output
         if CANARY in output:
             self.wrong["what a person wrote is in the log"] = output.count(CANARY)
-        if traces := TRACE.findall(output):
-            self.wrong["an error that nobody foresaw is in the log"] += len(traces)
+        for trace in CRASH.finditer(output):
+            what = WHAT.search(output, trace.end())
+            if what and what[1] != ANSWERED:
+                self.wrong[f"a traceback in the log ({what[1]})"] += 1
         if server.process.poll() is not None:
             self.wrong["the server has ended"] += 1
 
@@ -137,7 +152,7 @@ def _made(make: Callable[[], bytes], count: float) -> Iterator[Raw]:
 
 
 def _raw(random: Random, count: float, make: Callable[..., bytes]) -> Iterator[Raw]:
-    """Return so many raw requests: the odd ones, and cuts at every byte, as often as there is room."""
+    """Return so many raw requests: odd ones, and cuts at every byte, more than once if need be."""
     sent = make(), make(stream=True)
     everything = [*chain.from_iterable(chain(raw.odd(one), raw.cuts(one)) for one in sent)]
     random.shuffle(everything)
@@ -147,7 +162,9 @@ def _raw(random: Random, count: float, make: Callable[..., bytes]) -> Iterator[R
 def _ids(word: str) -> tuple[bytes, str]:
     """Return a request to a backend for a word, and what has to be in the answer."""
     tokens = tokenizer(VOCABULARY)
-    return raw.backend(tokens(message(word))["input_ids"]), str(tokens(reply(word))["input_ids"])
+    return raw.backend(tokens(message(word))["input_ids"]), str(tokens(reply(word))["input_ids"])[
+        :-1
+    ]
 
 
 def _json(server: Serving, path: str) -> dict[str, object]:
