@@ -26,7 +26,22 @@ class Step(NamedTuple):
     seconds: int
 
 
-STEPS: tuple[Step, ...] = ()
+STEPS: tuple[Step, ...] = (
+    Step(
+        "callback",
+        "Whatever a page sends is answered or refused in a sentence; no control token comes from a "
+        "text, and no text goes into a log.",
+        "callback.step.run",
+        3600,
+    ),
+    Step(
+        "http",
+        "Whatever comes over HTTP, cut, slow, oversized or malformed, is answered or refused: no "
+        "status 500, no traceback, no text in a log, and the next request is answered exactly.",
+        "http.step.run",
+        1800,
+    ),
+)
 
 
 def chosen(only: Collection[str]) -> list[Step]:

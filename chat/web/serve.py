@@ -19,6 +19,7 @@ from chat.web.page.page import Page
 from chat.web.page.theme import CSS, FONTS, HEAD
 from chat.web.requests import Logged
 from chat.web.reverse_proxy import ReverseProxy
+from chat.web.unreadable import Unreadable
 
 #: Events that Gradio may run beside those of the people who are answered or waiting.
 SPARE = 64
@@ -52,6 +53,7 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
                         ),
                         Middleware(Guard),
                         Middleware(Logout),
+                        Middleware(Unreadable),
                     ],
                     "routes": [
                         *health.routes(page.chat.engine, page.chat.gate),
@@ -78,8 +80,7 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
             "choose another --server-port."
         ) from None
     serve_own_files(page)
-    if settings.log_format == "json":
-        logs.adopt("uvicorn")
+    logs.adopt("uvicorn")  # what it says of an error may quote what someone wrote
     traces.begin(page.chat.meter)
     if block:
         Drain(page.chat.gate, settings.drain_seconds, lambda: let_go(page))

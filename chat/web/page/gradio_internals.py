@@ -21,6 +21,7 @@ from gradio.events import Dependency
 
 from chat.errors import ChatError, describe
 from chat.web.logs import HEADER, request_id
+from chat.web.unreadable import SENTENCE
 
 #: What connecting an event returns.
 Event = Dependency
@@ -47,13 +48,11 @@ class Blocks(gr.Blocks):
             request_id.set(asked.headers.get(HEADER, ""))
         try:
             return dict(await super().process_api(*args, **kwargs))
-        except gr.Error:
-            raise
         except ChatError as error:
             sentence = str(error)
         except Exception as error:
             log.error("%s", describe(error))
-            sentence = "The request could not be read."
+            sentence = SENTENCE
         raise gr.Error(sentence, print_exception=False)
 
 
