@@ -89,6 +89,11 @@ class Kept(Generic[T]):
         """The number of the first item that is there."""
         return self.last - len(self._items) + 1
 
+    @property
+    def newest(self) -> T | None:
+        """The last item."""
+        return self._items[-1] if self._items else None
+
     def end(self) -> None:
         """End it at once; what there is of it stays."""
         if not self.over:

@@ -225,7 +225,9 @@ class Page(ChatInterface):
 
     def _come_back(self, token: str) -> Changes:
         """Go on with a reply that is being written, for whoever was cut off from it."""
-        return self._begin(self._running.find(token, self.login()))
+        changes = self._begin(self._running.find(token, self.login()))
+        del changes[self.status]  # it says so already
+        return changes
 
     def _begin(self, turn: Turn) -> Changes:
         """Show the message at once, and Stop in place of the send button."""
@@ -242,7 +244,7 @@ class Page(ChatInterface):
             self.turn: turn,
             self.chatbot: turn.answered(turn.begun, turn.thought),
             self.textbox: locked,
-            self.status: status.line(turn.reply.update) if turn.reply.update else status.SENDING,
+            self.status: status.SENDING,
             self.go_on: HIDDEN,
             self.token: self._running.token(turn, self.login()),
         }

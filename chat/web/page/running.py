@@ -6,9 +6,10 @@ conversation. Nobody else has one, and none opens for another login.
 
 from collections.abc import AsyncGenerator
 
+from chat.core import status
 from chat.core.chat import Update
 from chat.core.gate import Gate
-from chat.core.kept import Forgotten, Replies
+from chat.core.kept import Forgotten, Kept, Replies
 from chat.errors import BadRequest
 from chat.web.page.panel.seal import Seal
 from chat.web.page.turn import Turn
@@ -36,19 +37,22 @@ class Running:
         Raises:
             BadRequest: there is none, or not for this login.
         """
-        try:
-            turn: Turn = self._replies.find(self._seal.open(token, login), login).about
-        except Forgotten:
-            raise BadRequest("This reply is over.") from None
+        turn: Turn = self._find(token, login).about
         return turn
 
-    def there(self, login: str | None, token: str) -> bool:
-        """Return whether there is something to come back to."""
+    def line(self, login: str | None, token: str) -> str:
+        """Return the status line of a reply that can be come back to, or nothing."""
         try:
-            self.find(token, login)
+            found = self._find(token, login)
         except BadRequest:
-            return False
-        return True
+            return ""
+        return status.line(found.newest) if found.newest else status.SENDING
+
+    def _find(self, token: str, login: str | None) -> Kept[Update]:
+        try:
+            return self._replies.find(self._seal.open(token, login), login)
+        except Forgotten:
+            raise BadRequest("This reply is over.") from None
 
 
 def _size(update: Update) -> int:

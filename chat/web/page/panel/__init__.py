@@ -122,7 +122,7 @@ class Panel:
             "export": saved.export,
             "markdown": saved.markdown,
             "import": saved.import_files,
-            "running": running.there,
+            "running": running.line,
         }
         for question, endpoint in ENDPOINTS.items():
             gr.api(

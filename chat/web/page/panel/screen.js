@@ -153,6 +153,44 @@ async function save(history, system) {
     draw();
 }
 
+/** Seconds between two looks at a reply that does not seem to grow. */
+const LOOK = 5;
+/** What the line under the conversation said when it was last looked at, and looks that it missed. */
+let lastLine = "";
+let missed = 0;
+
+/**
+ * Load the page anew if the server says something else of the reply than the screen, look after
+ * look: a connection can go without anybody noticing, as when a phone sleeps.
+ */
+async function watchReply() {
+    const line = statusLine();
+    if (!running || !current.reply || line !== lastLine) missed = 0;
+    else {
+        const answer = askFor(AbortSignal.timeout(LOOK * 1000), "running", current.reply);
+        /** @param {string} text without what Markdown does to it */
+        const plain = (text) => text.replace(/[^\p{L}\p{N}]/gu, "");
+        const there = await answer.catch(() => line);
+        missed = plain(there) === plain(statusLine()) ? 0 : missed + 1;
+    }
+    if (missed > 1) location.reload();
+    lastLine = line;
+    setTimeout(watchReply, LOOK * 1000);
+}
+
+/** Keep what is typed until it is sent, for when the page is loaded anew. */
+function keepDraft() {
+    const draft = session[PREFIX + "draft"];
+    const box = messageBox();
+    if (draft && box && !box.value) {
+        box.value = draft;
+        box.dispatchEvent(new Event("input", {bubbles: true}));
+    }
+    document.addEventListener("input", ({target}) => {
+        if (target === messageBox()) session[PREFIX + "draft"] = messageBox()?.value ?? "";
+    });
+}
+
 /**
  * Return whether this is what is said in an item of the storage.
  * @param {string} text
@@ -223,6 +261,7 @@ window.conversations = {
     },
     begun(history, system, reply) {
         running &&= Boolean(history);
+        if (history) delete session[PREFIX + "draft"];
         return this.changed(history, system, running ? reply : undefined);
     },
     settle() {

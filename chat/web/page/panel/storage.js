@@ -126,10 +126,20 @@ async function learnNames() {
  * @param {unknown[]} data
  */
 async function ask(question, ...data) {
+    return askFor(undefined, question, ...data);
+}
+
+/**
+ * The same, for as long as is wanted.
+ * @param {AbortSignal | undefined} signal
+ * @param {keyof typeof ENDPOINTS} question
+ * @param {unknown[]} data
+ */
+async function askFor(signal, question, ...data) {
     let response;
     let answer;
     try {
-        response = await post(ENDPOINTS[question], data);
+        response = await post(ENDPOINTS[question], data, signal);
         if (response.status !== 413) answer = await response.json();
     } catch {
         throw new Problem("The server cannot be reached. Please reload the page.");
