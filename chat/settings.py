@@ -153,9 +153,22 @@ class BrowserSettings(BaseModel):
         return text
 
 
+class KeepSettings(BaseModel):
+    """What becomes of a reply whose reader is gone."""
+
+    keep_seconds: int = Field(
+        60,
+        ge=0,
+        le=3600,
+        description="how long a reply goes on when its page is reloaded, asleep or without a "
+        "network, to be picked up again; it ends sooner if somebody else waits, and at once with 0",
+    )
+
+
 # `--help` has the fields of the last base first.
 class Settings(
     SamplingFields,
+    KeepSettings,
     PromptSettings,
     BrowserSettings,
     ServerOptions,

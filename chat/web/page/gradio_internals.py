@@ -41,6 +41,10 @@ class Blocks(gr.Blocks):
         session = getattr(LocalContext.request.get(None), "session_hash", None)
         return lambda: waiting[session].qsize() if session in waiting else 0
 
+    def login(self) -> str | None:
+        """Return who is logged in of those whose event this is."""
+        return getattr(LocalContext.request.get(None), "username", None)
+
     async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Handle one event; what cannot even be read gets a sentence, and stays out of the log."""
         # It may run in Gradio's queue, and not in the request that asked for it.
