@@ -8,6 +8,7 @@ from chat.errors import SettingsError
 from chat.settings import Settings
 from chat.web import api, health, logs, metrics, proxies, traces
 from chat.web.drain import Drain
+from chat.web.ending import end_with
 from chat.web.guard import Guard
 from chat.web.logout import Logout
 from chat.web.origin_form import OriginForm
@@ -76,5 +77,6 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
     traces.begin(page.chat.meter)
     if block:
         Drain(page.chat.gate, settings.drain_seconds, lambda: let_go(page))
+        end_with(page.chat.engine, page.chat.gate)
         page.block_thread()
     return str(url)
