@@ -95,11 +95,13 @@ class Batcher:
         for adapter, drafts in self._lanes:
             drafting = job.drafting if drafts else {}
             self.take(job._replace(adapter=adapter, drafting=drafting))
+            seconds = []
             while self.busy:
                 begun = time.monotonic()
                 self.step()
+                seconds.append(time.monotonic() - begun)
             # Many tokens of a prompt take less than as many steps of one.
-            self.longest = max(self.longest, STEP_TOKENS * (time.monotonic() - begun))
+            self.longest = max(self.longest, STEP_TOKENS * min(seconds))
 
     def take(self, message: Job | int) -> None:
         """Take up a job, or cancel the one with this number."""

@@ -107,7 +107,7 @@ class OpenVINOEngine:
             Job(
                 0,
                 [min(self.stop_ids)] * 8,
-                self._options(Sampling(max_new_tokens=2, temperature=0)),
+                self._options(Sampling(max_new_tokens=4, min_new_tokens=4, temperature=0)),
                 drafting=self._drafting,
             ),
             settings["vocab_size"] if constrained else 0,
