@@ -19,7 +19,7 @@ from chat.web.requests import Logged
 def build(chat: Chat, settings: Settings) -> Starlette:
     """Return an ASGI app that has `chat`'s engine answer; it needs no lifespan.
 
-    Whoever serves it should call `chat.backend.ending.end_with(chat.engine)` too, so that the
+    Whoever serves it should call `chat.web.ending.end_with(chat.engine)` too, so that the
     process ends with its engine: while one loads anew, requests are better off elsewhere.
     """
     router = Router(

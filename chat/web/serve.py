@@ -8,6 +8,7 @@ from chat.errors import SettingsError
 from chat.settings import Settings
 from chat.web import address, api, headers, health, logs, metrics, proxies, traces
 from chat.web.drain import Drain
+from chat.web.ending import end_with
 from chat.web.guard import Guard
 from chat.web.headers import Headers
 from chat.web.logout import Logout
@@ -84,5 +85,6 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
     traces.begin(page.chat.meter)
     if block:
         Drain(page.chat.gate, settings.drain_seconds, lambda: let_go(page))
+        end_with(page.chat.engine, page.chat.gate)
         page.block_thread()
     return str(url)

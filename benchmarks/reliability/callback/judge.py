@@ -51,7 +51,7 @@ class Judge:
         """Send one as a page's callback gets it; return what is wrong, or nothing."""
         controls = {**one.controls, "system_prompt": one.system_prompt}
         sent = one.message, one.history, controls
-        return await self._judge(one, ask(self._chat, *sent, lambda: 0, one.begun, one.thought))
+        return await self._judge(one, ask(self._chat, *sent, one.begun, one.thought))
 
     async def at_reply(self, one: Input) -> str:
         """Send one to `Chat.reply`, as other doors do; return what is wrong, or nothing."""
