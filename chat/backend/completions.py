@@ -14,12 +14,22 @@ from chat.backend.body import Ask, asked, blaming, left_open, most_bytes
 from chat.backend.events import DONE, HEARTBEAT, Events, failed
 from chat.core.chat import Chat, interval
 from chat.core.engine import until_stop
+from chat.engines.server.refusals import ENDED
 from chat.errors import RequestError
 from chat.settings import Settings
 from chat.web import health
 from chat.web.api.body import body_of
 from chat.web.api.endpoint import patient, while_connected
 from chat.web.api.events import HEADERS
+
+
+class Ended(HTTPException):
+    """The engine has ended under a request, which may be why; a `code` tells it from others."""
+
+    code = ENDED
+
+    def __init__(self) -> None:
+        super().__init__(503, "The model has failed just now.", health.RETRY)
 
 
 class Batch(NamedTuple):
@@ -57,7 +67,8 @@ class Completions:
             except RequestError:
                 raise
             except Exception:
-                self._check_engine()  # who asks again is answered elsewhere
+                if self._chat.engine.state != "ready":  # who asks again is answered elsewhere
+                    raise Ended from None
                 raise
             if ask.stream:
                 content = self._streamed(events, first, found)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from chat.core import chat as core
+from chat.engines.server.refusals import ENDED
 from chat.errors import EngineError, OutOfMemory
 from tests.support.backends import Able, Backend, asking, choices, ids, served, until
 from tests.support.fakes import END, ScriptedEngine, chat_with
@@ -230,7 +231,7 @@ async def test_before_its_first_token_it_is_refused_so_that_another_is_asked(str
     engine = Dying()
     engine.given_first = 0
     refused = await Backend(engine).completes(stream=stream)
-    error(refused, 503)
+    assert error(refused, 503)["code"] == ENDED, "it may be why the engine has ended"
     assert "retry-after" in refused.headers
 
 

@@ -9,6 +9,7 @@ import gc
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,7 +23,7 @@ from chat.engines.batched.ranges import Range, Ranges
 from chat.engines.batched.reply import Reply
 from chat.engines.batched.wire import Job
 from chat.engines.process import Part
-from chat.engines.transformers.guide import Guide
+from chat.engines.transformers.guide import Compiled, Guide
 from chat.engines.transformers.worker import readable
 from chat.errors import describe, out_of_memory
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Seconds between two looks at what is sent while there is nothing to do but to compile.
+PAUSE = 0.01
 TOO_LONG = "The model has no memory for a prompt and a reply of this length."
 
 #: Runs a pass: `Passes.run`, or something quicker that gives the same.
@@ -68,6 +71,10 @@ class Batcher:
         self._ranges = Ranges(pool.tokens)
         self._chooser = Chooser(parallel, pool.device)
         self._waiting: deque[Job] = deque()
+        #: The grammars of those who wait, by the numbers of their jobs. They are compiled one at a
+        #: time, beside the steps, and those who come later need not wait for one.
+        self._grammars: dict[int, Future[Compiled]] = {}
+        self._compiling = ThreadPoolExecutor(1, "grammars")
         self._running: dict[int, Reply] = {}
 
     @property
@@ -79,16 +86,23 @@ class Batcher:
         """See `chat.engines.process.Batcher`."""
         if isinstance(message, Job):
             self._waiting.append(message)
+            if self._guide and message.sampling.tied:
+                grammar = self._compiling.submit(self._guide.compiled, message.sampling)
+                self._grammars[message.number] = grammar
         elif reply := self._running.get(message):
             self._leave(reply)
         else:
             self._waiting = deque(job for job in self._waiting if job.number != message)
+            self._forget(message)
 
     def step(self) -> list[Part]:
         """Let in who fits, run a pass for each adapter, and return what that brought."""
         parts = [Part(job.number, [], "done") for job in self._waiting if ended(job)]
-        self._waiting = deque(job for job in self._waiting if not ended(job))
+        for part in parts:
+            self.take(part.number)
         parts += self._enter()
+        if not self._running and self._grammars:
+            wait([*self._grammars.values()], PAUSE, "FIRST_COMPLETED")
         adapters = {reply.ranges[0].adapter for reply in self._running.values()}
         for adapter in sorted(adapters):
             if self._lora:
@@ -98,13 +112,18 @@ class Batcher:
         return parts
 
     def _enter(self) -> list[Part]:
-        """Let in who fits, first come, first served."""
-        parts = []
+        """Let in who fits, in turn; whose grammar is not compiled yet lets others pass."""
+        parts, passed = [], []
         while self._waiting and len(self._running) < self._parallel:
             job = self._waiting[0]
+            grammar = self._grammars.get(job.number)
+            if grammar and not grammar.done():
+                passed.append(self._waiting.popleft())
+                continue
             if sum(sizes(job)) > self._pool.tokens:
                 parts.append(Part(job.number, [], "failed", reason=TOO_LONG))
                 self._waiting.popleft()
+                self._forget(job.number)
                 continue
             ranges: list[Range] = []
             try:
@@ -118,7 +137,8 @@ class Batcher:
                     continue
                 taken = {reply.slot for reply in self._running.values()}
                 slot = min({*range(self._parallel)} - taken)
-                self._running[job.number] = Reply(job, ranges, self._pool.device, self._guide, slot)
+                compiled = grammar.result() if grammar else None
+                self._running[job.number] = Reply(job, ranges, self._pool.device, compiled, slot)
             except Exception as error:
                 if self._passes.lost():
                     raise
@@ -126,7 +146,14 @@ class Batcher:
                     self._ranges.free(one)
                 parts.append(_failed(job.number, error))
             self._waiting.popleft()
+            self._forget(job.number)
+        self._waiting.extendleft(reversed(passed))
         return parts
+
+    def _forget(self, number: int) -> None:
+        """Let go of the grammar of a job that does not wait any more."""
+        if number in self._grammars:
+            self._grammars.pop(number).cancel()
 
     def _room(self, job: Job, ranges: list[Range]) -> bool:
         """Add a range for each of its texts to `ranges`; return whether there is room for all."""

@@ -93,6 +93,7 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
         longest = getattr(assistant.config.get_text_config(), "max_position_embeddings", tokens)
         drafter = Assistant(smaller, its_pool, part, longest)
     guide = Guide(tokenizer, model.config.get_text_config().vocab_size)
+    guide.read()
     batcher = Batcher(passes, pool, parallel, part, guide, lora, drafter)
     if model.device.type == "cpu":
         batcher.run = _threaded(batcher)

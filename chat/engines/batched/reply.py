@@ -12,7 +12,7 @@ from transformers import (
 
 from chat.engines.batched.ranges import Range
 from chat.engines.batched.wire import Job
-from chat.engines.transformers.guide import Guide
+from chat.engines.transformers.guide import Compiled
 from chat.engines.transformers.processors import processors
 from chat.engines.transformers.sampler import Sampler
 from chat.engines.transformers.scores import scored
@@ -33,7 +33,7 @@ class Reply:
         job: Job,
         ranges: Sequence[Range],
         device: torch.device,
-        guide: Guide | None = None,
+        grammar: Compiled | None = None,
         slot: int = 0,
     ) -> None:
         self.job = job
@@ -50,7 +50,7 @@ class Reply:
             job.sampling,
             job.stop_ids,
             device,
-            guide,
+            grammar,
             self._guidance,
             drafted=True,  # it may be asked for the same place by `choose` and then here
             written=self.written,

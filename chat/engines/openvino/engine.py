@@ -10,12 +10,13 @@ import psutil
 
 from chat.core.engine import State
 from chat.core.sampling import Sampling
+from chat.engines.grammars import too_much
 from chat.engines.openvino.judge import Judge
 from chat.engines.openvino.wire import BLOCK, Applied, Job, Plan
 from chat.engines.remote import Remote
 from chat.engines.resume import Begun, going_on
 from chat.engines.watchdog import LEAST
-from chat.errors import BadRequest, ModelError
+from chat.errors import ModelError
 from chat.models import config
 from chat.models.adapters import WEIGHTS, Adapter, Adapters
 
@@ -184,7 +185,7 @@ class OpenVINOEngine:
         ties = _ties(sampling)
         size = await self._judge.size(ties) if ties else 0
         if size is None:
-            raise _too_much(sampling)
+            raise too_much(sampling)
         return size
 
 
@@ -202,12 +203,6 @@ def _applied(adapter: Adapter | None) -> Applied | None:
 def _drafted(sampling: Sampling) -> bool:
     """Whether drafting leaves a reply as it is; by prompt lookup a shortest length is not kept."""
     return sampling.greedy and not sampling.needs() and not sampling.min_new_tokens
-
-
-def _too_much(sampling: Sampling) -> BadRequest:
-    field = next(name for name in ("choices", "regex", "json_schema") if getattr(sampling, name))
-    title = Sampling.model_fields[field].title
-    return BadRequest(f"{title} takes too long, or too much memory, to be kept to.", field)
 
 
 def tokens_that_fit(config: dict[str, Any], wanted: int, caches: int) -> int:

@@ -1,19 +1,24 @@
 """Which grammars replies can be held to without keeping others waiting (see `trial`)."""
 
 import asyncio
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from hashlib import sha256
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from subprocess import DEVNULL, Popen
+from threading import Event, Timer
 
 from chat import child
-from chat.engines.openvino.wire import GRAMMAR_BYTES, Trials
+from chat.engines.openvino.wire import GRAMMAR_BYTES, PATIENCE, Trials
 from chat.errors import FAILED, EngineError
 
 #: Most verdicts that are remembered.
 MOST_VERDICTS = 10_000
+#: Seconds in which the process has to be there.
+STARTING = 60.0
 #: No grammar counts as less.
 LEAST_BYTES = 50_000
 
@@ -35,6 +40,8 @@ class Judge:
         most_bytes: int = 1 << 30,
     ) -> None:
         self._trials = Trials(str(folder), vocabulary, compiling, writing, most_bytes)
+        #: It ends itself before; but one that is stopped does not.
+        self._longest = 2 * PATIENCE * (compiling + writing)
         self._verdicts: dict[bytes, int | None] = {}
         self._thread = ThreadPoolExecutor(1, "judge")
         self._process: Popen[str] | None = None
@@ -69,13 +76,17 @@ class Judge:
             self._end()
         connection = self._connection or self._start()
         verdict: int | None
-        try:
-            connection.send(ties)
-            verdict = max(connection.recv(), LEAST_BYTES)
-            self._bytes += verdict
-        except (EOFError, OSError):
-            verdict = None
+        with self._limited(self._longest) as late:
+            try:
+                connection.send(ties)
+                verdict = max(connection.recv(), LEAST_BYTES)
+                self._bytes += verdict
+            except (EOFError, OSError):
+                verdict = None
+                self._end()
+        if late.is_set():  # which says nothing of the grammar
             self._end()
+            raise EngineError(FAILED)
         while len(self._verdicts) >= MOST_VERDICTS:
             del self._verdicts[next(iter(self._verdicts))]
         self._verdicts[key] = verdict
@@ -89,13 +100,32 @@ class Judge:
                 "chat.engines.openvino.trial", fd, pass_fds=[fd], stderr=DEVNULL
             )
         self._connection, self._bytes = ours, 0
-        try:
-            ours.send(self._trials)
-            ours.recv()
-        except (EOFError, OSError):
-            self._end()
-            raise EngineError(FAILED) from None
+        with self._limited(STARTING):
+            try:
+                ours.send(self._trials)
+                ours.recv()
+            except (EOFError, OSError):
+                self._end()
+                raise EngineError(FAILED) from None
         return ours
+
+    @contextmanager
+    def _limited(self, seconds: float) -> Iterator[Event]:
+        """End the process after so many seconds; gives what says so then."""
+        late, process = Event(), self._process
+
+        def end() -> None:
+            late.set()
+            if process:
+                process.kill()
+
+        timer = Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield late
+        finally:
+            timer.cancel()
 
     def _end(self) -> None:
         if self._connection:

@@ -16,12 +16,10 @@ import psutil
 
 from chat import child
 from chat.engines.openvino.compiler import Compiler
-from chat.engines.openvino.wire import Trials
+from chat.engines.openvino.wire import PATIENCE, Trials
 
 #: So many tokens are written, of which some may be at a costly place.
 TOKENS = 32
-#: How much longer than its CPU time it may take, on a machine that is busy.
-PATIENCE = 5
 
 
 def main(connection: Connection) -> None:

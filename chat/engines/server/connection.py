@@ -25,6 +25,8 @@ class Connection:
 
     def __init__(self, url: str, key: str = "") -> None:
         self.url = url
+        #: Seconds between two signs of life, if they are others than `SILENCE`.
+        self.silence: float | None = None
         self._key = key
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._context = httpx2.create_ssl_context()
@@ -114,7 +116,7 @@ class Connection:
             self._clients[loop] = httpx2.AsyncClient(
                 verify=self._context,
                 headers=self._headers,
-                timeout=httpx2.Timeout(SILENCE, connect=CONNECT),
+                timeout=httpx2.Timeout(self.silence or SILENCE, connect=CONNECT),
                 limits=httpx2.Limits(max_keepalive_connections=64, keepalive_expiry=KEPT),
             )
         return self._clients[loop]

@@ -41,6 +41,8 @@ class Dialect(Protocol):
     title: str
     #: Where replies are asked for.
     path: str
+    #: Whether it gives a sign of life every second, while it reads a prompt too.
+    beats: bool
     #: Which of `chat.core.sampling.OPTIONAL` it obeys.
     supports: frozenset[str]
 

@@ -97,6 +97,8 @@ def _load(source: Path, cache: Path, window: int, options: ServerOptions) -> Loa
     loaded, folder = tokenizer.load(source, cache)
     dialect = probe.dialect(connection, found, loaded)
     generation = {**config.generation(folder), **found.generation}
+    if dialect.beats and options.watchdog:
+        connection.silence = float(options.watchdog)
 
     def start(stop_ids: Iterable[int]) -> Engine:
         print(f"{dialect.title} at {connection.url} runs the model", flush=True)

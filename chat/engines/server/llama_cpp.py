@@ -34,6 +34,7 @@ class LlamaCpp:
 
     title = "llama.cpp"
     path = "/completion"
+    beats = False
     supports = frozenset({"choices", "json_schema", "logit_bias"})
 
     def __init__(self, backend: Tokenizer, window: int) -> None:

@@ -16,8 +16,12 @@ PARAMS = {"prompt", "input_tokens", "input_ids", "max_tokens"}
 LENGTH = re.compile(r"context.{0,20}(length|size|window)|too (long|large)|longer than", re.I)
 #: What may be logged of an error's kind.
 NAME = re.compile(r"[\w-]{1,40}", re.ASCII)
-#: What passes: a timeout, a proxy that finds nobody, a replica that has just ended.
-PASSING = {408, 425, 500, 502, 504}
+#: The code of our own backend for a request under which its engine has ended.
+ENDED = "engine_ended"
+#: What may have ended under a request, so that it counts as such: a server, or one behind it.
+BROKEN = {500, 504}
+#: What finds nobody who takes the request now: proxies, and a server that is about to end.
+NOBODY = {408, 425, 502, 503}
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +39,11 @@ class Later(Exception):
 def refusal(status: int, said: Any, retry_after: str = "") -> Exception:
     """Return what to raise for an HTTP status, and the JSON or the bytes that came with it."""
     error = _error(said)
-    if status in (429, 503):
+    if status in BROKEN or error.get("code") == ENDED:
+        return Broken()
+    if status == 429 or status in NOBODY or status > 504:
         seconds = float(retry_after) if re.fullmatch(r"\d{1,4}", retry_after) else None
         return Later(full=status == 429, seconds=seconds)
-    if status in PASSING or status > 504:
-        return Broken()
     kind = [text for text in (error.get("type"), error.get("code")) if NAME.fullmatch(str(text))]
     log.error("The model's server refused a request (HTTP %s, %s).", status, kind)
     if status in (401, 403):

@@ -23,6 +23,7 @@ class VLLM:
 
     title = "vLLM"
     path = "/v1/completions"
+    beats = False
     supports = frozenset(
         {"choices", "regex", "json_schema", "logit_bias", "logprobs", "top_logprobs"}
     )
@@ -134,6 +135,7 @@ class Ours(VLLM):
     """`python -m chat.backend`: one of this app's engines, which says what it obeys."""
 
     title = "Fourbit Chat"
+    beats = True
 
     def __init__(self, supports: Collection[str]) -> None:
         super().__init__()

@@ -4,11 +4,12 @@ llguidance (Microsoft, 2024) says at each token which ids can still lead to a
 match; all others lose.
 """
 
+from contextlib import suppress
 from functools import cache, cached_property
 from typing import Any
 
 import torch
-from llguidance import LLMatcher
+from llguidance import LLMatcher, LLParserLimits
 from llguidance.hf import from_tokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from torch import Tensor
@@ -17,7 +18,12 @@ from transformers import LogitsProcessor
 
 from chat.core.sampling import Sampling
 from chat.core.schema.judge import SPACES
+from chat.engines.grammars import too_much
 from chat.errors import EngineError
+
+#: What one grammar may take: llguidance's own limits of work for each token, which come to some
+#: hundredths of a second, and a fifth of its number of states, of a kilobyte each.
+LIMITS = LLParserLimits(step_lexer_fuel=200_000, step_max_items=50_000, max_lexer_states=50_000)
 
 
 class Guide:
@@ -33,10 +39,26 @@ class Guide:
         """The texts of the vocabulary, read when the first reply is tied down."""
         return from_tokenizer(self._tokenizer, n_vocab=self._vocabulary)
 
+    def read(self) -> None:
+        """Read the vocabulary now, if it can be, while nobody waits."""
+        with suppress(Exception):  # which says so again to whoever needs it
+            _ = self._texts
+
     def processor(self, sampling: Sampling, prompt: int) -> LogitsProcessor:
         """Return what holds one reply to `sampling.pattern` or `sampling.schema_to_fit`.
 
         It begins after so many tokens of the `prompt`.
+
+        Raises:
+            EngineError: see `compiled`.
+        """
+        return self.compiled(sampling).processor(sampling, prompt)
+
+    def compiled(self, sampling: Sampling) -> "Compiled":
+        """Compile that for one reply, which leaves other threads the interpreter's lock.
+
+        Raises:
+            EngineError: it is too much for llguidance.
         """
         if sampling.pattern:
             grammar = LLMatcher.grammar_from_regex(sampling.pattern)
@@ -45,15 +67,30 @@ class Guide:
                 sampling.schema_to_fit,
                 overrides=SPACES,  # type: ignore[arg-type]
             )
-        return _GrammarProcessor(
-            LLMatcher(self._texts, grammar, log_level=0), self._vocabulary, prompt
-        )
+        matcher = LLMatcher(self._texts, grammar, log_level=0, limits=LIMITS)
+        mask = allocate_token_bitmask(1, self._vocabulary)
+        fill_next_token_bitmask(matcher, mask)  # the most of the work, and so a part of it
+        if matcher.is_error():
+            raise EngineError(str(too_much(sampling)))
+        return Compiled(matcher, mask)
+
+
+class Compiled:
+    """A grammar for one reply."""
+
+    def __init__(self, matcher: LLMatcher, mask: Any) -> None:
+        self._matcher = matcher
+        self._mask = mask
+
+    def processor(self, sampling: Sampling, prompt: int) -> LogitsProcessor:
+        """See `Guide.processor`."""
+        return _GrammarProcessor(self._matcher, self._mask, prompt)
 
 
 class _GrammarProcessor(LogitsProcessor):
-    def __init__(self, matcher: LLMatcher, vocabulary: int, prompt: int) -> None:
+    def __init__(self, matcher: LLMatcher, mask: Any, prompt: int) -> None:
         self._matcher = matcher
-        self._mask = allocate_token_bitmask(1, vocabulary)
+        self._mask = mask
         self._read = prompt
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:

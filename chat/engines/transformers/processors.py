@@ -10,7 +10,7 @@ from transformers import (
 )
 
 from chat.core.sampling import Sampling
-from chat.engines.transformers.guide import Guide
+from chat.engines.transformers.guide import Compiled, Guide
 from chat.engines.transformers.sampler import Biases, Penalties, Sampler
 
 
@@ -19,7 +19,7 @@ def processors(
     sampling: Sampling,
     stop_ids: Collection[int],
     device: torch.device,
-    guide: Guide | None = None,
+    guide: Guide | Compiled | None = None,
     guidance: LogitsProcessor | None = None,
     *,
     drafted: bool = False,

@@ -67,7 +67,7 @@ def fault(error: Exception) -> Fault:
         case Missing():
             return Fault(404, error.detail, param=error.param, code=error.code)
         case HTTPException(status_code=status):
-            code = "invalid_api_key" if status == 401 else None
+            code = "invalid_api_key" if status == 401 else getattr(error, "code", None)
             sentence = SENTENCES.get(status, error.detail)
             kind = "server_error" if status >= 500 else "invalid_request_error"
             return Fault(status, sentence, kind, code=code, headers=error.headers)

@@ -1,5 +1,6 @@
 """chat.engines.openvino.judge and the process in which it has grammars tried."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
@@ -100,6 +101,19 @@ async def test_it_remembers_no_more_than_so_many_verdicts(
     psutil.Process(*trying()).kill()
     assert await one.size({"regex": "c"})
     assert await one.size({"regex": "a"}) is None  # tried again, by what is not there
+
+
+async def test_a_process_that_stands_still_is_ended_and_the_next_one_tries(make: Make) -> None:
+    judge = make(compiling=0.1, writing=0.1)
+    await judge.size(EASY)
+    [stopped] = trying()
+    psutil.Process(stopped).suspend()
+    other = {"regex": "(on)|(off)"}
+    async with asyncio.timeout(20):
+        with pytest.raises(EngineError, match="Please try again"):
+            await judge.size(other)
+    assert not psutil.pid_exists(stopped)
+    assert await judge.size(other)
 
 
 async def test_what_cannot_be_tried_is_no_verdict(tmp_path: Path) -> None:

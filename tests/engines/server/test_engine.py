@@ -18,6 +18,7 @@ from chat.core.engine import Queued
 from chat.core.sampling import Sampling
 from chat.engines.resume import MOST
 from chat.engines.server import connection, engine
+from chat.engines.server.refusals import ENDED
 from chat.engines.server.vllm import Ours
 from chat.errors import FAILED, BadRequest, EngineError, QueueFull, TooLong
 from tests.engines.server.conftest import STOP, Rig, always, engine_at, reply
@@ -271,6 +272,40 @@ async def test_who_closes_before_anything_came_hangs_up_too(rig_of: Callable[[],
     assert await asyncio.to_thread(ended.wait, 1)
 
 
+@pytest.mark.parametrize("refused", [refusing(500), refusing(503, code=ENDED), cut(0)])
+async def test_what_may_have_ended_a_server_is_asked_of_two_more_and_no_others(
+    rig_of: Callable[[], Rig], refused: Any
+) -> None:
+    rig = rig_of()
+    rig.server.next = [refused] * 20
+    with pytest.raises(EngineError, match="Please try again"):
+        await collect(rig.engine.generate(PROMPT, greedy(4)))
+    assert len(rig.server.asked) == MOST + 1 == 3
+    rig.server.next = [refused] * MOST
+    assert await collect(rig.engine.generate(PROMPT, greedy(4))) == reply(PROMPT, 4)
+
+
+@pytest.mark.parametrize("status", [408, 425, 502, 503, 521])
+async def test_that_nobody_takes_a_request_is_waited_for_and_no_end_of_a_reply(
+    rig_of: Callable[[], Rig], status: int
+) -> None:
+    """As while all servers are replaced, one after another."""
+    rig = rig_of()
+    rig.server.next = [cut(1), *[refusing(status, "0")] * 9, cut(1), *[refusing(status, "0")] * 9]
+    assert await collect(rig.engine.generate(PROMPT, greedy(9))) == reply(PROMPT, 9)
+    assert len(rig.server.asked) == 21
+
+
+async def test_a_server_that_beats_may_not_be_silent_for_long(rig_of: Callable[[], Rig]) -> None:
+    rig = rig_of()
+    way = connection.Connection(rig.running.url)
+    way.silence = 0.2
+    asked = engine.ServerEngine(way, Ours(()), "tiny", {STOP}, 4096, 64, always)
+    rig.server.next = [lambda events: silent()]
+    assert await collect(asked.generate(PROMPT, greedy(4))) == reply(PROMPT, 4)
+    asked.close()
+
+
 async def test_silence_ends_at_some_time(
     rig_of: Callable[[], Rig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,7 +375,7 @@ async def test_a_conversation_has_a_name_that_only_the_key_tells_and_a_new_one_a
     names = {}
     for key in ("", "one", "two"):
         rig = rig_of(key)
-        rig.server.next = [cut(1), cut(1), cut(1)]
+        rig.server.next = [cut(1), cut(1)]
         await collect(rig.engine.generate(PROMPT, greedy(9), session=session))
         seen = [name or "" for name in rig.server.sessions]
         assert all(len(name) == 32 and int(name, 16) >= 0 for name in seen)

@@ -1,0 +1,19 @@
+"""benchmarks.grammars: many patterns beside somebody who is written to."""
+
+from benchmarks import grammars
+from chat.core.sampling import Sampling
+from tests.support.fakes import ScriptedEngine
+
+
+def test_each_number_has_a_pattern_of_its_own() -> None:
+    patterns = {Sampling(regex=grammars.pattern(number)).pattern for number in range(1000)}
+    assert len(patterns) == 1000
+
+
+async def test_patterns_and_a_neighbour_are_written_to_at_the_same_time() -> None:
+    engine = ScriptedEngine(lambda _: "x" * 100, pace=0.001)
+    found = await grammars.measure(engine, 20)
+    assert found["refused"] == 0
+    assert engine.most_active == 2
+    assert 0 < found["alone"]["p50"] <= found["alone"]["p99"] <= found["alone"]["longest"]
+    assert len(found["bytes"]) == 3
