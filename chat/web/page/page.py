@@ -251,7 +251,7 @@ class Page(ChatInterface):
 
     async def _run(self, turn: Turn | None, *values: Any) -> AsyncGenerator[Changes]:
         """Answer for the page, where an error must not cover the conversation."""
-        if turn is None or turn.reply.stopped:  # perhaps since all was cleared
+        if turn is None:  # this server knows nothing of it
             return
         if not turn.message:
             gr.Warning("Please write a message first.")

@@ -277,3 +277,21 @@ def test_after_the_seconds_it_ends_and_is_forgotten(serve: Serve) -> None:
     until(lambda: engine.active == 0)
     assert engine.given < len(TALK)
     until(lambda: missing(come_back(url, id)))
+
+
+def test_openais_package_reads_one_that_is_kept(server: Server) -> None:
+    openai = pytest.importorskip("openai")
+    client = openai.OpenAI(base_url=f"{server[0]}v1", api_key="any", default_headers=KEPT)
+    server[1].pace = 0.0
+    chunks = client.chat.completions.create(model="any", messages=HI, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == TALK
+    with client.responses.stream(model="any", input="hi") as stream:
+        assert stream.get_final_response().output_text == TALK
+
+
+def test_anthropics_package_reads_one_that_is_kept(server: Server) -> None:
+    anthropic = pytest.importorskip("anthropic")
+    client = anthropic.Anthropic(base_url=server[0], api_key="any", default_headers=KEPT)
+    server[1].pace = 0.0
+    with client.messages.stream(model="any", max_tokens=500, messages=HI) as stream:
+        assert "".join(stream.text_stream) == TALK
