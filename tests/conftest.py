@@ -115,6 +115,7 @@ SLOW = {
     "tests/web/api/test_endpoint.py",
     "tests/web/api/test_fuzz.py",
     "tests/web/api/test_openapi.py",
+    "tests/web/api/test_streams.py",
     "tests/web/api/test_tools.py",
     "tests/web/page/panel/test_panel.py",
     "tests/web/page/panel/test_saved.py",

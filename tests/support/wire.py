@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 
@@ -28,25 +29,35 @@ class Wire:
 
     def still(self) -> None:
         """Let nothing through any more, and nobody notice."""
-        self._loop.call_soon_threadsafe(self._flows.clear)
+        self._do(self._still())
 
     def mend(self) -> None:
         """Let new connections be made; those that went still stay so."""
         self._do(self._mend())
 
     def close(self) -> None:
-        self._do(self._cut())
-        self._server.close()
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    def _do(self, work):  # type: ignore[no-untyped-def]
+    def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _cut(self) -> None:
         self._open = False
         for writer in [*self._writers]:
             writer.transport.abort()
+
+    async def _end(self) -> None:
+        self._server.close()
+        await self._cut()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _still(self) -> None:
+        self._flows.clear()
 
     async def _mend(self) -> None:
         self._open, self._flows = True, asyncio.Event()
@@ -56,10 +67,13 @@ class Wire:
         if not self._open:
             writer.transport.abort()
             return
-        there, to = await asyncio.open_connection(self._to.hostname, self._to.port)
         flows = self._flows
+        there, to = await asyncio.open_connection(self._to.hostname, self._to.port)
         self._writers |= {writer, to}
-        await asyncio.gather(self._pass_on(reader, to, flows), self._pass_on(there, writer, flows))
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(
+                self._pass_on(reader, to, flows), self._pass_on(there, writer, flows)
+            )
         self._writers -= {writer, to}
 
     async def _pass_on(

@@ -26,7 +26,7 @@ from chat.web.page.panel.seal import Seal
 from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
 from chat.web.page.running import Running
 from chat.web.page.theme import FOCUS, TITLE
-from chat.web.page.turn import NOTHING, Turn
+from chat.web.page.turn import NOTHING, Turn, lost
 from prompts import PromptError, texts
 
 HIDDEN = gr.Button(visible=False)
@@ -122,7 +122,7 @@ class Page(ChatInterface):
 
     def add_events(self) -> None:
         """Connect the components."""
-        self.turn = gr.State()  # a Turn, or None if nothing was sent since all was cleared
+        self.turn = gr.State()  # a Turn, or None if nothing was sent to this server
         begun = [self.turn, self.chatbot, self.textbox, self.status, self.go_on, self.token]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         begins = {"js": before("begin"), "queue": False, **quiet}
@@ -176,7 +176,7 @@ class Page(ChatInterface):
         cleared = self.chatbot.clear(
             self._clear,
             [self.turn],
-            [self.turn, self.chatbot, self.status, self.prompt, self.go_on],
+            [self.chatbot, self.status, self.prompt, self.go_on],
             js=before("clear"),
             queue=False,
             cancels=runs,
@@ -251,7 +251,7 @@ class Page(ChatInterface):
 
     async def _run(self, turn: Turn | None, *values: Any) -> AsyncGenerator[Changes]:
         """Answer for the page, where an error must not cover the conversation."""
-        if turn is None or turn.reply.stopped:  # or cleared meanwhile
+        if turn is None:  # this server knows nothing of it
             return
         if not turn.message:
             gr.Warning("Please write a message first.")
@@ -289,11 +289,15 @@ class Page(ChatInterface):
     def _settle(self, turn: Turn | None, history: History) -> Changes:
         """Show what came of it, and unlock the text box."""
         textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
-        if turn and not turn.message:
+        if turn is None:
+            after = lost(history)
+        elif turn.reply.cleared:
+            after = NOTHING
+        elif not turn.message:
             return {self.chatbot: turn.original, self.textbox: gr.Textbox(**textbox)}
-        # Without a turn it was cleared meanwhile.
-        seen = bool(last_reply(history) or last_thought(history).text)
-        after = turn.outcome(seen=seen) if turn else NOTHING
+        else:
+            seen = bool(last_reply(history) or last_thought(history).text)
+            after = turn.outcome(seen=seen)
         if after.draft is not None:
             textbox["value"] = after.draft
         return {
@@ -309,8 +313,9 @@ class Page(ChatInterface):
 
     async def _clear(self, turn: Turn | None) -> Changes:
         await self._stop(turn)
+        if turn:
+            turn.reply.cleared = True
         return {
-            self.turn: None,
             self.chatbot: [],
             self.status: "",
             self.prompt: gr.Textbox("", label=EMPTY),

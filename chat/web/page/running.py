@@ -27,9 +27,10 @@ class Running:
         return self._seal.close(turn.reply.id, login)
 
     def begin(self, turn: Turn, updates: AsyncGenerator[Update], login: str | None) -> None:
-        """Have the reply of a turn written."""
+        """Have the reply of a turn written, unless it was stopped already."""
         reply = turn.reply
-        reply.kept = self._replies.begin(updates, login, turn, reply.id)
+        if not reply.stopped:
+            reply.kept = self._replies.begin(updates, login, turn, reply.id)
 
     def find(self, token: str, login: str | None) -> Turn:
         """Return the turn of a token.

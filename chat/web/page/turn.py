@@ -8,7 +8,18 @@ from typing import NamedTuple
 from chat.core import status
 from chat.core.chat import Update
 from chat.core.kept import Kept, new_id
-from chat.web.page.history import NO_THOUGHT, History, Thought, entry, split_last
+from chat.web.page.history import (
+    NO_THOUGHT,
+    History,
+    Thought,
+    entry,
+    last_reply,
+    last_thought,
+    split_last,
+)
+
+LOST = "The reply to the last message was lost. Edit the message to send it again."
+PART_LOST = "The rest of the reply was lost."
 
 
 @dataclass
@@ -23,6 +34,8 @@ class Reply:
     kept: Kept[Update] | None = None
     #: Whether somebody has stopped it.
     stopped: bool = False
+    #: Whether the whole conversation was cleared meanwhile.
+    cleared: bool = False
     #: By which it is found again.
     id: str = field(default_factory=new_id)
 
@@ -133,3 +146,9 @@ class Outcome(NamedTuple):
 
 #: What there is after all was cleared.
 NOTHING = Outcome([], "", None, more=False)
+
+
+def lost(history: History) -> Outcome:
+    """Return what is left of a turn that this server knows nothing of, as after a restart."""
+    line = PART_LOST if last_reply(history) or last_thought(history).text else LOST
+    return Outcome(history, line, None, more=False)

@@ -112,7 +112,7 @@ def test_a_full_line_says_so_and_gives_the_message_back(serve: Serve, visit: Vis
 @pytest.mark.parametrize("reading", [AGES, 0], ids=["while reading", "while writing"])
 def test_a_closed_tab_frees_the_model(serve: Serve, visit: Visit, reading: float) -> None:
     engine = ScriptedEngine(lambda _: TALK, PACE, reading)
-    tab = visit(serve(engine))
+    tab = visit(serve(engine, keep_seconds=0))
     tab.send("Read this")
     expect(tab.status).to_contain_text("Reading" if reading else "Writing")
     assert engine.active == 1
@@ -122,7 +122,7 @@ def test_a_closed_tab_frees_the_model(serve: Serve, visit: Visit, reading: float
 
 def test_a_reload_frees_the_model_and_keeps_what_was_asked(serve: Serve, visit: Visit) -> None:
     engine = ScriptedEngine(slow_talk, PACE)
-    tab = visit(serve(engine))
+    tab = visit(serve(engine, keep_seconds=0))
     tab.send("Talk")
     expect(tab.replies).to_contain_text("word0")
     expect(tab.page.locator("#panel li")).to_have_count(1)

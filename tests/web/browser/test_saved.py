@@ -15,6 +15,7 @@ import pytest
 from chat.errors import EngineError
 from chat.web.page.page import Page
 from chat.web.page.panel.saved import SavedConversations
+from chat.web.page.turn import Turn
 from tests.conftest import DATA, Serve, serving
 from tests.support.fakes import ScriptedEngine
 from tests.support.tab import (
@@ -534,8 +535,15 @@ def test_what_is_late_does_not_land_in_another_conversation(
     assert len(first) == (4 if event == "_settle" else 2)
 
 
-def test_a_reply_that_did_not_stop_does_not_either(serve: Serve, visit: Visit) -> None:
+async def not_heard(page: Page, turn: Turn | None) -> None:
+    """Stand for a Stop that did not get to the server."""
+
+
+def test_a_reply_that_did_not_stop_does_not_either(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Gradio cannot stop what the server has not confirmed yet, and lets it go on unseen."""
+    monkeypatch.setattr(Page, "_stop", not_heard)
     reply = " ".join(f"word{number}" for number in range(30))
     engine = ScriptedEngine(lambda _: reply, 0.001)
     tab = visit(serve(engine))
@@ -555,7 +563,10 @@ def test_a_reply_that_did_not_stop_does_not_either(serve: Serve, visit: Visit) -
     assert contents == {"Hi": ["Hi", reply], "Talk": ["Talk", reply]}
 
 
-def test_a_reply_that_did_not_stop_is_none_to_the_next_message(serve: Serve, visit: Visit) -> None:
+def test_a_reply_that_did_not_stop_is_none_to_the_next_message(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Page, "_stop", not_heard)
     engine = ScriptedEngine(lambda prompt: slow_talk(prompt)[:60], PACE)
     engine.parallel = 2
     tab = visit(serve(engine))

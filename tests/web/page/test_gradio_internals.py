@@ -5,6 +5,7 @@ An upgrade of Gradio fails here first.
 
 import asyncio
 import inspect
+import re
 import sys
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from chat.web.page.gradio_internals import (
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 
+ROOT = Path(__file__).parents[3]
 FRONT_END = Path(gr.__file__).parent / "templates" / "frontend"
 
 
@@ -187,6 +189,24 @@ def test_the_browser_finds_the_addresses() -> None:
 def test_its_page_has_the_classes_that_ours_names(name: str, where: str) -> None:
     styles = (file.read_text("utf-8") for file in (FRONT_END / "assets").glob("*.css"))
     assert any(f".{name}" in style for style in styles), changed(f"the class {name}", where)
+
+
+def test_it_says_that_the_connection_is_lost_in_words_that_ours_knows() -> None:
+    where = "chat/web/page/panel/gradio.js"
+    ours = (ROOT / where).read_text("utf-8")
+    words = re.search('CONNECTION_LOST = "(.*)"', ours)[1]
+    scripts = (file.read_text("utf-8") for file in (FRONT_END / "assets").glob("*.js"))
+    assert any(f"{words}. Attempting" in script for script in scripts), changed("its words", where)
+
+
+async def test_an_event_knows_its_login() -> None:
+    page = Blocks()
+    assert page.login() is None
+    token = LocalContext.request.set(gr.Request(username="me", session_hash="tab"))
+    try:
+        assert page.login() == "me", changed("LocalContext.request, or its username")
+    finally:
+        LocalContext.request.reset(token)
 
 
 def test_a_page_that_answers_slowly_at_first_is_served_all_the_same(

@@ -261,8 +261,12 @@ window.conversations = {
     },
     begun(history, system, reply) {
         running &&= Boolean(history);
-        if (history) delete session[PREFIX + "draft"];
-        return this.changed(history, system, running ? reply : undefined);
+        const sent = session[PREFIX + "draft"];
+        const saved = this.changed(history, system, running ? reply : undefined);
+        saved?.then(() => {
+            if (session[PREFIX + "draft"] === sent) delete session[PREFIX + "draft"];
+        });
+        return saved;
     },
     settle() {
         running = false;
