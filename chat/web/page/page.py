@@ -20,6 +20,7 @@ from chat.web.page.escape import unescape
 from chat.web.page.gradio_internals import ChatInterface, update_in_javascript
 from chat.web.page.history import History, entry, last_reply, last_thought, split_last
 from chat.web.page.messages import place, shown
+from chat.web.page.pace import paced
 from chat.web.page.panel import Panel, before
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
@@ -242,8 +243,8 @@ class Page(ChatInterface):
         try:
             begun = turn.begun, turn.thought.text
             updates = self._ask(turn.message, turn.before, values, *begun)
-            async with aclosing(updates):
-                async for update in updates:
+            async with aclosing(updates), aclosing(paced(updates, len(asked))) as some:
+                async for update in some:
                     # Nothing, and no empty bubble, while the prompt is being read.
                     answer = turn.answered(*turn.so_far(update))[len(turn.asked) :]
                     answer = shown(answer, thinking=update.state == "thinking")

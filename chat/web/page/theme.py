@@ -49,6 +49,11 @@ pre .token { filter: brightness(0.65); }
     unicode-bidi: plaintext;
     text-align: start;
 }
+/* Where nobody looks, nothing is laid out: else each update of a reply lays out all messages. */
+[role="log"] :is(.message-row, .message-buttons-left, .message-buttons-right) {
+    content-visibility: auto;
+    contain-intrinsic-block-size: auto 8rem;
+}
 footer { display: none !important; }
 """
 #: A picture that the model asks for must not tell another host who reads it, nor have the
