@@ -265,7 +265,7 @@ async def _give_up(
                 there = found["vllm:num_requests_running"] + found["vllm:num_requests_waiting"]
                 if there > others and (others or found[TOKENS] - written >= wanted):
                     break
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.01)
             await door.stop(asking)
     except TimeoutError:
         broken[f"{case.door}, {case.phase}: it hung."] += 1

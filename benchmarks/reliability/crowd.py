@@ -24,7 +24,7 @@ from benchmarks.reliability.steps import Found
 from benchmarks.reliability.watch import Server, held
 from benchmarks.server import APP, serving
 
-CONNECTIONS, LEAST_CONNECTIONS = 10_000, 300
+CONNECTIONS, LEAST_CONNECTIONS = 10_000, 200
 #: Files that this process needs beside them.
 FILES = 300
 SLOW, LEAST_SLOW = 200, 20

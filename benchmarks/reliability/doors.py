@@ -152,7 +152,7 @@ class GradioProgram:
                 if name == "event":
                     event = value
                 elif name == "data" and event == "error":
-                    raise Refused(str(json.loads(value)))
+                    raise Refused(str(json.loads(value)["error"]))
                 elif name == "data" and event in ("generating", "complete"):
                     text, _, status = json.loads(value)[:3]
                     reply.note(status)

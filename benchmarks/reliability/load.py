@@ -18,9 +18,9 @@ from benchmarks.scenarios import HEROES
 from benchmarks.server import serving
 
 EXACT_APP = ("-m", "benchmarks.exact", "app.py")
-VISITORS, REQUESTS, LINE = 200, 2000, 40
+VISITORS, REQUESTS, LINE = 200, 2000, 32
 #: At least so many are tried.
-LEAST_VISITORS, LEAST_REQUESTS, LEAST_LINE = 16, 16, 6
+LEAST_VISITORS, LEAST_REQUESTS, LEAST_LINE = 18, 18, 6
 #: Who may wait: as many as by default, but fewer than the visitors, so that some are refused.
 MOST_WAITING, PARALLEL = 32, 8
 TOKENS = 12
@@ -48,13 +48,14 @@ def load(share: float) -> Found:
     """Ask for everything, and compare."""
     visitors = max(LEAST_VISITORS, round(VISITORS * share))
     requests = max(LEAST_REQUESTS, round(REQUESTS * share))
-    waiting = min(MOST_WAITING, visitors // 3)
+    waiting = min(MOST_WAITING, visitors // 2)
     flags = ["--model=embedded", f"--max-waiting={waiting}", f"--parallel={PARALLEL}"]
     with serving(EXACT_APP, flags, None) as server:
-        return asyncio.run(_load(Server(server.url, server.pid), visitors, requests, share))
+        watched = Server(server.url, server.pid)
+        return asyncio.run(_load(watched, visitors, requests, waiting, share))
 
 
-async def _load(server: Server, visitors: int, requests: int, share: float) -> Found:
+async def _load(server: Server, visitors: int, requests: int, waiting: int, share: float) -> Found:
     expected = await _alone(server.url, requests)
     seen = Seen()
     doors = await everyone(server.url, visitors)
@@ -63,8 +64,8 @@ async def _load(server: Server, visitors: int, requests: int, share: float) -> F
     visits = (_visit(door, part, expected, seen) for door, part in zip(doors, parts, strict=True))
     await asyncio.gather(*visits)
     left = await server.idle(5)
-    queue = max(LEAST_LINE, round(LINE * share))
-    overtaken = await _line(server, doors[:queue])
+    standing = doors[: min(waiting, max(LEAST_LINE, round(LINE * share)))]
+    overtaken = await _line(server, standing)
     for door in doors:
         await door.close()
     await server.close()
@@ -74,7 +75,7 @@ async def _load(server: Server, visitors: int, requests: int, share: float) -> F
         "whole and its own": len(seen.waits) - seen.wrong,
         "refused and asked again": seen.refused,
         "longest wait for a reply (s)": max(seen.waits, default=0),
-        "in line, one by one": min(queue, len(doors)),
+        "in line, one by one": len(standing),
     }
     broken = [
         (seen.wrong, f"{seen.wrong} replies were another message's, or cut."),
@@ -156,7 +157,7 @@ async def _line(server: Server, doors: Sequence[Door]) -> int:
 
     standing = []
     async with asyncio.timeout(LIMIT):
-        for number, door in enumerate(doors[: int(MOST_WAITING)]):
+        for number, door in enumerate(doors):
             standing.append(asyncio.create_task(stand(number, door)))
             while (await server.figures())[WAITING] < len(standing) and not standing[-1].done():
                 await asyncio.sleep(0.005)

@@ -22,7 +22,7 @@ from benchmarks.server import APP, serving
 
 SECONDS, PEOPLE, TURNS = 2 * 3600, 16, 200
 #: Of a share so small that it is tried in a suite: that share, the seconds, and the turns.
-SMALL, BRIEF, FEW = 0.02, 8.0, 4
+SMALL, BRIEF, FEW = 0.02, 6.0, 4
 #: The part of the time after which memory may not grow any more, ten minutes of two hours, and
 #: how often all pause.
 WARM, PROBES = 1 / 12, 40
@@ -123,10 +123,11 @@ async def _soak(server: Server, seconds: float) -> Found:
     await asyncio.gather(*people)
     left = await server.idle(5)
     await server.close()
-    return _found(life, seconds, left, held(server.pid).threads)
+    return found(life, seconds, left, held(server.pid).threads)
 
 
-def _found(life: Life, seconds: float, left: float, threads: int) -> Found:
+def found(life: Life, seconds: float, left: float, threads: int) -> Found:
+    """Compare what was measured first with what was last; requests were `left` for so long."""
     later = [probe for probe in life.probes if probe.after >= seconds * WARM] or life.probes
     third = max(1, len(later) // 3)
     first, last = later[:third], later[-third:]
@@ -154,7 +155,7 @@ def _found(life: Life, seconds: float, left: float, threads: int) -> Found:
         (judged and slower > SLOWER, f"Tokens came {slower - 1:.0%} slower at the end."),
         (judged and waits > SLOWER, f"First tokens came {waits - 1:.0%} later at the end."),
     ]
-    return Found(figures, [sentence for found, sentence in broken if found])
+    return Found(figures, [sentence for wrong, sentence in broken if wrong])
 
 
 def _median(probes: Sequence[Probe], name: str) -> float:

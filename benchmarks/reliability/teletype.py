@@ -20,6 +20,7 @@ from typing import Self
 
 from benchmarks import processes
 from benchmarks.server import ROOT
+from chat.settings import Settings
 
 #: Seconds for anything, and after Ctrl-C.
 LIMIT, STEP = 60.0, 1.0
@@ -27,8 +28,11 @@ QUESTION, LONG = "Tell of a lighthouse.", "all of it " * 500
 #: Tokens of a reply, and letters of which it is half there, or nearly whole: a Ctrl-C after its
 #: end would leave.
 LENGTH, HALF, MOST = 64, 80, 160
-#: What a line editor writes when a line is there.
-TAKEN = r"\x1b\[\?2004l"
+#: Ctrl-U: what lost its reply is offered again. And what a line editor writes when it asks for a
+#: line, which it has taken once it has written something else.
+WIPE, ASKS, TAKEN = "\x15", r"\x1b\[\?2004h(?!.*\x1b\[\?2004l)", r"\x1b\[\?2004l"
+#: Letters among which it was seen last whether it asks.
+RECENT = 2000
 FLAGS = ("--model=embedded", "--temperature=0", f"--max-new-tokens={LENGTH}")
 
 
@@ -81,7 +85,7 @@ class Teletype:
             if phase == "reading":
                 self._until("Reading [0-9,]+ tokens")
             else:
-                self._until(rf"Reading[^\n]*\n?.{{{letters[phase]},}}")
+                self._until(rf"Reading[^\x1b]*\x1b\[K.{{{letters[phase]},}}")
             before = len(self._seen)
             os.killpg(self._process.pid, signal.SIGINT)
             began = time.monotonic()
@@ -112,14 +116,16 @@ class Teletype:
     def _long(self) -> Path:
         """Return a file with a conversation that takes a while to read."""
         file = Path(self._files.name, "long.json")
-        said = [{"role": "user", "content": LONG}, {"role": "assistant", "content": "Yes."}]
-        file.write_text(json.dumps(said))
+        system = str(Settings.model_fields["system_prompt"].default)  # stays when all is cleared
+        said = {"system": system, "user": LONG, "assistant": "Yes."}
+        file.write_text(json.dumps([{"role": role, "content": said[role]} for role in said]))
         return file
 
     def _type(self, line: str) -> None:
-        """Type a line, and wait until it is taken."""
+        """Type a line in place of what is offered, and wait until it is taken."""
+        self._until(ASKS, since=max(0, len(self._seen) - RECENT))
         before = len(self._seen)
-        os.write(self._terminal, f"{line}\r".encode())
+        os.write(self._terminal, f"{WIPE}{line}\r".encode())
         self._until(TAKEN, since=before)
 
     def _until(self, wanted: str, since: int | None = None) -> None:
