@@ -31,6 +31,8 @@ class Turn:
     #: The time of each update that showed more text, and how many characters were there then.
     updates: list[tuple[float, int]] = field(default_factory=list)
     text: str = ""
+    #: What the status line has said, where there is one.
+    lines: list[str] = field(default_factory=list)
     #: When the chain of events had ended and the next message could be written.
     settled: float = 0.0
 
@@ -47,6 +49,8 @@ class Tab:
         self._values = {part["id"]: part["props"].get("value") for part in parts}
         self._labels = {part["props"].get("label"): part["id"] for part in parts}
         self._chatbot = next(part["id"] for part in parts if part["type"] == "chatbot")
+        by_name = {part["props"].get("elem_id"): part["id"] for part in parts}
+        self._status = by_name.get("status")
         self._submit, self._textbox = next(
             (event, target)
             for event in self._events
@@ -80,6 +84,24 @@ class Tab:
             raise ReplyError("; ".join(self.session.notices) or "The reply was empty.")
         return turn
 
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The conversation, as the browser has it."""
+        return [*(self._values[self._chatbot] or [])]
+
+    @history.setter
+    def history(self, messages: list[dict[str, Any]]) -> None:
+        self._values[self._chatbot] = messages
+
+    @property
+    def turn(self) -> Turn:
+        """The last message, and its reply as far as it is there."""
+        return self._turn
+
+    async def stop(self) -> None:
+        """Click on Stop: the message is still to be waited for."""
+        await self.session.cancel()
+
     async def _fire(self, event: dict[str, Any]) -> bool:
         """Run an event and all that follow it; returns whether none failed."""
         done = not event["backend_fn"] or await self._run(event)
@@ -105,6 +127,8 @@ class Tab:
                     continue
                 value = value["value"]
             self._values[component] = value
+            if component == self._status and value:
+                self._turn.lines.append(value)
             if component == self._chatbot and len(value or []) > self._before + 1:
                 self._note(_text(value[-1]), now)
 

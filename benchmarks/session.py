@@ -36,6 +36,8 @@ class Session:
         self._hash = secrets.token_hex(5)
         self._messages: defaultdict[str, asyncio.Queue[Any]] = defaultdict(asyncio.Queue)
         self._listener: asyncio.Task[None] | None = None
+        #: The functions of the events that are in the queue, by their ids.
+        self._queued: dict[str, int] = {}
 
     async def open(self) -> None:
         """Tell the server that there is someone, as a page does that has states."""
@@ -44,7 +46,15 @@ class Session:
 
     def close(self) -> None:
         """Leave."""
+        if self._listener:
+            self._listener.cancel()
         self._wire.close()
+
+    async def cancel(self) -> None:
+        """End the events that are in the queue."""
+        for id, function in [*self._queued.items()]:
+            body = {"session_hash": self._hash, "event_id": id, "fn_index": function}
+            await self._wire.json(f"{self._api}/cancel", body)
 
     async def run(self, event: dict[str, Any], data: list[Any]) -> AsyncGenerator[Output]:
         """Run an event on its inputs and yield its outputs, each as a whole.
@@ -62,6 +72,7 @@ class Session:
             yield time.perf_counter(), answer["data"]
             return
         id = answer["event_id"]
+        self._queued[id] = event["id"]
         messages = self._messages[id]
         if not self._listener or self._listener.done():
             self._listener = asyncio.create_task(self._listen())
@@ -69,7 +80,7 @@ class Session:
             async for output in self._outputs(messages):
                 yield output
         finally:
-            del self._messages[id]
+            del self._messages[id], self._queued[id]
 
     async def _outputs(self, messages: asyncio.Queue[Any]) -> AsyncGenerator[Output]:
         shown: list[Any] | None = None
@@ -83,7 +94,8 @@ class Session:
             elif not message["success"]:
                 raise EventFailed(str(output.get("error")))
             elif kind == "process_completed":
-                yield now, output["data"]
+                if output:  # it was not cancelled
+                    yield now, output["data"]
                 return
             else:
                 shown = output["data"] if shown is None else changed(shown, output["data"])

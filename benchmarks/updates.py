@@ -67,8 +67,8 @@ class Paced:
         """Have nothing to give back."""
 
 
-def serve(arguments: list[str]) -> None:
-    """Serve the page with that engine."""
+def serve(arguments: list[str], text: str = TEXT) -> None:
+    """Serve the page with that engine, which says this again and again."""
     from chat.load import load
     from chat.settings import read
     from chat.web.page import page
@@ -80,7 +80,7 @@ def serve(arguments: list[str]) -> None:
     settings = read(arguments)
     chat = load(settings)
     chat.engine.close()
-    ids = chat.tokens.encode([TEXT])
+    ids = chat.tokens.encode([text])
     chat.engine = Paced(ids, chat.engine.window, chat.engine.stop_ids)
     chat.gate = Gate(chat.engine.parallel, settings.max_waiting)
     launch(page.build(chat, settings), settings)

@@ -64,6 +64,7 @@ SLOW = {
     "tests/benchmarks/gpu/test_right.py",
     "tests/benchmarks/gpu/test_runner.py",
     "tests/benchmarks/gpu/test_steps.py",
+    "tests/benchmarks/reliability/test_quick.py",
     "tests/benchmarks/test_benchmarks_client.py",
     "tests/core/imports/test_imports.py",
     "tests/core/test_tokens.py",

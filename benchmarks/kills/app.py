@@ -1,39 +1,17 @@
-"""The app of deploy/ray_app.py, exact, and with notes of who asks which replica.
-
-In fewer bits than 32, greedy replies depend on what else a replica reads and has read.
-"""
+"""The app of deploy/ray_app.py, exact, and with notes of who asks which replica."""
 
 import os
 import time
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
 
 from ray import serve
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chat.engines.openvino import engine
+from benchmarks import exact
 from deploy import ray_app
 
 #: The variable that names the file of the notes.
 NOTES = "KILLS_NOTES"
-
-
-class ExactEngine(engine.OpenVINOEngine):
-    """The engine in 32 bits."""
-
-    def __init__(
-        self,
-        folder: Path,
-        stop_ids: Iterable[int],
-        window: int,
-        parallel: int,
-        properties: Mapping[str, Any] | None = None,
-        **options: Any,
-    ) -> None:
-        exact = {**(properties or {}), **engine.EXACT}
-        super().__init__(folder, stop_ids, window, parallel, exact, **options)
 
 
 class Noted:
@@ -62,7 +40,7 @@ def _note(what: str, session: str) -> None:
 
 def build() -> ASGIApp:
     """Return what one replica serves."""
-    engine.OpenVINOEngine = ExactEngine  # type: ignore[assignment, misc]
+    exact.use()
     return Noted(ray_app.build())
 
 

@@ -25,7 +25,7 @@ from benchmarks.reliability.steps import STEPS, Found, Step, chosen
 #: The share of the full numbers that `--quick` tries.
 QUICK = 0.02
 #: Seconds that any step has.
-LEAST_SECONDS = 60
+LEAST_SECONDS = 180
 
 
 def main(arguments: list[str]) -> None:

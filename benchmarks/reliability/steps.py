@@ -41,6 +41,46 @@ STEPS: tuple[Step, ...] = (
         "http.step.run",
         1800,
     ),
+    ),
+    Step(
+        "load",
+        "200 visitors send 2,000 messages at all doors: every reply is whole and its own, nobody "
+        "waits for ever, and who comes first is served first.",
+        "load.load",
+        3600,
+    ),
+    Step(
+        "aborts",
+        "Of 1,000 replies that are given up, at each moment and at each door, nothing is left: no "
+        "work, no thread, no connection, no memory; and the next reply is right.",
+        "aborts.aborts",
+        5400,
+    ),
+    Step(
+        "soak",
+        "After two hours of 16 people, the server has no more memory, and is no slower.",
+        "soak.soak",
+        9000,
+    ),
+    Step(
+        "crowd",
+        "While a crowd does what it can to harm, with 10,000 connections, others are answered.",
+        "crowd.crowd",
+        1800,
+    ),
+    Step(
+        "longpage",
+        "While a long reply is written after 200 turns of formulas and code, the browser answers "
+        "within 100 ms.",
+        "longpage.longpage",
+        900,
+    ),
+    Step(
+        "grammars",
+        "5,000 different patterns leave the memory, and the waits of others, where they were.",
+        "grammars.grammars",
+        7200,
+    ),
 )
 
 

@@ -3,14 +3,13 @@
 Where there is no Chromium, importing this skips the tests with that reason.
 """
 
-import os
 import re
-import shutil
 import time
 from collections.abc import Callable
 
 import pytest
 
+from benchmarks import chromium
 from tests.support.fakes import ScriptedEngine, last_message
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -19,24 +18,13 @@ Locator, Request = playwright.Locator, playwright.Request
 
 expect.set_options(timeout=30_000)
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+CHROMIUM, FLAGS = chromium.find(), chromium.FLAGS
 if not CHROMIUM:
     pytest.skip(
-        f"no Chromium: none of {', '.join(NAMES)} is on the PATH, and CHROMIUM is not set",
+        f"no Chromium: none of {', '.join(chromium.NAMES)} is on the PATH, and "
+        f"{chromium.VARIABLE} is not set",
         allow_module_level=True,
     )
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    # Nothing leaves the machine. Playwright's routes would do too, and switch the cache off.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 
 TALK = " ".join(f"word{number}" for number in range(80))
 """A reply that takes 25 seconds and more at `PACE`."""

@@ -20,6 +20,7 @@ from chat.web.page.escape import unescape
 from chat.web.page.gradio_internals import ChatInterface, update_in_javascript
 from chat.web.page.history import History, entry, last_reply, last_thought, split_last
 from chat.web.page.messages import place, shown
+from chat.web.page.pace import paced
 from chat.web.page.panel import Panel, before
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
@@ -265,8 +266,8 @@ class Page(ChatInterface):
                 updates = self._ask(turn.message, turn.before, values, *begun)
                 self._running.begin(turn, updates, self.login())
             followed = fetched(reply.follow(), self.unread())
-            async with aclosing(followed):
-                async for update in followed:
+            async with aclosing(followed), aclosing(paced(followed, len(asked))) as some:
+                async for update in some:
                     # Nothing, and no empty bubble, while the prompt is being read.
                     answer = turn.answered(*turn.so_far(update))[len(turn.asked) :]
                     answer = shown(answer, thinking=update.state == "thinking")

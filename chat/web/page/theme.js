@@ -74,6 +74,19 @@
     chat.observe(document, {subtree: true, childList: true, attributeFilter: ["class"]});
 }
 
+{
+    // With each update of a reply Gradio's page sets the direction of all messages anew, to what
+    // it is already, and the browser then styles all that is in them anew.
+    const own = Object.getOwnPropertyDescriptor(HTMLElement.prototype, "dir");
+    if (own?.set) Object.defineProperty(HTMLElement.prototype, "dir", {
+        ...own,
+        /** @this {HTMLElement} @param {string} direction */
+        set(direction) {
+            if (this.dir !== direction) own.set?.call(this, direction);
+        },
+    });
+}
+
 /** The text box loses the cursor when it is locked; not on phones, where it calls the keyboard. */
 window.focusMessage = () => {
     /** @type {HTMLElement | null} */

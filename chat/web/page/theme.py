@@ -49,6 +49,11 @@ pre .token { filter: brightness(0.65); }
     unicode-bidi: plaintext;
     text-align: start;
 }
+/* Where nobody looks, nothing is laid out: else each update of a reply lays out all messages. */
+[role="log"] :is(.message-row, .message-buttons-left, .message-buttons-right) {
+    content-visibility: auto;
+    contain-intrinsic-block-size: auto 8rem;
+}
 footer { display: none !important; }
 """
 #: No picture may come from an address (chat/web/headers.py), so the page's own comes with it.

@@ -74,3 +74,17 @@ const find = (selector, parent = element) =>
  * @param {string} selector
  */
 const closest = (selector) => /** @type {HTMLElement} */ (element.closest(selector));
+
+{
+    // With each word of a reply Gradio's own rule for what is beside the side bar (`:has`) looks
+    // through the whole conversation for an open one.
+    const bar = closest(".sidebar");
+    const beside = closest(".wrap:has(.sidebar)");
+    const follow = () => {
+        beside.classList.replace("sidebar-parent", "beside-bar");
+        beside.classList.toggle("beside-open-bar", bar.classList.contains("open"));
+    };
+    const observer = new MutationObserver(follow);
+    for (const one of [bar, beside]) observer.observe(one, {attributeFilter: ["class"]});
+    follow();
+}

@@ -1,0 +1,50 @@
+"""One of our programs on OpenVINO in 32 bits.
+
+    python -m benchmarks.exact app.py [FLAG ...]
+    python -m benchmarks.exact chat.backend [FLAG ...]
+
+In fewer bits, greedy replies depend on what else an engine reads and has read.
+"""
+
+import runpy
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from chat.engines.openvino import engine
+
+
+class ExactEngine(engine.OpenVINOEngine):
+    """The engine in 32 bits."""
+
+    def __init__(
+        self,
+        folder: Path,
+        stop_ids: Iterable[int],
+        window: int,
+        parallel: int,
+        properties: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        exact = {**(properties or {}), **engine.EXACT}
+        super().__init__(folder, stop_ids, window, parallel, exact, **options)
+
+
+def use() -> None:
+    """Have whatever this process loads on OpenVINO be exact."""
+    engine.OpenVINOEngine = ExactEngine  # type: ignore[assignment, misc]
+
+
+def main(program: str, *flags: str) -> None:
+    """Run a program in this process, a file or a module."""
+    use()
+    sys.argv = [program, *flags]
+    if program.endswith(".py"):
+        runpy.run_path(program, run_name="__main__")
+    else:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

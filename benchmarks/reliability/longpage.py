@@ -1,0 +1,156 @@
+"""A long conversation in Chromium, while formulas and code are being written at its end.
+
+A server without a model says them, a token every 10 ms. How long the browser could not answer is
+what Chromium calls a long task, and the gaps between the ticks of a timer.
+"""
+
+import json
+import re
+import sys
+import time
+from typing import Any
+
+from benchmarks import chromium, updates
+from benchmarks.reliability.steps import Found
+from benchmarks.server import serving
+
+#: Turns before the one that is written, and tokens of that.
+TURNS, TOKENS = 200, 2400
+#: At least so many of either are tried.
+LEAST_TURNS, LEAST_TOKENS = 20, 300
+#: Milliseconds that a browser may not answer; of fewer turns a busy machine says too little.
+LONGEST, JUDGED = 100, 100
+TASK, TIMER = "longest task (ms)", "longest gap of a timer (ms)"
+#: Seconds that the page may take for anything.
+PATIENCE = 60
+
+FORMULAS = r"""The energy is \(E = \sqrt{p^2 c^2 + m^2 c^4}\), and so
+
+$$
+\begin{aligned}
+\oint_{\partial V} \mathbf{E} \cdot d\mathbf{A} &= \frac{1}{\varepsilon_0} \int_V \rho \, dV \\
+\oint_{\partial S} \mathbf{B} \cdot d\mathbf{l} &= \mu_0 I + \mu_0 \varepsilon_0 \frac{d\Phi}{dt} \\
+\sum_{n=0}^{\infty} \frac{x^n}{n!} &= \lim_{n \to \infty} \left(1 + \frac{x}{n}\right)^n = e^x
+\end{aligned}
+$$
+
+"""
+CODE = '''```python
+def sieve(limit: int) -> list[int]:
+    """Return the primes below `limit`."""
+    found = [True] * limit
+    for number in range(2, int(limit**0.5) + 1):
+        if found[number]:
+            found[number * number :: number] = [False] * len(found[number * number :: number])
+    return [number for number in range(2, limit) if found[number]]
+```
+
+'''
+#: What is written: a long formula, then much code, and again.
+TEXT = (
+    4 * FORMULAS
+    + "```python\n"
+    + 6 * CODE.replace("```python\n", "").replace("```\n", "")
+    + ("```\n\n| number | prime |\n|---|---|\n" + "| 7 | yes |\n" * 8 + "\n")
+)
+
+ENDED = re.compile("Finished|Cut off|Stopped|Failed")
+
+#: Notes in `window.freezes` how long the page could not answer, in milliseconds.
+NOTING = """() => {
+    const freezes = window.freezes = {task: 0, tasks: 0, timer: 0, frame: 0};
+    new PerformanceObserver((list) => {
+        for (const {duration} of list.getEntries()) {
+            freezes.task = Math.max(freezes.task, duration);
+            freezes.tasks++;
+        }
+    }).observe({entryTypes: ["longtask"]});
+    let ticked = performance.now(), drawn = ticked;
+    const tick = () => {
+        const now = performance.now();
+        freezes.timer = Math.max(freezes.timer, now - ticked);
+        ticked = now;
+        setTimeout(tick, 5);
+    };
+    const draw = () => {
+        const now = performance.now();
+        freezes.frame = Math.max(freezes.frame, now - drawn);
+        drawn = now;
+        requestAnimationFrame(draw);
+    };
+    tick();
+    requestAnimationFrame(draw);
+}"""
+
+
+def longpage(share: float) -> Found:
+    """Open a long conversation, have a reply written, and note the longest freeze meanwhile."""
+    turns = max(LEAST_TURNS, round(TURNS * share))
+    tokens = max(LEAST_TOKENS, round(TOKENS * share))
+    program = ("-m", "benchmarks.reliability.longpage")
+    flags = ["--model=embedded", f"--max-new-tokens={tokens}"]
+    with serving(program, flags, None) as server:
+        seen = _watch(server.url, turns)
+    return found(turns, tokens, seen)
+
+
+def found(turns: int, tokens: int, seen: dict[str, float]) -> Found:
+    """Say whether the browser has always answered; of a few turns, only what it took."""
+    figures: dict[str, float | str] = {"turns": turns, "tokens": tokens, **seen}
+    longest = max(seen[TASK], seen[TIMER])
+    late = f"The browser did not answer for {longest:.0f} ms."
+    return Found(figures, [late] if longest > LONGEST and turns >= JUDGED else [])
+
+
+def _watch(url: str, turns: int) -> dict[str, float]:
+    from playwright.sync_api import FilePayload, expect, sync_playwright
+
+    expect.set_options(timeout=1000 * PATIENCE)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium.find(), args=chromium.FLAGS)
+        page = browser.new_page()
+        page.set_default_timeout(1000 * PATIENCE)
+        page.goto(url)
+        box = page.get_by_placeholder("Type a message")
+        expect(box).to_be_editable()
+        file: FilePayload = {
+            "name": "long.json",
+            "mimeType": "application/json",
+            "buffer": _file(turns),
+        }
+        page.locator("#panel input[type=file]").set_input_files([file])
+        page.get_by_role("button", name="Open", exact=True).click()
+        replies = page.get_by_role("log").get_by_test_id("bot")
+        expect(replies).to_have_count(turns)
+        page.wait_for_timeout(1500)
+        page.evaluate(NOTING)
+        began = time.perf_counter()
+        box.fill("Go on.")
+        box.press("Enter")
+        # Roles of all messages would cost the page as much as what is measured.
+        while not ENDED.search(page.locator("#status").inner_text()):
+            page.wait_for_timeout(200)
+        page.wait_for_timeout(500)
+        freezes: dict[str, Any] = page.evaluate("window.freezes")
+        seconds = time.perf_counter() - began
+        browser.close()
+    return {
+        TASK: freezes["task"],
+        "tasks over 50 ms": freezes["tasks"],
+        TIMER: freezes["timer"],
+        "longest gap between frames (ms)": freezes["frame"],
+        "seconds": seconds,
+    }
+
+
+def _file(turns: int) -> bytes:
+    reply = FORMULAS + CODE
+    messages = []
+    for number in range(turns):
+        messages.append({"role": "user", "content": f"Formulas and code, part {number}?"})
+        messages.append({"role": "assistant", "content": reply})
+    return json.dumps({"title": "A long one", "messages": messages}).encode()
+
+
+if __name__ == "__main__":
+    updates.serve(sys.argv[1:], TEXT)

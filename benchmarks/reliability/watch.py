@@ -1,0 +1,73 @@
+"""What can be seen of a server from outside: its figures, and what its processes hold."""
+
+import asyncio
+import re
+import time
+from contextlib import suppress
+from typing import NamedTuple
+
+import psutil
+
+from benchmarks import processes
+from benchmarks.reliability.doors import client_of
+from chat.settings import Settings
+
+RUNNING, WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
+TOKENS, PLACES = "vllm:generation_tokens_total", "fourbit_parallel"
+
+
+class Held(NamedTuple):
+    """What a server and its children hold."""
+
+    threads: int
+    handles: int
+    sockets: int
+    #: MB, in which what is shared counts once.
+    memory: float
+
+
+class Server:
+    """A server that is looked at."""
+
+    def __init__(self, url: str, pid: int) -> None:
+        self.url, self.pid = url, pid
+        self._client = client_of(url, {})
+
+    async def figures(self) -> dict[str, float]:
+        """Return what is counted, by its names without labels."""
+        text = (await self._client.get("/metrics")).text
+        found = re.findall(r"^([\w:]+)(?:\{[^}]*\})? ([\d.e+-]+)$", text, re.M)
+        return {name: float(value) for name, value in found}
+
+    async def at_work(self) -> float:
+        """Return how many requests are answered or wait."""
+        found = await self.figures()
+        return found[RUNNING] + found[WAITING]
+
+    async def idle(self, limit: float, but: int = 0) -> float:
+        """Wait until all but so many requests are gone, and return the seconds, at most `limit`."""
+        began = time.perf_counter()
+        while (took := time.perf_counter() - began) < limit and await self.at_work() > but:
+            await asyncio.sleep(0.005)
+        return took
+
+    async def close(self) -> None:
+        """Look no more."""
+        await self._client.aclose()
+
+
+def held(pid: int) -> Held:
+    """Return what a process and its children hold."""
+    threads = handles = sockets = 0
+    for process in processes.tree(pid):
+        with suppress(psutil.Error):
+            threads += process.num_threads()
+            handles += process.num_fds()
+            sockets += len(process.net_connections("inet"))
+    return Held(threads, handles, sockets, processes.pss(pid))
+
+
+def where_known(*flags: str) -> list[str]:
+    """Return those flags (`--name=value`) that the app has."""
+    names = {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
+    return [flag for flag in flags if flag.partition("=")[0] in names]

@@ -1,0 +1,23 @@
+"""The steps at 2 % of their numbers: nothing that they look for is broken."""
+
+import pytest
+
+from benchmarks import chromium
+from benchmarks.reliability.__main__ import QUICK, run
+from benchmarks.reliability.steps import STEPS, Step
+from benchmarks.reliability.watch import where_known
+
+#: What needs settings without which the promise is known not to be kept.
+NEEDS = {"crowd": "--visitor-places=4"}
+
+
+@pytest.mark.usefixtures("embedded_model")
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_nothing_is_broken(step: Step) -> None:
+    if step.name == "longpage" and not chromium.find():
+        pytest.skip("no Chromium")
+    if step.name in NEEDS and not where_known(NEEDS[step.name]):
+        pytest.skip(f"there is no {NEEDS[step.name]}")
+    found = run(step, QUICK)
+    assert found.broken == []
+    assert found.figures
