@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import httpx2
@@ -147,4 +148,4 @@ async def _events(
 def _longest(began: float, times: list[float]) -> float:
     """Return the longest time between two of these, the first and now."""
     every = [began, *times, time.perf_counter()]
-    return max(after - before for before, after in zip(every, every[1:], strict=False))
+    return max(after - before for before, after in pairwise(every))

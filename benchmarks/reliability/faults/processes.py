@@ -1,4 +1,4 @@
-"""The process of a real engine, stopped in the midst of a reply: OpenVINO and the embedded model."""
+"""A real engine's process, stopped in the midst of a reply: OpenVINO's."""
 
 import asyncio
 import re

@@ -29,9 +29,8 @@ async def stop(phase: str, number: int) -> Tried:
                 return await asyncio.to_thread(_started, server)
             await asyncio.to_thread(server.wait)
             if phase == "idle":
-                return await asyncio.to_thread(
-                    _ended, server, time.monotonic(), Tried(0, "end", [])
-                )
+                server.process.send_signal(signal.SIGTERM)
+                return await asyncio.to_thread(_ended, server, Tried(0, "an end", []))
             return await _replying(server, phase, f"{phase}{number}")
         finally:
             server.end()
@@ -41,7 +40,7 @@ def _started(server: Serving) -> Tried:
     while "starting" not in server.output and server.process.poll() is None:
         time.sleep(0.01)
     server.process.send_signal(signal.SIGTERM)
-    return _ended(server, time.monotonic(), Tried(0, "an end", []))
+    return _ended(server, Tried(0, "an end", []))
 
 
 async def _replying(server: Serving, phase: str, word: str) -> Tried:
@@ -63,13 +62,12 @@ async def _replying(server: Serving, phase: str, word: str) -> Tried:
             tried.wrong.append("the reply was cut off")
     if refused.seen != "a sentence":
         tried.wrong.append("another reply was begun, or refused without a sentence")
-    return await asyncio.to_thread(_ended, server, time.monotonic(), tried)
+    return await asyncio.to_thread(_ended, server, tried)
 
 
-def _ended(server: Serving, told: float, tried: Tried) -> Tried:
-    """Wait until it has ended, and return the same with how long that took."""
-    if tried.seen in ("end", "an end"):
-        server.process.send_signal(signal.SIGTERM) if tried.seen == "end" else None
+def _ended(server: Serving, tried: Tried) -> Tried:
+    """Wait until it has ended, and return the same with how long that took from now."""
+    told = time.monotonic()
     while server.process.poll() is None and time.monotonic() - told < PATIENCE:
         time.sleep(0.01)
     seconds = time.monotonic() - told
