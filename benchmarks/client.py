@@ -64,6 +64,11 @@ class Tab:
         """Move the control with this label."""
         self._values[self._labels[label]] = value
 
+    def keeps(self, message: str) -> bool:
+        """Whether what was written is there: in the conversation, or still in the text box."""
+        said = [_said(entry) for entry in self._values[self._chatbot] or []]
+        return message in said or self._values[self._textbox] == message
+
     async def send(self, message: str) -> Turn:
         """Send a message; returns once it is answered and the next can be written.
 
@@ -159,8 +164,11 @@ def _follows(event: dict[str, Any], id: int, done: bool) -> bool:
 
 def _text(entry: dict[str, Any]) -> str:
     """Return the text of a message that is an assistant's."""
-    if entry["role"] != "assistant":
-        return ""
+    return _said(entry) if entry["role"] == "assistant" else ""
+
+
+def _said(entry: dict[str, Any]) -> str:
+    """Return the text of a message."""
     content = entry["content"]
     if isinstance(content, str):
         return content

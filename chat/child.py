@@ -1,5 +1,6 @@
 """Modules of ours in processes of their own, and with limits for what others have made."""
 
+import logging
 import os
 import resource
 import subprocess
@@ -16,8 +17,11 @@ def start(module: str, *arguments: object, **options: Any) -> "subprocess.Popen[
     """Run `python -m module arguments`; `options` are subprocess.Popen's.
 
     It finds what this process finds, whatever the working folder is, and
-    Ctrl-C in the terminal is not for it.
+    Ctrl-C in the terminal is not for it. Where nobody reads our log, nor does anyone see what
+    it writes of its errors.
     """
+    if not logging.getLogger("chat").isEnabledFor(logging.ERROR):
+        options.setdefault("stderr", subprocess.DEVNULL)
     return subprocess.Popen(
         _command(module, *arguments),
         env=_environment(),

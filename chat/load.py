@@ -18,6 +18,7 @@ from chat.engines.registry import ENGINES
 from chat.errors import ModelError, UnfitModel
 from chat.models import driver, locate
 from chat.models.heads import Heads
+from chat.models.unusable import told_by_system
 from chat.settings import Settings
 from prompts import PromptError, PromptFormat, templates
 from prompts.formats.tooled import Tooled
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
+@told_by_system()
 def load(settings: Settings) -> Chat:
     """Fetch what is missing, load the model in 4 bits, and return the chat with it.
 
@@ -48,6 +50,7 @@ def load(settings: Settings) -> Chat:
             unfit[engine.title] = str(error)
 
 
+@told_by_system()
 def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> Chat:
     """Return a chat whose engine is the loop of `decode`, written out.
 

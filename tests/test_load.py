@@ -235,3 +235,15 @@ def test_a_chat_template_that_cannot_be_used_ends_the_start_with_a_sentence(
         file.write_text(template)
     with pytest.raises(ModelError, match=sentence):
         load(settings(gguf, cache, chat_template=str(file)))
+
+
+def test_a_disk_that_is_full_ends_the_start_with_a_sentence(
+    gguf: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> Loaded:
+        raise OSError(28, "No space left on device", "/somebody/s/folder")
+
+    monkeypatch.setitem(ENGINES, "openvino", replace(ENGINES["openvino"], load=full))
+    with pytest.raises(ModelError, match="No space left on device") as error:
+        load(settings(gguf, cache, engine="openvino"))
+    assert "somebody" not in str(error.value)

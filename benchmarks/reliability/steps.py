@@ -28,6 +28,13 @@ class Step(NamedTuple):
 
 STEPS: tuple[Step, ...] = (
     Step(
+        "faults",
+        "Whatever fails, people get one sentence within 2 s, or their reply goes on; nothing "
+        "hangs, nobody sees a traceback, what was written is kept, and the next one is answered.",
+        "faults.step.run",
+        7200,
+    ),
+    Step(
         "callback",
         "Whatever a page sends is answered or refused in a sentence; no control token comes from a "
         "text, and no text goes into a log.",

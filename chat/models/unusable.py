@@ -1,5 +1,7 @@
 """What is said of files that are not what they should be."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from chat.errors import ModelError
@@ -20,3 +22,16 @@ def damaged(file: Path, how: str = "is damaged, or was cut off") -> ModelError:
     if pointer:
         return unusable(f"{file.name} only points to the weights; fetch them with git lfs pull")
     return unusable(f"{file.name} {how}")
+
+
+@contextmanager
+def told_by_system() -> Iterator[None]:
+    """Have what the operating system refuses meanwhile, such as a disk that is full, said so.
+
+    Raises:
+        ModelError: it refused something.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise unusable(error.strerror or type(error).__name__) from None

@@ -1,0 +1,1 @@
+"""Points of failure, and what those who chat see of each."""

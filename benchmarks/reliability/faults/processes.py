@@ -1,0 +1,65 @@
+"""A real engine's process, stopped in the midst of a reply: OpenVINO's."""
+
+import asyncio
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from benchmarks.reliability.echo.serving import Serving
+from benchmarks.reliability.faults.doors import Web, patiently
+from benchmarks.reliability.faults.tried import Seen, Tried, judged
+from benchmarks.server import APP, ROOT
+
+#: Seconds after which the watchdog is to take it for hung.
+WATCHDOG = 2
+#: How many are stopped of one server, which gives up an engine that ends more often than that.
+OF_ONE = 4
+QUESTION = "Tell me a long story about a ship."
+
+
+async def hung(times: int) -> list[Tried]:
+    """Stop the process that many times; the reply goes on in the next one, or a sentence comes."""
+    helps = [sys.executable, *APP, "--help"]
+    told = await asyncio.to_thread(
+        subprocess.run, helps, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    if not re.search(r"--watchdog\b", told.stdout):
+        return [Tried(0.0, "nothing", ["there is no --watchdog"])]
+    tries: list[Tried] = []
+    while len(tries) < times:
+        tries += await _of_one(min(OF_ONE, times - len(tries)))
+    return tries
+
+
+async def _of_one(times: int) -> list[Tried]:
+    flags = "--model=embedded", "--engine=openvino", f"--watchdog={WATCHDOG}", "--temperature=0"
+    with tempfile.TemporaryDirectory() as folder:
+        server = Serving(APP, Path(folder), *flags, "--max-new-tokens=100")
+        try:
+            await asyncio.to_thread(server.wait)
+            web = Web(server.url)
+            whole = (await web.whole(QUESTION)).text
+            return [await _stopped(server, web, whole) for _ in range(times)]
+        finally:
+            server.end()
+
+
+async def _stopped(server: Serving, web: Web, whole: str) -> Tried:
+    asked = asyncio.create_task(patiently(web.page(QUESTION)))
+    await asyncio.sleep(1.0)
+    for process in psutil.Process(server.process.pid).children():
+        if any("chat.engines.openvino.batcher" in word for word in process.cmdline()):
+            process.send_signal(signal.SIGSTOP)
+    seen = await asked
+    # Where two words are all but equally likely, what is read again may go on with the other one.
+    went_on = seen and len(seen.text) > len(whole) / 2 and not seen.sentences
+    tried = judged(seen._replace(text=whole) if seen and went_on else seen, whole)
+    after = await patiently(web.whole("Say yes."))
+    if not isinstance(after, Seen) or not after.text:
+        tried.wrong.append("the next message was not answered")
+    return tried

@@ -1,0 +1,121 @@
+"""Points of failure on the way of one reply, at each door in turn."""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx2
+
+from benchmarks.reliability.echo.asked import message, reply
+from benchmarks.reliability.echo.engine import BLOCKED
+from benchmarks.reliability.faults.doors import patiently
+from benchmarks.reliability.faults.house import House
+from benchmarks.reliability.faults.tried import PATIENCE, SOON, Seen, Tried, judged
+from chat.web.page.panel.seal import Seal
+
+#: Tries something for the n-th time.
+Try = Callable[[House, int], Awaitable[Tried]]
+
+ALL = ("page", "API", "API, streamed", "backend", "terminal")
+#: Who sends texts, and who may hold a reply to a pattern.
+TEXTS, PATTERNS = ("page", "API", "API, streamed", "terminal"), ALL[:-1]
+
+
+def asking(fault: str, doors: tuple[str, ...] = ALL, *, ends: bool = False) -> Try:
+    """Return what asks for a fault, once, at one of these doors after the other.
+
+    One that `ends` the engine's process may not be had too often; a backend ends with it, so that
+    its pages ask elsewhere.
+    """
+
+    async def once(house: House, number: int) -> Tried:
+        door = doors[number % len(doors)]
+        if ends:
+            await house.ends_a_process()
+        word = f"{fault}{number}"
+        if fault == "grammar":
+            sent, pattern = message(word), f"[a-z]+!{fault}:{word}!"
+        else:
+            sent, pattern = message(word, fault), ""
+        tried = judged(await patiently(house.doors[door](sent, pattern)), reply(word))
+        return await followed(house, door, tried, word)
+
+    return once
+
+
+async def followed(house: House, door: str, tried: Tried, word: str) -> Tried:
+    """Return the same, and whether the next message at that door is answered exactly."""
+    word = f"after{word}"
+    seen = await patiently(house.doors[door](message(word), ""))
+    if seen and seen.text == reply(word):
+        return tried
+    await house.renew()
+    return tried._replace(wrong=[*tried.wrong, f"the next message was not answered ({door})"])
+
+
+async def slow_reader(house: House, number: int) -> Tried:
+    """Read the first event, and the others only after a while."""
+    word = f"slow{number}"
+    seen = await patiently(house.web.streamed(message(word), pause=SOON))
+    return await followed(house, "API, streamed", judged(seen, reply(word)), word)
+
+
+async def reader_gone(house: House, number: int) -> Tried:
+    """Go after the first event of a reply that takes a while."""
+    word = f"gone{number}"
+    await house.web.leave(message(word, "slowly"))
+    return await followed(house, "page", Tried(0.0, "nobody", []), word)
+
+
+async def blocked(house: House, number: int) -> Tried:
+    """Have somebody else block the event loop in the midst of a reply."""
+    door, word = TEXTS[number % 3], f"beside{number}"
+    asked = asyncio.create_task(patiently(house.doors[door](message(word, "slowly"), "")))
+    await asyncio.sleep(0.3)
+    other = await patiently(house.web.whole(message(f"block{number}", "blocked")))
+    tried = judged(await asked, reply(word))
+    if not other or other.text != reply(f"block{number}"):
+        tried.wrong.append("who blocked it was not answered")
+    if tried.seconds > BLOCKED + SOON:
+        tried.wrong.append("the reply stood still for longer than the loop was blocked")
+    return tried
+
+
+async def wrong_key(house: House, number: int) -> Tried:
+    """Open what another key has sealed; and ask with another key than the API's."""
+    if number % 2:
+        url = house.web.url + "/v1/chat/completions"
+        asked: dict[str, object] = {"messages": [{"role": "user", "content": "Hi."}]}
+    else:
+        url = house.web.url + "/gradio_api/run/saved_open"
+        with tempfile.TemporaryDirectory() as folder:
+            asked = {"data": [Seal(Path(folder)).close("my diary", None)]}
+    headers = {"Authorization": "Bearer another"}
+    async with httpx2.AsyncClient(timeout=PATIENCE) as client:
+        answer = await client.post(url, json=asked, headers=headers)
+    said = answer.json().get("error", "")
+    sentence = said["message"] if isinstance(said, dict) else said
+    tried = judged(Seen("", [sentence], answer.elapsed.total_seconds()), "something")
+    return await followed(house, "page", tried, f"key{number}")
+
+
+POINTS: dict[str, Try] = {
+    "tokenizer": asking("tokenizer", TEXTS),
+    "template": asking("template", TEXTS),
+    "grammar compile": asking("grammar", PATTERNS),
+    "start of a reply": asking("start"),
+    "step k": asking("step"),
+    "end of a reply": asking("end"),
+    "out of memory": asking("memory"),
+    "an error in the worker": asking("raised", TEXTS, ends=True),
+    "worker killed": asking("killed", TEXTS, ends=True),
+    "pipe cut": asking("cut", TEXTS, ends=True),
+    "half a message in the pipe": asking("half", TEXTS, ends=True),
+    "a message in the pipe that is none": asking("garbled", TEXTS, ends=True),
+    "clock set back": asking("clock"),
+    "wrong key": wrong_key,
+    "slow reader": slow_reader,
+    "reader gone": reader_gone,
+    "event loop blocked by another": blocked,
+}

@@ -1,0 +1,51 @@
+"""What came of one try, and what must not come of any."""
+
+import re
+from typing import NamedTuple
+
+#: Seconds after which somebody who gets no reply is told so, and after which it counts as hung.
+SOON, PATIENCE = 2.0, 15.0
+#: What nobody should have to read: a traceback, a path, or the words of a library's error.
+UNFIT = re.compile(r'Traceback|File "|\.py\b|Error\b|cannot (encode|write|begin|go on|end)|what a ')
+SENTENCE = re.compile(r"[A-Z“].*[.…]", re.S)
+
+
+class Tried(NamedTuple):
+    """What came of one."""
+
+    #: The longest time for which nothing was seen.
+    seconds: float
+    #: In a word or two: what was seen in the end.
+    seen: str
+    #: What was not as promised.
+    wrong: list[str]
+
+
+class Seen(NamedTuple):
+    """What somebody saw of a reply."""
+
+    text: str
+    #: What was said in place of it, or after a part of it.
+    sentences: list[str]
+    #: The longest time for which nothing changed, from the message to the end, in seconds.
+    seconds: float
+    #: Whether what was written is still there: in the conversation, or as a draft.
+    kept: bool = True
+
+
+def judged(seen: Seen | None, whole: str) -> Tried:
+    """Return what is to be said of a reply that would have been `whole`; None if it hung."""
+    if seen is None:
+        return Tried(PATIENCE, "nothing", ["it hung"])
+    wrong = [] if seen.kept else ["what was written is lost"]
+    if any(map(UNFIT.search, [seen.text, *seen.sentences])):
+        wrong.append("a traceback, or a library's words")
+    if seen.text == whole:
+        return Tried(seen.seconds, "the whole reply", wrong)
+    if not any(map(SENTENCE.fullmatch, seen.sentences)):
+        return Tried(
+            seen.seconds, "no sentence", [*wrong, "there was neither a reply nor a sentence"]
+        )
+    if seen.seconds > SOON:
+        wrong.append(f"a sentence came after more than {SOON:.0f} s")
+    return Tried(seen.seconds, "a sentence", wrong)
