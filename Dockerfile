@@ -5,8 +5,16 @@ FROM ${PYTHON}
 # Which build of torch uv takes; cpu is spared the gigabytes of CUDA libraries.
 ARG TORCH_BACKEND=cpu
 COPY requirements.txt /app/
-RUN pip install --no-cache-dir uv==0.13.9 \
-    && uv pip install --system --no-cache --torch-backend ${TORCH_BACKEND} -r /app/requirements.txt
+COPY requirements-lock.txt /app/
+COPY requirements-lock-cu130.txt /app/
+# By their hashes (deploy/lock.py makes the locks), but for a torch that is in no lock, which comes
+# from torch's own index: the one for CPUs, and other versions of CUDA.
+RUN cd /app \
+    && pip install --no-cache-dir --no-deps --require-hashes -r requirements-lock.txt \
+    && if [ -f requirements-lock-${TORCH_BACKEND}.txt ]; then pip install --no-cache-dir \
+        --no-deps --require-hashes -r requirements-lock-${TORCH_BACKEND}.txt; fi \
+    && uv pip install --system --no-cache --no-deps --torch-backend ${TORCH_BACKEND} \
+        -r requirements.txt
 
 # New volumes take their owner from these folders.
 RUN useradd --create-home --uid 1000 chat && install --directory --owner chat /models /data

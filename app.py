@@ -40,7 +40,7 @@ def main() -> None:
 def run(settings: Settings) -> None:
     """Load the model in 4 bits and chat with it until interrupted."""
     # Here and not above, so that --help and a wrong flag answer at once.
-    from chat.web import address, logs, proxies
+    from chat.web import address, headers, logs, proxies
 
     logs.begin(settings.log_format)
     listening, settings = address.listen(settings)
@@ -48,7 +48,7 @@ def run(settings: Settings) -> None:
     print(f"Fourbit Chat is starting at {where} ...", flush=True)
     from chat.web.lobby import lobby
 
-    with lobby(listening, settings.root()):
+    with lobby(listening, settings.root(), headers.frames(settings)):
         space.emulate_gpu()
         # Gradio looks for it at each update, and nothing here draws.
         sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from functools import partial
 from io import TextIOWrapper
 
+from chat.core.engine import Engine
 from chat.errors import BadRequest, ChatError
 from chat.settings import Settings, add_flags, checked
 
@@ -105,7 +106,7 @@ def _chat(chosen: Namespace, settings: Settings) -> int:
     try:
         terminal.run()
     finally:
-        chat.engine.close()
+        _close(chat.engine)
     return 0 if live or terminal.faultless else 1
 
 
@@ -129,9 +130,23 @@ def _complete(chosen: Namespace, settings: Settings) -> int:
     try:
         # With the loop all at once: text between the steps would tear their lines apart.
         complete(chat, text, plain.sampling(), console, at_once=chosen.loop)
+    except ChatError as error:
+        if chat.engine.state == "failed":
+            console.say(f"Fourbit Chat: {error}")
+        raise
     finally:
-        chat.engine.close()
+        _close(chat.engine)
     return 0
+
+
+def _close(engine: Engine) -> None:
+    """Close it; one that has failed for good may not end, so this process does, at once."""
+    failed = engine.state == "failed"
+    engine.close()
+    if failed:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(os.EX_SOFTWARE)
 
 
 if __name__ == "__main__":

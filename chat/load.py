@@ -80,6 +80,7 @@ def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> C
             stop_ids,
             settings.context_window,
             lambda number, step: show(number, step, tokenizer.decode([step.id])),
+            settings.watchdog,
         )
 
     return _together(settings, Loaded(tokenizer, start, {}), settings.model, cuda=cuda)

@@ -119,10 +119,58 @@ class PromptSettings(BaseModel):
         return self
 
 
+class BrowserSettings(BaseModel):
+    """What pages of other sites may do, in browsers."""
+
+    allowed_hosts: str = Field(
+        "",
+        description="the names of this server, such as chat.example.org or *.example.org, with "
+        "commas between, where it cannot tell by itself, and of sites whose pages may ask it; once "
+        "set, no other is taken unless a login or a key protects; * for all",
+    )
+    frame_ancestors: str | None = Field(
+        None,
+        description="which other sites may show the page in a frame, such as "
+        "https://example.org, with commas between; * for all, none for not even its own; unless "
+        "set, none but huggingface.co where the page is a Space",
+    )
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names(cls, text: str) -> str:
+        names = text.replace(",", " ").split()
+        if not all(re.fullmatch(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*", name, re.ASCII) for name in names):
+            raise ValueError("write names such as chat.example.org, without a port")
+        return text
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _sites(cls, text: str | None) -> str | None:
+        names = (text or "").replace(",", " ").split()
+        site = r"\*|none|(https?://)?(\*\.)?[\w-]+(\.[\w-]+)*(:(\d+|\*))?"
+        if not all(re.fullmatch(site, name, re.ASCII) for name in names):
+            raise ValueError("write sites such as https://example.org")
+        return text
+
+
+class KeepSettings(BaseModel):
+    """What becomes of a reply whose reader is gone."""
+
+    keep_seconds: int = Field(
+        60,
+        ge=0,
+        le=3600,
+        description="how long a reply goes on when its page is reloaded, asleep or without a "
+        "network, to be picked up again; it ends sooner if somebody else waits, and at once with 0",
+    )
+
+
 # `--help` has the fields of the last base first.
 class Settings(
     SamplingFields,
+    KeepSettings,
     PromptSettings,
+    BrowserSettings,
     ServerOptions,
     ModelSettings,
     BaseSettings,

@@ -14,9 +14,9 @@ from ray.serve.config import AutoscalingConfig, BackpressureConfig, RequestRoute
 from starlette.types import ASGIApp
 
 from chat.backend import app as backend
-from chat.backend.ending import end_with
 from chat.load import load
 from chat.settings import read
+from chat.web.ending import end_with
 
 #: How many replies an engine writes at once, and how many may wait at it, or ask how it is.
 PARALLEL, BESIDE = 8, 2

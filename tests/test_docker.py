@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chat.web.lobby import lobby
+from deploy.lock import IMAGE
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 from tests.web.test_lobby import listen
@@ -59,6 +60,20 @@ def test_torch_is_for_cpus_unless_a_build_argument_says_otherwise() -> None:
     assert "TORCH_BACKEND=cpu" in said("ARG")
     install = next(text for text in said("RUN") if "requirements.txt" in text)
     assert "--torch-backend ${TORCH_BACKEND}" in install
+
+
+def test_what_is_locked_is_installed_by_its_hashes_and_then_nothing_but_torch() -> None:
+    install = next(text for text in said("RUN") if "requirements.txt" in text)
+    locked, chosen, torch = re.findall(r"(?:uv )?pip install [^&;]*", install)
+    for step in (locked, chosen):
+        assert "--require-hashes" in step.split()
+        assert step.strip().endswith(".txt")
+    for step in (locked, chosen, torch):
+        assert "--no-deps" in step.split()
+    assert "requirements-lock.txt" in locked
+    assert (ROOT / "requirements-lock-cu130.txt").exists()
+    assert "requirements-lock-${TORCH_BACKEND}.txt" in chosen
+    assert re.findall(r"^PYTHON=python:(\d+\.\d+)-", said("ARG")[0])[0] in IMAGE
 
 
 def test_the_app_is_the_first_process_and_is_there_for_all() -> None:

@@ -62,8 +62,8 @@ def run(settings: Settings) -> None:
 
         chat = load(settings)
         from chat.backend.app import build
-        from chat.backend.ending import end_with
         from chat.web.drain import Drain
+        from chat.web.ending import end_with
 
         traces.begin(chat.meter)
         app = build(chat, settings)

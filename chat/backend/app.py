@@ -11,13 +11,15 @@ from chat.settings import Settings
 from chat.web import health, metrics
 from chat.web.api import Answering
 from chat.web.api.authentication import Authentication
+from chat.web.headers import Headers
+from chat.web.origins import Origins
 from chat.web.requests import Logged
 
 
 def build(chat: Chat, settings: Settings) -> Starlette:
     """Return an ASGI app that has `chat`'s engine answer; it needs no lifespan.
 
-    Whoever serves it should call `chat.backend.ending.end_with(chat.engine)` too, so that the
+    Whoever serves it should call `chat.web.ending.end_with(chat.engine)` too, so that the
     process ends with its engine: while one loads anew, requests are better off elsewhere.
     """
     router = Router(
@@ -33,5 +35,9 @@ def build(chat: Chat, settings: Settings) -> Starlette:
             metrics.route(metrics.of(chat), settings),
             Mount("/v1", Authentication(router, settings)),
         ],
-        middleware=[Middleware(Logged)],
+        middleware=[
+            Middleware(Logged),
+            Middleware(Headers, "'none'"),
+            Middleware(Origins, settings, settings.server_name or ""),
+        ],
     )

@@ -1,14 +1,39 @@
 """One gate on the model: so many replies at once, the others in line, first come, first served.
 
-Page and API pass the same gate, so nobody jumps the queue by another door.
+Page and API pass the same gate, so nobody jumps the queue by another door. A reply that goes on
+while nobody listens (`chat.core.kept`) takes nobody's place: it ends once it is in the way.
 """
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Protocol
 
 from chat.core.engine import TICK
 from chat.errors import Draining, QueueFull
+
+
+class Left(Protocol):
+    """A reply that goes on for a while when it is left alone."""
+
+    @property
+    def alone(self) -> float | None:
+        """Since when nobody listens to it, on a clock; None while somebody does."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was ended, and leaves as soon as it can."""
+        ...
+
+    def end(self) -> None:
+        """End it."""
+        ...
+
+
+#: The reply that a task writes, if it is one of these.
+left: ContextVar[Left | None] = ContextVar("left", default=None)
 
 
 class Gate:
@@ -40,9 +65,10 @@ class Gate:
         """Raise QueueFull if no place is left, or Draining if there is no line any more."""
         if self.shut:
             raise Draining
-        if self.size >= self._parallel + self._max_waiting:
+        people = sum(ticket.listened for ticket in self._tickets)
+        if people >= self._parallel + self._max_waiting:
             raise QueueFull(
-                f"The queue is full: {self.size} people are being answered or waiting. "
+                f"The queue is full: {people} people are being answered or waiting. "
                 "Please try again in a moment."
             )
 
@@ -57,12 +83,25 @@ class Gate:
         self.check()
         ticket = Ticket(self)
         self._tickets.append(ticket)
+        self.make_way()
         try:
             yield ticket
         finally:
             self._tickets.remove(ticket)
             for other in self._tickets:
                 other.moved.set()
+
+    def make_way(self) -> None:
+        """End replies that are in the way of somebody and alone, the longest alone first."""
+        waiting = [ticket.listened for ticket in self._tickets[self._parallel :]]
+        if not any(waiting):
+            return
+        last = len(self._tickets) - waiting[::-1].index(True)  # and all before them
+        ahead = [ticket.left for ticket in self._tickets[:last] if ticket.left]
+        more = last - self._parallel - sum(reply.ended for reply in ahead)
+        alone = {reply for reply in ahead if reply.alone and not reply.ended}
+        for reply in sorted(alone, key=lambda reply: reply.alone or 0)[: max(0, more)]:
+            reply.end()
 
     def place(self, ticket: "Ticket") -> int:
         """Return the ticket's place in line, from 1; 0 or less is in."""
@@ -75,6 +114,13 @@ class Ticket:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self.moved = asyncio.Event()
+        #: The reply that it is for, if that goes on without anybody.
+        self.left = left.get()
+
+    @property
+    def listened(self) -> bool:
+        """Whether somebody waits for the reply."""
+        return self.left is None or (self.left.alone is None and not self.left.ended)
 
     @property
     def place(self) -> int:

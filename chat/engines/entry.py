@@ -13,11 +13,25 @@ from pydantic import BaseModel, Field, field_validator
 
 from chat.core.engine import Engine
 from chat.core.sampling import Whole
+from chat.engines.watchdog import LEAST
 from chat.errors import ModelError
 from chat.models import adapters
 
 
-class ThreadsOptions(BaseModel):
+class WatchdogOptions(BaseModel):
+    """How long an engine may do nothing."""
+
+    watchdog: Whole = Field(
+        int(LEAST),
+        ge=0,
+        le=86_400,
+        description="for how many seconds an engine with work to do may end no step, or several "
+        "times as long as its longest one, before it is taken for hung and started anew; 0 is for "
+        "ever",
+    )
+
+
+class ThreadsOptions(WatchdogOptions):
     """How much of a CPU an engine takes, where that is what computes."""
 
     threads: Annotated[Whole, Field(ge=1, le=1024)] | Literal["auto"] = Field(

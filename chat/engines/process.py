@@ -1,8 +1,9 @@
 """A process that answers many requests at once: its side of the pipe (see `remote`).
 
 In come what it is to load, and then requests, or the number of one to cancel; out come what
-it says of itself once it is ready, or the error for which it is not, and then lists of `Part`,
-one list a step.
+it says of itself once it is ready, and for how many seconds a step may last, or the error for
+which it is not, and then lists of `Part`, one list a step, which has none if it brought none: so
+it shows that it is alive.
 """
 
 import sys
@@ -30,6 +31,9 @@ class Part(NamedTuple):
 
 class Batcher(Protocol):
     """Works on all requests, a step at a time."""
+
+    #: Seconds that the longest step can take here, by how long one of a token took.
+    longest: float
 
     @property
     def busy(self) -> bool:
@@ -66,6 +70,7 @@ def _serve(connection: Connection, load: Callable[[Any], tuple[Batcher, Any]]) -
         connection.send(error)
         return
     connection.send(ready)
+    connection.send(batcher.longest)
     inbox: SimpleQueue[Any] = SimpleQueue()
     threading.Thread(target=_read, args=(connection, inbox), daemon=True).start()
     while True:
@@ -73,8 +78,7 @@ def _serve(connection: Connection, load: Callable[[Any], tuple[Batcher, Any]]) -
             if (message := inbox.get()) is None:
                 raise EOFError
             batcher.take(message)
-        if parts := batcher.step():
-            connection.send(parts)
+        connection.send(batcher.step())
 
 
 def _read(connection: Connection, inbox: "SimpleQueue[Any]") -> None:

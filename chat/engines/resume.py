@@ -18,7 +18,7 @@ from chat.core.sampling import Sampling
 from chat.errors import FAILED, Broken, EngineError
 
 #: How many may end under one reply, before it is left as it is.
-MOST = 6
+MOST = 2
 
 _arrivals = count()
 

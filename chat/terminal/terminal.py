@@ -56,7 +56,7 @@ class Terminal:
         self.faultless = True
 
     def run(self) -> None:
-        """Take lines until the user leaves.
+        """Take lines until the user leaves, or the model has failed for good.
 
         Raises:
             KeyboardInterrupt: for Ctrl-C, unless it stopped a reply.
@@ -71,6 +71,8 @@ class Terminal:
                 except ChatError as error:
                     self._console.say(str(error))
                     self.faultless = False
+                    if self._chat.engine.state == "failed":
+                        return
 
     def _take(self, line: str, runner: asyncio.Runner) -> None:
         """Do what one line says.

@@ -10,24 +10,29 @@ from chat.settings import Settings
 PORTS = range(7860, 7960)
 
 
+def host(settings: Settings) -> str:
+    """Return the address or the name that the page listens on."""
+    return settings.server_name or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+
+
 def listen(settings: Settings) -> tuple[socket.socket, Settings]:
     """Take the page's port before a model is loaded; return it, listening, and where it is.
 
     Raises:
         SettingsError: the address is not this machine's, or the port is in use.
     """
-    host = settings.server_name or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
-    if ":" in host:  # IPv6, which a URL has in brackets
-        host = f"[{host.strip('[]')}]"
+    name = host(settings)
+    if ":" in name:  # IPv6, which a URL has in brackets
+        name = f"[{name.strip('[]')}]"
     port = settings.server_port or int(os.environ.get("GRADIO_SERVER_PORT") or 0)
     for one in [port] if port else PORTS:
         try:
-            taken = _listen(host, one)
+            taken = _listen(name, one)
         except OSError as error:
             reason = error.strerror
         else:
-            return taken, settings.model_copy(update={"server_name": host, "server_port": one})
-    where = f"{host}:{port}" if port else f"{host}, ports {PORTS[0]} to {PORTS[-1]}"
+            return taken, settings.model_copy(update={"server_name": name, "server_port": one})
+    where = f"{name}:{port}" if port else f"{name}, ports {PORTS[0]} to {PORTS[-1]}"
     raise SettingsError(
         f"The page cannot be served at {where} ({reason}); "
         "choose another --server-port or --server-name."

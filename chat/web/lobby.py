@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.types import Receive, Scope, Send
 
 from chat.web import health
+from chat.web.headers import Headers, hashes
 from chat.web.reverse_proxy import ReverseProxy
 
 LOADING = "The model is still loading. Please try again in a moment."
@@ -27,7 +28,7 @@ PAGE = """<!doctype html>
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy"
     content="default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; img-src data:;
-        script-src 'unsafe-inline'">
+        script-src {hashes}">
 <title>Fourbit Chat</title>
 <link rel="icon" href="data:,">
 <noscript><meta http-equiv="refresh" content="3"></noscript>
@@ -47,15 +48,16 @@ PAGE = """<!doctype html>
 <script>{script}</script>
 </html>
 """.replace("{script}", (Path(__file__).parent / "lobby.js").read_text("utf-8"))
+PAGE = PAGE.replace("{hashes}", " ".join(hashes(PAGE.encode())))
 
 
 @contextmanager
-def lobby(listening: socket.socket, root: str = "") -> Iterator[None]:
+def lobby(listening: socket.socket, root: str = "", frames: str = "'self'") -> Iterator[None]:
     """Answer on a socket that listens, in a thread, until the block ends; then the port is free.
 
-    A reverse proxy may show it below the path `root`.
+    A reverse proxy may show it below the path `root`, and sites that `frames` has in a frame.
     """
-    app = ReverseProxy(_answer, root)
+    app = Headers(ReverseProxy(_answer, root), frames)
     config = uvicorn.Config(
         app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
     )

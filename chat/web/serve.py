@@ -6,17 +6,21 @@ from starlette.middleware import Middleware
 from chat import space
 from chat.errors import SettingsError
 from chat.settings import Settings
-from chat.web import api, health, logs, metrics, proxies, traces
+from chat.web import address, api, headers, health, logs, metrics, proxies, traces
 from chat.web.drain import Drain
+from chat.web.ending import end_with
 from chat.web.guard import Guard
+from chat.web.headers import Headers
 from chat.web.logout import Logout
 from chat.web.origin_form import OriginForm
+from chat.web.origins import Origins
 from chat.web.page.completion_page import CompletionPage
-from chat.web.page.gradio_internals import UNPROBED, keep_no_statistics, let_go
+from chat.web.page.gradio_internals import UNPROBED, keep_no_statistics, let_go, serve_own_files
 from chat.web.page.page import Page
 from chat.web.page.theme import CSS, FONTS, HEAD
 from chat.web.requests import Logged
 from chat.web.reverse_proxy import ReverseProxy
+from chat.web.unreadable import Unreadable
 
 #: Events that Gradio may run beside those of the people who are answered or waiting.
 SPARE = 64
@@ -42,10 +46,15 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
                 app_kwargs={
                     "middleware": [
                         Middleware(Logged),
+                        Middleware(Headers, headers.frames(settings), HEAD),
                         Middleware(OriginForm),
                         Middleware(ReverseProxy, settings.root()),
+                        Middleware(
+                            Origins, settings, address.host(settings), lambda: page.share_url
+                        ),
                         Middleware(Guard),
                         Middleware(Logout),
+                        Middleware(Unreadable),
                     ],
                     "routes": [
                         *health.routes(page.chat.engine, page.chat.gate),
@@ -71,10 +80,11 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
             f"The page cannot be served at {where}, which something else has taken by now; "
             "choose another --server-port."
         ) from None
-    if settings.log_format == "json":
-        logs.adopt("uvicorn")
+    serve_own_files(page)
+    logs.adopt("uvicorn")  # what it says of an error may quote what someone wrote
     traces.begin(page.chat.meter)
     if block:
         Drain(page.chat.gate, settings.drain_seconds, lambda: let_go(page))
+        end_with(page.chat.engine, page.chat.gate)
         page.block_thread()
     return str(url)

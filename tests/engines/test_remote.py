@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -15,7 +16,9 @@ import pytest
 
 from chat import child
 from chat.core.sampling import Sampling
-from chat.engines.remote import ENDINGS, Remote
+from chat.engines import line
+from chat.engines import remote as module
+from chat.engines.remote import ENDINGS, RESTARTS, Remote
 from chat.engines.resume import Begun, going_on
 from chat.errors import Broken, EngineError, ModelError
 from tests.support.batches import collect, first
@@ -39,8 +42,8 @@ def counted(remote: Remote, job: Ask) -> AsyncGenerator[list[int]]:
 def _start() -> Iterator[Start]:
     started = []
 
-    def start(plan: Plan = PLAN) -> Remote:
-        started.append(Remote("tests.support.echo", plan, "The counting engine"))
+    def start(plan: Plan = PLAN, **options: Any) -> Remote:
+        started.append(Remote("tests.support.echo", plan, "The counting engine", **options))
         return started[-1]
 
     yield start
@@ -50,6 +53,16 @@ def _start() -> Iterator[Start]:
 
 def kill(remote: Remote) -> None:
     os.kill(remote.ready, signal.SIGKILL)
+
+
+def stop(remote: Remote) -> None:
+    os.kill(remote.ready, signal.SIGSTOP)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 async def test_each_gets_its_own_ids_in_order(start: Start) -> None:
@@ -236,3 +249,184 @@ async def test_who_asks_at_length_does_not_wait_for_the_step_that_runs(
     late.cancel()
     assert await running == [2, 1]
     assert await asked == [3, 2, 1]
+
+
+async def test_what_is_stopped_is_killed_and_its_replies_go_on(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote = start(watchdog=0.5)
+    counts = 30_000, 20_000
+    batches = [counted(remote, Ask(0, count)) for count in counts]
+    begun = [await first(one) for one in batches]
+    stopped = remote.ready
+    stop(remote)
+    for count, ids, one in zip(counts, begun, batches, strict=True):
+        ids += await collect(one)
+        assert ids == list(range(count, 0, -1))
+    assert not psutil.pid_exists(stopped)
+    assert remote.state == "ready"
+    assert caplog.text.count("did nothing for") == 1
+
+
+async def test_who_asks_one_that_stands_still_is_answered_by_the_next(start: Start) -> None:
+    remote = start(watchdog=0.5)
+    stop(remote)
+    assert await collect(counted(remote, Ask(0, 4))) == [4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("odd", ["stop", "half a message", "nonsense"])
+async def test_whatever_stands_in_the_pipe_a_reply_goes_on(
+    start: Start, tmp_path: Path, odd: str
+) -> None:
+    remote, once = start(watchdog=0.5), tmp_path / "once"
+    once.touch()
+    before = remote.ready
+    found = await collect(counted(remote, Ask(0, 5, odd=odd, once=str(once))))
+    assert found == [5, 4, 3, 2, 1]
+    assert remote.ready != before
+    assert not once.exists()
+
+
+async def test_steps_that_bring_nothing_are_signs_of_life(start: Start) -> None:
+    remote = start(watchdog=0.5)
+    before = remote.ready
+    assert await collect(counted(remote, Ask(0, 2, silent=20))) == [2, 1]
+    assert remote.ready == before
+
+
+async def test_a_step_may_last_as_long_as_the_process_says(start: Start, tmp_path: Path) -> None:
+    remote, ended = start(Plan(longest=20.0), watchdog=0.3), tmp_path / "ended"
+    before = remote.ready
+    threading.Timer(1.5, ended.touch).start()
+    assert await collect(counted(remote, Ask(0, 2, held=str(ended)))) == [2, 1]
+    assert remote.ready == before
+
+
+async def test_no_one_is_killed_for_doing_nothing_where_there_is_nothing_to_do(
+    start: Start,
+) -> None:
+    remote = start(watchdog=0.3)
+    before = remote.ready
+    await asyncio.sleep(1)
+    assert await collect(counted(remote, Ask(0, 2))) == [2, 1]
+    assert remote.ready == before
+
+
+async def test_without_a_watchdog_one_may_stand_still(start: Start) -> None:
+    remote = start(watchdog=0)
+    before = remote.ready
+    stop(remote)
+    asked = asyncio.create_task(collect(counted(remote, Ask(0, 2))))
+    await asyncio.sleep(1)
+    assert not asked.done()
+    os.kill(before, signal.SIGCONT)
+    assert await asked == [2, 1]
+    assert remote.ready == before
+
+
+async def test_one_that_never_loads_again_is_killed_and_the_next_answers(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOADING", 0.5)
+    monkeypatch.setattr(module, "FACTOR", 0.1)
+    endless = tmp_path / "endless"
+    remote = start(Plan(endless=str(endless)), watchdog=0.5)
+    endless.touch()
+    kill(remote)
+    assert await collect(counted(remote, Ask(0, 3))) == [3, 2, 1]
+    assert not endless.exists()
+
+
+async def test_a_pipe_that_is_full_holds_up_no_one_else(start: Start) -> None:
+    remote = start(watchdog=2.0)
+    stop(remote)
+    jobs = [Ask(0, 3, text="word " * 200_000) for _ in range(20)]
+    asked = [asyncio.create_task(collect(counted(remote, job))) for job in jobs]
+    longest, last = 0.0, time.monotonic()
+    while not all(one.done() for one in asked):
+        await asyncio.sleep(0.01)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    assert [await one for one in asked] == [[3, 2, 1]] * len(jobs)
+    assert longest < 1
+
+
+async def test_who_leaves_while_a_pipe_is_full_waits_for_nothing(start: Start) -> None:
+    remote = start(watchdog=0)
+    stop(remote)
+    batches = [counted(remote, Ask(0, 3, text="word " * 200_000)) for _ in range(4)]
+    for one in batches:
+        await anext(one)
+    begun = time.monotonic()
+    for one in batches:
+        await one.aclose()
+    assert time.monotonic() - begun < 1
+
+
+async def test_a_reply_goes_on_two_times_and_then_keeps_what_it_has(start: Start) -> None:
+    remote = start()
+    given: list[int] = []
+
+    async def follow() -> None:
+        async for ids in counted(remote, Ask(0, 10**6)):
+            given.extend(ids)
+
+    following = asyncio.create_task(follow())
+    for _ in range(3):
+        before, process = len(given), remote.ready
+        await until(lambda before=before: len(given) > before)  # type: ignore[misc]
+        assert not following.done()
+        kill(remote)
+        await until(lambda process=process: remote.ready != process)  # type: ignore[misc]
+    with pytest.raises(EngineError, match="Please try again"):
+        await following
+    assert given == list(range(10**6, 10**6 - len(given), -1))
+    assert remote.state == "ready"
+
+
+async def test_what_ends_too_often_is_not_started_any_more(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote = start()
+    for _ in range(RESTARTS):
+        before = remote.ready
+        kill(remote)
+        await until(lambda before=before: remote.ready != before)  # type: ignore[misc]
+        assert await collect(counted(remote, Ask(0, 1))) == [1]
+    kill(remote)
+    with pytest.raises(EngineError, match="Please try again"):
+        await collect(counted(remote, Ask(0, ENDLESS)))
+    await until(lambda: remote.state == "failed")
+    assert "once too often" in caplog.text
+
+
+async def test_what_was_long_ago_is_not_counted(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WITHIN", 0.0)
+    remote = start()
+    for _ in range(RESTARTS + 1):
+        before = remote.ready
+        kill(remote)
+        await until(lambda before=before: remote.ready != before)  # type: ignore[misc]
+    assert await collect(counted(remote, Ask(0, 1))) == [1]
+
+
+async def test_one_that_cannot_even_be_killed_keeps_nobody_waiting(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that the kernel holds for a driver, until its end."""
+    monkeypatch.setattr(line, "GONE", 0.1)
+    real_kill = subprocess.Popen.kill
+    processes: list[Any] = []
+    monkeypatch.setattr(subprocess.Popen, "kill", lambda process: processes.append(process))
+    remote = start(watchdog=0.5)
+    running = counted(remote, Ask(0, ENDLESS))
+    await first(running)
+    stop(remote)
+    async with asyncio.timeout(20):
+        with pytest.raises(EngineError, match="Please try again"):
+            await collect(running)
+        await asyncio.to_thread(remote.close)
+    assert remote.state == "failed"
+    real_kill(processes[0])
+    processes[0].wait()

@@ -4,6 +4,8 @@ It counts down for everyone who asks, a number a step.
 """
 
 import os
+import signal
+import struct
 import sys
 import threading
 import time
@@ -20,6 +22,8 @@ class Plan(NamedTuple):
     broken: str = ""
     #: Whether it never ends to load: if there is this file, which it takes away.
     endless: str = ""
+    #: For how many seconds a step may last, as it says.
+    longest: float = 0.0
 
 
 class Ask(NamedTuple):
@@ -31,12 +35,19 @@ class Ask(NamedTuple):
     #: Each step takes until there is this file.
     held: str = ""
     text: str = ""
+    #: So many steps, of a tenth of a second each, bring nothing.
+    silent: int = 0
+    #: What it does in its next step, if anything: stop, stop in the middle of a message, or talk
+    #: nonsense; if there is this file, which it takes away.
+    odd: str = ""
+    once: str = ""
 
 
 class Counting:
     """Counts down for everyone who asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: float) -> None:
+        self.longest = longest
         self._left: dict[int, Ask] = {}
 
     @property
@@ -54,6 +65,13 @@ class Counting:
         for number, ask in list(self._left.items()):
             while ask.held and not os.path.exists(ask.held):
                 time.sleep(0.01)
+            if ask.silent:
+                time.sleep(0.1)
+                self._left[number] = ask._replace(silent=ask.silent - 1)
+                continue
+            if ask.odd and os.path.exists(ask.once):
+                os.remove(ask.once)
+                be_odd(ask.odd)
             if ask.count == ask.deadly:
                 os._exit(3)
             self._left[number] = ask._replace(count=ask.count - 1)
@@ -72,7 +90,17 @@ def load(plan: Plan) -> tuple[Counting, int]:
     if plan.endless and os.path.exists(plan.endless):
         os.remove(plan.endless)
         threading.Event().wait()
-    return Counting(), os.getpid()
+    return Counting(plan.longest), os.getpid()
+
+
+def be_odd(how: str) -> None:
+    pipe = int(sys.argv[1])
+    if how == "nonsense":
+        os.write(pipe, struct.pack("!i", 8) + b"nonsense")
+        return
+    if how == "half a message":
+        os.write(pipe, struct.pack("!i", 1000) + b"half")
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 if __name__ == "__main__":

@@ -148,6 +148,35 @@ def test_every_setting_comes_through_as_the_app_reads_it(loaded: Loaded, run: Ru
 
 
 @pytest.mark.parametrize("arguments", [[], ["complete", STORY]])
+def test_a_model_that_has_failed_for_good_ends_it_with_a_status_of_its_own(
+    loaded: Loaded,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    """Without waiting for threads that never end."""
+
+    def script(prompt: str) -> str:
+        loaded.engine.state = "failed"
+        raise EngineError("The model failed.")
+
+    class Left(BaseException):
+        pass
+
+    def leave(status: int) -> None:
+        raise Left(status)
+
+    loaded.engine.script = script
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Hi\nAgain\n"))
+    with pytest.raises(Left) as left:
+        door.main(arguments)
+    assert left.value.args == (os.EX_SOFTWARE,)
+    assert capfd.readouterr().err.count("The model failed.") == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["complete", STORY]])
 def test_the_engine_is_closed_at_the_end(
     loaded: Loaded, run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:

@@ -141,6 +141,16 @@ def test_a_model_that_fails_midway_leaves_what_it_wrote_and_the_conversation_goe
     assert "assistant: Well|user: Again" in talk.prompt
 
 
+def test_a_model_that_has_failed_for_good_says_so_and_ends_it(talk: Talk) -> None:
+    def script(prompt: str) -> str:
+        talk.engine.state = "failed"
+        raise EngineError("The model failed.")
+
+    talk.engine.script = script
+    assert talk("Hi", "never").unread == ["never"]
+    assert talk.notes.endswith("The model failed.\n")
+
+
 def test_an_unforeseen_error_shows_neither_traceback_nor_text(talk: Talk) -> None:
     def script(prompt: str) -> str:
         raise KeyError(prompt)

@@ -175,3 +175,15 @@ async def test_an_exception_that_nobody_waited_for_is_not_quoted(
     assert "It ended" in written.getvalue()
     assert "RuntimeError at" in written.getvalue()
     assert "my diary" not in written.getvalue()
+
+
+def test_what_the_server_says_of_an_error_quotes_nobody_either(
+    serve: Serve, capfd: pytest.CaptureFixture[str]
+) -> None:
+    serve(ScriptedEngine(), log_format="text")
+    try:
+        raise ValueError("yraid ym"[::-1])
+    except ValueError:
+        logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+    printed = capfd.readouterr()
+    assert "diary" not in printed.out + printed.err

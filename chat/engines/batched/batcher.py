@@ -55,6 +55,8 @@ class Batcher:
         drafter: Drafter | None = None,
     ) -> None:
         self._passes = passes
+        #: See `chat.engines.process.Batcher`; `loading` measures it.
+        self.longest = 0.0
         #: What runs a pass: `loading` puts something quicker in its place.
         self.run: Run = passes.run
         self._pool = pool

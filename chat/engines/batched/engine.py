@@ -9,6 +9,7 @@ from chat.core.sampling import OPTIONAL, Sampling
 from chat.engines.batched.wire import Job, Plan, Ready
 from chat.engines.remote import Remote
 from chat.engines.resume import Begun, going_on
+from chat.engines.watchdog import LEAST
 
 
 class BatchedEngine:
@@ -18,7 +19,8 @@ class BatchedEngine:
     is computed in a batch is rounded elsewhere than alone, so in 16 bits a greedy reply can go on
     with another one of two tokens that are almost equally likely.
 
-    A reply that a process leaves unfinished goes on in the next one: a greedy one as it would
+    A reply that a process leaves unfinished, since it ended or hung for `watchdog` seconds (see
+    `Remote`), goes on in the next one: a greedy one as it would
     have, and a drawn one as its seed would have it, whatever ties it down; but for rounding,
     since what is written is read again at once.
 
@@ -29,8 +31,9 @@ class BatchedEngine:
     stop_ids: frozenset[int] = frozenset()
     supports = frozenset(OPTIONAL)
 
-    def __init__(self, plan: Plan) -> None:
-        self._remote = Remote("chat.engines.batched.loading", plan, "The batched engine")
+    def __init__(self, plan: Plan, watchdog: float = LEAST) -> None:
+        title = "The batched engine"
+        self._remote = Remote("chat.engines.batched.loading", plan, title, watchdog)
         #: What there is.
         self.ready: Ready = self._remote.ready
         self.parallel = self.ready.parallel

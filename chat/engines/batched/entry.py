@@ -83,7 +83,8 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
             assistant,
             0 if assistant else options.prompt_lookup,
             options.threads,
-        )
+        ),
+        options.watchdog,
     )
     ready = engine.ready
     if ready.parallel > 1:

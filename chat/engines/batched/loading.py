@@ -6,6 +6,7 @@ model's own, and the slower ones are there for where the quicker ones fail.
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from pkgutil import resolve_name
 from typing import NamedTuple
@@ -98,6 +99,7 @@ def load(plan: Plan) -> tuple[Batcher, Ready]:
     graphs = None if drafter or len(named) > 1 else _graphs(models[0], passes, tokens, parallel)
     if graphs:
         batcher.run = graphs.run
+    batcher.longest = part * _seconds(batcher.run)
     own = model.generation_config
     ready = Ready(
         tokenizer,
@@ -192,6 +194,14 @@ def _threaded(batcher: Batcher) -> Run:
         return run(news)
 
     return threaded
+
+
+def _seconds(run: Run) -> float:
+    """Return how long a pass over one token takes, by the second one."""
+    for _ in range(2):
+        begun = time.monotonic()
+        run([New(Range(0, 1), [0], 1)]).argmax().item()
+    return time.monotonic() - begun
 
 
 def _alike(run: Run, right: Tried) -> bool:

@@ -11,6 +11,7 @@ It speaks over one pipe (see `chat.engines.process`).
 
 import os
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class Batcher:
 
     def __init__(self, plan: Plan) -> None:
         tokenizer = genai.Tokenizer(plan.folder)
+        self.longest = 0.0
         #: By the name of the adapter, and whether it drafts.
         self._lanes: dict[tuple[str, bool], Lane] = {}
         for name, adapter in plan.adapters.items():
@@ -89,12 +91,17 @@ class Batcher:
         return sum(int(lane.pipeline.get_metrics().cache_size_in_bytes) for lane in lanes)
 
     def warm_up(self, job: Job) -> None:
-        """Run a job in each pipeline."""
+        """Run a job in each pipeline, and see how long a step with one token takes."""
         for adapter, drafts in self._lanes:
             drafting = job.drafting if drafts else {}
             self.take(job._replace(adapter=adapter, drafting=drafting))
+            seconds = []
             while self.busy:
+                begun = time.monotonic()
                 self.step()
+                seconds.append(time.monotonic() - begun)
+            # Many tokens of a prompt take less than as many steps of one.
+            self.longest = max(self.longest, STEP_TOKENS * min(seconds))
 
     def take(self, message: Job | int) -> None:
         """Take up a job, or cancel the one with this number."""

@@ -14,6 +14,7 @@ from chat.engines.openvino.judge import Judge
 from chat.engines.openvino.wire import BLOCK, Applied, Job, Plan
 from chat.engines.remote import Remote
 from chat.engines.resume import Begun, going_on
+from chat.engines.watchdog import LEAST
 from chat.errors import BadRequest, ModelError
 from chat.models import config
 from chat.models.adapters import WEIGHTS, Adapter, Adapters
@@ -53,8 +54,10 @@ class OpenVINOEngine:
     embedded model half of the replies do so within 150 tokens. With `EXACT`
     properties nothing changes a reply, at two thirds of the speed.
 
-    A reply that a process leaves unfinished goes on in the next one, unless it is tied down, or
-    counts what it has for a penalty (see `resume`).
+    A reply that a process leaves unfinished, since it ended or hung for `watchdog` seconds (see
+    `Remote`), goes on in the next one, unless it is tied down, or counts what it has for a
+    penalty (see `resume`): OpenVINO takes what is written for a part of the prompt, to which
+    neither is held. Of a drawn one the rest is another draw.
 
     Raises:
         ModelError: the model cannot be loaded, or there is no memory for it.
@@ -70,6 +73,7 @@ class OpenVINOEngine:
         adapters: Adapters | None = None,
         assistant: Path | None = None,
         prompt_lookup: int = 0,
+        watchdog: float = LEAST,
     ) -> None:
         settings = config.shape(config.read(folder))
         own = config.eos_ids(settings) | config.eos_ids(config.generation(folder))
@@ -103,7 +107,7 @@ class OpenVINOEngine:
             Job(
                 0,
                 [min(self.stop_ids)] * 8,
-                self._options(Sampling(max_new_tokens=2, temperature=0)),
+                self._options(Sampling(max_new_tokens=4, min_new_tokens=4, temperature=0)),
                 drafting=self._drafting,
             ),
             settings["vocab_size"] if constrained else 0,
@@ -112,7 +116,7 @@ class OpenVINOEngine:
             self.window // BLOCK + 4,
         )
         self._judge = Judge(folder, plan.vocabulary)
-        self._remote = Remote("chat.engines.openvino.batcher", plan, "OpenVINO")
+        self._remote = Remote("chat.engines.openvino.batcher", plan, "OpenVINO", watchdog)
         self.kv_cache_bytes: int = self._remote.ready
 
     @property

@@ -46,6 +46,7 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
             adapters=named,
             assistant=assistant,
             prompt_lookup=options.prompt_lookup,
+            watchdog=options.watchdog,
         )
         if engine.parallel > 1:
             print(

@@ -61,7 +61,7 @@ class Plan(NamedTuple):
     blocks: int
     #: OpenVINO's properties of a compiled model.
     properties: dict[str, Any]
-    #: What to run once before anyone comes, since a first step takes 20 times as long.
+    #: What to run once before anyone comes, since the first steps take 20 times as long.
     warm_up: Job
     #: For how many tokens it gives scores; 0 if no reply can be held to a grammar.
     vocabulary: int = 0

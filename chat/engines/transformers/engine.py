@@ -1,6 +1,7 @@
 """`model.generate` of transformers, for one reply at a time."""
 
 import gc
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from chat.engines.transformers.processors import processors
 from chat.engines.transformers.scores import Scores
 from chat.engines.transformers.undocumented import read_only_new_tokens
 from chat.engines.transformers.worker import Put, Worker, readable
+from chat.engines.watchdog import LEAST
 from chat.errors import EngineError, ModelError, OutOfMemory
 from chat.models import cards
 
@@ -51,7 +53,8 @@ class TransformersEngine(Worker):
     `prompt_lookup` tokens from the text so far: several times as fast where a reply
     repeats its prompt, a little slower elsewhere, and off at 0; or by an `assistant`, a
     smaller model with the same tokens. Neither is for a model whose cache cannot be cut.
-    With a `guide` replies can be tied down, and with a `lora` the model has adapters.
+    With a `guide` replies can be tied down, and with a `lora` the model has adapters. For
+    `watchdog` see `Worker`.
     """
 
     def __init__(
@@ -64,8 +67,9 @@ class TransformersEngine(Worker):
         guide: Guide | None = None,
         lora: "Lora | None" = None,
         assistant: PreTrainedModel | None = None,
+        watchdog: float = LEAST,
     ) -> None:
-        super().__init__(self._write, self._recover, self._make_room)
+        super().__init__(self._write, self._recover, self._make_room, watchdog)
         self.stop_ids, self.window = limits(model, stop_ids, window)
         self.supports = supported(guide)
         self._guide = guide
@@ -169,7 +173,12 @@ class TransformersEngine(Worker):
     def _decode(self, tokens: int, threads: int) -> None:
         self._few_threads = threads
         sampling = Sampling(max_new_tokens=tokens, min_new_tokens=tokens)
+        begun = time.monotonic()
         self._write([min(self.stop_ids)] * 2, sampling, (), lambda *_: None)
+        # The last time, when everything has its place; on a GPU many tokens take as long as one.
+        if self._model.device.type == "cpu":
+            layers = self._model.config.get_text_config(decoder=True).num_hidden_layers
+            self.pace = (time.monotonic() - begun) / tokens / layers
 
     def _recover(self, error: EngineError) -> None:
         """See whether the GPU is lost, or let go of what the next reply can do without."""

@@ -20,16 +20,18 @@ def _load(source: Path, cache: Path, window: int, options: BesideOptions) -> Loa
     from chat.models import adapters, locate, quantize
 
     kind: Callable[..., Engine]
+    beside: dict[str, Any] = {}
     if space.zero_gpu():
         from chat.engines.transformers.zero_gpu import ZeroGPUEngine as kind
     else:
         from chat.engines.transformers.engine import TransformersEngine as kind
 
+        beside["watchdog"] = options.watchdog
+
     threads.use(options.threads)
     named, drafting = adapters.read(options.adapter), options.assistant_model
     smaller = locate.locate(drafting, cache, cuda=False) if drafting else None
     tokenizer, model = quantize.tokenizer_and_model(source, cache)
-    beside: dict[str, Any] = {}
     if named:
         from chat.models.lora import Lora
 

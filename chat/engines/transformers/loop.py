@@ -1,6 +1,7 @@
 """`chat.engines.transformers.decode` as an engine, to watch it at work."""
 
 import inspect
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -11,6 +12,7 @@ from chat.engines.transformers.decode import Step, decode
 from chat.engines.transformers.engine import limits, prepare
 from chat.engines.transformers.scores import scored
 from chat.engines.transformers.worker import Put, Worker
+from chat.engines.watchdog import LEAST
 from chat.errors import ModelError
 
 
@@ -18,7 +20,7 @@ class LoopEngine(Worker):
     """`decode`, greedy whatever the sampling says (see `Engine`).
 
     `show` is called with the number of each step, from 0 on, and the step, from
-    the worker's thread.
+    the worker's thread. For `watchdog` see `Worker`.
 
     Raises:
         ModelError: the model has no KV cache, or what it computes are no numbers.
@@ -32,10 +34,11 @@ class LoopEngine(Worker):
         stop_ids: Iterable[int],
         window: int,
         show: Callable[[int, Step], None],
+        watchdog: float = LEAST,
     ) -> None:
         if "past_key_values" not in inspect.signature(model.forward).parameters:
             raise ModelError("This model has no KV cache, which is what --loop shows.")
-        super().__init__(self._write)
+        super().__init__(self._write, watchdog=watchdog)
         if "longrope" in str(getattr(model.config, "rope_parameters", None)):
             # In a text that grows longer than this, keys are turned in another way, and those
             # that the cache holds would be wrong.
@@ -57,5 +60,8 @@ class LoopEngine(Worker):
 
     def _decode(self, tokens: int, threads: int) -> None:
         torch.set_num_threads(threads)
+        begun = time.monotonic()
         for _ in decode(self._model, [min(self.stop_ids)] * 2, tokens, ()):
             pass
+        layers = self._model.config.get_text_config(decoder=True).num_hidden_layers
+        self.pace = (time.monotonic() - begun) / tokens / layers

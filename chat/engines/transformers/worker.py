@@ -6,14 +6,16 @@ people hear when it fails.
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from chat.core.engine import State
 from chat.core.sampling import Sampling
 from chat.engines.stream import StreamClosed, TokenStream
+from chat.engines.watchdog import LEAST, Watchdog
 from chat.errors import FAILED, EngineError, OutOfMemory, describe, out_of_memory
 
 log = logging.getLogger(__name__)
@@ -24,11 +26,28 @@ Put = Callable[..., None]
 Write = Callable[[Sequence[int], Sampling, Sequence[int], Put], None]
 
 
+#: Seconds between two looks at whether a thread has ended.
+PAUSE = 0.05
+
+
+class _Asked(NamedTuple):
+    """A reply to write."""
+
+    stream: TokenStream
+    write: Callable[[Put], None]
+    #: How many tokens are to be read for it.
+    tokens: int
+
+
 class Worker:
     """An engine but for its model: has `write` write each reply, from `start` on (see `Engine`).
 
     `recover` is called after an error, when all that the reply held is let go. If memory ran
     out before a reply began, `make_room` is called first, and says whether to try once more.
+
+    A thread cannot be killed. So one that has neither called `check` nor put anything for
+    `watchdog` seconds, or for several times as long as it ever took, is left where it is, and the
+    engine has failed for good; for 0 none is.
     """
 
     parallel = 1
@@ -39,16 +58,24 @@ class Worker:
         write: Write,
         recover: Callable[[EngineError], None] = lambda _: None,
         make_room: Callable[[], bool] = lambda: False,
+        watchdog: float = LEAST,
     ) -> None:
         self._writes = write
         self._recovers = recover
         self._makes_room = make_room
-        self._waiting: SimpleQueue[tuple[TokenStream, Callable[[Put], None]] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[_Asked | None] = SimpleQueue()
         self._current: TokenStream | None = None
+        self._tokens = 0
+        self._patience = watchdog
+        self._watchdog: Watchdog | None = None
+        #: Seconds that a layer takes for a token, where many take as many times as long.
+        self.pace = 0.0
         self._thread = Thread(target=self._work, name="engine", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
+        if self._patience:
+            self._watchdog = Watchdog(self._patient, self._hung)
         self._thread.start()
 
     @property
@@ -68,7 +95,10 @@ class Worker:
     ) -> AsyncGenerator[list[int]]:
         """See `Engine.generate`."""
         stream = TokenStream()
-        self._waiting.put((stream, partial(self._writes, prompt, sampling, negative)))
+        write = partial(self._writes, prompt, sampling, negative)
+        self._waiting.put(_Asked(stream, write, len(prompt) + len(negative)))
+        if self.state == "failed":
+            self._dismiss()
         try:
             async for ids in stream.batches():
                 yield ids
@@ -80,25 +110,56 @@ class Worker:
         if current := self._current:
             current.closed = True
         self._waiting.put(None)
-        self._thread.join()
+        while self._thread.is_alive() and self.state != "failed":
+            self._thread.join(PAUSE)
+        if self._watchdog:
+            self._watchdog.close()
 
     def check(self, *_: object) -> None:
         """Raise StreamClosed if nobody wants the reply that is being written (worker)."""
         if self._current:
+            self._beat()
             self._current.check()
 
-    def _work(self) -> None:
-        while (following := self._waiting.get()) is not None:
-            self._answer(*following)
+    def _beat(self) -> None:
+        if self._watchdog:
+            self._watchdog.beat()
 
-    def _answer(self, stream: TokenStream, write: Callable[[Put], None]) -> None:
+    def _patient(self) -> float:
+        """Return how many seconds may pass without a beat."""
+        if self._current is None and self._waiting.empty():
+            return 0.0
+        return max(self._patience, self.pace * self._tokens)
+
+    def _hung(self, seconds: float) -> None:
+        log.error("The model did nothing for %.0f seconds, and is given up.", seconds)
+        self.state = "failed"
+        self._dismiss()
+
+    def _dismiss(self) -> None:
+        """Tell everyone that nothing comes any more."""
+        if current := self._current:
+            current.end(EngineError(FAILED))
+        with suppress(Empty):
+            while True:
+                if asked := self._waiting.get_nowait():
+                    asked.stream.end(EngineError(FAILED))
+        self._waiting.put(None)  # for the thread, if it ever comes back
+
+    def _work(self) -> None:
+        while (asked := self._waiting.get()) is not None:
+            self._answer(*asked)
+
+    def _answer(self, stream: TokenStream, write: Callable[[Put], None], tokens: int) -> None:
         error: EngineError | None = EngineError("The model stopped working on this reply.")
-        self._current = stream
+        self._current, self._tokens = stream, tokens
+        self._beat()
         begun = False
 
         def put(*ids: Any) -> None:
             nonlocal begun
             begun = True
+            self._beat()
             stream.put(*ids)
 
         try:
@@ -106,10 +167,12 @@ class Worker:
             if isinstance(error, OutOfMemory) and not begun and self._makes_room():
                 error = self._tried(stream, write, put)
         finally:
-            if error:
-                self._recovers(error)
-            self._current = None
-            stream.end(error)
+            try:
+                if error:
+                    self._recovers(error)
+            finally:
+                self._current = None
+                stream.end(error)
 
     def _tried(
         self, stream: TokenStream, write: Callable[[Put], None], put: Put

@@ -36,7 +36,8 @@ class ZeroGPUEngine:
     """A `TransformersEngine` in each forked process, and none in this one (see `Engine`).
 
     ZeroGPU uses a process again only while it leaves it the GPU, and only so long
-    KV caches are kept. The arguments are those of a `TransformersEngine`.
+    KV caches are kept. The arguments are those of a `TransformersEngine`, without a watchdog:
+    ZeroGPU itself ends what takes longer than was declared, with its process.
     """
 
     #: Each has a GPU of their own; who gets one, and when, is up to ZeroGPU.
@@ -48,7 +49,7 @@ class ZeroGPUEngine:
     ) -> None:
         self.stop_ids, self.window = limits(model, stop_ids, window)
         self.supports = supported(options.get("guide"))
-        self._make = partial(TransformersEngine, model, stop_ids, window, **options)
+        self._make = partial(TransformersEngine, model, stop_ids, window, watchdog=0, **options)
         #: In a forked process alone, from its first reply on.
         self._engine: TransformersEngine | None = None
         self._lent = Lent(model, *_terms(sum(part.nbytes for part in model.parameters())))

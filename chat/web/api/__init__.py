@@ -11,7 +11,8 @@
 
 `request` reads what is asked, in the `shapes` that there are; `endpoint` has
 `Chat.reply` answer it; `reply`, `events` and `errors` write what comes of it. What is
-accepted beside what is offered, and why, is in `fields`.
+accepted beside what is offered, and why, is in `fields`. A stream that is kept goes on where its
+client left it (`streams`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,8 +34,11 @@ from chat.web.api.openapi import Description
 from chat.web.api.reply import ChatReply, TextReply
 from chat.web.api.responses.endpoint import Responses
 from chat.web.api.shapes import ChatBody, CompletionBody
+from chat.web.api.streams import Streams
 from chat.web.api.tokenize import Tokenizing
 
+#: The second is for a stream that goes on (see `streams`).
+BOTH = ["POST", "GET"]
 #: What is at the root too, where vLLM has it.
 AT_ROOT = ("/tokenize", "/detokenize")
 
@@ -45,22 +49,25 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
     # A base model has nobody to instruct.
     system_prompt = "" if chat.format.name == "plain" else settings.system_prompt
     continuing = chat.prompting(chat.plain)
+    streams = Streams(chat.gate, settings.keep_seconds)
     models, description = Models(chat.name, chat.adapters), Description(chat, settings)
-    chats = Endpoint(chat, sampling, system_prompt, ChatBody, ChatReply.to, strict=strict)
-    messages = Endpoint(chat, sampling, system_prompt, MessagesBody, MessageReply.to, strict=strict)
+    chats = Endpoint(chat, sampling, system_prompt, ChatBody, ChatReply.to, streams, strict=strict)
+    messages = Endpoint(
+        chat, sampling, system_prompt, MessagesBody, MessageReply.to, streams, strict=strict
+    )
     counting = CountTokens(chat, system_prompt, sampling.thinking, strict=strict)
-    texts = Endpoint(continuing, sampling, "", CompletionBody, TextReply.to, strict=strict)
-    responses = Responses(chat, sampling, system_prompt, strict=strict)
+    texts = Endpoint(continuing, sampling, "", CompletionBody, TextReply.to, streams, strict=strict)
+    responses = Responses(chat, sampling, system_prompt, streams, strict=strict)
     router = Router(
         [
             Route("/models", Answering(models.all), methods=["GET"]),
             Route("/models/{id:path}", Answering(models.one), methods=["GET"]),
-            Route("/chat/completions", chats, methods=["POST"]),
-            Route("/completions", texts, methods=["POST"]),
-            Route("/responses", responses, methods=["POST"]),
+            Route("/chat/completions", chats, methods=BOTH),
+            Route("/completions", texts, methods=BOTH),
+            Route("/responses", responses, methods=BOTH),
             Route("/responses/{id}", Answering(responses.one), methods=["GET", "DELETE"]),
             Route("/responses/{id}/input_items", Answering(responses.items), methods=["GET"]),
-            Route("/messages", messages, methods=["POST"]),
+            Route("/messages", messages, methods=BOTH),
             Route("/messages/count_tokens", Answering(counting.answer), methods=["POST"]),
             *_tokenizing(chat, settings),
             Route("/openapi.json", Answering(description.answer), methods=["GET"]),

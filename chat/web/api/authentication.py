@@ -43,18 +43,23 @@ class Authentication:
                     "runs the server has to set with --api-key."
                 )
             return
-        authorization, other = headers.get("authorization", ""), headers.get("x-api-key", "")
-        scheme, _, key = authorization.partition(" ")
-        keys = [other, key if scheme.lower() == "bearer" else ""]
-        # Header values come as Latin-1, whatever was sent; some bytes of a letter are blank in it.
-        sent = [key.strip(" \t").encode("latin-1") for key in keys]
+        # Header values come as Latin-1, whatever was sent.
+        sent = [key.encode("latin-1") for key in keys(headers)]
         right = [compare_digest(one, self._key.encode()) for one in sent]
         if not any(right):
-            wrong = ", and yours is not the one" if authorization or other else ""
+            there = headers.get("authorization") or headers.get("x-api-key")
+            wrong = ", and yours is not the one" if there else ""
             raise _unauthorized(
                 f"This API asks for a key{wrong}; send it as Authorization: Bearer KEY, "
                 "or as x-api-key: KEY."
             )
+
+
+def keys(headers: Headers) -> list[str]:
+    """Return the keys that a request has, in either place; none is empty."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    found = [headers.get("x-api-key", ""), key if scheme.lower() == "bearer" else ""]
+    return [key.strip(" \t") for key in found]  # some bytes of a letter are blank in Latin-1
 
 
 def _unauthorized(sentence: str) -> HTTPException:

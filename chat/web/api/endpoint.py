@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -16,13 +17,14 @@ from chat.core.tokens import Tokens
 from chat.errors import BadRequest, RequestError, TooLong
 from chat.web.api.body import body_of
 from chat.web.api.errors import json_bytes
-from chat.web.api.events import HEADERS, Writer, answered, events
+from chat.web.api.events import HEADERS, Writer, events
 from chat.web.api.ignored import told
 from chat.web.api.merging import merged
 from chat.web.api.models import adapter_of, with_adapter
 from chat.web.api.prompting import HOLDING, named, prompted, with_options
 from chat.web.api.request import Asked, asked
 from chat.web.api.shapes import MOST_REPLIES, Ask, RequestBody
+from chat.web.api.streams import Streams, last_event
 from prompts import Tooled
 from prompts.formats.given import Given
 
@@ -34,7 +36,8 @@ class Endpoint:
     """An ASGI app that answers requests of one shape.
 
     What a request leaves open is as in `sampling` and `system_prompt`; what of it is not
-    known is ignored, unless this is `strict`.
+    known is ignored, unless this is `strict`. One that names an event of a stream that is
+    kept asks for what follows it.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Endpoint:
         system_prompt: str,
         shape: type[RequestBody],
         writer: Callable[[Any, Chat, int], Writer],
+        streams: Streams,
         *,
         strict: bool,
     ) -> None:
@@ -52,12 +56,25 @@ class Endpoint:
         self._system_prompt = system_prompt
         self._shape = shape
         self._writer = writer
+        self._streams = streams
         self._strict = strict
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; raises what it cannot be answered for."""
-        sent = await body_of(Request(scope, receive))
+        request = Request(scope, receive)
+        if came_back(request):
+            await while_connected(receive, self._go_on(patient(send), scope, receive))
+            return
+        sent = await body_of(request)
         await while_connected(receive, self._answer(sent, patient(send), scope, receive))
+
+    async def _go_on(self, send: Send, scope: Scope, receive: Receive) -> None:
+        kept, after = self._streams.find(scope)
+        if kept.over and after == kept.last and not kept.ended:
+            await Response(status_code=204)(scope, receive, send)  # do not come back, it says
+            return
+        async with aclosing(self._streams.follow(kept, after)) as stream:
+            await StreamingResponse(stream, headers=HEADERS).stream_response(send)
 
     async def _read(self, sent: bytes) -> Asked[RequestBody]:
         return await asked(self._shape, sent, strict=self._strict)
@@ -92,13 +109,15 @@ class Endpoint:
             ]
             answering = self._chat.called(with_adapter(chat.name, sampling.adapter))
             writer = self._writer(body, answering, len(replies))
-            async with aclosing(merged(replies)) as updates:
-                if body.stream:
-                    stream = events(writer, updates)
-                    content = answered(writer, await anext(stream), stream)
+            updates = merged(replies)
+            if body.stream:
+                made = self._streams.kept(scope, writer, events(writer, updates))
+                async with aclosing(made) as stream:
+                    content = _together(await anext(stream), stream)
                     headers = {**HEADERS, **told(read.unknown)}
                     await StreamingResponse(content, headers=headers).stream_response(send)
-                    return
+                return
+            async with aclosing(updates):
                 last = {place: update async for place, update in updates}
         except RequestError as error:
             error.field = names.get(error.field, error.field)
@@ -106,6 +125,26 @@ class Endpoint:
         whole = json_bytes(writer.whole([last[place] for place in range(len(replies))]))
         answer = Response(whole, headers=told(read.unknown), media_type="application/json")
         await answer(scope, receive, send)
+
+
+def came_back(request: Request) -> bool:
+    """Whether a request asks for what follows an event, and not to be answered anew.
+
+    Raises:
+        HTTPException: it asks for nothing.
+    """
+    given = last_event(request.scope)
+    if request.method == "GET" and given:
+        return True
+    if request.method != "POST":
+        raise HTTPException(405, headers={"Allow": "POST"})
+    return given not in ("", "0")
+
+
+async def _together(first: bytes, others: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    yield first
+    async for event in others:
+        yield event
 
 
 def patient(send: Send) -> Send:

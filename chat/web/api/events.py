@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from typing import Any, Protocol
 
 from chat.core import status
@@ -50,31 +51,34 @@ class Writer(Protocol):
 async def events(
     writer: Writer, updates: AsyncGenerator[tuple[int, Update]]
 ) -> AsyncGenerator[bytes]:
-    """Yield the events of a stream; what refuses the request is raised before the first."""
+    """Yield the events of a stream, several at once where they come together.
+
+    What refuses the request is raised before the first; later an error is an event.
+    """
     last: dict[int, Update] = {}
     spoke = time.monotonic()
-    async for place, update in updates:
-        new = b"".join([*([] if last else writer.begin()), *writer.more(place, update)])
-        last[place] = update
-        if new:
-            yield new
-            spoke = time.monotonic()
-        elif time.monotonic() - spoke >= PING:
-            yield f": {status.line(update)}\n\n".encode()
-            spoke = time.monotonic()
-    yield b"".join(writer.end([last[place] for place in sorted(last)]))
-
-
-async def answered(
-    writer: Writer, first: bytes, events: AsyncGenerator[bytes]
-) -> AsyncGenerator[bytes]:
-    """Yield the events of a stream whose status is sent, so that an error is an event too."""
-    yield first
+    begun = False
     try:
-        async for event in events:
-            yield event
+        async with aclosing(updates):
+            async for place, update in updates:
+                new = b"".join([*([] if last else writer.begin()), *writer.more(place, update)])
+                last[place] = update
+                if not new and time.monotonic() - spoke >= PING:
+                    new = f": {status.line(update)}\n\n".encode()
+                if new:
+                    begun = True
+                    yield new
+                    spoke = time.monotonic()
+        yield b"".join(writer.end([last[place] for place in sorted(last)]))
     except Exception as error:
+        if not begun:
+            raise
         yield writer.failed(error)
+
+
+def separate(events: bytes) -> list[bytes]:
+    """Return the events in what `events` yields, one by one."""
+    return [one + b"\n\n" for one in events.split(b"\n\n")[:-1]]
 
 
 def event(data: Any, name: str = "") -> bytes:

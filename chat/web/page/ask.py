@@ -23,15 +23,13 @@ async def ask(
     message: str,
     history: History,
     controls: Mapping[str, Any],
-    unread: Callable[[], int],
     begun: str = "",
     thought: str = "",
 ) -> AsyncGenerator[Update]:
-    """Answer one message for as long as its updates are fetched.
+    """Answer one message.
 
-    `controls` has the values of the page's by their names, `unread` says how many
-    updates are still to be fetched, `begun` is what there is of the reply, and `thought`
-    of what was thought before it.
+    `controls` has the values of the page's by their names, `begun` is what there is of the
+    reply, and `thought` of what was thought before it.
 
     Raises:
         ChatError: it cannot be answered, or not to the end.
@@ -46,11 +44,20 @@ async def ask(
         async with aclosing(chat.reply(conversation, sampling)) as updates:
             async for update in updates:
                 yield update
-                # Gradio notices a connection that breaks, but not one that was never made.
-                if unread() > UNREAD:
-                    return
     except ChatError:
         raise
     except Exception as error:
         log.error("%s", describe(error))
         raise ChatError(UNEXPECTED) from None
+
+
+async def fetched(
+    updates: AsyncGenerator[Update], unread: Callable[[], int]
+) -> AsyncGenerator[Update]:
+    """Yield the updates for as long as they are fetched; `unread` says how many still are to be."""
+    async with aclosing(updates):
+        async for update in updates:
+            yield update
+            # Gradio notices a connection that breaks, but not one that was never made.
+            if unread() > UNREAD:
+                return

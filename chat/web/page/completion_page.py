@@ -10,7 +10,7 @@ from chat.core import status
 from chat.core.chat import Chat, Update
 from chat.core.conversation import clean
 from chat.errors import ChatError
-from chat.web.page.ask import ask
+from chat.web.page.ask import ask, fetched
 from chat.web.page.controls import SHOWN, Changes, Controls
 from chat.web.page.gradio_internals import Blocks, named
 from chat.web.page.prompt_box import prompt_box, shown_in_box
@@ -143,4 +143,4 @@ class CompletionPage(Blocks):
 
     def _ask(self, text: str, values: tuple[Any, ...]) -> AsyncGenerator[Update]:
         given = dict(zip(self._controls, values, strict=True))
-        return ask(self.chat, text, [], given, self.unread())
+        return fetched(ask(self.chat, text, [], given), self.unread())

@@ -21,6 +21,7 @@ from gradio.events import Dependency
 
 from chat.errors import ChatError, describe
 from chat.web.logs import HEADER, request_id
+from chat.web.unreadable import SENTENCE
 
 #: What connecting an event returns.
 Event = Dependency
@@ -40,6 +41,10 @@ class Blocks(gr.Blocks):
         session = getattr(LocalContext.request.get(None), "session_hash", None)
         return lambda: waiting[session].qsize() if session in waiting else 0
 
+    def login(self) -> str | None:
+        """Return who is logged in of those whose event this is."""
+        return getattr(LocalContext.request.get(None), "username", None)
+
     async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Handle one event; what cannot even be read gets a sentence, and stays out of the log."""
         # It may run in Gradio's queue, and not in the request that asked for it.
@@ -47,13 +52,11 @@ class Blocks(gr.Blocks):
             request_id.set(asked.headers.get(HEADER, ""))
         try:
             return dict(await super().process_api(*args, **kwargs))
-        except gr.Error:
-            raise
         except ChatError as error:
             sentence = str(error)
         except Exception as error:
             log.error("%s", describe(error))
-            sentence = "The request could not be read."
+            sentence = SENTENCE
         raise gr.Error(sentence, print_exception=False)
 
 
@@ -126,6 +129,11 @@ def let_go(page: gr.Blocks) -> None:
     page.server.force_exit = True
     # It would tell of everybody who is cut off as of a fault.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+
+
+def serve_own_files(page: gr.Blocks) -> None:
+    """Have a page with a share link take its code from here too, and not from another host."""
+    page.share = False  # once the link is there, all that it chooses is the page's template
 
 
 def named(function: Callable[..., Any], *names: str) -> Callable[..., Any]:

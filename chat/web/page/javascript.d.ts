@@ -6,7 +6,8 @@ declare const ESCAPED: string;
 declare const COPIED: string;
 /** What can be asked, and where (chat/web/page/panel/__init__.py). */
 declare const ENDPOINTS: Record<
-    "seal" | "rename" | "names" | "open" | "export" | "markdown" | "import", string
+    "seal" | "rename" | "names" | "open" | "export" | "markdown" | "import" | "running",
+    string
 >;
 /** Most conversations that can be asked about at once. */
 declare const MOST_CONVERSATIONS: number;
@@ -20,7 +21,7 @@ declare const SYSTEM_PROMPT: string;
 /** The panel's own part of the page. */
 declare const element: HTMLElement;
 /** Begin an event of the panel's. */
-declare function trigger(event: "show"): void;
+declare function trigger(event: "show" | "come_back"): void;
 
 /** A message as Gradio's Chatbot has it. */
 interface Message {
@@ -38,8 +39,10 @@ interface Conversations {
     system(set: string): string;
     /** A message is on its way to the screen, and a reply will follow. */
     begin(): void;
-    /** The message is there; without a history it failed. */
-    begun(history?: Message[], system?: string): Promise<void> | undefined;
+    /** A reply that is being written is about to go on here; by its token it is found. */
+    come_back(): string | undefined;
+    /** The message is there, and by this token its reply is found; without a history it failed. */
+    begun(history?: Message[], system?: string, reply?: string): Promise<void> | undefined;
     /** The reply has ended. */
     settle(): void;
     /** The conversation is about to be cleared. */
@@ -47,7 +50,7 @@ interface Conversations {
     /** It is about to be changed. */
     change(): void;
     /** It was changed; without a history that failed. */
-    changed(history?: Message[], system?: string): Promise<void> | undefined;
+    changed(history?: Message[], system?: string, reply?: string): Promise<void> | undefined;
 }
 
 interface Window {

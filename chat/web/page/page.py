@@ -11,7 +11,7 @@ from chat.core.chat import Chat, Update
 from chat.core.conversation import clean, text_of
 from chat.errors import ChatError, SettingsError
 from chat.settings import Settings
-from chat.web.page.ask import ask
+from chat.web.page.ask import ask, fetched
 from chat.web.page.chatbot import chatbot
 from chat.web.page.completion_page import CompletionPage
 from chat.web.page.controls import SHOWN, Changes, Controls, controls
@@ -24,6 +24,7 @@ from chat.web.page.panel import Panel, before
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
 from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
+from chat.web.page.running import Running
 from chat.web.page.theme import FOCUS, TITLE
 from chat.web.page.turn import NOTHING, Turn
 from prompts import PromptError, texts
@@ -40,7 +41,9 @@ def build(chat: Chat, settings: Settings) -> "Page | CompletionPage":
         if chat.format.name == "plain":
             return CompletionPage(*parts)
         seal = Seal(settings.data_dir, settings.conversations_secret())
-        return Page(*parts, SavedConversations(seal))
+        return Page(
+            *parts, SavedConversations(seal), Running(chat.gate, settings.keep_seconds, seal)
+        )
     except PromptError as error:
         raise SettingsError(str(error)) from None
 
@@ -58,6 +61,7 @@ class Page(ChatInterface):
         controls: Controls,
         examples: list[str],
         saved: SavedConversations,
+        running: Running,
     ) -> None:
         with gr.Blocks():  # components need a parent, until the page renders them
             self.status = gr.Markdown(render=False, elem_id="status", container=False)
@@ -72,9 +76,11 @@ class Page(ChatInterface):
                 render=False,
             )
             self.prompt = prompt_box(render=False)
+            self.token = gr.Textbox(visible=False, render=False)  # of the reply that is written
         self.chat = chat
         self._controls = controls
         self._saved = saved
+        self._running = running
         super().__init__(
             title=TITLE,
             chatbot=chatbot(),
@@ -112,11 +118,12 @@ class Page(ChatInterface):
                         control.render()
         with gr.Accordion("Prompt", open=False):
             self.prompt.render()
+        self.token.render()
 
     def add_events(self) -> None:
         """Connect the components."""
         self.turn = gr.State()  # a Turn, or None if nothing was sent since all was cleared
-        begun = [self.turn, self.chatbot, self.textbox, self.status, self.go_on]
+        begun = [self.turn, self.chatbot, self.textbox, self.status, self.go_on, self.token]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         begins = {"js": before("begin"), "queue": False, **quiet}
         runs = []
@@ -126,8 +133,9 @@ class Page(ChatInterface):
             self.chatbot.edit(self._edit, [self.chatbot], begun, **begins),
             self.chatbot.example_select(self._example, [self.chatbot], begun, **begins),
             self.go_on.click(self._continue, [self.chatbot], begun, **begins),
+            self.panel.comes_back(self._come_back, [self.token], begun, queue=False, **quiet),
         ):
-            running = event.then(
+            running = event.success(
                 self._run,
                 [self.turn, *self._controls.values()],
                 [self.chatbot, self.status, self.prompt],
@@ -135,7 +143,7 @@ class Page(ChatInterface):
                 postprocess=False,  # `_run` gives what the browser takes, 25 times a second
                 **quiet,
             )
-            self.panel.after(event, "begun", self.chatbot)
+            self.panel.after(event, "begun", self.chatbot, self.token)
             # After Stop Gradio runs `failure`, and `success` too if the server was quick.
             for after in (running.success, running.failure):
                 settled = after(
@@ -156,7 +164,7 @@ class Page(ChatInterface):
             js="(text) => [text, null]",  # it is a menu: the system prompt shows what was chosen
             api_visibility="private",
         )
-        self.textbox.stop(None, None, None, cancels=runs, api_visibility="private")
+        self.textbox.stop(self._stop, [self.turn], None, queue=False, cancels=runs, **quiet)
         undone = self.chatbot.undo(
             self._undo,
             [self.chatbot],
@@ -167,7 +175,7 @@ class Page(ChatInterface):
         )
         cleared = self.chatbot.clear(
             self._clear,
-            None,
+            [self.turn],
             [self.turn, self.chatbot, self.status, self.prompt, self.go_on],
             js=before("clear"),
             queue=False,
@@ -189,8 +197,8 @@ class Page(ChatInterface):
             self.prompt: update_in_javascript(value="", label=EMPTY),
             self.go_on: update_in_javascript(visible=False),
         }
-        self.panel.connect(self._saved, self.chatbot, opened)
-        add_endpoint(self.textbox, self._controls, self.status, self._ask)
+        self.panel.connect(self._saved, self._running, self.chatbot, opened)
+        add_endpoint(self.textbox, self._controls, self.status, self._fetched)
 
     def _send(self, message: str, history: History) -> Changes:
         return self._begin(Turn(clean(message or ""), history, history))
@@ -215,23 +223,35 @@ class Page(ChatInterface):
         begun, thought = last_reply(history), last_thought(history)
         return self._begin(Turn(clean(message), before, history, begun, thought))
 
+    def _come_back(self, token: str) -> Changes:
+        """Go on with a reply that is being written, for whoever was cut off from it."""
+        changes = self._begin(self._running.find(token, self.login()))
+        del changes[self.status]  # it says so already
+        return changes
+
     def _begin(self, turn: Turn) -> Changes:
         """Show the message at once, and Stop in place of the send button."""
         locked = gr.Textbox("", interactive=False, submit_btn=False, stop_btn=BUTTONS["stop_btn"])
         if not turn.message.strip():
             turn = Turn("", turn.original, turn.original)
-            return {self.turn: turn, self.chatbot: turn.original, self.textbox: locked}
+            return {
+                self.turn: turn,
+                self.chatbot: turn.original,
+                self.textbox: locked,
+                self.token: "",
+            }
         return {
             self.turn: turn,
             self.chatbot: turn.answered(turn.begun, turn.thought),
             self.textbox: locked,
             self.status: status.SENDING,
             self.go_on: HIDDEN,
+            self.token: self._running.token(turn, self.login()),
         }
 
     async def _run(self, turn: Turn | None, *values: Any) -> AsyncGenerator[Changes]:
         """Answer for the page, where an error must not cover the conversation."""
-        if turn is None:  # cleared meanwhile
+        if turn is None or turn.reply.stopped:  # or cleared meanwhile
             return
         if not turn.message:
             gr.Warning("Please write a message first.")
@@ -240,10 +260,13 @@ class Page(ChatInterface):
         asked = sent = self._as_sent(turn.asked)
         reply = turn.reply
         try:
-            begun = turn.begun, turn.thought.text
-            updates = self._ask(turn.message, turn.before, values, *begun)
-            async with aclosing(updates):
-                async for update in updates:
+            if not reply.kept:
+                begun = turn.begun, turn.thought.text
+                updates = self._ask(turn.message, turn.before, values, *begun)
+                self._running.begin(turn, updates, self.login())
+            followed = fetched(reply.follow(), self.unread())
+            async with aclosing(followed):
+                async for update in followed:
                     # Nothing, and no empty bubble, while the prompt is being read.
                     answer = turn.answered(*turn.so_far(update))[len(turn.asked) :]
                     answer = shown(answer, thinking=update.state == "thinking")
@@ -258,6 +281,10 @@ class Page(ChatInterface):
             gr.Warning(str(error))
             reply.failure = str(error)
             yield {self.chatbot: sent, self.status: reply.line}
+
+    async def _stop(self, turn: Turn | None) -> None:
+        if turn:
+            turn.reply.stop()
 
     def _settle(self, turn: Turn | None, history: History) -> Changes:
         """Show what came of it, and unlock the text box."""
@@ -280,7 +307,8 @@ class Page(ChatInterface):
         history, message = split_last(history)
         return {self.chatbot: history, self.textbox: message, self.status: "", self.go_on: HIDDEN}
 
-    def _clear(self) -> Changes:
+    async def _clear(self, turn: Turn | None) -> Changes:
+        await self._stop(turn)
         return {
             self.turn: None,
             self.chatbot: [],
@@ -298,7 +326,12 @@ class Page(ChatInterface):
         thought: str = "",
     ) -> AsyncGenerator[Update]:
         given = dict(zip(self._controls, values, strict=True))
-        return ask(self.chat, message, history, given, self.unread(), begun, thought)
+        return ask(self.chat, message, history, given, begun, thought)
+
+    def _fetched(
+        self, message: str, history: History, values: tuple[Any, ...]
+    ) -> AsyncGenerator[Update]:
+        return fetched(self._ask(message, history, values), self.unread())
 
     def _as_sent(self, history: History) -> History:
         """Return a history as the browser takes it."""

@@ -51,10 +51,8 @@ pre .token { filter: brightness(0.65); }
 }
 footer { display: none !important; }
 """
-#: A picture that the model asks for must not tell another host who reads it, nor have the
-#: browser fetch addresses of this one. So the page's own picture comes with it.
+#: No picture may come from an address (chat/web/headers.py), so the page's own comes with it.
 HEAD = f"""
-<meta http-equiv="Content-Security-Policy" content="img-src data: blob:; media-src 'none'">
 <link rel="icon" href="data:image/svg+xml,{quote(ICON)}">
 <script>{script(Path(__file__).parent, "theme.js", ESCAPED=ESCAPED, COPIED=COPIED)}</script>
 """

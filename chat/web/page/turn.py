@@ -1,10 +1,13 @@
 """One message and its reply, as values that the server keeps while the page shows them."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from chat.core import status
 from chat.core.chat import Update
+from chat.core.kept import Kept, new_id
 from chat.web.page.history import NO_THOUGHT, History, Thought, entry, split_last
 
 
@@ -16,6 +19,25 @@ class Reply:
     update: Update | None = None
     #: Why it failed, in a sentence, or nothing.
     failure: str = ""
+    #: Where it is written, once that has begun.
+    kept: Kept[Update] | None = None
+    #: Whether somebody has stopped it.
+    stopped: bool = False
+    #: By which it is found again.
+    id: str = field(default_factory=new_id)
+
+    def stop(self) -> None:
+        """End it, or have it never begin."""
+        self.stopped = True
+        if self.kept:
+            self.kept.end()
+
+    async def follow(self) -> AsyncGenerator[Update]:
+        """Yield its updates from the latest on."""
+        if self.kept:
+            async with aclosing(self.kept.follow()) as updates:
+                async for _, update in updates:
+                    yield update
 
     @property
     def unanswered(self) -> bool:

@@ -32,14 +32,16 @@ def loader() -> str:
 def engine(loader: str) -> Iterator[BatchedEngine]:
     before = {*psutil.Process().children()}
     plan = Plan(Path(), Path(), 512, parallel=8, loader=f"tests.support.batched:{loader}")
-    engine = BatchedEngine(plan).start(NEVER)
+    engine = BatchedEngine(plan, watchdog=2.0).start(NEVER)
     BEFORE[engine] = before
     yield engine
     engine.close()
 
 
-async def killed(engine: BatchedEngine, *samplings: Sampling) -> list[list[int]]:
-    """Return replies in whose middle the process is killed."""
+async def killed(
+    engine: BatchedEngine, *samplings: Sampling, by: signal.Signals = signal.SIGKILL
+) -> list[list[int]]:
+    """Return replies in whose middle the process is killed, or stopped."""
     begun = asyncio.Semaphore(0)
 
     async def ask(prompt: list[int], sampling: Sampling) -> list[int]:
@@ -56,14 +58,15 @@ async def killed(engine: BatchedEngine, *samplings: Sampling) -> list[list[int]]
     for _ in asked:
         await begun.acquire()
     [process] = {*psutil.Process().children()} - BEFORE[engine]
-    os.kill(process.pid, signal.SIGKILL)
+    os.kill(process.pid, by)
     return list(await asyncio.gather(*asked))
 
 
-async def test_replies_go_on_when_the_process_is_killed(
-    engine: BatchedEngine, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSTOP])
+async def test_replies_go_on_when_the_process_is_killed_or_stopped(
+    engine: BatchedEngine, caplog: pytest.LogCaptureFixture, by: signal.Signals
 ) -> None:
-    found = await killed(engine, *[greedy(LENGTH)] * 3)
+    found = await killed(engine, *[greedy(LENGTH)] * 3, by=by)
     assert found == [generated(prompt, LENGTH) for prompt in PROMPTS]
     assert "process ended" in caplog.text
     assert engine.state == "ready"

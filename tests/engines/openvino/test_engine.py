@@ -444,10 +444,14 @@ async def test_a_warm_cache_gives_what_a_cold_one_gives(start: Start) -> None:
     await check(conversation[:160], "undo")
 
 
+@pytest.mark.parametrize("end", [psutil.Process.kill, psutil.Process.suspend])
 async def test_if_the_process_dies_replies_go_on_in_the_next_one_or_are_said_to_have_ended(
-    start: Start, long: Path, caplog: pytest.LogCaptureFixture
+    start: Start,
+    long: Path,
+    caplog: pytest.LogCaptureFixture,
+    end: Callable[[psutil.Process], None],
 ) -> None:
-    engine = start(long, window=LONG, parallel=3, properties=EXACT)
+    engine = start(long, window=LONG, parallel=3, properties=EXACT, watchdog=2.0)
     whole = greedy(600, min_new_tokens=600)
     expected = await collect(engine.generate(PROMPT, whole))
 
@@ -466,7 +470,7 @@ async def test_if_the_process_dies_replies_go_on_in_the_next_one_or_are_said_to_
     running = [asyncio.create_task(ask(*one)) for one in zip(samplings, all_begun, strict=True)]
     for begun in all_begun:
         await begun.wait()
-    newest_process().kill()
+    end(newest_process())
     with pytest.raises(EngineError, match="Please try again"):
         await running.pop()
     assert engine.state == "loading"

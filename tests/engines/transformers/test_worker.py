@@ -21,8 +21,8 @@ Start = Callable[..., Worker]
 def _start() -> Iterator[Start]:
     workers: list[Worker] = []
 
-    def start(*arguments: Any) -> Worker:
-        workers.append(Worker(*arguments))
+    def start(*arguments: Any, **options: Any) -> Worker:
+        workers.append(Worker(*arguments, **options))
         workers[-1].start()
         return workers[-1]
 
@@ -163,3 +163,83 @@ async def test_what_says_itself_what_is_wrong_is_heard_as_it_is(start: Start) ->
 
     with pytest.raises(EngineError, match="kept to its pattern"):
         await collect(start(write).generate([1], Sampling()))
+
+
+class Held:
+    """Writes one id, and then does nothing until it is freed."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.came_back = threading.Event()
+
+    def __call__(self, *asked: Any) -> None:
+        asked[-1](7)
+        assert self.free.wait(20)
+        self.came_back.set()
+        asked[-1](8)
+
+
+async def test_a_thread_that_never_comes_back_keeps_nobody_waiting(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = Held()
+    worker = start(held, watchdog=0.3)
+    given: list[int] = []
+
+    async def follow() -> None:
+        async for ids in worker.generate([1], Sampling()):
+            given.extend(ids)
+
+    asked = [follow(), follow(), collect(worker.generate([2], Sampling()))]
+    async with asyncio.timeout(20):
+        errors = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(error) for error in errors] == [EngineError] * 3
+    assert given == [7], "what was written is kept"
+    assert worker.state == "failed"
+    assert "did nothing for" in caplog.text
+    async with asyncio.timeout(1):
+        with pytest.raises(EngineError, match="Please try again"):
+            await collect(worker.generate([3], Sampling()))
+        await asyncio.to_thread(worker.close)
+    held.free.set()
+    assert held.came_back.wait(20)
+    assert given == [7]
+
+
+async def test_one_that_calls_check_now_and_then_is_waited_for(start: Start) -> None:
+    def write(*asked: Any) -> None:
+        for _ in range(20):
+            worker.check()
+            threading.Event().wait(0.05)
+        asked[-1](1)
+
+    worker = start(write, watchdog=0.4)
+    assert await collect(worker.generate([1], Sampling())) == [1]
+    assert worker.state == "ready"
+
+
+async def test_a_long_prompt_may_take_long(start: Start) -> None:
+    def write(*asked: Any) -> None:
+        threading.Event().wait(1)
+        asked[-1](1)
+
+    worker = start(write, watchdog=0.2)
+    worker.pace = 0.1
+    assert await collect(worker.generate([1] * 40, Sampling())) == [1]
+    assert worker.state == "ready"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_thread_that_died_keeps_nobody_waiting(start: Start) -> None:
+    def recover(_: EngineError) -> None:
+        raise SystemExit
+
+    def write(*_: Any) -> None:
+        raise ValueError
+
+    worker = start(write, recover, watchdog=0.3)
+    for _ in range(2):
+        async with asyncio.timeout(20):
+            with pytest.raises(EngineError, match="Please try again"):
+                await collect(worker.generate([1], Sampling()))
+    assert worker.state == "failed"

@@ -123,7 +123,7 @@ def framed(page: Any, url: str) -> Any:
 def test_a_login_in_another_sites_frame_holds(
     flag: str, serve: Serve, driver: Any, tmp_path: Path
 ) -> None:
-    app = serve(ScriptedEngine(echo), auth="ann:secret")
+    app = serve(ScriptedEngine(echo), auth="ann:secret", frame_ancestors=SITE.rstrip("/"))
     with nginx(SET_UPS["TLS with headers"], app, tmp_path, HOST) as url:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*NAMED, flag])
         frame = framed(browser.new_page(ignore_https_errors=True), url)

@@ -17,6 +17,7 @@ from chat.web.api.responses.kept import Keeper
 from chat.web.api.responses.shapes import Around, ResponseBody
 from chat.web.api.responses.writer import ResponseReply
 from chat.web.api.shapes import RequestBody
+from chat.web.api.streams import Streams
 
 #: How many items there may be in one answer, and how many there are if nobody says.
 SIZES, PAGE = [str(size) for size in range(1, 101)], 20
@@ -25,9 +26,18 @@ SIZES, PAGE = [str(size) for size in range(1, 101)], 20
 class Responses(Endpoint):
     """Answers requests for responses (see `Endpoint`), and keeps the responses."""
 
-    def __init__(self, chat: Chat, sampling: Sampling, system_prompt: str, *, strict: bool) -> None:
+    def __init__(
+        self,
+        chat: Chat,
+        sampling: Sampling,
+        system_prompt: str,
+        streams: Streams,
+        *,
+        strict: bool,
+    ) -> None:
         self._keeper = Keeper()
-        super().__init__(chat, sampling, system_prompt, ResponseBody, self._writes, strict=strict)
+        given = sampling, system_prompt, ResponseBody, self._writes, streams
+        super().__init__(chat, *given, strict=strict)
 
     def _writes(self, body: ResponseBody, chat: Chat, _: int) -> ResponseReply:
         return ResponseReply(body, chat.name, self._keeper)

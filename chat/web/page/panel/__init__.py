@@ -30,6 +30,7 @@ from chat.web.page.panel.saved import (
     MOST_CONVERSATIONS,
     SavedConversations,
 )
+from chat.web.page.running import Running
 from chat.web.page.theme import FOCUS
 
 _HERE = Path(__file__).parent
@@ -38,7 +39,7 @@ SCRIPTS = ("gradio.js", "storage.js", "screen.js", "files.js", "list.js")
 #: What the browser may ask, and what it is called as an endpoint.
 ENDPOINTS = {
     question: f"saved_{question}"
-    for question in ("seal", "rename", "names", "open", "export", "markdown", "import")
+    for question in ("seal", "rename", "names", "open", "export", "markdown", "import", "running")
 }
 HTML = """
 <div class="first"><button value="new">New chat</button></div>
@@ -81,15 +82,25 @@ class Panel:
                 apply_default_css=False,
             )
 
-    def after(self, event: Event, what: str, chatbot: gr.Chatbot) -> None:
-        """Have the panel do this when the event is over."""
-        js = f"(history, system) => window.conversations?.{what}(history, system)"
-        event.then(None, [chatbot, self._system_prompt], js=js, api_visibility="private")
+    def after(
+        self, event: Event, what: str, chatbot: gr.Chatbot, *more: gr.components.Component
+    ) -> None:
+        """Have the panel do this when the event is over; `more` is what else it is told."""
+        js = f"(...values) => window.conversations?.{what}(...values)"
+        told = [chatbot, self._system_prompt, *more]
+        event.then(None, told, js=js, api_visibility="private")
         event.failure(None, js=js, api_visibility="private")
+
+    def comes_back(self, *event: Any, **more: Any) -> Event:
+        """Connect what happens, with a token, when a conversation is opened that has one."""
+        js = "() => [window.conversations?.come_back()]"
+        found: Event = self._html.come_back(*event, js=js, **more)
+        return found
 
     def connect(
         self,
         saved: SavedConversations,
+        running: Running,
         chatbot: gr.Chatbot,
         others: dict[gr.components.Component, str],
     ) -> None:
@@ -111,6 +122,7 @@ class Panel:
             "export": saved.export,
             "markdown": saved.markdown,
             "import": saved.import_files,
+            "running": running.line,
         }
         for question, endpoint in ENDPOINTS.items():
             gr.api(

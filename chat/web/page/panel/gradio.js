@@ -6,13 +6,15 @@
  * Call an endpoint that does not wait in Gradio's queue.
  * @param {string} endpoint
  * @param {unknown[]} data
+ * @param {AbortSignal} [signal]
  */
-function post(endpoint, data) {
+function post(endpoint, data, signal) {
     // From where the browser has the page, which the server need not know.
     return fetch(`.${window.gradio_config.api_prefix}/run/${endpoint}`, {
         method: "POST",
         headers: {"Content-Type": "application/json"},
         body: JSON.stringify({data: [data]}),
+        signal,
     });
 }
 
@@ -30,6 +32,34 @@ function openSideBar(opened) {
  * @param {HTMLElement} added
  */
 const addToPage = (added) => closest(".gradio-container").append(added);
+
+/** What Gradio says when it cannot reach the server. */
+const CONNECTION_LOST = "Connection to the server was lost";
+
+/**
+ * Do this in place of what Gradio says when it cannot reach the server. It asks for it every two
+ * seconds then, and reloads the page once it is there.
+ * @param {() => void} action
+ */
+function whenLost(action) {
+    new MutationObserver(() => {
+        /** @type {NodeListOf<HTMLElement>} */
+        const toasts = document.querySelectorAll("[data-testid=toast-body]");
+        for (const toast of toasts) {
+            if (toast.ariaHidden || !toast.textContent?.includes(CONNECTION_LOST)) continue;
+            toast.ariaHidden = "true";
+            toast.style.setProperty("display", "none", "important");
+            action();
+        }
+    }).observe(closest(".gradio-container"), {subtree: true, childList: true});
+}
+
+/** What the line under the conversation says. */
+const statusLine = () => document.querySelector("#status")?.textContent ?? "";
+
+/** Where a message is written. */
+const messageBox = () =>
+    /** @type {HTMLTextAreaElement | null} */ (document.querySelector("#message textarea"));
 
 /**
  * Return the element that is there.

@@ -150,10 +150,13 @@ if (!lasts)
         "This browser lets the page save nothing. Conversations last until the page is closed; " +
         "export those that you want to keep.";
 if (hasRoom()) openSideBar(true);
+whenLost(() => say("The connection is lost. Connecting again…"));
+watchReply();
 window.addEventListener("storage", attempt(() => learnNames().then(draw)));
 attempt(async () => {
     await learnNames();
     draw();
     const last = savedConversations().find(({id}) => id === session[PREFIX + "open"]);
     if (last && !running) await openSaved(last);
+    keepDraft();
 })();

@@ -8,6 +8,7 @@
  * @property {string} [text] the item of the storage, as this tab left it
  * @property {string} [system] its system prompt, if it comes with one
  * @property {boolean} [unanswered] whether its last message has no reply
+ * @property {string} [reply] the token of the reply that is being written to it
  * @property {string} seen what was said when it was saved
  * @property {boolean} changed whether somebody has gone on with it here
  * @property {number} turn counts its states, of which the last is to be saved
@@ -92,10 +93,14 @@ async function openSaved({id, title, text, sealed}) {
     const messages = await ask("open", sealed);
     const prompt = messages[0].role === "system" && messages.shift();
     const system = prompt ? String(prompt.content) : SYSTEM_PROMPT;
+    const token = storage[itemName(id, "reply")];
+    const reply = token && await ask("running", token) ? token : undefined;
     await untilQuiet();
     const unanswered = messages.at(-1)?.role === "user";
     const seen = textsOf(messages);
-    show({id, title, text, system, unanswered, seen, changed: false, turn: 0}, messages);
+    show({id, title, text, system, unanswered, reply, seen, changed: false, turn: 0}, messages);
+    if (reply) trigger("come_back");
+    else writeReply(id);
 }
 
 /** Leave the conversation on the screen for an empty one. */
@@ -125,8 +130,15 @@ async function save(history, system) {
     const sealed = await ask("seal", history, system === SYSTEM_PROMPT ? null : system);
     if (turn !== mine.turn) return;  // there is a later state by now, or it was deleted
     const renamed = storage[itemName(mine.id, "title")] ?? mine.title;
-    if (storage[itemName(mine.id, "text")] !== mine.text)  // another tab went on with it
+    const there = storage[itemName(mine.id, "text")];
+    if (there !== mine.text) {  // another tab went on with it
+        if (there && await says(there, seen)) {  // up to the same
+            Object.assign(mine, {text: there, seen});
+            return;
+        }
+        if (turn !== mine.turn) return;
         Object.assign(mine, {id: newId(), text: undefined});  // so this becomes a copy
+    }
     if (sealed) {
         const title = renamed ?? sealed.title;
         const text = `${Date.now()} ${sealed.text}`;
@@ -139,6 +151,73 @@ async function save(history, system) {
     }
     if (mine === current) session[PREFIX + "open"] = current.id;
     draw();
+}
+
+/** Seconds between two looks at a reply that does not seem to grow. */
+const LOOK = 5;
+/** What the line under the conversation said when it was last looked at, and looks that it missed. */
+let lastLine = "";
+let missed = 0;
+
+/**
+ * Load the page anew if the server says something else of the reply than the screen, look after
+ * look: a connection can go without anybody noticing, as when a phone sleeps.
+ */
+async function watchReply() {
+    const line = statusLine();
+    if (!running || !current.reply || line !== lastLine) missed = 0;
+    else {
+        const answer = askFor(AbortSignal.timeout(LOOK * 1000), "running", current.reply);
+        /** @param {string} text without what Markdown does to it */
+        const plain = (text) => text.replace(/[^\p{L}\p{N}]/gu, "");
+        const there = await answer.catch(() => line);
+        missed = plain(there) === plain(statusLine()) ? 0 : missed + 1;
+    }
+    if (missed > 1) location.reload();
+    lastLine = line;
+    setTimeout(watchReply, LOOK * 1000);
+}
+
+/** Keep what is typed until it is sent, for when the page is loaded anew. */
+function keepDraft() {
+    const draft = session[PREFIX + "draft"];
+    const box = messageBox();
+    if (draft && box && !box.value) {
+        box.value = draft;
+        box.dispatchEvent(new Event("input", {bubbles: true}));
+    }
+    document.addEventListener("input", ({target}) => {
+        if (target === messageBox()) session[PREFIX + "draft"] = messageBox()?.value ?? "";
+    });
+}
+
+/**
+ * Return whether this is what is said in an item of the storage.
+ * @param {string} text
+ * @param {string} seen
+ */
+async function says(text, seen) {
+    try {
+        /** @type {Message[]} */
+        const messages = await ask("open", text.split(" ")[1]);
+        return textsOf(messages.filter(({role}) => role !== "system")) === seen;
+    } catch {  // it was sealed with another key meanwhile
+        return false;
+    }
+}
+
+/**
+ * Save what is on the screen, and the token of the reply that is being written to it.
+ * @param {Message[]} history
+ * @param {string} [system]
+ * @param {string} [reply]
+ */
+async function saveAll(history, system, reply) {
+    const saved = save(history, system);
+    const mine = current;
+    mine.reply = reply;
+    await saved;
+    if (mine.text) writeReply(mine.id, mine.reply);  // which may be over by now
 }
 
 /**
@@ -160,7 +239,7 @@ function discard(id) {
 // What the page's events do before they change the screen, and after (chat/web/page/page.py).
 window.conversations = {
     shown: () => coming,
-    about: () => [
+    about: () => current.reply ? "Connecting again…" : [
         // The tab was closed, or the server ended, while it was written.
         current.unanswered &&
             "The reply to the last message was lost. Edit the message to send it again.",
@@ -176,9 +255,14 @@ window.conversations = {
         running = true;
         this.change();
     },
-    begun(history, system) {
+    come_back() {
+        this.begin();
+        return current.reply;
+    },
+    begun(history, system, reply) {
         running &&= Boolean(history);
-        return this.changed(history, system);
+        if (history) delete session[PREFIX + "draft"];
+        return this.changed(history, system, running ? reply : undefined);
     },
     settle() {
         running = false;
@@ -195,8 +279,8 @@ window.conversations = {
         current.changed = true;
         changing++;
     },
-    changed(history, system) {
+    changed(history, system, reply) {
         changing--;
-        if (history) return saving = attempt(save)(history, system);
+        if (history) return saving = attempt(saveAll)(history, system, reply);
     },
 };

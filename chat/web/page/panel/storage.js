@@ -1,7 +1,8 @@
 // @ts-check
 // What lies in the browser: for each conversation one item of localStorage with its sealed
-// title, and one with the time when it was saved and its sealed messages. They are items of
-// their own, so that two tabs do not overwrite each other's.
+// title, one with the time when it was saved and its sealed messages, and one with the token of
+// the reply that is being written to it, if one is. They are items of their own, so that two tabs
+// do not overwrite each other's.
 
 /**
  * @typedef {object} Saved A conversation in the storage.
@@ -44,7 +45,7 @@ const lasts = storage instanceof Storage;
 /**
  * Return what an item of the storage is called.
  * @param {string} id
- * @param {"title" | "text"} part
+ * @param {"title" | "text" | "reply"} part
  */
 const itemName = (id, part) => `${PREFIX}${id}:${part}`;
 
@@ -90,6 +91,19 @@ function write({id, title, text}) {
 function remove(id) {
     delete storage[itemName(id, "text")];
     delete storage[itemName(id, "title")];
+    delete storage[itemName(id, "reply")];
+}
+
+/**
+ * Keep the token of the reply that is being written to a conversation, if one is.
+ * @param {string} id
+ * @param {string} [reply]
+ */
+function writeReply(id, reply) {
+    try {
+        if (reply) storage[itemName(id, "reply")] = reply;
+        else delete storage[itemName(id, "reply")];
+    } catch {}  // for which the storage is too full
 }
 
 /** Find out the titles that other tabs and earlier visits have left. */
@@ -112,10 +126,20 @@ async function learnNames() {
  * @param {unknown[]} data
  */
 async function ask(question, ...data) {
+    return askFor(undefined, question, ...data);
+}
+
+/**
+ * The same, for as long as is wanted.
+ * @param {AbortSignal | undefined} signal
+ * @param {keyof typeof ENDPOINTS} question
+ * @param {unknown[]} data
+ */
+async function askFor(signal, question, ...data) {
     let response;
     let answer;
     try {
-        response = await post(ENDPOINTS[question], data);
+        response = await post(ENDPOINTS[question], data, signal);
         if (response.status !== 413) answer = await response.json();
     } catch {
         throw new Problem("The server cannot be reached. Please reload the page.");

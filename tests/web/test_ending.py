@@ -1,14 +1,16 @@
-"""chat.backend.ending: a process ends with its engine, and leaves nothing behind."""
+"""chat.web.ending: a process ends with its engine, and leaves nothing behind."""
 
+import asyncio
 import os
 import threading
 import time
 
 import pytest
 
-from chat.backend import ending
-from chat.backend.ending import end_with
 from chat.core.engine import State
+from chat.core.gate import Gate
+from chat.web import ending
+from chat.web.ending import end_with
 from tests.support.backends import until
 from tests.support.fakes import ScriptedEngine
 
@@ -60,3 +62,32 @@ def test_no_thread_of_it_keeps_the_process_alive() -> None:
     before = set(threading.enumerate())
     end_with(engine)
     assert all(one.daemon for one in set(threading.enumerate()) - before)
+
+
+async def test_people_are_told_before_it_ends(
+    left: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "CALM", 0.1)
+    engine, gate = Closed(), Gate(1, 1)
+    with gate.enter():
+        end_with(engine, gate)
+        engine.state = "loading"
+        await asyncio.sleep(3 * ending.PAUSE)
+        assert not engine.closed, "it may get well again"
+        engine.state = "failed"
+        await asyncio.sleep(3 * ending.PAUSE)
+        assert left == []
+    await asyncio.to_thread(until, lambda: left, seconds=2)
+    assert left == [os.EX_SOFTWARE]
+
+
+async def test_who_never_leaves_does_not_hold_it(
+    left: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "FAREWELL", 0.1)
+    monkeypatch.setattr(ending, "CALM", 0.1)
+    engine, gate = Closed(), Gate(1, 1)
+    engine.state = "failed"
+    with gate.enter():
+        end_with(engine, gate)
+        await asyncio.to_thread(until, lambda: left, seconds=2)

@@ -1,0 +1,1 @@
+"""Nothing lost, mixed or hung: faults, load and hostile input."""

@@ -1,0 +1,1 @@
+"""Whatever comes over HTTP, well made and not."""

@@ -1,0 +1,57 @@
+"""What is tried, in which order, and what each has to come to."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+
+class Found(NamedTuple):
+    """What came of a step."""
+
+    #: By their names, in the order in which they are shown.
+    figures: dict[str, float | str]
+    #: What was not as promised, in a sentence each; nothing if all was.
+    broken: list[str]
+
+
+class Step(NamedTuple):
+    """One step, which runs in a process of its own."""
+
+    name: str
+    #: What has to be, in a sentence.
+    promise: str
+    #: Module of this package, and function in it, which takes the share of the full numbers that
+    #: is to be tried, and returns a `Found`.
+    does: str
+    #: Seconds after which it counts as hung, at full numbers; a small share has a minute at least.
+    seconds: int
+
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        "callback",
+        "Whatever a page sends is answered or refused in a sentence; no control token comes from a "
+        "text, and no text goes into a log.",
+        "callback.step.run",
+        3600,
+    ),
+    Step(
+        "http",
+        "Whatever comes over HTTP, cut, slow, oversized or malformed, is answered or refused: no "
+        "status 500, no traceback, no text in a log, and the next request is answered exactly.",
+        "http.step.run",
+        1800,
+    ),
+)
+
+
+def chosen(only: Collection[str]) -> list[Step]:
+    """Return the steps with these names, or all of them, in their order.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    names = [step.name for step in STEPS]
+    if unknown := set(only) - set(names):
+        there = ", ".join(names)
+        raise ValueError(f"There is no step {', '.join(sorted(unknown))}, but {there}.")
+    return [step for step in STEPS if not only or step.name in only]

@@ -1,0 +1,43 @@
+"""What Gradio cannot read is refused, and no fault of the server.
+
+Its addresses take JSON of any shape, and fail in many ways at what no page sends; an error there
+would be a status 500, and a traceback in the log that quotes what was sent.
+"""
+
+import logging
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chat.errors import describe
+
+SENTENCE = "The request could not be read."
+
+log = logging.getLogger(__name__)
+
+
+class Unreadable:
+    """ASGI middleware next to Gradio."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; what that fails at is answered with 400, or ends if it has begun."""
+        begun = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_on)
+        except Exception as error:
+            if not isinstance(error.__cause__, HTTPException):  # a refusal once it had begun
+                log.error("%s", describe(error))
+            if begun:
+                await send({"type": "http.response.body"})
+            else:
+                await JSONResponse({"error": SENTENCE}, 400)(scope, receive, send)

@@ -1,0 +1,428 @@
+"""chat.core.kept: replies that outlast whoever listens, for a while and in nobody's way."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any
+
+import pytest
+
+from chat.core import kept
+from chat.core.gate import Gate
+from chat.core.kept import Forgotten, Kept, Replies, Timer
+from chat.errors import EngineError, QueueFull
+
+
+async def settle() -> None:
+    """Let every task that can go on do so."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+class Clock:
+    """Calls what is to be called later when it is told that the time has come."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Call] = []
+
+    def later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        self.waiting.append(Call(self, seconds, call))
+        return self.waiting[-1]
+
+    def strike(self) -> None:
+        """Let all the time pass that is waited for."""
+        due, self.waiting = self.waiting, []
+        for call in due:
+            call.call()
+
+
+class Call:
+    def __init__(self, clock: Clock, seconds: float, call: Callable[[], None]) -> None:
+        self.clock, self.seconds, self.call = clock, seconds, call
+
+    def cancel(self) -> None:
+        if self in self.clock.waiting:
+            self.clock.waiting.remove(self)
+
+
+class Story:
+    """A reply that goes on when it is told to, inside a gate."""
+
+    def __init__(self, gate: Gate | None = None) -> None:
+        self.gate = gate or Gate(9, 9)
+        self.parts: asyncio.Queue[Any] = asyncio.Queue()
+        self.inside = self.closed = False
+
+    async def tell(self) -> AsyncGenerator[bytes]:
+        try:
+            with self.gate.enter() as ticket:
+                while ticket.place:
+                    await ticket.wait()
+                self.inside = True
+                while (part := await self.parts.get()) is not None:
+                    if isinstance(part, Exception):
+                        raise part
+                    yield part
+        finally:
+            self.inside, self.closed = False, True
+
+    def go_on(self, *parts: Any) -> None:
+        for part in parts:
+            self.parts.put_nowait(part)
+
+
+class Listener:
+    """Follows a reply until it leaves."""
+
+    def __init__(self, reply: Kept[bytes], after: int = 0, *, alone: bool = False) -> None:
+        self.heard: list[tuple[int, bytes]] = []
+        self.task = asyncio.create_task(self._listen(reply, after, alone))
+
+    async def _listen(self, reply: Kept[bytes], after: int, alone: bool) -> None:
+        async with aclosing(reply.follow(after, alone=alone)) as items:
+            async for item in items:
+                self.heard.append(item)
+
+    async def leave(self) -> None:
+        self.task.cancel()
+        await settle()
+
+
+def replies(clock: Clock, gate: Gate | None = None, **more: Any) -> Replies[bytes]:
+    return Replies(gate or Gate(9, 9), 60, len, later=clock.later, **more)
+
+
+@contextmanager
+def waits(gate: Gate) -> Iterator[None]:
+    """Somebody is in line who is there."""
+    with gate.enter():
+        yield
+
+
+async def test_a_reply_goes_on_when_nobody_listens_and_is_picked_up_where_it_was_left() -> None:
+    story, clock = Story(), Clock()
+    reply = replies(clock).begin(story.tell(), "me")
+    first = Listener(reply)
+    story.go_on(b"a", b"b")
+    await settle()
+    assert first.heard == [(1, b"a"), (2, b"b")]
+    await first.leave()
+    story.go_on(b"c")
+    await settle()
+    second = Listener(reply, 1)
+    await settle()
+    assert second.heard == [(2, b"b"), (3, b"c")]
+    story.go_on(b"d", None)
+    await settle()
+    assert second.heard[-1] == (4, b"d")
+    assert second.task.done()
+    assert not reply.ended
+
+
+async def test_left_alone_it_is_ended_when_the_time_is_over_and_what_there_is_stays() -> None:
+    story, clock = Story(), Clock()
+    made = replies(clock)
+    reply = made.begin(story.tell(), "me")
+    listener = Listener(reply)
+    story.go_on(b"a")
+    await settle()
+    assert clock.waiting == []
+    await listener.leave()
+    assert [call.seconds for call in clock.waiting] == [60]
+    clock.strike()
+    await settle()
+    assert story.closed
+    late = Listener(made.find(reply.id, "me"))
+    await settle()
+    assert late.heard == [(1, b"a")]
+    assert reply.ended
+    clock.strike()
+    with pytest.raises(Forgotten):
+        made.find(reply.id, "me")
+
+
+async def test_who_comes_back_in_time_keeps_it() -> None:
+    story, clock = Story(), Clock()
+    reply = replies(clock).begin(story.tell(), "me")
+    await Listener(reply).leave()
+    await settle()
+    Listener(reply)
+    await settle()
+    clock.strike()
+    await settle()
+    assert not story.closed
+
+
+async def test_what_nobody_ever_follows_ends_too() -> None:
+    story, clock = Story(), Clock()
+    replies(clock).begin(story.tell(), "me")
+    await settle()
+    assert story.inside
+    clock.strike()
+    await settle()
+    assert story.closed
+
+
+async def test_with_no_time_it_ends_with_whoever_listens() -> None:
+    story = Story()
+    reply = Replies[bytes](Gate(1, 1), 0, len).begin(story.tell(), "me")
+    listener = Listener(reply)
+    await settle()
+    assert story.inside
+    await listener.leave()
+    assert story.closed
+
+
+async def test_one_of_two_who_leaves_leaves_it_to_the_other() -> None:
+    story, clock = Story(), Clock()
+    reply = replies(clock).begin(story.tell(), "me")
+    first, second = Listener(reply), Listener(reply)
+    await settle()
+    await first.leave()
+    assert clock.waiting == []
+    assert reply.alone is None
+    story.go_on(b"a", None)
+    await settle()
+    assert second.heard == [(1, b"a")]
+
+
+async def test_who_takes_over_is_the_only_one() -> None:
+    story, clock = Story(), Clock()
+    reply = replies(clock).begin(story.tell(), "me")
+    first = Listener(reply)
+    story.go_on(b"a")
+    await settle()
+    second = Listener(reply, alone=True)
+    await settle()
+    story.go_on(b"b")
+    await settle()
+    assert first.heard == [(1, b"a")]
+    assert first.task.done()
+    assert second.heard == [(1, b"a"), (2, b"b")]
+    await second.leave()
+    assert reply.alone
+
+
+async def test_end_ends_it_at_once_for_all_who_listen() -> None:
+    story, clock = Story(), Clock()
+    reply = replies(clock).begin(story.tell(), "me")
+    listener = Listener(reply)
+    story.go_on(b"a")
+    await settle()
+    reply.end()
+    await settle()
+    assert story.closed
+    assert listener.task.done()
+    assert listener.heard == [(1, b"a")]
+
+
+async def test_what_goes_wrong_is_raised_for_each_and_for_who_comes_later() -> None:
+    story, clock = Story(), Clock()
+    reply = replies(clock).begin(story.tell(), "me")
+    first = Listener(reply)
+    story.go_on(b"a", EngineError("It failed."))
+    await settle()
+    second = Listener(reply)
+    await settle()
+    for one in (first, second):
+        assert one.heard == [(1, b"a")]
+        with pytest.raises(EngineError, match="It failed"):
+            one.task.result()
+
+
+async def test_what_is_refused_is_not_kept() -> None:
+    story, clock = Story(), Clock()
+    made = replies(clock)
+    reply = made.begin(story.tell(), "me")
+    listener = Listener(reply)
+    story.go_on(EngineError("No."))
+    await settle()
+    with pytest.raises(EngineError):
+        listener.task.result()
+    with pytest.raises(Forgotten):
+        made.find(reply.id, "me")
+
+
+@pytest.mark.parametrize("owner", ["you", "Me", "", None, ("me",)])
+async def test_it_is_its_owners_alone(owner: object) -> None:
+    made = replies(Clock())
+    reply = made.begin(Story().tell(), "me")
+    assert made.find(reply.id, "me") is reply
+    for id in (reply.id[:-1], reply.id.upper() + "0", ""):
+        with pytest.raises(Forgotten):
+            made.find(id, "me")
+    with pytest.raises(Forgotten):
+        made.find(reply.id, owner)
+    reply.end()
+
+
+def test_an_id_has_128_bits_and_is_never_the_same() -> None:
+    ids = {kept.new_id() for _ in range(100)}
+    assert len(ids) == 100
+    assert {len(bytes.fromhex(id)) for id in ids} == {16}
+
+
+async def test_of_one_that_is_its_last_item_only_that_is_kept() -> None:
+    story, clock = Story(), Clock()
+    reply = replies(clock, latest=True).begin(story.tell(), "me")
+    story.go_on(b"a", b"ab", b"abc")
+    await settle()
+    listener = Listener(reply)
+    await settle()
+    assert listener.heard == [(3, b"abc")]
+    assert reply.bytes == 3
+    reply.end()
+
+
+# Nobody else is kept waiting
+
+
+async def test_who_would_wait_gets_the_place_of_one_that_is_alone() -> None:
+    gate, clock = Gate(1, 1), Clock()
+    story = Story(gate)
+    reply = replies(clock, gate).begin(story.tell(), "me")
+    listener = Listener(reply)
+    story.go_on(b"a")
+    await settle()
+    await listener.leave()
+    assert story.inside
+    with gate.enter() as ticket:
+        assert ticket.place == 1
+        await settle()
+        assert ticket.place == 0
+    assert story.closed
+    late = Listener(reply)
+    await settle()
+    assert late.heard == [(1, b"a")]
+
+
+async def test_one_that_is_left_while_others_wait_ends_at_once() -> None:
+    gate, clock = Gate(1, 1), Clock()
+    story = Story(gate)
+    listener = Listener(replies(clock, gate).begin(story.tell(), "me"))
+    await settle()
+    with gate.enter() as ticket:
+        await settle()
+        assert ticket.place == 1
+        await listener.leave()
+        assert ticket.place == 0
+        assert story.closed
+
+
+async def test_the_longest_alone_gives_way_and_no_more_than_have_to() -> None:
+    gate, clock = Gate(3, 9), Clock()
+    made = replies(clock, gate)
+    stories = [Story(gate) for _ in range(3)]
+    listeners = [Listener(made.begin(story.tell(), "me")) for story in stories]
+    await settle()
+    for place in (1, 2, 0):
+        await listeners[place].leave()
+    with gate.enter():
+        await settle()
+        assert [story.closed for story in stories] == [False, True, False]
+        with gate.enter():
+            await settle()
+            assert [story.closed for story in stories] == [False, True, True]
+    reply = Listener(made.begin(Story(gate).tell(), "me"))
+    await settle()
+    assert not stories[0].closed
+    await reply.leave()
+
+
+async def test_one_that_is_listened_to_never_gives_way() -> None:
+    gate, clock = Gate(1, 1), Clock()
+    story = Story(gate)
+    listener = Listener(replies(clock, gate).begin(story.tell(), "me"))
+    await settle()
+    with gate.enter() as ticket:
+        await settle()
+        assert ticket.place == 1
+        assert story.inside
+        with pytest.raises(QueueFull, match="2 people"):
+            gate.check()
+    await listener.leave()
+
+
+async def test_who_waits_and_is_alone_keeps_the_place_unless_it_is_in_somebodys_way() -> None:
+    gate, clock = Gate(1, 9), Clock()
+    story = Story(gate)
+    with gate.enter():
+        listener = Listener(replies(clock, gate).begin(story.tell(), "me"))
+        await settle()
+        await listener.leave()
+        assert not story.closed
+        with gate.enter() as ticket:
+            await settle()
+            assert story.closed
+            assert ticket.place == 1
+
+
+async def test_one_that_is_alone_uses_up_no_place() -> None:
+    gate, clock = Gate(1, 0), Clock()
+    story = Story(gate)
+    listener = Listener(replies(clock, gate).begin(story.tell(), "me"))
+    await settle()
+    with pytest.raises(QueueFull):
+        gate.check()
+    await listener.leave()
+    gate.check()
+    with gate.enter() as ticket:
+        await settle()
+        assert ticket.place == 0
+        assert story.closed
+
+
+# Memory
+
+
+async def test_what_is_kept_of_one_is_bounded_and_who_was_left_behind_hears_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kept, "MOST_BYTES", 160)
+    story, clock = Story(), Clock()
+    reply = replies(clock).begin(story.tell(), "me")
+    story.go_on(*[b"1234"] * 5)
+    await settle()
+    assert (reply.first, reply.last, reply.bytes) == (4, 5, 8)
+    behind, there = Listener(reply), Listener(reply, 3)
+    await settle()
+    with pytest.raises(Forgotten):
+        behind.task.result()
+    assert there.heard == [(4, b"1234"), (5, b"1234")]
+    await there.leave()
+    reply.end()
+
+
+async def test_the_oldest_that_are_over_are_forgotten_when_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kept, "MOST", 2)
+    clock = Clock()
+    made = replies(clock)
+    ids = []
+    for _ in range(4):
+        story = Story()
+        ids.append(made.begin(story.tell(), "me").id)
+        story.go_on(b"a", None)
+        await settle()
+    for id in ids[:1]:
+        with pytest.raises(Forgotten):
+            made.find(id, "me")
+    assert [made.find(id, "me").id for id in ids[-2:]] == ids[-2:]
+
+
+async def test_those_that_are_over_make_room_for_those_that_are_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kept, "MOST_BYTES", 1600)
+    clock = Clock()
+    made = replies(clock)
+    over = []
+    for _ in range(20):
+        story = Story()
+        over.append(made.begin(story.tell(), "me"))
+        story.go_on(b"x" * 90, None)
+        await settle()
+    with pytest.raises(Forgotten):
+        made.find(over[0].id, "me")
+    assert made.find(over[-1].id, "me") is over[-1]
