@@ -10,7 +10,11 @@ from typing import Any
 
 
 class Exceeded(Exception):
-    """A process took more than it may, or died of what it was given."""
+    """A process took more than it may, or died of what it was given; `said` is what it wrote."""
+
+    def __init__(self, said: bytes = b"") -> None:
+        super().__init__()
+        self.said = said
 
 
 def start(module: str, *arguments: object, **options: Any) -> "subprocess.Popen[str]":
@@ -49,22 +53,24 @@ def answer(module: str, *arguments: object, given: bytes = b"", seconds: float) 
             timeout=seconds,
             check=True,
         )
-    except subprocess.SubprocessError:
-        raise Exceeded from None
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        raise Exceeded(error.stdout or b"") from None
     return done.stdout
 
 
-def limit(memory: int, seconds: float = 0) -> None:
+def limit(memory: int, seconds: float = 0, *, writes: bool = False) -> None:
     """Have this process fail once it takes so many bytes more, and die after so much CPU time.
 
-    From then on it writes no files.
+    From then on it writes no files, unless it `writes`.
     """
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    # Not of addresses, of which files that are mapped and other threads take many.
     limits = {
-        resource.RLIMIT_AS: pages * resource.getpagesize() + memory,
+        resource.RLIMIT_DATA: pages * resource.getpagesize() + memory,
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: 0,
     }
+    if not writes:
+        limits[resource.RLIMIT_FSIZE] = 0
     if seconds:
         limits[resource.RLIMIT_CPU] = int(sum(os.times()[:2]) + seconds) + 1
     for what, most in limits.items():

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chat.errors import ModelError
-from chat.models import locate
+from chat.models import locate, tensors
 
 NONE = "none"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -44,9 +44,9 @@ FOREIGN = (
     "use_qalora",
     "use_bdlora",
 )
+#: A pattern of layers' names as PEFT writes them, which takes no time to look for.
+LAYERS = re.compile(r"\^?[\w.]{1,300}", re.ASCII)
 OFF: tuple[Any, ...] = (None, False, "none", [], {})
-#: The longest header of a file of weights, in bytes, as safetensors itself has it.
-HEADER = 100_000_000
 
 #: The linear layers of a model by their names, each with its outputs and inputs.
 Layers = Mapping[str, tuple[int, ...]]
@@ -68,6 +68,11 @@ class Adapter(NamedTuple):
         return sorted({name.partition(".lora_")[0] for name in self.shapes if ".lora_" in name})
 
     @property
+    def own_ranks(self) -> bool:
+        """Whether layers have ranks of their own."""
+        return bool(self.config.get("rank_pattern"))
+
+    @property
     def scale(self) -> float:
         """By what B·A is multiplied, in layers without a rank or an alpha of their own."""
         rank: int = self.config["r"]
@@ -82,6 +87,10 @@ class Adapter(NamedTuple):
                 continue
             if not (a and b):
                 raise self.unfit(f"half of what it has for {name} is missing")
+            if not len(a) == len(b) == 2:
+                raise self.unfit(f"what it has for {name} are no matrices")
+            if not (self.own_ranks or a[0] == b[1] == self.config["r"]):
+                raise self.unfit(f"it has {a[0]} for the rank of {name}, and another by {CONFIG}")
             if name not in layers:
                 raise self.unfit(f"it is for a layer {name}, which this model does not have")
             there, here = ("{} to {}".format(*of) for of in ((a[1], b[0]), layers[name][::-1]))
@@ -140,14 +149,17 @@ def _read(name: str, folder: Path) -> Adapter:
         raise ModelError(f"The adapter {name} has no {WEIGHTS}{what}.")
     try:
         config = json.loads((folder / CONFIG).read_text())
-        shapes = _shapes(folder / WEIGHTS)
+        found = tensors.header(folder / WEIGHTS).items()
+        shapes = {name.removeprefix(PREFIX): tensor.shape for name, tensor in found}
         kind, rank, alpha = (config[key] for key in ("peft_type", "r", "lora_alpha"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ModelError):
         raise ModelError(f"The adapter {name} is damaged, or it is no LoRA adapter.") from None
     if kind != "LORA" or not shapes or not _positive(rank) or not _positive(alpha):
         raise ModelError(f"The adapter {name} is no LoRA adapter, or it is damaged.")
     if foreign := next((key for key in FOREIGN if config.get(key) not in OFF), None):
         raise ModelError(f"The adapter {name} has {foreign} set, which is not offered here.")
+    if any(_odd(config.get(key), shapes) for key in ("rank_pattern", "alpha_pattern")):
+        raise ModelError(f"The adapter {name} has ranks of layers that cannot be read.")
     if unknown := next((key for key in shapes if not PARTS.search(key)), None):
         raise ModelError(f"The adapter {name} has {unknown[:100]}, which is no part of a LoRA.")
     return Adapter(name, folder, config, shapes)
@@ -157,15 +169,12 @@ def _positive(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
-def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tensors in a safetensors file, whose bytes are all there."""
-    with file.open("rb") as opened:
-        size = int.from_bytes(opened.read(8), "little")
-        if size > HEADER:
-            raise ValueError
-        header = json.loads(opened.read(size))
-    header.pop("__metadata__", None)
-    end = max(tensor["data_offsets"][1] for tensor in header.values())
-    if file.stat().st_size != 8 + size + end:
-        raise ValueError
-    return {name.removeprefix(PREFIX): tuple(one["shape"]) for name, one in header.items()}
+def _odd(pattern: Any, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether numbers by patterns of layers' names are none, or such as no layer here has."""
+    if pattern in OFF:
+        return False
+    most = max(size for shape in shapes.values() for size in (*shape, 1))
+    return not isinstance(pattern, dict) or any(
+        not LAYERS.fullmatch(key) or not _positive(value) or value > most
+        for key, value in pattern.items()
+    )

@@ -17,10 +17,13 @@ from openvino_tokenizers import convert_tokenizer
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
+from chat import child
 from chat.models import as_gguf, config, ir, plain, rope
 
 #: What Llama 3.1 and later divide the frequencies of their positions by.
 FACTORS = "rope_freqs.weight"
+#: What making one may take: bytes besides twice what it should, and seconds of CPU time.
+MEMORY, SECONDS, SECONDS_A_GB = 4_000_000_000, 300, 600
 
 
 def build(source: Path, folder: Path, kind: as_gguf.Kind = "Q4_1") -> None:
@@ -78,5 +81,12 @@ def _from_folder(source: Path, file: Path, kind: as_gguf.Kind) -> rope.Change:
     return rope.Change(own, scaled.numpy(), factor)
 
 
+def main(source: Path, folder: Path) -> None:
+    """Make a folder, within limits that grow with the size of its weights."""
+    needed, _ = ir.conversion_needs(source)
+    child.limit(int(MEMORY + 2 * needed), SECONDS + needed / 1e9 * SECONDS_A_GB, writes=True)
+    build(source, folder)
+
+
 if __name__ == "__main__":
-    build(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

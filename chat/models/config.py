@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ OLDER = {
     "num_attention_heads": "n_head",
     "max_position_embeddings": "n_positions",
 }
+#: Numbers of parts, each of which is made, and numbers that are a width; and the most of them.
+COUNTS = re.compile(r"(num|n)_(\w+_)?(layers?|heads?|experts?|groups?|blocks?)")
+WIDTHS = re.compile(r"\w*(_size|_dim|_rank|_inner|_embd|_width)")
+MOST, WIDEST = 10_000, 1 << 24
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -57,6 +62,17 @@ def shape(settings: Mapping[str, Any]) -> dict[str, Any]:
             f"The model could not be loaded: its config.json does not say {', '.join(SIZES)}."
         )
     return found
+
+
+def oversized(settings: object) -> str | None:
+    """Return a number in a config.json that no model can have, by its name; None without one."""
+    for name, value in settings.items() if isinstance(settings, dict) else ():
+        most = MOST if COUNTS.fullmatch(name) else WIDEST if WIDTHS.fullmatch(name) else math.inf
+        if isinstance(value, int | float) and value > most:
+            return f"{name} = {value:.3g}" if abs(value) < 1e300 else name
+        if isinstance(value, dict) and (found := oversized(value)):
+            return found
+    return None
 
 
 def token_bytes(shape: Mapping[str, Any], itemsize: int = 2) -> int:

@@ -20,8 +20,12 @@ from huggingface_hub import (
 from huggingface_hub.errors import DryRunError
 from huggingface_hub.file_download import DryRunFileInfo
 
+from chat.models import gguf_header
+
 #: How many bytes come at a time.
 CHUNK = 1 << 20
+#: More bytes than this are no head.
+MOST = 1 << 28
 
 
 class Heads:
@@ -78,7 +82,7 @@ class Heads:
                 opened.write(chunk)
                 opened.flush()
                 if (had := opened.tell()) >= enough:
-                    if complete(target, had, size):
+                    if complete(target, had, size) or had > MOST:
                         break
                     enough *= 4
         os.truncate(target, size)
@@ -91,12 +95,10 @@ def _safetensors(file: Path, had: int, size: int) -> bool:
 
 
 def _gguf(file: Path, had: int, size: int) -> bool:
-    from gguf import GGUFReader
-
     os.truncate(file, size)
     try:
-        return int(GGUFReader(file).data_offset) <= had
-    except Exception:  # whatever half a head leads it to
+        return gguf_header.end(file) <= had
+    except gguf_header.Fault:  # half a head, or one that stays so
         return False
     finally:
         os.truncate(file, had)

@@ -30,6 +30,7 @@ from huggingface_hub.errors import (
 
 from chat.errors import ModelError
 from chat.models import embedded, parts, quantized
+from chat.models.examine import examined
 from chat.models.heads import Heads
 
 OPENVINO = ("model", "tokenizer", "detokenizer")
@@ -58,7 +59,7 @@ def locate(name: str, cache: Path, *, cuda: bool, heads: Heads | None = None) ->
         raise ModelError("A model is named as owner/name, not by an address.")
     path = Path(os.path.expanduser(name))
     if path.is_dir():
-        return _with_weights(path, name)
+        return examined(_with_weights(path, name), cache)
     if path.is_file():
         if path.suffix.lower() != ".gguf":
             raise ModelError(f"{name} is a file, but not a .gguf file.")
@@ -115,11 +116,12 @@ def adapter(name: str, *files: str) -> Path:
     """
     path = Path(os.path.expanduser(name))
     if path.is_dir():
-        return path
+        return examined(path)
     if name.startswith(("/", "./", "../", "~")) or name.count("/") != 1:
         raise ModelError(f"There is no folder {name}, to be an adapter.")
     with from_hub(name):
-        return Path(snapshot_download(name, allow_patterns=[*files]))
+        folder = Path(snapshot_download(name, allow_patterns=[*files]))
+    return examined(folder)
 
 
 def _require_loadable(
@@ -133,7 +135,7 @@ def _require_loadable(
         # A single file would be asked for again and again where the hub is out of reach.
         folder = Path(folder_of(repository, allow_patterns=["config.json"]))
         settings = json.loads((folder / "config.json").read_text())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return  # which is said once the other files are there
     quantization = quantized.method(settings) if isinstance(settings, dict) else None
     if not quantization:
@@ -164,7 +166,7 @@ def _download(name: str, cache: Path, heads: Heads | None) -> Path:
             # In folders there are other formats of the weights, and templates by name.
             ignore_patterns=[*(f"*/{kind}" for kind in (*WEIGHTS, *FILES)), "consolidated*"],
         )
-    return _with_weights(Path(folder), repository)
+    return examined(_with_weights(Path(folder), repository), None if heads else cache)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chat.errors import ModelError
-from chat.models import convert
+from chat.models import convert, gguf_header
 from chat.models.memory import require
 from chat.models.unusable import damaged, unusable
 
@@ -78,6 +78,8 @@ def reader(file: Path) -> Any:
     """
     from gguf import GGUFReader
 
+    if fault := gguf_header.looked_at(file):
+        raise damaged(file, fault)
     try:
         return GGUFReader(file)
     except Exception:  # whatever the bytes led it to
@@ -90,10 +92,11 @@ def require_whole(name: str, reader: Any) -> None:
     It looks for layers; what belongs to each differs from one architecture to another.
     """
     count = reader.fields.get(f"{SPLIT}count")
-    if count and count.contents() > 1:
+    total = count.contents() if count else None
+    if isinstance(total, int) and total > 1:
         raise ModelError(
-            f"{name} is one of {count.contents()} parts of a model, but is not named as they are: "
-            f"{title(name)}-00001-of-{count.contents():05}.gguf is the first."
+            f"{name} is one of {total} parts of a model, but is not named as they are: "
+            f"{title(name)}-00001-of-{total:05}.gguf is the first."
         )
     if "general.architecture" not in reader.fields:
         raise unusable(f"{name} {NO_GGUF}")
@@ -103,9 +106,9 @@ def require_whole(name: str, reader: Any) -> None:
     found = {int(match[1]) for tensor in reader.tensors if (match := LAYER.search(tensor.name))}
     # The last ones draft several tokens at a time, and are often left out.
     needed = range(layers - (_field(reader, "nextn_predict_layers") or 0))
-    if missing := set(needed) - found:
+    if missing := len(needed) - sum(layer in needed for layer in found):
         raise ModelError(
-            f"The model could not be loaded: {name} is incomplete, without {len(missing)} of its "
+            f"The model could not be loaded: {name} is incomplete, without {missing} of its "
             f"{layers} layers."
         )
     if found and max(found) >= layers:
@@ -167,6 +170,8 @@ def _join(files: list[Path], folder: Path, *, heads: bool) -> None:
 def _write(files: list[Path], target: Path, *, heads: bool) -> None:
     from gguf import GGUFReader, GGUFValueType, GGUFWriter
 
+    if any(map(gguf_header.looked_at, files)):
+        raise ValueError
     readers = [GGUFReader(file) for file in files]
     fields = readers[0].fields
     tensors = [tensor for reader in readers for tensor in reader.tensors]

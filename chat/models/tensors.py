@@ -5,8 +5,9 @@ the header as JSON, and the values, which need no torch to be read so.
 """
 
 import json
+import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,9 @@ from chat.models.unusable import damaged, unusable
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 #: What the values are stored as; bfloat16 is the upper half of a float32.
-TYPES = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+TYPES: dict[str, type[np.generic]] = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+#: The longest header, in bytes, as safetensors itself has it.
+HEADER = 100_000_000
 
 
 class Tensor(NamedTuple):
@@ -42,7 +45,7 @@ def tensors(folder: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: a file is missing or damaged.
     """
-    return {name: tensor for file in files(folder) for name, tensor in _header(file).items()}
+    return {name: tensor for file in files(folder) for name, tensor in header(file).items()}
 
 
 def files(folder: Path) -> list[Path]:
@@ -56,8 +59,10 @@ def files(folder: Path) -> list[Path]:
         return [whole] if whole.is_file() else []
     try:
         names = sorted({*json.loads(index.read_text())["weight_map"].values()})
-        found = [folder / Path(name).name for name in names]
-    except (ValueError, KeyError, TypeError, AttributeError):
+        found = [folder / name for name in names]
+        if any(Path(name).name != name for name in names):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise unusable(f"{INDEX} is damaged") from None
     for file in found:
         if not file.is_file():
@@ -65,20 +70,37 @@ def files(folder: Path) -> list[Path]:
     return found
 
 
-def _header(file: Path) -> dict[str, Tensor]:
+def header(file: Path) -> dict[str, Tensor]:
+    """Return the weights in a file, by name, which take all of it and share none of it.
+
+    Raises:
+        ModelError: it is damaged.
+    """
     try:
         with file.open("rb") as opened:
             length = int.from_bytes(opened.read(8), "little")
             start, size = 8 + length, file.stat().st_size
-            header = json.loads(opened.read(length)) if start <= size else {}
-        header.pop("__metadata__", None)
-        found = {
-            name: Tensor(file, facts["dtype"], (*facts["shape"],), start + facts["data_offsets"][0])
-            for name, facts in header.items()
-        }
-        complete = start + max(facts["data_offsets"][1] for facts in header.values()) == size
-    except (ValueError, KeyError, TypeError, AttributeError):
-        complete = False
-    if not complete:
-        raise damaged(file)
-    return found
+            found = json.loads(opened.read(length)) if start <= size and length <= HEADER else {}
+        found.pop("__metadata__", None)
+        end = 0
+        for facts in sorted(found.values(), key=lambda facts: facts["data_offsets"]):
+            begin, stop = facts["data_offsets"]
+            if begin != end or stop < begin or not _fits(facts, stop - begin):
+                raise ValueError
+            end = stop
+        if not found or start + end != size:
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise damaged(file) from None
+    return {
+        name: Tensor(file, facts["dtype"], (*facts["shape"],), start + facts["data_offsets"][0])
+        for name, facts in found.items()
+    }
+
+
+def _fits(facts: dict[str, Any], size: int) -> bool:
+    """Whether a tensor has so many bytes; of types that are not read here it may have any."""
+    kind, shape = facts["dtype"], facts["shape"]
+    if type(size) is not int or not all(type(length) is int and length >= 0 for length in shape):
+        return False
+    return kind not in TYPES or math.prod(shape) * np.dtype(TYPES[kind]).itemsize == size

@@ -20,12 +20,15 @@ from transformers import PreTrainedTokenizerFast, logging
 from chat import child
 from chat.errors import ModelError
 from chat.models import convert, embedded, locate
+from chat.models.examine import examined
 from chat.models.heads import Heads
 
 FILES = (*locate.FILES, "*.jinja")
 #: A model of the hub by its name.
 HUB_ID = re.compile(r"[a-z0-9][\w.-]*/[a-z0-9][\w.-]*", re.ASCII | re.IGNORECASE)
 FILE = "tokenizer.json"
+#: What reading that of a GGUF file may take: bytes of memory, and seconds of CPU time.
+MEMORY, SECONDS = 8_000_000_000, 600
 
 
 def named(root: str) -> str:
@@ -54,7 +57,7 @@ def find(name: str, cache: Path) -> Path:
     """
     path = Path(os.path.expanduser(name))
     if path.is_dir() and name != "embedded":
-        return path
+        return examined(path, cache)
     repository, _, file = name.partition(":")
     if path.is_file() or not HUB_ID.fullmatch(repository):
         return locate.locate(name, cache, cuda=False)
@@ -62,11 +65,12 @@ def find(name: str, cache: Path) -> Path:
         place = cache / f"{path.stem}-tokenizer-{sha256(name.encode()).hexdigest()[:12]}"
         return convert.once(place, f"reading the tokenizer of {name}", partial(_head, name, cache))
     with locate.from_hub(name):
-        return Path(
+        folder = Path(
             snapshot_download(
                 repository, allow_patterns=[*FILES], ignore_patterns=[f"*/{kind}" for kind in FILES]
             )
         )
+    return examined(folder, cache)
 
 
 def load(source: Path, cache: Path) -> tuple[Any, Path]:
@@ -112,6 +116,7 @@ def _head(name: str, cache: Path, folder: Path) -> None:
 
 
 def _write(file: Path, folder: Path) -> None:
+    child.limit(MEMORY, SECONDS, writes=True)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(file.parent, gguf_file=file.name)
     tokenizer.save_pretrained(folder)
 

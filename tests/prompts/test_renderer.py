@@ -137,6 +137,7 @@ def test_who_wrote_what_is_still_known() -> None:
     assert list(Tainted(made).runs()) == [(None, 0, 3), ("user", 3, 7), (None, 7, 11)]
 
 
-def test_what_is_too_long_for_a_prompt_is_refused() -> None:
+def test_what_is_too_long_for_a_prompt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renderer, "SECONDS", 20.0)
     with pytest.raises(Refused, match="it writes too much"):
         Renderer("{{ 'a' * 40000000 }}").render(given())
