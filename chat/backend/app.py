@@ -11,6 +11,7 @@ from chat.settings import Settings
 from chat.web import health, metrics
 from chat.web.api import Answering
 from chat.web.api.authentication import Authentication
+from chat.web.patience import Patience
 from chat.web.requests import Logged
 
 
@@ -31,7 +32,7 @@ def build(chat: Chat, settings: Settings) -> Starlette:
         routes=[
             *health.routes(chat.engine, chat.gate),
             metrics.route(metrics.of(chat), settings),
-            Mount("/v1", Authentication(router, settings)),
+            Mount("/v1", Authentication(router, settings, chat.shares)),
         ],
-        middleware=[Middleware(Logged)],
+        middleware=[Middleware(Logged), Middleware(Patience)],
     )

@@ -1,14 +1,22 @@
 """One gate on the model: so many replies at once, the others in line, first come, first served.
 
-Page and API pass the same gate, so nobody jumps the queue by another door.
+Page and API pass the same gate, so nobody jumps the queue by another door. Of a visitor who has
+several in line, one comes after the other: in between all others have their turn.
+
+Source: start-time fair queueing (Goyal, Vin and Cheng, 1996), with each reply as long as any.
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from chat.core.engine import TICK
+from chat.core.shares import Share
 from chat.errors import Draining, QueueFull
+
+#: The share of whoever stands in line for themselves alone.
+NOBODYS = Share()
 
 
 class Gate:
@@ -17,9 +25,16 @@ class Gate:
     def __init__(self, parallel: int, max_waiting: int) -> None:
         self._parallel = parallel
         self._max_waiting = max_waiting
+        #: Those who are in, and after them the others by their turns.
         self._tickets: list[Ticket] = []
+        self._turn = 0
         #: Whether nobody is let in any more.
         self.shut = False
+
+    @property
+    def places(self) -> int:
+        """How many people may be in or waiting."""
+        return self._parallel + self._max_waiting
 
     @property
     def inside(self) -> int:
@@ -40,29 +55,45 @@ class Gate:
         """Raise QueueFull if no place is left, or Draining if there is no line any more."""
         if self.shut:
             raise Draining
-        if self.size >= self._parallel + self._max_waiting:
+        if self.size >= self.places:
             raise QueueFull(
                 f"The queue is full: {self.size} people are being answered or waiting. "
                 "Please try again in a moment."
             )
 
     @contextmanager
-    def enter(self) -> Iterator["Ticket"]:
+    def enter(self, share: Share = NOBODYS) -> Iterator["Ticket"]:
         """Take a place in line, and give it back at the end.
 
         Raises:
             QueueFull: no place is left.
             Draining: there is no line any more.
+            RateLimited: whoever has this share has come too often.
         """
         self.check()
-        ticket = Ticket(self)
-        self._tickets.append(ticket)
+        share.count()
+        ticket = Ticket(self, share.name, self._next_turn(share.name))
+        inside = min(self.size, self._parallel)
+        place = bisect_right(self._tickets, ticket.turn, lo=inside, key=lambda one: one.turn)
+        self._tickets.insert(place, ticket)
+        self._note_turn()
         try:
             yield ticket
         finally:
             self._tickets.remove(ticket)
+            self._note_turn()
             for other in self._tickets:
                 other.moved.set()
+
+    def _next_turn(self, name: str) -> int:
+        """Return the turn of the next one of a visitor, which is after their others."""
+        others = [ticket.turn for ticket in self._tickets if name and ticket.name == name]
+        return max([self._turn, *(turn + 1 for turn in others)])
+
+    def _note_turn(self) -> None:
+        """Whoever comes now is never before somebody who is in already."""
+        inside = [ticket.turn for ticket in self._tickets[: self._parallel]]
+        self._turn = max([self._turn, *inside]) if inside else 0
 
     def place(self, ticket: "Ticket") -> int:
         """Return the ticket's place in line, from 1; 0 or less is in."""
@@ -72,8 +103,10 @@ class Gate:
 class Ticket:
     """A place in line."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, name: str, turn: int) -> None:
         self._gate = gate
+        self.name = name
+        self.turn = turn
         self.moved = asyncio.Event()
 
     @property

@@ -16,6 +16,8 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.types import Receive, Scope, Send
 
 from chat.web import health
+from chat.web.connections import options
+from chat.web.private import LOOPBACK
 from chat.web.reverse_proxy import ReverseProxy
 
 LOADING = "The model is still loading. Please try again in a moment."
@@ -57,7 +59,11 @@ def lobby(listening: socket.socket, root: str = "") -> Iterator[None]:
     """
     app = ReverseProxy(_answer, root)
     config = uvicorn.Config(
-        app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
+        app,
+        log_config=None,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        **options(",".join(LOOPBACK)),
     )
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, args=[[listening]], daemon=True)
