@@ -305,3 +305,48 @@ def test_gradios_clients_are_told_too_and_others_are_answered(
     finally:
         one.close()
         other.close()
+
+
+async def test_one_who_means_harm_leaves_places_to_all_others(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With as many cookies as they like, and from many networks of one machine at once."""
+    engine = ScriptedEngine(lambda prompt: "x" * 2000, pace=0.05)
+    url = serve(engine, max_waiting=15)  # and one is being answered
+    body = {"messages": [{"role": "user", "content": "Hi"}]}
+
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+
+        async def cookie(address: str) -> dict[str, str]:
+            headers = {"X-Forwarded-For": address}
+            given = await client.get("config", headers=headers)
+            client.cookies.clear()
+            sent = "; ".join(f"{name}={value}" for name, value in given.cookies.items())
+            return {**headers, "Cookie": sent}
+
+        async def ask(headers: dict[str, str]) -> int:
+            async with client.stream(
+                "POST", "v1/chat/completions", json={**body, "stream": True}, headers=headers
+            ) as answer:
+                statuses.append(answer.status_code)
+                if answer.status_code == 200:
+                    await asyncio.Event().wait()  # and never reads it
+                return answer.status_code
+
+        statuses: list[int] = []
+        evil = [await cookie(SOMEBODYS) for _ in range(10)]
+        evil += [{"X-Forwarded-For": f"2a00:1:2:3::{number}"} for number in range(10)]
+        tasks = [asyncio.create_task(ask(headers)) for headers in evil for _ in range(3)]
+        async with asyncio.timeout(30):
+            while len(statuses) < len(tasks):
+                await asyncio.sleep(0.01)
+        # Half of all places for the one address, and a quarter for who has no cookie.
+        assert statuses.count(200) == 8 + 4
+        others = [asyncio.create_task(ask(await cookie(f"203.0.113.{one}"))) for one in (8, 9)]
+        async with asyncio.timeout(30):
+            while len(statuses) < len(tasks) + len(others):
+                await asyncio.sleep(0.01)
+        assert statuses[-2:] == [200, 200]
+        for task in [*tasks, *others]:
+            task.cancel()
+        await asyncio.gather(*tasks, *others, return_exceptions=True)
