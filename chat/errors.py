@@ -8,6 +8,7 @@
     │   ├── BadRequest       a message or a control has an unusable value
     │   ├── TooLong          a message is larger than the model can read
     │   ├── QueueFull        too many people are waiting
+    │   ├── RateLimited      one visitor asks for more than their share
     │   └── Draining         the server is about to end, and begins nothing
     └── EngineError          the model failed while it was working
         ├── OutOfMemory      ... because the conversation did not fit
@@ -66,6 +67,16 @@ class TooLong(RequestError):
 
 class QueueFull(RequestError):
     """Too many people are waiting already."""
+
+
+class RateLimited(RequestError):
+    """One visitor asks for more than their share; there is room again after so many `seconds`."""
+
+    def __init__(self, sentence: str, seconds: float, kind: str = "requests") -> None:
+        super().__init__(sentence)
+        self.seconds = seconds
+        #: What there is too much of, "requests" or "tokens".
+        self.kind = kind
 
 
 class Draining(RequestError):

@@ -11,6 +11,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import metadata
+from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -165,12 +166,55 @@ class KeepSettings(BaseModel):
     )
 
 
+class VisitorSettings(BaseModel):
+    """What one visitor may have of the server, and who that is."""
+
+    visitor_places: int | None = Field(
+        None,
+        ge=0,
+        description="how many replies one visitor may have at once, with those in line; 0 is no "
+        "limit; unless set, a quarter of all places, and 2 at least",
+    )
+    visitor_requests: int = Field(
+        60, ge=0, description="how many requests one visitor may send in a minute; 0 is no limit"
+    )
+    visitor_tokens: int = Field(
+        500_000,
+        ge=0,
+        description="how many tokens of prompts and replies one visitor may have in an hour; 0 is "
+        "no limit",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="the reverse proxies that are believed whom they pass on (X-Forwarded-For): "
+        "addresses and networks, after commas; those on the same machine always are",
+    )
+    api_keys: Path | None = Field(
+        None,
+        description="a file with the keys of programs, one a line, each with a name and limits of "
+        "its own (docs/api.md); read anew when it is changed",
+    )
+    session_hours: int = Field(336, ge=1, le=87_600, description="how long a login lasts, in hours")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, proxies: str) -> str:
+        named = [proxy.strip() for proxy in proxies.split(",") if proxy.strip()]
+        for proxy in named:
+            try:
+                ip_network(proxy)
+            except ValueError:
+                raise ValueError("write addresses and networks such as 10.0.0.0/8") from None
+        return ",".join(named)
+
+
 # `--help` has the fields of the last base first.
 class Settings(
     SamplingFields,
     KeepSettings,
     PromptSettings,
     BrowserSettings,
+    VisitorSettings,
     ServerOptions,
     ModelSettings,
     BaseSettings,

@@ -35,6 +35,7 @@ def test_each_setting_is_a_flag_and_a_variable(
         "server_url": "http://host",
         "conversations_key": "k" * 32,
         "log_format": "json",
+        "trusted_proxies": "10.0.0.0/8",
     }.get(name, "1")
     flag = f"--{name.replace('_', '-')}"
     by_flag = read([flag] if value == "true" else [flag, value])

@@ -48,7 +48,6 @@ STEPS: tuple[Step, ...] = (
         "http.step.run",
         1800,
     ),
-    ),
     Step(
         "load",
         "200 visitors send 2,000 messages at all doors: every reply is whole and its own, nobody "

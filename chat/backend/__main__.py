@@ -50,10 +50,11 @@ def run(settings: Settings) -> None:
     # Here and not above, so that --help and a wrong flag answer at once.
     import uvicorn
 
-    from chat.web import address, logs, traces
+    from chat.web import address, keys, logs, traces
     from chat.web.lobby import lobby
 
     logs.begin(settings.log_format)
+    keys.of(settings)
     listening, settings = address.listen(settings)
     where = f"http://{settings.server_name}:{settings.server_port}"
     print(f"Fourbit Chat's backend is starting at {where} ...", flush=True)
@@ -62,8 +63,10 @@ def run(settings: Settings) -> None:
 
         chat = load(settings)
         from chat.backend.app import build
+        from chat.web.connections import options
         from chat.web.drain import Drain
         from chat.web.ending import end_with
+        from chat.web.visitor import proxies
 
         traces.begin(chat.meter)
         app = build(chat, settings)
@@ -74,7 +77,7 @@ def run(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         lifespan="off",
-        ws="none",
+        **options(proxies(settings)),
     )
     # In a thread, since uvicorn would take the signals.
     server = uvicorn.Server(config)

@@ -13,6 +13,7 @@ from chat.web.api import Answering
 from chat.web.api.authentication import Authentication
 from chat.web.headers import Headers
 from chat.web.origins import Origins
+from chat.web.patience import Patience
 from chat.web.requests import Logged
 
 
@@ -33,11 +34,12 @@ def build(chat: Chat, settings: Settings) -> Starlette:
         routes=[
             *health.routes(chat.engine, chat.gate),
             metrics.route(metrics.of(chat), settings),
-            Mount("/v1", Authentication(router, settings)),
+            Mount("/v1", Authentication(router, settings, chat.shares)),
         ],
         middleware=[
             Middleware(Logged),
             Middleware(Headers, "'none'"),
             Middleware(Origins, settings, settings.server_name or ""),
+            Middleware(Patience),
         ],
     )

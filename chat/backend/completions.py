@@ -14,6 +14,7 @@ from chat.backend.body import Ask, asked, blaming, left_open, most_bytes
 from chat.backend.events import DONE, HEARTBEAT, Events, failed
 from chat.core.chat import Chat, interval
 from chat.core.engine import until_stop
+from chat.core.shares import asking
 from chat.engines.server.refusals import ENDED
 from chat.errors import RequestError
 from chat.settings import Settings
@@ -106,14 +107,16 @@ async def batches(chat: Chat, ask: Ask, session: str) -> AsyncGenerator[Batch]:
     Raises:
         BadRequest: what ties it down would keep others waiting.
         QueueFull: no place is left.
+        RateLimited: whoever asks has asked for too much.
         EngineError: the model failed.
     """
     written, last = 0, list[int]()
-    with chat.meter.reply() as measured:
+    place = chat.shares.place(asking.get())
+    with chat.meter.reply() as measured, place as measured.share:
         chat.gate.check()
         with blaming():
             await chat.engine.admit(ask.sampling)
-        with chat.gate.enter() as ticket:
+        with chat.gate.enter(measured.share) as ticket:
             while ticket.place:
                 yield Batch([])
                 await ticket.wait()

@@ -30,6 +30,7 @@ from chat.core.meter import Measured, Meter
 from chat.core.reply import Composed, Reply
 from chat.core.sampling import Sampling
 from chat.core.scores import TokenScore
+from chat.core.shares import Shares, asking
 from chat.core.thinking import Ahead
 from chat.core.tokens import Tokens
 from chat.errors import BadRequest
@@ -106,6 +107,8 @@ class Chat:
         self.gate = gate
         #: What is counted of all replies.
         self.meter = Meter()
+        #: What each visitor has of it.
+        self.shares = Shares()
         self.tokens = tokens
         self.format = format
         #: How this model continues a text, as base models do.
@@ -129,14 +132,15 @@ class Chat:
             RequestError: it cannot be answered, and cost nothing.
             EngineError: the model failed on the way; the text so far stands.
         """
-        with self.meter.reply() as measured:
+        place = self.shares.place(asking.get())
+        with self.meter.reply() as measured, place as measured.share:
             self._check_supported(sampling, conversation.begun)
             self.gate.check()
             await self.engine.admit(sampling)
             # In a thread, since a long history would hold up everyone else's replies.
             async with self._composing:
                 composed = await asyncio.to_thread(self._compose, conversation, sampling)
-            with self.gate.enter() as ticket:
+            with self.gate.enter(measured.share) as ticket:
                 while ticket.place:
                     yield Update("waiting", place=ticket.place)
                     await ticket.wait()
@@ -163,9 +167,13 @@ class Chat:
         Raises:
             BadRequest: the prompt format refuses it.
             TooLong: one message has more characters than any that is answered.
+            RateLimited: whoever asks has asked for too much.
         """
-        async with self._composing:
-            return await asyncio.to_thread(self._encode, conversation)
+        with self.shares.place(asking.get()) as share:
+            async with self._composing:
+                ids = await asyncio.to_thread(self._encode, conversation)
+            share.count()
+            return ids
 
     def _encode(self, conversation: Conversation) -> list[int]:
         asked, begun = conversation.asked, conversation.begun

@@ -1,17 +1,25 @@
 """One gate on the model: so many replies at once, the others in line, first come, first served.
 
-Page and API pass the same gate, so nobody jumps the queue by another door. A reply that goes on
-while nobody listens (`chat.core.kept`) takes nobody's place: it ends once it is in the way.
+Page and API pass the same gate, so nobody jumps the queue by another door. Of a visitor who has
+several in line, one comes after the other: in between all others have their turn. A reply that
+goes on while nobody listens (`chat.core.kept`) takes nobody's place: it ends once it is in the way.
+
+Source: start-time fair queueing (Goyal, Vin and Cheng, 1996), with each reply as long as any.
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Protocol
 
 from chat.core.engine import TICK
+from chat.core.shares import Share
 from chat.errors import Draining, QueueFull
+
+#: The share of whoever stands in line for themselves alone.
+NOBODYS = Share()
 
 
 class Left(Protocol):
@@ -42,9 +50,16 @@ class Gate:
     def __init__(self, parallel: int, max_waiting: int) -> None:
         self._parallel = parallel
         self._max_waiting = max_waiting
+        #: Those who are in, and after them the others by their turns.
         self._tickets: list[Ticket] = []
+        self._turn = 0
         #: Whether nobody is let in any more.
         self.shut = False
+
+    @property
+    def places(self) -> int:
+        """How many people may be in or waiting."""
+        return self._parallel + self._max_waiting
 
     @property
     def inside(self) -> int:
@@ -66,28 +81,34 @@ class Gate:
         if self.shut:
             raise Draining
         people = sum(ticket.listened for ticket in self._tickets)
-        if people >= self._parallel + self._max_waiting:
+        if people >= self.places:
             raise QueueFull(
                 f"The queue is full: {people} people are being answered or waiting. "
                 "Please try again in a moment."
             )
 
     @contextmanager
-    def enter(self) -> Iterator["Ticket"]:
+    def enter(self, share: Share = NOBODYS) -> Iterator["Ticket"]:
         """Take a place in line, and give it back at the end.
 
         Raises:
             QueueFull: no place is left.
             Draining: there is no line any more.
+            RateLimited: whoever has this share has come too often.
         """
         self.check()
-        ticket = Ticket(self)
-        self._tickets.append(ticket)
+        share.count()
+        ticket = Ticket(self, share.name, self._next_turn(share.name))
+        inside = min(self.size, self._parallel)
+        place = bisect_right(self._tickets, ticket.turn, lo=inside, key=lambda one: one.turn)
+        self._tickets.insert(place, ticket)
+        self._note_turn()
         self.make_way()
         try:
             yield ticket
         finally:
             self._tickets.remove(ticket)
+            self._note_turn()
             for other in self._tickets:
                 other.moved.set()
 
@@ -103,6 +124,16 @@ class Gate:
         for reply in sorted(alone, key=lambda reply: reply.alone or 0)[: max(0, more)]:
             reply.end()
 
+    def _next_turn(self, name: str) -> int:
+        """Return the turn of the next one of a visitor, which is after their others."""
+        others = [ticket.turn for ticket in self._tickets if name and ticket.name == name]
+        return max([self._turn, *(turn + 1 for turn in others)])
+
+    def _note_turn(self) -> None:
+        """Whoever comes now is never before somebody who is in already."""
+        inside = [ticket.turn for ticket in self._tickets[: self._parallel]]
+        self._turn = max([self._turn, *inside]) if inside else 0
+
     def place(self, ticket: "Ticket") -> int:
         """Return the ticket's place in line, from 1; 0 or less is in."""
         return self._tickets.index(ticket) + 1 - self._parallel
@@ -111,8 +142,10 @@ class Gate:
 class Ticket:
     """A place in line."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, name: str, turn: int) -> None:
         self._gate = gate
+        self.name = name
+        self.turn = turn
         self.moved = asyncio.Event()
         #: The reply that it is for, if that goes on without anybody.
         self.left = left.get()

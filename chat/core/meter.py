@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from chat.core.shares import Share
 from chat.errors import RequestError
 
 #: Why a reply ended: by itself, at its limit, since nobody wanted the rest, by a fault.
@@ -93,12 +94,15 @@ class Measured:
         self._first = self._last = 0.0
         self._prompt_tokens = self._tokens = self._resumed = 0
         self.ending: Ending = "abort"
+        #: Whose tokens they are.
+        self.share = Share()
 
     def begin(self, prompt_tokens: int, dropped_turns: int = 0) -> None:
         """Its turn has come."""
         self._meter.waited.add(time.monotonic() - self.asked)
         self._prompt_tokens = prompt_tokens
         self._meter.prompt_tokens += prompt_tokens
+        self.share.spend(prompt_tokens)
         self._meter.dropped_turns += dropped_turns
 
     def wrote(self, tokens: int) -> None:
@@ -114,6 +118,7 @@ class Measured:
         self._last = now
         self._tokens += tokens
         self._meter.tokens += tokens
+        self.share.spend(tokens)
 
     def resumed(self) -> None:
         """What wrote it has ended, and another goes on."""

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chat.web.api.refusals import refused
+from chat.web.api.refusals import is_for_programs, refused
 
 #: Bytes of one request. A long conversation that a browser sends has some 100,000.
 MAX_BODY = 1_000_000
@@ -31,6 +31,7 @@ OPEN = frozenset(
         "/health",
         "/live",
         "/login",
+        "/login.js",
         "/logout",
         "/manifest.json",
         "/metrics",
@@ -92,8 +93,8 @@ class Guard:
             if len(body) > limit:
                 sentence = f"The limit is {limit:,} bytes."
                 path = scope["path"]
-                programs = path.startswith(("/v1/", "/tokenize", "/detokenize"))
                 refusal = refused(path, HTTPException(413, sentence))
+                programs = is_for_programs(path)
                 answer = refusal if programs else PlainTextResponse(sentence, 413)
                 await answer(scope, receive, send)
                 return

@@ -16,7 +16,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.types import Receive, Scope, Send
 
 from chat.web import health
+from chat.web.connections import options
 from chat.web.headers import Headers, hashes
+from chat.web.private import LOOPBACK
 from chat.web.reverse_proxy import ReverseProxy
 
 LOADING = "The model is still loading. Please try again in a moment."
@@ -59,7 +61,11 @@ def lobby(listening: socket.socket, root: str = "", frames: str = "'self'") -> I
     """
     app = Headers(ReverseProxy(_answer, root), frames)
     config = uvicorn.Config(
-        app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1
+        app,
+        log_config=None,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        **options(",".join(LOOPBACK)),
     )
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, args=[[listening]], daemon=True)

@@ -35,6 +35,8 @@ class Logout:
             headers = {"Cache-Control": "no-store"}
             await HTMLResponse(PAGE, headers=headers)(scope, receive, send)
         elif Headers(scope=scope).get("sec-fetch-site", "none") in ("none", "same-origin"):
-            await self._app({**scope, "path": "/logout", "method": "GET"}, receive, send)
+            # Without a query, which could leave the session on the server.
+            asked = {"path": "/logout", "method": "GET", "query_string": b""}
+            await self._app({**scope, **asked}, receive, send)
         else:
             await PlainTextResponse("Please log out at /logout.", 403)(scope, receive, send)

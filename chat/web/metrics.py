@@ -33,7 +33,7 @@ from chat.core.chat import Chat, interval
 from chat.core.engine import Engine, State
 from chat.core.gate import Gate
 from chat.core.meter import ENDINGS, Histogram, Meter
-from chat.errors import BadRequest, Draining, QueueFull, TooLong
+from chat.errors import BadRequest, Draining, QueueFull, RateLimited, TooLong
 from chat.settings import Settings
 from chat.web.api.authentication import Authentication
 
@@ -43,6 +43,7 @@ REFUSALS = {
     BadRequest: "bad_request",
     TooLong: "too_long",
     QueueFull: "queue_full",
+    RateLimited: "rate_limited",
     Draining: "draining",
 }
 
@@ -126,7 +127,7 @@ def route(watched: Watched, settings: Settings) -> Route:
     ProcessCollector(registry=registry)  # its memory, its CPU seconds, its open files
 
     async def metrics(scope: Scope, receive: Receive, send: Send) -> None:
-        if settings.share and not settings.api_key:
+        if settings.share and not (settings.api_key or settings.api_keys):
             raise HTTPException(401, "With --share, figures are for those who have an --api-key.")
         headers = {"Cache-Control": "no-store"}
         text = generate_latest(registry)

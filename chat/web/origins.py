@@ -73,7 +73,8 @@ class Origins:
         shared: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._app = app
-        self._login, self._key = settings.auth is not None, settings.api_key is not None
+        self._login = settings.auth is not None
+        self._key = settings.api_key is not None or settings.api_keys is not None
         self._allowed = settings.allowed_hosts.lower().replace(",", " ").split()
         self._listening, self._shared = host(listening), shared
 

@@ -6,21 +6,33 @@ from starlette.middleware import Middleware
 from chat import space
 from chat.errors import SettingsError
 from chat.settings import Settings
-from chat.web import address, api, headers, health, logs, metrics, proxies, traces
+from chat.web import address, api, headers, health, login, logs, metrics, proxies, traces
+from chat.web.connections import options
 from chat.web.drain import Drain
 from chat.web.ending import end_with
 from chat.web.guard import Guard
 from chat.web.headers import Headers
+from chat.web.login import LoginPage, Logins
 from chat.web.logout import Logout
 from chat.web.origin_form import OriginForm
 from chat.web.origins import Origins
 from chat.web.page.completion_page import CompletionPage
-from chat.web.page.gradio_internals import UNPROBED, keep_no_statistics, let_go, serve_own_files
+from chat.web.page.gradio_internals import (
+    UNPROBED,
+    end_sessions,
+    keep_no_statistics,
+    let_go,
+    serve_own_files,
+    served_with,
+)
 from chat.web.page.page import Page
 from chat.web.page.theme import CSS, FONTS, HEAD
+from chat.web.patience import Patience
 from chat.web.requests import Logged
 from chat.web.reverse_proxy import ReverseProxy
 from chat.web.unreadable import Unreadable
+from chat.web.visitor import Visitors
+from chat.web.visitor import proxies as known
 
 #: Events that Gradio may run beside those of the people who are answered or waiting.
 SPARE = 64
@@ -33,12 +45,13 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
         SettingsError: the address was free when it was chosen, and is no more.
     """
     keep_no_statistics()
+    logins = settings.logins()
     page.queue(api_open=False, max_size=settings.max_waiting + SPARE)
     try:
-        with proxies.ignored():
+        with proxies.ignored(), served_with(**options(known(settings))):
             _, url, _ = page.launch(
                 share=space.share(settings.share),
-                auth=settings.logins(),
+                auth=logins and Logins(dict(logins)),
                 server_name=settings.server_name,
                 server_port=settings.server_port,
                 max_threads=settings.max_waiting + SPARE,
@@ -52,11 +65,15 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
                         Middleware(
                             Origins, settings, address.host(settings), lambda: page.share_url
                         ),
+                        Middleware(Visitors, settings, page.chat.gate.places),
+                        Middleware(Patience),
                         Middleware(Guard),
                         Middleware(Logout),
+                        Middleware(LoginPage),
                         Middleware(Unreadable),
                     ],
                     "routes": [
+                        login.route(),
                         *health.routes(page.chat.engine, page.chat.gate),
                         metrics.route(metrics.of(page.chat), settings),
                         *api.routes(page.chat, settings),
@@ -81,6 +98,7 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
             "choose another --server-port."
         ) from None
     serve_own_files(page)
+    end_sessions(page, settings.session_hours * 3600)
     logs.adopt("uvicorn")  # what it says of an error may quote what someone wrote
     traces.begin(page.chat.meter)
     if block:

@@ -2,12 +2,14 @@
 
 import asyncio
 from contextlib import ExitStack
+from itertools import pairwise
 
 import pytest
 
 from chat.core.engine import TICK
-from chat.core.gate import Gate
-from chat.errors import Draining, QueueFull
+from chat.core.gate import Gate, Ticket
+from chat.core.shares import Account, Limits, Share, Used
+from chat.errors import Draining, QueueFull, RateLimited
 
 
 async def settle() -> None:
@@ -103,3 +105,69 @@ async def test_a_gate_that_is_shut_lets_nobody_in_any_more_and_nobody_wait() -> 
             with pytest.raises(Draining):
                 ask()
         assert (gate.inside, gate.waiting) == (1, 1)
+
+
+def shares(*names: str) -> list[Share]:
+    return [Share((Account(name),), (Used(),)) for name in names]
+
+
+async def test_one_who_has_many_in_line_lets_others_come_between_them() -> None:
+    gate = Gate(1, 20)
+    one, other, third = shares("one", "other", "third")
+    with gate.enter(one), ExitStack() as line:
+        many = [line.enter_context(gate.enter(one)) for _ in range(4)]
+        assert [ticket.place for ticket in many] == [1, 2, 3, 4]
+        late = [line.enter_context(gate.enter(share)) for share in (other, third, other)]
+        assert [ticket.place for ticket in late] == [1, 2, 4]
+        assert [ticket.place for ticket in many] == [3, 5, 6, 7]
+
+
+async def test_those_who_have_one_each_are_let_in_in_the_order_in_which_they_came() -> None:
+    """Also beside somebody with many, and while people come and go."""
+    gate = Gate(2, 100)
+    (greedy,) = shares("greedy")
+    inside, came, went = dict[str, ExitStack](), list[str](), list[str]()
+    waiting = dict[str, tuple[ExitStack, Ticket]]()
+
+    def come(name: str, share: Share) -> None:
+        stack = ExitStack()
+        waiting[name] = stack, stack.enter_context(gate.enter(share))
+
+    def let_in() -> None:
+        for name, (stack, ticket) in [*waiting.items()]:
+            if not ticket.place:
+                inside[name] = stack
+                went.append(name)
+                del waiting[name]
+
+    for number in range(30):
+        come(f"greedy {number}", greedy)
+    for number in range(60):
+        come(f"single {number}", shares(f"single {number}")[0])
+        came.append(f"single {number}")
+        let_in()
+        if number % 2:
+            inside.pop(next(iter(inside))).close()
+            let_in()
+    while inside:
+        inside.pop(next(iter(inside))).close()
+        let_in()
+    assert [name for name in went if name.startswith("single")] == came
+    assert [name for name in went if name.startswith("greedy")] == [
+        f"greedy {number}" for number in range(30)
+    ]
+    # Of who has many, one at most comes between two others.
+    firsts = went[4 : went.index("single 59")]
+    assert all(
+        not (one.startswith("greedy") and next.startswith("greedy"))
+        for one, next in pairwise(firsts)
+    )
+    assert gate.size == 0
+
+
+async def test_who_has_nothing_left_does_not_come_into_line() -> None:
+    gate = Gate(1, 1)
+    share = Share((Account("one", Limits(requests=1)),), (Used(),))
+    with gate.enter(share), pytest.raises(RateLimited), gate.enter(share):
+        raise AssertionError
+    assert gate.size == 0

@@ -74,13 +74,14 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
         ],
         redirect_slashes=False,
     )
-    return [Mount("/v1", Authentication(router, settings))]
+    return [Mount("/v1", Authentication(router, settings, chat.shares))]
 
 
 def root_routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
     """Return the routes of what is at the root too."""
-    router = Authentication(Router(_tokenizing(chat, settings), redirect_slashes=False), settings)
-    return [Route(path + slash, router) for path in AT_ROOT for slash in ("", "/")]
+    router = Router(_tokenizing(chat, settings), redirect_slashes=False)
+    guarded = Authentication(router, settings, chat.shares)
+    return [Route(path + slash, guarded) for path in AT_ROOT for slash in ("", "/")]
 
 
 def _tokenizing(chat: Chat, settings: Settings) -> list[BaseRoute]:

@@ -1,13 +1,14 @@
 """Who may ask, and what all that goes wrong looks like to them."""
 
-from hmac import compare_digest
-
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chat.core.shares import Shares, asking
 from chat.settings import Settings
+from chat.web import keys
+from chat.web.api.rate_limits import told
 from chat.web.api.refusals import plain, refused
 
 
@@ -17,26 +18,37 @@ class Authentication:
     Slashes too many, at the end of an address or where two parts of it were joined, are none.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, shares: Shares | None = None) -> None:
         self._app = app
-        self._key = settings.api_key and settings.api_key.get_secret_value().strip()
+        self._keys = keys.of(settings)
         self._login = settings.auth is not None
+        self._shares = Shares() if shares is None else shares
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(told(*self._shares.left(asking.get())))
+            await send(message)
+
         try:
             if scope["type"] == "http":
                 self._check(Headers(scope=scope))
                 scope = {**scope, "path": plain(scope["path"])}
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send_on)
         except ClientDisconnect:
             return
         except Exception as error:
-            await refused(scope["path"], error)(scope, receive, send)
+            await refused(scope["path"], error)(scope, receive, send_on)
 
     def _check(self, headers: Headers) -> None:
-        """Raise HTTPException unless the key that was set is there."""
-        if not self._key:
+        """Have who asks be the owner of the key that was sent.
+
+        Raises:
+            HTTPException: there is no such key, and there has to be one.
+        """
+        if not self._keys:
             if self._login:  # else this were a way around it
                 raise _unauthorized(
                     "Here the page asks for a login, and this API for a key, which whoever "
@@ -44,18 +56,19 @@ class Authentication:
                 )
             return
         # Header values come as Latin-1, whatever was sent.
-        sent = [key.encode("latin-1") for key in keys(headers)]
-        right = [compare_digest(one, self._key.encode()) for one in sent]
-        if not any(right):
+        found = [self._keys.find(key.encode("latin-1")) for key in sent_keys(headers)]
+        account = found[0] or found[1]
+        if not account:
             there = headers.get("authorization") or headers.get("x-api-key")
             wrong = ", and yours is not the one" if there else ""
             raise _unauthorized(
                 f"This API asks for a key{wrong}; send it as Authorization: Bearer KEY, "
                 "or as x-api-key: KEY."
             )
+        asking.set((account,))
 
 
-def keys(headers: Headers) -> list[str]:
+def sent_keys(headers: Headers) -> list[str]:
     """Return the keys that a request has, in either place; none is empty."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     found = [headers.get("x-api-key", ""), key if scheme.lower() == "bearer" else ""]

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from math import ceil
 from typing import Any, NamedTuple
 
 from starlette.exceptions import HTTPException
@@ -13,6 +14,7 @@ from chat.errors import (
     ChatError,
     Draining,
     QueueFull,
+    RateLimited,
     RequestError,
     TooLong,
     describe,
@@ -77,6 +79,9 @@ def fault(error: Exception) -> Fault:
         case QueueFull():
             headers = {"Retry-After": str(RETRY_AFTER)}
             return Fault(429, str(error), "requests", code="rate_limit_exceeded", headers=headers)
+        case RateLimited():
+            headers = {"Retry-After": str(ceil(error.seconds))}
+            return Fault(429, str(error), error.kind, code="rate_limit_exceeded", headers=headers)
         case TooLong():
             # By these words clients know that they may try again with less.
             message = f"The prompt is too long: {str(error)[0].lower()}{str(error)[1:]}"

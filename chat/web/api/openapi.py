@@ -126,7 +126,7 @@ class Description:
             },
             "components": {"schemas": self._schemas()},
         }
-        if self._settings.api_key:
+        if self._settings.api_key or self._settings.api_keys:
             document["components"]["securitySchemes"] = {
                 "key": {"type": "http", "scheme": "bearer"},
                 "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},

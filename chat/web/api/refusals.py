@@ -16,6 +16,11 @@ def plain(path: str) -> str:
     return re.sub("/{2,}", "/", path).rstrip("/")
 
 
+def is_for_programs(path: str) -> bool:
+    """Whether programs are answered at an address, in a shape of theirs."""
+    return path.startswith(("/v1/", "/tokenize", "/detokenize"))
+
+
 def refused(path: str, error: Exception) -> Response:
     """Return the answer to a request to `path` that ended in `error`."""
     if f"{plain(path)}/".startswith(MESSAGES):

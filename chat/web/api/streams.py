@@ -18,7 +18,7 @@ from starlette.types import Scope
 from chat.core.gate import Gate
 from chat.core.kept import Forgotten, Kept, Replies
 from chat.errors import BadRequest, ChatError
-from chat.web.api.authentication import keys
+from chat.web.api.authentication import sent_keys
 from chat.web.api.errors import Missing
 from chat.web.api.events import Writer, separate
 
@@ -104,4 +104,4 @@ async def _separated(events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
 
 
 def _owner(scope: Scope) -> tuple[str, ...]:
-    return (scope["path"], *keys(Headers(scope=scope)))
+    return (scope["path"], *sent_keys(Headers(scope=scope)))

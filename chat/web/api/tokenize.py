@@ -17,6 +17,7 @@ from starlette.responses import Response
 from chat.core.chat import Chat
 from chat.core.conversation import CHARACTERS_PER_TOKEN, Conversation, clean
 from chat.core.sampling import Whole
+from chat.core.shares import asking
 from chat.errors import BadRequest, RequestError, TooLong
 from chat.web.api import fields
 from chat.web.api.body import body_of
@@ -94,7 +95,9 @@ class Tokenizing:
     async def detokenize(self, request: Request) -> Response:
         """Answer with a text."""
         read = await self._read(DetokenizeBody, request)
-        text = await asyncio.to_thread(self._text, read.body.tokens)
+        with self._chat.shares.place(asking.get()) as share:
+            text = await asyncio.to_thread(self._text, read.body.tokens)
+            share.count()
         return _answer(read, {"prompt": text})
 
     async def _read(self, shape: type[Body], request: Request) -> Asked[Body]:

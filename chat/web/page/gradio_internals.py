@@ -11,16 +11,24 @@ addresses that Gradio answers, and app.py keeps it from looking for matplotlib.
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from inspect import Parameter, Signature
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+import uvicorn
+from gradio import http_server
 from gradio.context import LocalContext
 from gradio.events import Dependency
 
+from chat.core.shares import Visitor, asking
 from chat.errors import ChatError, describe
+from chat.web.login import Sessions
 from chat.web.logs import HEADER, request_id
+from chat.web.scope import KEY, logged_in
 from chat.web.unreadable import SENTENCE
 
 #: What connecting an event returns.
@@ -50,6 +58,7 @@ class Blocks(gr.Blocks):
         # It may run in Gradio's queue, and not in the request that asked for it.
         if asked := kwargs.get("request"):
             request_id.set(asked.headers.get(HEADER, ""))
+            asking.set(visitor_of(asked))
         try:
             return dict(await super().process_api(*args, **kwargs))
         except ChatError as error:
@@ -58,6 +67,12 @@ class Blocks(gr.Blocks):
             log.error("%s", describe(error))
             sentence = SENTENCE
         raise gr.Error(sentence, print_exception=False)
+
+
+def visitor_of(request: gr.Request) -> Visitor:
+    """Return who has asked for an event."""
+    scope = request.request.scope if request.request else {}
+    return logged_in(scope.get(KEY, ()), request.username)
 
 
 class ChatInterface(Blocks, gr.ChatInterface):
@@ -122,6 +137,22 @@ def take_as_sent(component: gr.components.Component) -> None:
 def keep_no_statistics() -> None:
     """Keep Gradio from making a pandas frame of all past events whenever one ends."""
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
+
+
+@contextmanager
+def served_with(**options: Any) -> Iterator[None]:
+    """Have a page that is launched in this block be served with these options of uvicorn's."""
+    config = partial(uvicorn.Config, **options)
+    vars(http_server)["uvicorn"] = SimpleNamespace(Config=config)
+    try:
+        yield
+    finally:
+        vars(http_server)["uvicorn"] = uvicorn
+
+
+def end_sessions(page: gr.Blocks, seconds: float) -> None:
+    """Have each login of a page that is served end after so many seconds."""
+    page.app.tokens = Sessions(seconds, page.app.tokens)
 
 
 def let_go(page: gr.Blocks) -> None:

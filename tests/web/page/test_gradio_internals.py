@@ -8,27 +8,36 @@ import inspect
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import fastapi
 import gradio as gr
 import gradio.blocks
 import gradio.events
+import gradio.http_server
 import gradio.networking
 import gradio.queueing
 import gradio.route_utils
+import gradio.routes
 import gradio.utils
 import httpx
 import pytest
+import uvicorn
 from gradio.context import LocalContext
 
+from chat.core.shares import Account, Limits
 from chat.errors import BadRequest
 from chat.web.page.gradio_internals import (
     Blocks,
     ChatInterface,
     change_texts,
+    end_sessions,
+    served_with,
     take_as_sent,
     update_in_javascript,
+    visitor_of,
 )
+from chat.web.scope import KEY
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 
@@ -147,6 +156,34 @@ def test_statistics_and_drawing_can_be_switched_off(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with gradio.utils.MatplotlibBackendMananger():  # as around each update
         pass
+
+
+def test_uvicorn_can_be_told_more_than_gradio_tells_it() -> None:
+    source = inspect.getsource(gradio.http_server.start_server)
+    assert "uvicorn.Config(" in source, changed("how it makes its server")
+    with served_with(port=1, h11_max_incomplete_event_size=1234):
+        config = gradio.http_server.uvicorn.Config(app=None, port=7)
+    assert (config.h11_max_incomplete_event_size, config.port) == (1234, 7)
+    assert gradio.http_server.uvicorn is uvicorn
+
+
+async def test_logins_are_kept_by_their_tokens_where_they_can_be_ended() -> None:
+    app = gradio.routes.App()
+    assert app.tokens == {}, changed("App.tokens")
+    page = SimpleNamespace(app=app)
+    app.tokens["token"] = "ann"
+    end_sessions(page, 60)
+    assert app.tokens.get("token") == "ann"
+    assert "app.tokens.get(token)" in inspect.getsource(gradio.routes), changed("App.tokens")
+
+
+def test_an_event_knows_its_visitor() -> None:
+    account = Account("one", Limits(1, 2, 3))
+    request = fastapi.Request({"type": "http", "headers": [], KEY: (account,)})
+    assert visitor_of(gr.Request(request)) == (account,), changed("Request.request")
+    logged_in = visitor_of(gr.Request(request, username="ann"))
+    assert logged_in == (account._replace(name="login:ann"),), changed("Request.username")
+    assert visitor_of(gr.Request()) == ()
 
 
 def test_its_root_can_be_said_to_be_where_the_browser_has_it() -> None:

@@ -1,0 +1,157 @@
+"""Who asks: a login, else a key, else a visitor whose browser has our cookie, else an address.
+
+A login and a key are counted by themselves. All others are counted twice, as a visitor and as
+the address that they come from, which may have as much as a few visitors: so cookies that are
+thrown away, or collected, win nothing, since all who have none are one visitor of their address.
+
+Not every address is somebody's. Where a proxy, a container's network or a share link stands
+before the server, all people may come from one, a private one. There they are counted by their
+cookies alone. From the server's own machine, without a share link, nobody is counted.
+
+`scope["client"]` is the address that the known proxies tell of in X-Forwarded-For
+(`--trusted-proxies`): uvicorn reads it from the right, up to the first that is not one of them.
+"""
+
+import hmac
+import os
+from collections import Counter
+from hashlib import sha256
+from ipaddress import IPv6Address, ip_address, ip_network
+from secrets import token_bytes, token_hex
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chat import space
+from chat.core.shares import SOON, Account, Limits, Visitor, asking
+from chat.errors import RateLimited
+from chat.settings import Settings
+from chat.web.api.refusals import is_for_programs, refused
+from chat.web.private import LOOPBACK, PRIVATE, is_private
+from chat.web.scope import KEY
+
+#: Where browsers get their cookie: with the page, and when it comes back.
+GIVEN = ("/", "/config")
+#: Where everyone is answered.
+ALWAYS = ("/health", "/live")
+#: Requests of an address at once, of which each tab has one or two for as long as it is open.
+OPEN = 400
+#: As much as so many visitors is an address's; of places it is half of all.
+VISITORS = 4
+#: As much of all places is a visitor's, but `FEWEST` at least.
+PART, FEWEST = 4, 2
+
+
+def proxies(settings: Settings) -> str:
+    """Return whose X-Forwarded-For is read, as uvicorn takes it."""
+    told = settings.trusted_proxies or os.environ.get("FORWARDED_ALLOW_IPS", "")
+    # Nothing but its proxy reaches a Space.
+    known = map(str, PRIVATE) if space.on_space() else LOOPBACK
+    return ",".join([*filter(None, [told]), *known])
+
+
+def limits(settings: Settings, places: int) -> tuple[Limits, Limits]:
+    """Return those of an address and of a visitor, of so many places in all."""
+    own = settings.visitor_places
+    most = max(FEWEST, places // PART) if own is None else own
+    visitor = Limits(most, settings.visitor_requests, settings.visitor_tokens)
+    address = Limits(
+        max(most, places // 2) if most else 0,
+        visitor.requests * VISITORS,
+        visitor.tokens * VISITORS,
+    )
+    return address, visitor
+
+
+class Visitors:
+    """ASGI middleware: finds out who asks, and gives browsers a cookie to be told apart by."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, places: int) -> None:
+        self._app = app
+        self._public = settings.share or space.on_space()
+        self._address, self._visitor = limits(settings, places)
+        secret = settings.conversations_secret().encode()
+        # Other pages of this address have the same secret.
+        self._key = hmac.digest(secret, b"visitors", "sha256") if secret else token_bytes(32)
+        self._open: Counter[str] = Counter()
+        self._cookie = f"visitor-{self._sign('')[:8]}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, with its visitor."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = HTTPConnection(scope)
+        address, single = self._where(request)
+        id = self._id(request.cookies)
+        visitor = self._of(address, single, id)
+        scope[KEY] = visitor
+        asking.set(visitor)
+        account = visitor[0].name if visitor and scope["path"] not in ALWAYS else ""
+        if account and self._open[account] >= OPEN:
+            await self._refuse(scope, receive, send)
+            return
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start" and scope["path"] in GIVEN:
+                headers, value = MutableHeaders(scope=message), self._sealed(token_hex(16))
+                # As Gradio's login has it: one for frames of other sites, one without HTTPS.
+                secure = f"{self._cookie}={value}; Path=/; HttpOnly; Secure; SameSite=None"
+                plain = f"{self._cookie}-plain={value}; Path=/; HttpOnly; SameSite=Lax"
+                headers.append("set-cookie", secure)
+                headers.append("set-cookie", plain)
+            await send(message)
+
+        self._open[account] += 1
+        try:
+            await self._app(scope, receive, send_on if address and not id else send)
+        finally:
+            self._open[account] -= 1
+            if not self._open[account]:
+                del self._open[account]
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sentence = f"You have {OPEN} requests open at once already. Please try again in a moment."
+        refusal = refused(scope["path"], RateLimited(sentence, SOON))
+        plain = PlainTextResponse(sentence, 429, {"Retry-After": str(int(SOON))})
+        await (refusal if is_for_programs(scope["path"]) else plain)(scope, receive, send)
+
+    def _where(self, request: HTTPConnection) -> tuple[str, bool]:
+        """Return an address, and whether it is one visitor's; or none for this machine."""
+        host = request.client.host if request.client else ""
+        try:
+            address = ip_address(host.partition("%")[0])
+        except ValueError:  # what a proxy says in place of one, or a socket of Unix
+            return (f"{host[:64]}?", False)
+        if isinstance(address, IPv6Address):
+            address = address.ipv4_mapped or address
+        forwarded = "x-forwarded-for" in request.headers
+        if address.is_loopback and not (self._public or forwarded):
+            return ("", False)
+        single = not is_private(address)
+        if isinstance(address, IPv6Address):  # of which everyone has that many
+            return (str(ip_network((address, 64), strict=False)), single)
+        return (str(address), single)
+
+    def _of(self, address: str, single: bool, id: str) -> Visitor:
+        if not address:
+            return ()
+        whole = Account(f"address:{address}", self._address, "your address")
+        one = Account(f"visitor:{id}" if id else f"without:{address}", self._visitor)
+        return (whole, one) if single else (one,)
+
+    def _id(self, cookies: dict[str, str]) -> str:
+        """Return who is told by a cookie that we have given, or nothing."""
+        for name in (self._cookie, f"{self._cookie}-plain"):
+            id, _, _ = cookies.get(name, "").partition(".")
+            if id and hmac.compare_digest(self._sealed(id).encode(), cookies[name].encode()):
+                return id
+        return ""
+
+    def _sealed(self, id: str) -> str:
+        return f"{id}.{self._sign(id)}"
+
+    def _sign(self, id: str) -> str:
+        return hmac.new(self._key, id.encode(), sha256).hexdigest()
