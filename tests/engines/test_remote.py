@@ -18,7 +18,7 @@ from chat import child
 from chat.core.sampling import Sampling
 from chat.engines import line
 from chat.engines import remote as module
-from chat.engines.remote import ENDINGS, RESTARTS, Remote
+from chat.engines.remote import BESIDE_OTHERS, ENDINGS, RESTARTS, Remote
 from chat.engines.resume import Begun, going_on
 from chat.errors import Broken, EngineError, ModelError
 from tests.support.batches import collect, first
@@ -111,6 +111,27 @@ async def test_what_kills_every_process_is_given_up_and_the_others_go_on(
     assert ids == list(range(300_000, 300_000 - len(ids), -1))
     assert await collect(counted(remote, Ask(0, 2))) == [2, 1]
     assert caplog.text.count("process ended") == ENDINGS, "so many, and no more"
+
+
+async def test_others_are_with_it_two_times_at_the_most(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote = start()
+    given: list[int] = []
+
+    async def follow() -> None:
+        async for ids in counted(remote, Ask(0, 10**6)):
+            given.extend(ids)
+
+    following = asyncio.create_task(follow())
+    await until(lambda: bool(given))
+    with pytest.raises(EngineError, match="Please try again"):
+        await collect(counted(remote, Ask(0, 9, deadly=5)))
+    before = len(given)
+    await until(lambda: len(given) > before)
+    following.cancel()
+    assert given == list(range(10**6, 10**6 - len(given), -1))
+    assert caplog.text.count("process ended") == BESIDE_OTHERS
 
 
 async def test_who_asks_while_there_is_no_process_is_answered_by_the_next(start: Start) -> None:

@@ -8,10 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from chat.errors import FAILED, EngineError
 from chat.settings import read
 from tests.support.fakes import ScriptedEngine, chat_with, last_message
 from tests.support.ports import free_port
@@ -28,7 +30,17 @@ def said(prompt: str) -> str:
 
 
 class Engine(ScriptedEngine):
+    """Has failed for good once it is asked to, and with it all replies."""
+
     parallel = 8
+
+    async def generate(self, *asked: Any, **named: Any) -> AsyncGenerator[list[int]]:
+        async for ids in super().generate(*asked, **named):
+            if last_message(self.prompts[-1]) == "Fail for good":
+                self.state = "failed"
+            if self.state == "failed":
+                raise EngineError(FAILED)
+            yield ids
 
 
 def main() -> None:

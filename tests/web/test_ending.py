@@ -5,7 +5,9 @@ import os
 import threading
 import time
 
+import httpx
 import pytest
+from gradio_client import Client
 
 from chat.core.engine import State
 from chat.core.gate import Gate
@@ -13,6 +15,7 @@ from chat.web import ending
 from chat.web.ending import end_with
 from tests.support.backends import until
 from tests.support.fakes import ScriptedEngine
+from tests.support.paged import paged
 
 
 class Closed(ScriptedEngine):
@@ -91,3 +94,19 @@ async def test_who_never_leaves_does_not_hold_it(
     with gate.enter():
         end_with(engine, gate)
         await asyncio.to_thread(until, lambda: left, seconds=2)
+
+
+def test_a_page_whose_engine_has_failed_tells_everyone_and_ends() -> None:
+    with paged() as (url, process):
+        page = Client(url, verbose=False).submit("Count to 200", api_name="/chat")
+        next(iter(page))
+        assert httpx.get(f"{url}health").status_code == 200
+        body = {"messages": [{"role": "user", "content": "Fail for good"}]}
+        failed = httpx.post(f"{url}v1/chat/completions", json=body)
+        assert failed.status_code == 500
+        assert "Please try again" in failed.json()["error"]["message"]
+        health = httpx.get(f"{url}health")
+        assert (health.status_code, health.json()) == (503, {"status": "failed"})
+        with pytest.raises(Exception, match="Please try again"):
+            page.result(timeout=20)
+        assert process.wait(timeout=20) == os.EX_SOFTWARE
