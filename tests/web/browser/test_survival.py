@@ -155,6 +155,8 @@ def test_a_message_that_could_not_be_sent_is_still_there(serve: Serve, visit: Vi
     with wire(serve(engine)) as network:
         tab = visit(network.url)
         tab.ask("Hi")
+        saved = "!Object.keys(localStorage).some((item) => item.endsWith(':reply'))"
+        tab.page.wait_for_function(saved)
         network.cut()
         tab.send("One more")
         expect(tab.page.locator("#saying span")).to_contain_text("The connection is lost.")
