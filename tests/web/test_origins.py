@@ -150,6 +150,14 @@ async def test_another_sites_page_may_not_ask(listening: str, host: str, headers
     assert await status(host, "/config", method="GET", headers=headers) == 403
 
 
+async def test_what_the_browser_says_of_the_site_goes_before_names() -> None:
+    """A proxy may pass no name on, and another port of the same name is another site."""
+    cross, same = ({"sec-fetch-site": site} for site in ("cross-site", "same-site"))
+    assert await status("127.0.0.1", version="1.0", headers=EVIL | cross) == 403
+    beside = {"origin": "https://chat.example:8443"}
+    assert await status("chat.example", listening=ALL, headers=beside | same) == 403
+
+
 @pytest.mark.parametrize("settings", [{"auth": "ann:secret"}, {"api_key": "key"}])
 async def test_a_login_does_not_help_it_since_the_browser_sends_the_cookie(settings: Any) -> None:
     assert await status("chat.example", JOIN, listening=ALL, headers=EVIL, **settings) == 403

@@ -242,20 +242,21 @@ def test_a_strangers_page_whose_name_leads_here_reads_and_asks_nothing(
     assert engine.prompts == []
 
 
-def test_a_page_of_another_site_asks_nothing_of_this_machine(
+def test_a_form_of_another_site_logs_nobody_in(
     serve: Serve, watched: Callable[..., Watched]
 ) -> None:
-    engine = ScriptedEngine()
-    url = serve(engine)
-    page = watched().page
-    page.route("http://evil.example/", lambda route: route.fulfill(body="<!doctype html>"))
-    page.goto("http://evil.example/")
-    page.evaluate(
-        """(url) => fetch(url, {method: "POST", mode: "no-cors", body:
-            JSON.stringify({data: ["Hi"]})}).catch(() => null)""",
-        f"{url}gradio_api/run/chat",
+    url = serve(ScriptedEngine(), auth="ann:secret")
+    tab = watched()
+    form = f'''<!doctype html><form method="post" action="{url}login">
+        <input name="username" value="ann"><input name="password" value="secret"><button>'''
+    tab.page.route(
+        "http://evil.example/",
+        lambda route: route.fulfill(body=form, content_type="text/html"),
     )
-    assert engine.prompts == []
+    tab.page.goto("http://evil.example/")
+    tab.page.locator("button").click()
+    expect(tab.page.locator("body")).to_contain_text("--allowed-hosts")
+    assert tab.context.cookies() == []
 
 
 @pytest.mark.parametrize(
