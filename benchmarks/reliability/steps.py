@@ -41,6 +41,13 @@ STEPS: tuple[Step, ...] = (
         "http.step.run",
         1800,
     ),
+    Step(
+        "hostile",
+        "Files that mean harm (models, tokenizers, templates, adapters, imports) end in time, in a "
+        "sentence, and take no more memory than a good one may.",
+        "hostile.run",
+        14400,
+    ),
 )
 
 
