@@ -17,7 +17,7 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from chat import load
 from chat.engines.registry import ENGINES
-from chat.errors import UNEXPECTED, ChatError, describe
+from chat.errors import UNEXPECTED, ChatError, describe, printable
 from chat.models import embedded, locate, parts
 from chat.models.heads import Heads
 from chat.models.memory import require
@@ -111,7 +111,7 @@ def _is_to_join(name: str, source: Path, heads: Heads) -> bool:
 
 
 def _line(name: str, value: str) -> None:
-    print(f"{name:<16}{value}", flush=True)
+    print(f"{name:<16}{printable(value)}", flush=True)
 
 
 def _gb(size: float) -> str:

@@ -23,6 +23,8 @@ import re
 import traceback
 
 FAILED = "The model failed while it was working on this reply. Please try again."
+#: Letters of a sentence about a model.
+LONGEST = 1000
 #: What the page and the API say of an error that nobody foresaw; the log says where it was.
 UNEXPECTED = "Something went wrong on the server. Please try again."
 
@@ -36,7 +38,13 @@ class SettingsError(ChatError):
 
 
 class ModelError(ChatError):
-    """The model cannot be found, fetched or loaded."""
+    """The model cannot be found, fetched or loaded.
+
+    Its text may quote what a model's files say, of which no sign and no length reaches a terminal.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(sentence))
 
 
 class UnfitModel(ModelError):
@@ -101,6 +109,12 @@ class Broken(EngineError):
 
     def __init__(self, sentence: str = FAILED) -> None:
         super().__init__(sentence)
+
+
+def printable(text: str) -> str:
+    """Return a sentence with what files say in it as a terminal may show it."""
+    shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return "".join(one if one.isprintable() else "\ufffd" for one in shown)
 
 
 def describe(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from chat.core.sampling import suited
 from chat.core.tokens import FastTokens
 from chat.engines.entry import Entry, Loaded
 from chat.engines.registry import ENGINES
-from chat.errors import ModelError, UnfitModel
+from chat.errors import ModelError, UnfitModel, printable
 from chat.models import driver, locate
 from chat.models.heads import Heads
 from chat.models.unusable import told_by_system
@@ -42,7 +42,10 @@ def load(settings: Settings) -> Chat:
     while True:
         engine, refusals = choose(settings, source, cuda=cuda, unfit=unfit)
         for other, reason in refusals:
-            print(f"{other} cannot run this model, so {engine.title} does: {reason}", flush=True)
+            print(
+                f"{other} cannot run this model, so {engine.title} does: {printable(reason)}",
+                flush=True,
+            )
         try:
             loaded = engine.load(source, settings.cache_dir, settings.context_window, settings)
             return _together(settings, loaded, name, cuda=cuda)

@@ -121,7 +121,7 @@ class Encoder:
         for start, end in pairwise(starts):
             part = text[start:end]
             if (known := self._encoded_control.get(part)) is None:
-                known = list(self.backend.encode(part, add_special_tokens=False).ids)
+                known = _ids(self.backend, part)
                 self._encoded_control.put(part, known)
             ids += known
         return ids
@@ -130,15 +130,27 @@ class Encoder:
         if not text:
             return []
         if (ids := self._encoded.get(text)) is None:
-            ids = self._plain.encode(text, add_special_tokens=False).ids
+            ids = _ids(self._plain, text)
             if not self._control_ids.isdisjoint(ids):
                 # The token is in the vocabulary proper too, so only other letters help.
                 broken = defuse(text, self._controls)
-                ids = self._plain.encode(broken, add_special_tokens=False).ids
+                ids = _ids(self._plain, broken)
             # What reads as one even so is left out.
             ids = [id for id in ids if id not in self._control_ids]
             self._encoded.put(text, ids)
         return ids
+
+
+def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    try:
+        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+    except Exception:
+        raise
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        # Of Rust, for a pattern that looks too long for what it matches; and no Exception.
+        raise PromptError("This model's tokenizer cannot read this text.") from None
 
 
 class _Memory:

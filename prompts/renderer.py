@@ -28,7 +28,7 @@ from prompts import jinja
 from prompts.base import PromptError
 
 #: What rendering one prompt may take: seconds of CPU time, and as many on a busy machine.
-SECONDS, PATIENCE = 5.0, 30.0
+SECONDS, PATIENCE = 3.0, 30.0
 #: Bytes that the process may take, all templates together.
 MEMORY = 1_000_000_000
 #: More characters than this are no prompt.

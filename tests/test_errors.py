@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from chat.errors import describe, out_of_memory
+from chat.errors import ModelError, describe, out_of_memory
 
 
 def fail(text: str) -> None:
@@ -75,3 +75,9 @@ def test_memory_that_ran_out_is_known_whoever_says_so(error: Exception) -> None:
 )
 def test_no_other_error_is_taken_for_it(error: Exception) -> None:
     assert not out_of_memory(error)
+
+
+def test_what_files_say_reaches_no_terminal_as_signs() -> None:
+    error = ModelError("Its kind is \x1b[2J" + "a" * 5000)
+    assert str(error).startswith("Its kind is \ufffd[2Ja")
+    assert len(str(error)) < 1100

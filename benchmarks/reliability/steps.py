@@ -87,6 +87,13 @@ STEPS: tuple[Step, ...] = (
         "grammars.grammars",
         7200,
     ),
+    Step(
+        "hostile",
+        "Files that mean harm (models, tokenizers, templates, adapters, imports) end in time, in a "
+        "sentence, and take no more memory than a good one may.",
+        "hostile.run",
+        14400,
+    ),
 )
 
 

@@ -158,7 +158,9 @@ def _read(name: str, folder: Path) -> Adapter:
         raise ModelError(f"The adapter {name} is no LoRA adapter, or it is damaged.")
     if foreign := next((key for key in FOREIGN if config.get(key) not in OFF), None):
         raise ModelError(f"The adapter {name} has {foreign} set, which is not offered here.")
-    if any(_odd(config.get(key), shapes) for key in ("rank_pattern", "alpha_pattern")):
+    own = [config.get(key) for key in ("rank_pattern", "alpha_pattern")]
+    # Else PEFT would make matrices of that rank, whatever the weights are.
+    if any(_odd(one, shapes) for one in (*own, *[{"layer": rank}] * bool(own[0]))):
         raise ModelError(f"The adapter {name} has ranks of layers that cannot be read.")
     if unknown := next((key for key in shapes if not PARTS.search(key)), None):
         raise ModelError(f"The adapter {name} has {unknown[:100]}, which is no part of a LoRA.")

@@ -29,8 +29,9 @@ ARCHITECTURES = ("llama", "qwen2", "qwen3")
 TYPES = {"F16", "Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q6_K"}
 #: Of the first layer, if it has one.
 BIAS = "blk.0.attn_q.bias"
-#: Where in openvino_model.bin a constant of openvino_model.xml is, in bytes.
-CONSTANT = re.compile(rb' offset="(\d+)" size="(\d+)"')
+#: Where in openvino_model.bin a constant of openvino_model.xml is, in bytes; of a number that is
+#: longer than any place in a file the first digits are enough.
+CONSTANT = re.compile(rb' offset="(\d{1,19})\d*" size="(\d{1,19})\d*"')
 #: A property of openvino_genai that is not documented: write the model beside its GGUF file.
 SAVE = "enable_save_ov_model"
 
@@ -94,6 +95,7 @@ def outlook(source: Path, cache: Path) -> Found:
     converted = convert.place(source, cache, "ir")
     if _is_ready(source) or converted.exists():
         folder = source if _is_ready(source) else converted
+        _require_whole(folder)
         weights = "an OpenVINO model" if folder is source else "converted to an OpenVINO model"
         needed = loading_needs(folder)
         return Found(

@@ -1,6 +1,7 @@
 """chat.models.adapters: which ones are named, and whether what is in their folders is of use."""
 
 import json
+import shutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -243,3 +244,46 @@ def test_the_model_that_it_was_made_for_is_named_but_no_path() -> None:
     for base, named in (("owner/name", True), ("/home/ann/model", False), ("./model", False)):
         sentence = str(adapter(FITS, base).unfit("why"))
         assert (f"It was made for {base}." in sentence) == named, base
+
+
+def changed(written: Path, folder: Path, **settings: Any) -> Path:
+    """Return a copy of an adapter with other settings."""
+    shutil.copytree(written, folder)
+    file = folder / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **settings}))
+    return folder
+
+
+@pytest.mark.parametrize("rank", [10**9, 5])
+def test_a_rank_that_its_weights_have_not_is_told_of(
+    written: Path, tmp_path: Path, rank: int
+) -> None:
+    adapter = read(str(changed(written, tmp_path / "tales", r=rank)))["tales"]
+    assert adapter
+    layers = {
+        name: (
+            adapter.shapes[f"{name}.lora_B.weight"][0],
+            adapter.shapes[f"{name}.lora_A.weight"][1],
+        )
+        for name in adapter.layers
+    }
+    with pytest.raises(ModelError, match="for the rank of"):
+        adapter.check(layers)
+
+
+@pytest.mark.parametrize(
+    "pattern", [{"q": 10**9}, {"q": 0}, {"(a+)+b": 4}, {"a*a*a*": 4}, {"q": "4"}, ["q"], 4]
+)
+@pytest.mark.parametrize("name", ["rank_pattern", "alpha_pattern"])
+def test_patterns_of_layers_that_take_long_or_too_much_are_refused(
+    written: Path, tmp_path: Path, name: str, pattern: Any
+) -> None:
+    folder = changed(written, tmp_path / "tales", **{name: pattern})
+    with pytest.raises(ModelError, match="ranks of layers that cannot be read"):
+        read(str(folder))
+
+
+def test_layers_with_ranks_of_their_own_hide_no_other(written: Path, tmp_path: Path) -> None:
+    folder = changed(written, tmp_path / "tales", r=10**9, rank_pattern={"q_proj": 4})
+    with pytest.raises(ModelError, match="ranks of layers that cannot be read"):
+        read(str(folder))

@@ -8,9 +8,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from tokenizers import Regex
+from tokenizers.pre_tokenizers import Split
 
 import prompts
 from prompts import Message, PromptError, renderer
+from prompts.encoder import Encoder
 from prompts.formats.template import Template
 from prompts.renderer import Refused, Renderer, TooMuch
 from prompts.taint import Tainted, taint
@@ -141,3 +144,12 @@ def test_what_is_too_long_for_a_prompt_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(renderer, "SECONDS", 20.0)
     with pytest.raises(Refused, match="it writes too much"):
         Renderer("{{ 'a' * 40000000 }}").render(given())
+
+
+def test_a_text_on_which_a_tokenizer_dies_is_refused() -> None:
+    made = chatml_tokenizer()
+    made.backend_tokenizer.pre_tokenizer = Split(Regex("(x+)+y"), "isolated")
+    encoder = Encoder(made)
+    with pytest.raises(PromptError, match=r"^This model's tokenizer cannot read this text\.$"):
+        encoder.encode(["x" * 20_000])
+    assert encoder.encode(["Hi"])
