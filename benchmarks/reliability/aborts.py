@@ -35,7 +35,7 @@ EXACT_BACKEND = ("-m", "benchmarks.exact", "chat.backend")
 ABORTS, LEAST = 1000, 14
 PHASES = ("queued", "reading", "first token", "middle", "last token")
 #: Tokens of a reply that is given up, and words of a prompt that takes a while to read.
-LENGTH, LONG = 24, 1500
+LENGTH, LONG = 12, 1000
 #: Seconds after which nothing may be left: a step of this machine and the time to ask for it; of
 #: a tab that has vanished; and after which one that has not ended counts as hung.
 STEP, VANISHED, LIMIT = 1.0, 2.0, 20.0

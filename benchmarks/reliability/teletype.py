@@ -27,7 +27,7 @@ LIMIT, STEP = 60.0, 1.0
 QUESTION, LONG = "Tell of a lighthouse.", "all of it " * 500
 #: Tokens of a reply, and letters of which it is half there, or nearly whole: a Ctrl-C after its
 #: end would leave.
-LENGTH, HALF, MOST = 64, 80, 160
+LENGTH, HALF, MOST = 48, 60, 110
 #: Ctrl-U: what lost its reply is offered again. And what a line editor writes when it asks for a
 #: line, which it has taken once it has written something else.
 WIPE, ASKS, TAKEN = "\x15", r"\x1b\[\?2004h(?!.*\x1b\[\?2004l)", r"\x1b\[\?2004l"
