@@ -32,6 +32,7 @@ class Drain:
 
     def _told(self, *_: object) -> None:
         if self._gate.shut or not self._gate.size:
+            self._hurry()  # a page that is only open would be waited for
             raise KeyboardInterrupt
         self._gate.shut = True
         Thread(target=self._end, daemon=True).start()
@@ -41,5 +42,4 @@ class Drain:
         while self._gate.size and time.monotonic() < until:
             time.sleep(0.05)
         time.sleep(min(CALM, max(0.0, until - time.monotonic())))
-        self._hurry()
         interrupt_main(signal.SIGTERM)  # for the second time

@@ -77,6 +77,19 @@ def test_with_nothing_to_write_it_ends_at_once() -> None:
         assert process.wait(timeout=20) in (0, 130)  # or interrupted just before it waits for that
 
 
+def test_a_page_that_is_only_open_keeps_nothing_from_ending() -> None:
+    with paged("--drain-seconds=600") as (url, process):
+        job = Client(url, verbose=False).submit("Count to 2", api_name="/chat")
+        job.result(timeout=20)
+        with httpx.stream("GET", f"{url}gradio_api/heartbeat/somebody") as beating:
+            next(beating.iter_lines())
+            start = time.monotonic()
+            process.terminate()
+            assert process.wait(timeout=20) == 0
+            # Gradio would give it 5 seconds.
+            assert time.monotonic() - start < 5
+
+
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_told_twice_or_by_ctrl_c_it_waits_for_nothing(second: signal.Signals) -> None:
     with paged("--drain-seconds=600") as (url, process):

@@ -31,7 +31,7 @@ class EchoEngine:
     def __init__(self, tokens: FastTokens, stop_ids: set[int]) -> None:
         self.stop_ids = frozenset(stop_ids)
         self._tokens = tokens
-        self._remote = Remote("benchmarks.reliability.echo.worker", None, "The echo")
+        self._remote = Remote("benchmarks.reliability.echo.worker", "nothing", "The echo")
 
     @property
     def state(self) -> State:
