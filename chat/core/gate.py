@@ -1,17 +1,16 @@
 """One gate on the model: so many replies at once, the others in line, first come, first served.
 
-Page and API pass the same gate, so nobody jumps the queue by another door. Of a visitor who has
-several in line, one comes after the other: in between all others have their turn. A reply that
-goes on while nobody listens (`chat.core.kept`) takes nobody's place: it ends once it is in the way.
-
-Source: start-time fair queueing (Goyal, Vin and Cheng, 1996), with each reply as long as any.
+Page and API pass the same gate, so nobody jumps the queue by another door. Who has several in line
+has one after the other let in: each goes to the end once the one before it is in (round robin). A
+reply that goes on while nobody listens (`chat.core.kept`) takes nobody's place: it ends once it is
+in the way.
 """
 
 import asyncio
-from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from itertools import count
 from typing import Protocol
 
 from chat.core.engine import TICK
@@ -52,7 +51,7 @@ class Gate:
         self._max_waiting = max_waiting
         #: Those who are in, and after them the others by their turns.
         self._tickets: list[Ticket] = []
-        self._turn = 0
+        self._numbers = count()
         #: Whether nobody is let in any more.
         self.shut = False
 
@@ -98,17 +97,15 @@ class Gate:
         """
         self.check()
         share.count()
-        ticket = Ticket(self, share.name, self._next_turn(share.name))
-        inside = min(self.size, self._parallel)
-        place = bisect_right(self._tickets, ticket.turn, lo=inside, key=lambda one: one.turn)
-        self._tickets.insert(place, ticket)
-        self._note_turn()
+        ticket = Ticket(self, share.name, next(self._numbers))
+        self._tickets.append(ticket)
+        self._arrange()
         self.make_way()
         try:
             yield ticket
         finally:
             self._tickets.remove(ticket)
-            self._note_turn()
+            self._arrange()
             for other in self._tickets:
                 other.moved.set()
 
@@ -124,15 +121,18 @@ class Gate:
         for reply in sorted(alone, key=lambda reply: reply.alone or 0)[: max(0, more)]:
             reply.end()
 
-    def _next_turn(self, name: str) -> int:
-        """Return the turn of the next one of a visitor, which is after their others."""
-        others = [ticket.turn for ticket in self._tickets if name and ticket.name == name]
-        return max([self._turn, *(turn + 1 for turn in others)])
-
-    def _note_turn(self) -> None:
-        """Whoever comes now is never before somebody who is in already."""
-        inside = [ticket.turn for ticket in self._tickets[: self._parallel]]
-        self._turn = max([self._turn, *inside]) if inside else 0
+    def _arrange(self) -> None:
+        """Let in whoever may come in, and put the others in the order of their turns."""
+        inside = [ticket for ticket in self._tickets if ticket.inside]
+        waiting = _in_turn(ticket for ticket in self._tickets if not ticket.inside)
+        while waiting and len(inside) < self._parallel:
+            first = waiting.pop(0)
+            first.inside = True
+            inside.append(first)
+            if following := [one for one in waiting if one.name and one.name == first.name]:
+                following[0].number = next(self._numbers)
+                waiting = _in_turn(waiting)
+        self._tickets = inside + waiting
 
     def place(self, ticket: "Ticket") -> int:
         """Return the ticket's place in line, from 1; 0 or less is in."""
@@ -142,10 +142,13 @@ class Gate:
 class Ticket:
     """A place in line."""
 
-    def __init__(self, gate: Gate, name: str, turn: int) -> None:
+    def __init__(self, gate: Gate, name: str, number: int) -> None:
         self._gate = gate
+        #: Whose it is; nobody's in particular without a name.
         self.name = name
-        self.turn = turn
+        #: When it came, or came to the end of the line once more.
+        self.number = number
+        self.inside = False
         self.moved = asyncio.Event()
         #: The reply that it is for, if that goes on without anybody.
         self.left = left.get()
@@ -172,3 +175,16 @@ class Ticket:
             async with asyncio.timeout(TICK):
                 await self.moved.wait()
         self.moved.clear()
+
+
+def _in_turn(waiting: Iterable[Ticket]) -> list[Ticket]:
+    """Return the first of everybody by their numbers, then the second of everybody, and so on."""
+    lines: dict[str | Ticket, list[Ticket]] = {}
+    for ticket in waiting:
+        lines.setdefault(ticket.name or ticket, []).append(ticket)
+    turns = {
+        ticket: (turn, line[0].number)
+        for line in lines.values()
+        for turn, ticket in enumerate(line)
+    }
+    return sorted(turns, key=turns.__getitem__)

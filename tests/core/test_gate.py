@@ -118,8 +118,8 @@ async def test_one_who_has_many_in_line_lets_others_come_between_them() -> None:
         many = [line.enter_context(gate.enter(one)) for _ in range(4)]
         assert [ticket.place for ticket in many] == [1, 2, 3, 4]
         late = [line.enter_context(gate.enter(share)) for share in (other, third, other)]
-        assert [ticket.place for ticket in late] == [1, 2, 4]
-        assert [ticket.place for ticket in many] == [3, 5, 6, 7]
+        assert [ticket.place for ticket in late] == [2, 3, 5]
+        assert [ticket.place for ticket in many] == [1, 4, 6, 7]
 
 
 async def test_those_who_have_one_each_are_let_in_in_the_order_in_which_they_came() -> None:
@@ -171,3 +171,25 @@ async def test_who_has_nothing_left_does_not_come_into_line() -> None:
     with gate.enter(share), pytest.raises(RateLimited), gate.enter(share):
         raise AssertionError
     assert gate.size == 0
+
+
+async def test_who_has_many_in_line_is_not_forgotten_while_others_keep_coming() -> None:
+    gate = Gate(1, 100)
+    line = dict[str, tuple[ExitStack, Ticket]]()
+
+    def come(name: str, share: Share) -> None:
+        stack = ExitStack()
+        line[name] = stack, stack.enter_context(gate.enter(share))
+
+    (greedy,) = shares("greedy")
+    for number in range(3):
+        come(f"greedy {number}", greedy)
+    for number in range(10):
+        for name in (f"one {number}", f"other {number}"):  # and one goes
+            come(name, *shares(name))
+        inside = next(name for name, (_, ticket) in line.items() if not ticket.place)
+        line.pop(inside)[0].close()
+    left = [*line]
+    for stack, _ in line.values():
+        stack.close()
+    assert not [name for name in left if name.startswith("greedy")]
