@@ -5,9 +5,9 @@
 With so small a window the whole of the KV cache has been touched early, and what memory is taken
 later is the grammars'.
 
-`measure` gives the neighbour's time between two tokens, in seconds, without and with patterns
-beside it, and the memory of the engine's processes, in bytes, before, after a tenth of the
-patterns and at the end.
+`measure` gives the neighbour's time between two tokens, in seconds, beside replies that are not
+tied down and beside such that are; and the memory of the engine's processes, in bytes, before the
+patterns, after a tenth of them, and at the end.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -39,18 +40,33 @@ def pattern(number: int) -> str:
 
 async def measure(engine: Engine, patterns: int) -> dict[str, Any]:
     """Return what the module says, and how many of the patterns were refused."""
+    short = [Sampling(max_new_tokens=TOKENS, seed=number) for number in range(patterns)]
+    tied = [one.model_copy(update={"regex": pattern(number)}) for number, one in enumerate(short)]
+    plain, _ = await beside(engine, short)
     before = memory()
-    alone = await gaps(engine)
-    held, refused, early = list[float](), 0, before
+    tenth = patterns // 10
+    first, refused = await beside(engine, tied[:tenth])
+    early = memory()
+    rest, more = await beside(engine, tied[tenth:])
+    return {
+        "refused": refused + more,
+        "beside others": summary(plain),
+        "beside patterns": summary([*first, *rest]),
+        "bytes": [before, early, memory()],
+    }
+
+
+async def beside(engine: Engine, samplings: Sequence[Sampling]) -> tuple[list[float], int]:
+    """Return the gaps of a neighbour while these replies are written, and how many were refused."""
+    held, refused = list[float](), 0
 
     async def neighbour() -> None:
         while True:
-            held.extend(await gaps(engine))
+            await gaps(engine, held)
 
-    beside = asyncio.create_task(neighbour())
+    following = asyncio.create_task(neighbour())
     try:
-        for number in range(patterns):
-            sampling = Sampling(regex=pattern(number), max_new_tokens=TOKENS, seed=number)
+        for sampling in samplings:
             try:
                 await engine.admit(sampling)
                 async with aclosing(engine.generate(PROMPT, sampling)) as batches:
@@ -58,30 +74,22 @@ async def measure(engine: Engine, patterns: int) -> dict[str, Any]:
                         pass
             except ChatError:
                 refused += 1
-            if number + 1 == patterns // 10:
-                early = memory()
     finally:
-        beside.cancel()
-        await asyncio.wait([beside])
-    return {
-        "refused": refused,
-        "alone": summary(alone),
-        "beside patterns": summary(held),
-        "bytes": [before, early, memory()],
-    }
+        following.cancel()
+        await asyncio.wait([following])
+    return held, refused
 
 
-async def gaps(engine: Engine) -> list[float]:
-    """Return the seconds between the tokens of a long reply."""
+async def gaps(engine: Engine, found: list[float]) -> None:
+    """Add the seconds between the tokens of a long reply to what is `found`."""
     sampling = Sampling(max_new_tokens=LONG, min_new_tokens=LONG, temperature=0)
-    found, last = list[float](), 0.0
+    last = 0.0
     async with aclosing(engine.generate(PROMPT, sampling)) as batches:
         async for ids in batches:
             if ids:
                 now = time.monotonic()
                 found += [now - last] * bool(last)
                 last = now
-    return found
 
 
 def summary(seconds: list[float]) -> dict[str, float]:

@@ -15,5 +15,7 @@ async def test_patterns_and_a_neighbour_are_written_to_at_the_same_time() -> Non
     found = await grammars.measure(engine, 20)
     assert found["refused"] == 0
     assert engine.most_active == 2
-    assert 0 < found["alone"]["p50"] <= found["alone"]["p99"] <= found["alone"]["longest"]
+    for how in ("beside others", "beside patterns"):
+        seconds = found[how]
+        assert 0 < seconds["p50"] <= seconds["p99"] <= seconds["longest"]
     assert len(found["bytes"]) == 3
