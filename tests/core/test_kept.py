@@ -329,6 +329,30 @@ async def test_the_longest_alone_gives_way_and_no_more_than_have_to() -> None:
     await reply.leave()
 
 
+async def test_two_who_come_at_once_end_two_and_not_a_third() -> None:
+    gate, clock = Gate(3, 9), Clock()
+    made = replies(clock, gate)
+    stories = [Story(gate) for _ in range(3)]
+    listeners = [Listener(made.begin(story.tell(), "me")) for story in stories]
+    await settle()
+    for listener in listeners:
+        await listener.leave()
+    with gate.enter(), gate.enter():
+        await settle()
+        assert [story.closed for story in stories] == [True, True, False]
+
+
+async def test_one_that_is_alone_behind_somebody_is_in_nobodys_way() -> None:
+    gate, clock = Gate(1, 9), Clock()
+    story = Story(gate)
+    with gate.enter(), gate.enter() as ticket:
+        listener = Listener(replies(clock, gate).begin(story.tell(), "me"))
+        await settle()
+        await listener.leave()
+        assert ticket.place == 1
+        assert not story.closed
+
+
 async def test_one_that_is_listened_to_never_gives_way() -> None:
     gate, clock = Gate(1, 1), Clock()
     story = Story(gate)
