@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -63,6 +64,7 @@ class Renderer:
         #: The names that it has for what it is given.
         self.names = frozenset(json.loads(known))
         self._trying = self._failed = False
+        self._took = 0.0
 
     def render(self, values: Mapping[str, Any]) -> str:
         """Return what it makes of these values, in which texts may be tainted.
@@ -73,16 +75,23 @@ class Renderer:
         """
         if self._trying and self._failed:
             raise TooMuch
+        begun = time.monotonic()
         try:
             return _process.ask(self._source, values)
         except TooMuch:
             self._failed = True
             raise
+        finally:
+            self._took += time.monotonic() - begun
+            self._failed |= self._took > PATIENCE
 
     @contextmanager
     def tried(self) -> Iterator[None]:
-        """Give up at the first prompt that takes too much, whoever handles that, and raise it."""
-        self._trying, self._failed = True, False
+        """Give up at the first prompt that takes too much, whoever handles that, and raise it.
+
+        All of them together may take as long as one may on a busy machine.
+        """
+        self._trying, self._failed, self._took = True, False, 0.0
         try:
             yield
         finally:
@@ -161,6 +170,8 @@ def _answer(connection: Connection, question: Any) -> str:
         raise EOFError
     answer = connection.recv_bytes()  # which is no pickle: those can run code
     text = answer[1:].decode("utf-8", "surrogatepass")
+    if answer[:1] == b"!":
+        raise TooMuch
     if answer[:1] != b"+":
         raise Refused(text)
     return text
@@ -191,8 +202,10 @@ def main(connection: Connection, seconds: float) -> None:
                 number, values = question
                 answer = read[number][0] if values is None else read[number][1].render(values)
             if len(answer) > LARGEST:
-                raise Refused("it writes too much")
+                raise MemoryError
             said = b"+" + str.__str__(answer).encode("utf-8", "surrogatepass")
+        except MemoryError:
+            said = b"!"
         except Exception as error:  # of a template that anyone may have written
             reason = str(error) if isinstance(error, PromptError) else jinja.reason(error)
             said = b"-" + reason.encode("utf-8", "surrogatepass")
