@@ -9,6 +9,8 @@ import httpx
 import pytest
 from gradio_client import Client
 
+from chat.core.gate import Gate
+from chat.web.drain import Drain
 from tests.support.paged import paged
 
 COUNTED = [f"{number:09}" for number in range(1, 21)]
@@ -78,16 +80,15 @@ def test_with_nothing_to_write_it_ends_at_once() -> None:
 
 
 def test_a_page_that_is_only_open_keeps_nothing_from_ending() -> None:
-    with paged("--drain-seconds=600") as (url, process):
-        job = Client(url, verbose=False).submit("Count to 2", api_name="/chat")
-        job.result(timeout=20)
-        with httpx.stream("GET", f"{url}gradio_api/heartbeat/somebody") as beating:
-            next(beating.iter_lines())
-            start = time.monotonic()
-            process.terminate()
-            assert process.wait(timeout=20) == 0
-            # Gradio would give it 5 seconds.
-            assert time.monotonic() - start < 5
+    hurried: list[bool] = []
+    before = signal.getsignal(signal.SIGTERM)
+    Drain(Gate(1, 0), 600, lambda: hurried.append(True))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert hurried, "its connection would be waited for"
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])

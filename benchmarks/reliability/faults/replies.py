@@ -90,7 +90,7 @@ async def wrong_key(house: House, number: int) -> Tried:
     else:
         url = house.web.url + "/gradio_api/run/saved_open"
         with tempfile.TemporaryDirectory() as folder:
-            asked = {"data": [Seal(Path(folder)).close("my diary", None)]}
+            asked = {"data": [[Seal(Path(folder)).close("my diary", None)]]}
     headers = {"Authorization": "Bearer another"}
     async with httpx2.AsyncClient(timeout=PATIENCE) as client:
         answer = await client.post(url, json=asked, headers=headers)

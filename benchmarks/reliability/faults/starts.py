@@ -176,8 +176,8 @@ def two_at_once(number: int) -> Tried:
             for page in pages:
                 page.wait()
             seconds = time.monotonic() - began
-            said = [[{"role": "user", "content": "my diary"}]]
-            [sealed] = _run(pages[0], "saved_seal", [*said, None])
+            said = [{"role": "user", "content": "my diary"}]
+            [sealed] = _run(pages[0], "saved_seal", [said])
             [opened] = _run(pages[1], "saved_names", [[sealed["title"]]])
             if opened != ["my diary"]:
                 wrong.append("they have two keys")
@@ -189,7 +189,7 @@ def two_at_once(number: int) -> Tried:
 
 def _run(page: Serving, name: str, data: list[object]) -> list[Any]:
     """Call one of a page's own functions."""
-    sent = json.dumps({"data": data}).encode()
+    sent = json.dumps({"data": [data]}).encode()
     asked = Request(f"{page.url}/gradio_api/run/{name}", sent, {"Content-Type": "application/json"})
     with urlopen(asked) as answer:
         found: list[Any] = json.load(answer)["data"]
