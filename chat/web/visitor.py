@@ -29,6 +29,7 @@ from chat.core.shares import SOON, Account, Limits, Visitor, asking
 from chat.errors import RateLimited
 from chat.settings import Settings
 from chat.web.api.refusals import is_for_programs, refused
+from chat.web.login import KEY
 from chat.web.private import LOOPBACK, PRIVATE, is_private
 
 #: Where browsers get their cookie: with the page, and when it comes back.
@@ -37,8 +38,6 @@ GIVEN = ("/", "/config")
 ALWAYS = ("/health", "/live")
 #: Requests of an address at once, of which each tab has one or two for as long as it is open.
 OPEN = 400
-#: Under which name a request has its visitor.
-KEY = "visitor"
 #: As much as so many visitors is an address's; of places it is half of all.
 VISITORS = 4
 #: As much of all places is a visitor's, but `FEWEST` at least.
@@ -156,10 +155,3 @@ class Visitors:
 
     def _sign(self, id: str) -> str:
         return hmac.new(self._key, id.encode(), sha256).hexdigest()
-
-
-def logged_in(visitor: Visitor, login: str | None) -> Visitor:
-    """Return the same visitor as they are counted once they are logged in."""
-    if not (visitor and login):
-        return visitor
-    return (visitor[-1]._replace(name=f"login:{login}"),)
