@@ -14,7 +14,6 @@ from collections import Counter
 from ipaddress import ip_address, ip_network
 from typing import Any, ClassVar
 
-import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from chat.web.private import Network, is_private
@@ -112,7 +111,7 @@ class Connection(H11Protocol):
     def cut(self) -> None:
         """Close it; who has sent a part of a head is told why."""
         self._pay()
-        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+        if self.conn.trailing_data[0]:
             self.transport.write(ANSWER)
         self.transport.close()
 

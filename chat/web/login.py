@@ -23,12 +23,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chat.core.shares import asking
+from chat.core.shares import Visitor, asking
 
 #: How many addresses and names are remembered, and how many sessions there are at most.
 MOST = 10_000
 #: Seconds after which wrong passwords are forgotten.
 FORGET = 3600.0
+
+#: Under which name the scope of a request has its visitor.
+KEY = "visitor"
 
 #: Says why a login has to wait, of which Gradio's page says nothing.
 SCRIPT = (Path(__file__).parent / "login.js").read_text("utf-8")
@@ -164,6 +167,13 @@ class LoginPage:
             await send({"type": "http.response.body", "body": page})
 
         await self._app(scope, receive, send_on)
+
+
+def logged_in(visitor: Visitor, login: str | None) -> Visitor:
+    """Return the same visitor as they are counted once they are logged in."""
+    if not (visitor and login):
+        return visitor
+    return (visitor[-1]._replace(name=f"login:{login}"),)
 
 
 def route() -> Route:

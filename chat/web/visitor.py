@@ -29,8 +29,8 @@ from chat.core.shares import SOON, Account, Limits, Visitor, asking
 from chat.errors import RateLimited
 from chat.settings import Settings
 from chat.web.api.refusals import is_for_programs, refused
+from chat.web.login import KEY
 from chat.web.private import LOOPBACK, PRIVATE, is_private
-from chat.web.scope import KEY
 
 #: Where browsers get their cookie: with the page, and when it comes back.
 GIVEN = ("/", "/config")

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chat.core.shares import Limits, Visitor, asking
 from chat.settings import Settings
-from chat.web.scope import logged_in
+from chat.web.login import logged_in
 from chat.web.visitor import ALWAYS, FEWEST, Visitors, limits, proxies
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine

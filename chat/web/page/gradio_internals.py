@@ -26,9 +26,8 @@ from gradio.events import Dependency
 
 from chat.core.shares import Visitor, asking
 from chat.errors import ChatError, describe
-from chat.web.login import Sessions
+from chat.web.login import KEY, Sessions, logged_in
 from chat.web.logs import HEADER, request_id
-from chat.web.scope import KEY, logged_in
 from chat.web.unreadable import SENTENCE
 
 #: What connecting an event returns.

@@ -27,6 +27,7 @@ from gradio.context import LocalContext
 
 from chat.core.shares import Account, Limits
 from chat.errors import BadRequest
+from chat.web.login import KEY
 from chat.web.page.gradio_internals import (
     Blocks,
     ChatInterface,
@@ -37,7 +38,6 @@ from chat.web.page.gradio_internals import (
     update_in_javascript,
     visitor_of,
 )
-from chat.web.scope import KEY
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 
