@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chat.errors import ModelError
-from chat.models import locate, tensors
+from chat.models import locate
 
 NONE = "none"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -149,6 +149,8 @@ def _read(name: str, folder: Path) -> Adapter:
         raise ModelError(f"The adapter {name} has no {WEIGHTS}{what}.")
     try:
         config = json.loads((folder / CONFIG).read_text())
+        from chat.models import tensors  # not before there is an adapter: it takes numpy
+
         found = tensors.header(folder / WEIGHTS).items()
         shapes = {name.removeprefix(PREFIX): tensor.shape for name, tensor in found}
         kind, rank, alpha = (config[key] for key in ("peft_type", "r", "lora_alpha"))

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.constants import HF_HUB_CACHE
-from tokenizers import Tokenizer
 
 from chat import child
 from chat.errors import ModelError
-from chat.models import config, convert, tensors
+from chat.models import config, convert
 from chat.models.unusable import unusable
 
 #: What the process may take: bytes of memory, seconds of CPU time, and seconds on a busy machine.
@@ -89,6 +88,8 @@ def _look(folder: Path) -> None:
     _doing("a file of weights")
     weights = {}
     with suppress(ModelError):  # of which it is said later what is wrong
+        from chat.models import tensors
+
         weights = tensors.tensors(folder)
     _require_layers(weights, read.get("config.json"))
     if (folder / "tokenizer.json").is_file():
@@ -144,6 +145,8 @@ def _require_added(settings: Any, key: str) -> None:
 
 def _tokenize(file: Path) -> None:
     """Have a tokenizer encode texts; raise ModelError if it dies of one."""
+    from tokenizers import Tokenizer
+
     try:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception:  # which is said later

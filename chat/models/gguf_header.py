@@ -12,8 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-
 from chat import child
 
 #: What the process may take: bytes of memory, seconds of CPU time, and seconds on a busy machine.
@@ -93,6 +91,8 @@ class _Header:
         return self._tensors(tensors, align)
 
     def _tensors(self, count: int, align: int) -> int:
+        from gguf import GGML_QUANT_SIZES, GGMLQuantizationType  # which takes numpy
+
         names, spans = set(), []
         for _ in range(count):
             names.add(self._text(NAME))
