@@ -40,7 +40,8 @@ def main() -> None:
 def run(settings: Settings) -> None:
     """Load the model in 4 bits and chat with it until interrupted."""
     # Here and not above, so that --help and a wrong flag answer at once.
-    from chat.web import address, headers, keys, logs, proxies
+    from chat.web import address, headers, logs, proxies
+    from chat.web.visitors import keys
 
     logs.begin(settings.log_format)
     keys.of(settings)  # what is wrong with their file is said before a model is loaded

@@ -123,17 +123,17 @@ SLOW = {
     "tests/web/page/panel/test_saved.py",
     "tests/web/page/test_completion_page.py",
     "tests/web/page/test_page.py",
-    "tests/web/test_connections.py",
+    "tests/web/visitors/test_connections.py",
     "tests/web/test_drain.py",
     "tests/web/test_ending.py",
     "tests/web/test_guard.py",
     "tests/web/test_health.py",
-    "tests/web/test_login.py",
+    "tests/web/visitors/test_login.py",
     "tests/web/test_logs.py",
-    "tests/web/test_logout.py",
+    "tests/web/visitors/test_logout.py",
     "tests/web/test_metrics.py",
     "tests/web/test_proxies.py",
-    "tests/web/test_visitor.py",
+    "tests/web/visitors/test_visitor.py",
 }
 #: Modules whose fixtures are too dear to be made by each worker.
 WHOLE = {

@@ -50,8 +50,9 @@ def run(settings: Settings) -> None:
     # Here and not above, so that --help and a wrong flag answer at once.
     import uvicorn
 
-    from chat.web import address, keys, logs, traces
+    from chat.web import address, logs, traces
     from chat.web.lobby import lobby
+    from chat.web.visitors import keys
 
     logs.begin(settings.log_format)
     keys.of(settings)
@@ -63,10 +64,10 @@ def run(settings: Settings) -> None:
 
         chat = load(settings)
         from chat.backend.app import build
-        from chat.web.connections import options
         from chat.web.drain import Drain
         from chat.web.ending import end_with
-        from chat.web.visitor import proxies
+        from chat.web.visitors.connections import options
+        from chat.web.visitors.visitor import proxies
 
         traces.begin(chat.meter)
         app = build(chat, settings)

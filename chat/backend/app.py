@@ -13,8 +13,8 @@ from chat.web.api import Answering
 from chat.web.api.authentication import Authentication
 from chat.web.headers import Headers
 from chat.web.origins import Origins
-from chat.web.patience import Patience
 from chat.web.requests import Logged
+from chat.web.visitors.patience import Patience
 
 
 def build(chat: Chat, settings: Settings) -> Starlette:

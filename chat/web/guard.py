@@ -9,10 +9,9 @@ import asyncio
 from contextlib import suppress
 
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chat.web.api.refusals import is_for_programs, refused
+from chat.web.api.refusals import refused
 
 #: Bytes of one request. A long conversation that a browser sends has some 100,000.
 MAX_BODY = 1_000_000
@@ -76,7 +75,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif not is_open(scope["path"]):
-            await PlainTextResponse("There is nothing here.", 404)(scope, receive, send)
+            await refused(scope["path"], HTTPException(404))(scope, receive, send)
         elif scope["path"] == IMPORT:
             async with self._importing:
                 with suppress(TimeoutError):
@@ -91,12 +90,8 @@ class Guard:
             message = await receive()
             body += message.get("body", b"")
             if len(body) > limit:
-                sentence = f"The limit is {limit:,} bytes."
-                path = scope["path"]
-                refusal = refused(path, HTTPException(413, sentence))
-                programs = is_for_programs(path)
-                answer = refusal if programs else PlainTextResponse(sentence, 413)
-                await answer(scope, receive, send)
+                large = HTTPException(413, f"The limit is {limit:,} bytes.")
+                await refused(scope["path"], large)(scope, receive, send)
                 return
             if message["type"] == "http.disconnect" or not message.get("more_body"):
                 break

@@ -16,10 +16,10 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.types import Receive, Scope, Send
 
 from chat.web import health
-from chat.web.connections import options
 from chat.web.headers import Headers, hashes
-from chat.web.private import LOOPBACK
 from chat.web.reverse_proxy import ReverseProxy
+from chat.web.visitors.connections import options
+from chat.web.visitors.private import LOOPBACK
 
 LOADING = "The model is still loading. Please try again in a moment."
 

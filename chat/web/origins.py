@@ -38,15 +38,12 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chat.settings import Settings
-from chat.web.api.refusals import plain, refused
+from chat.web.api.refusals import is_for_programs, refused
 
 FREE = ("/health", "/live")
-#: What asks for a key where there is one.
-PROGRAMS = ("/v1/", "/tokenize/", "/detokenize/", "/metrics/")
 
 HOST = (
     "This server may not be asked by that name. If it is one of its own, whoever runs it adds the "
@@ -84,14 +81,11 @@ class Origins:
         if sentence is None:
             await self._app(scope, receive, send)
             return
-        path = scope["path"]
-        refusal = refused(path, HTTPException(403, sentence))
-        answer = refusal if _is_programs(path) else PlainTextResponse(sentence, 403)
-        await answer(scope, receive, send)
+        await refused(scope["path"], HTTPException(403, sentence))(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> str | None:
         path, headers = scope["path"], Headers(scope=scope)
-        programs = _is_programs(path)
+        programs = is_for_programs(path)
         if path in FREE or "*" in self._allowed or (programs and self._key):
             return None
         asked, site = host(headers.get("host", "")), headers.get("sec-fetch-site")
@@ -134,10 +128,6 @@ def host(netloc: str) -> str:
         return (urlsplit(f"//{netloc}").hostname or "").rstrip(".")
     except ValueError:
         return ""
-
-
-def _is_programs(path: str) -> bool:
-    return f"{plain(path)}/".startswith(PROGRAMS)
 
 
 def _is_address(name: str) -> bool:

@@ -6,14 +6,11 @@ from starlette.middleware import Middleware
 from chat import space
 from chat.errors import SettingsError
 from chat.settings import Settings
-from chat.web import address, api, headers, health, login, logs, metrics, proxies, traces
-from chat.web.connections import options
+from chat.web import address, api, headers, health, logs, metrics, proxies, traces
 from chat.web.drain import Drain
 from chat.web.ending import end_with
 from chat.web.guard import Guard
 from chat.web.headers import Headers
-from chat.web.login import LoginPage, Logins
-from chat.web.logout import Logout
 from chat.web.origin_form import OriginForm
 from chat.web.origins import Origins
 from chat.web.page.completion_page import CompletionPage
@@ -27,12 +24,16 @@ from chat.web.page.gradio_internals import (
 )
 from chat.web.page.page import Page
 from chat.web.page.theme import CSS, FONTS, HEAD
-from chat.web.patience import Patience
 from chat.web.requests import Logged
 from chat.web.reverse_proxy import ReverseProxy
 from chat.web.unreadable import Unreadable
-from chat.web.visitor import Visitors
-from chat.web.visitor import proxies as known
+from chat.web.visitors import login
+from chat.web.visitors.connections import options
+from chat.web.visitors.login import LoginPage, Logins
+from chat.web.visitors.logout import Logout
+from chat.web.visitors.patience import Patience
+from chat.web.visitors.visitor import Visitors
+from chat.web.visitors.visitor import proxies as known
 
 #: Events that Gradio may run beside those of the people who are answered or waiting.
 SPARE = 64

@@ -7,9 +7,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat.core.shares import Shares, asking
 from chat.settings import Settings
-from chat.web import keys
 from chat.web.api.rate_limits import told
 from chat.web.api.refusals import plain, refused
+from chat.web.visitors import keys
 
 
 class Authentication:

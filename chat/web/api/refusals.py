@@ -2,11 +2,13 @@
 
 import re
 
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from chat.web.api.anthropic import errors as anthropics
-from chat.web.api.errors import refusal
+from chat.web.api.errors import fault, refusal
 
+#: Where programs ask, and with a key where there is one.
+PROGRAMS = ("/v1/", "/tokenize/", "/detokenize/", "/metrics/")
 #: Where Anthropic's API is.
 MESSAGES = "/v1/messages/"
 
@@ -18,11 +20,14 @@ def plain(path: str) -> str:
 
 def is_for_programs(path: str) -> bool:
     """Whether programs are answered at an address, in a shape of theirs."""
-    return path.startswith(("/v1/", "/tokenize", "/detokenize"))
+    return f"{plain(path)}/".startswith(PROGRAMS)
 
 
 def refused(path: str, error: Exception) -> Response:
     """Return the answer to a request to `path` that ended in `error`."""
     if f"{plain(path)}/".startswith(MESSAGES):
         return anthropics.refusal(error)
-    return refusal(error)
+    if is_for_programs(path):
+        return refusal(error)
+    said = fault(error)
+    return PlainTextResponse(said.message, said.status, said.headers)

@@ -26,9 +26,9 @@ from gradio.events import Dependency
 
 from chat.core.shares import Visitor, asking
 from chat.errors import ChatError, describe
-from chat.web.login import KEY, Sessions, logged_in
 from chat.web.logs import HEADER, request_id
 from chat.web.unreadable import SENTENCE
+from chat.web.visitors.login import KEY, Sessions, logged_in
 
 #: What connecting an event returns.
 Event = Dependency

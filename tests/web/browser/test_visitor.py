@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chat.web.login import OF_ADDRESS
+from chat.web.visitors.login import OF_ADDRESS
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 from tests.support.tab import expect

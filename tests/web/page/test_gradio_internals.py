@@ -27,7 +27,6 @@ from gradio.context import LocalContext
 
 from chat.core.shares import Account, Limits
 from chat.errors import BadRequest
-from chat.web.login import KEY
 from chat.web.page.gradio_internals import (
     Blocks,
     ChatInterface,
@@ -38,6 +37,7 @@ from chat.web.page.gradio_internals import (
     update_in_javascript,
     visitor_of,
 )
+from chat.web.visitors.login import KEY
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 

@@ -1,4 +1,4 @@
-"""chat.web.login: guessing gets slower, and sessions end."""
+"""chat.web.visitors.login: guessing gets slower, and sessions end."""
 
 from types import SimpleNamespace
 
@@ -7,8 +7,8 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from chat.core.shares import Account, asking
-from chat.web import login
-from chat.web.login import MOST, OF_ADDRESS, OF_NAME, Logins, Sessions
+from chat.web.visitors import login
+from chat.web.visitors.login import MOST, OF_ADDRESS, OF_NAME, Logins, Sessions
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 

@@ -1,4 +1,4 @@
-"""chat.web.logout: nothing but a click on the button ends a login."""
+"""chat.web.visitors.logout: nothing but a click on the button ends a login."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""chat.web.visitor: who asks, and whose share it is."""
+"""chat.web.visitors.visitor: who asks, and whose share it is."""
 
 import asyncio
 import re
@@ -12,8 +12,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chat.core.shares import Limits, Visitor, asking
 from chat.settings import Settings
-from chat.web.login import logged_in
-from chat.web.visitor import ALWAYS, FEWEST, Visitors, limits, proxies
+from chat.web.visitors.login import logged_in
+from chat.web.visitors.visitor import ALWAYS, FEWEST, Visitors, limits, proxies
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 
@@ -165,7 +165,7 @@ async def test_the_cookie_is_for_the_page_alone_and_for_no_script() -> None:
 
 
 async def test_one_address_cannot_have_all_requests_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chat.web.visitor.OPEN", 3)
+    monkeypatch.setattr("chat.web.visitors.visitor.OPEN", 3)
     door = Door()
     door.held = asyncio.Event()
     async with asyncio.TaskGroup() as group:

@@ -1,4 +1,4 @@
-"""chat.web.connections: silent and slow connections keep nobody out."""
+"""chat.web.visitors.connections: silent and slow connections keep nobody out."""
 
 import resource
 import socket
@@ -9,8 +9,8 @@ import httpx
 import pytest
 import uvicorn
 
-from chat.web import connections
-from chat.web.connections import Connection, options
+from chat.web.visitors import connections
+from chat.web.visitors.connections import Connection, options
 from tests.conftest import Serve
 from tests.conftest import serving as start_serving
 from tests.support.fakes import ScriptedEngine

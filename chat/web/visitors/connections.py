@@ -5,7 +5,7 @@ left of a body after an early answer; and it takes as many connections as come, 
 be opened any more. Here who owes a request for too long is cut off, and sooner when there is no
 room: so neither ten thousand silent connections nor slow ones keep others from an answer.
 
-How long a body may take is in `chat.web.patience`.
+How long a body may take is in `chat.web.visitors.patience`.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from chat.web.private import Network, is_private
+from chat.web.visitors.private import Network, is_private
 
 #: Seconds for a request's head; uvicorn's own patience, between two requests, is shorter.
 PATIENCE = 10.0

@@ -7,10 +7,9 @@ import asyncio
 import time
 
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chat.web.api.refusals import is_for_programs, refused
+from chat.web.api.refusals import refused
 
 #: Seconds for any body, and bytes for which there is one more.
 SECONDS, RATE = 30.0, 10_000
@@ -55,7 +54,4 @@ class Patience:
         try:
             await self._app(scope, receive_on, send)
         except Slow as slow:
-            path = scope["path"]
-            plain = PlainTextResponse(slow.detail, slow.status_code, slow.headers)
-            answer = refused(path, slow) if is_for_programs(path) else plain
-            await answer(scope, receive, send)
+            await refused(scope["path"], slow)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""chat.web.patience: how long a body may take."""
+"""chat.web.visitors.patience: how long a body may take."""
 
 import asyncio
 import json
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from chat.web import patience
 from chat.web.guard import Guard
-from chat.web.patience import RATE, SECONDS, Patience
+from chat.web.visitors import patience
+from chat.web.visitors.patience import RATE, SECONDS, Patience
 
 
 class Client:

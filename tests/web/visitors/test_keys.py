@@ -1,4 +1,4 @@
-"""chat.web.keys: several keys, each with a name and limits, read anew when they change."""
+"""chat.web.visitors.keys: several keys, each with a name and limits, read anew when they change."""
 
 import logging
 import os
@@ -13,8 +13,8 @@ import pytest
 from chat.core.shares import Limits
 from chat.errors import SettingsError
 from chat.settings import Settings
-from chat.web import keys
-from chat.web.keys import Keys
+from chat.web.visitors import keys
+from chat.web.visitors.keys import Keys
 from tests.conftest import Serve
 from tests.support.backends import Backend
 from tests.support.fakes import ScriptedEngine

@@ -21,16 +21,15 @@ from secrets import token_bytes, token_hex
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat import space
 from chat.core.shares import SOON, Account, Limits, Visitor, asking
 from chat.errors import RateLimited
 from chat.settings import Settings
-from chat.web.api.refusals import is_for_programs, refused
-from chat.web.login import KEY
-from chat.web.private import LOOPBACK, PRIVATE, is_private
+from chat.web.api.refusals import refused
+from chat.web.visitors.login import KEY
+from chat.web.visitors.private import LOOPBACK, PRIVATE, is_private
 
 #: Where browsers get their cookie: with the page, and when it comes back.
 GIVEN = ("/", "/config")
@@ -91,7 +90,8 @@ class Visitors:
         asking.set(visitor)
         account = visitor[0].name if visitor and scope["path"] not in ALWAYS else ""
         if account and self._open[account] >= OPEN:
-            await self._refuse(scope, receive, send)
+            sentence = f"You have {OPEN} requests open already. Please try again in a moment."
+            await refused(scope["path"], RateLimited(sentence, SOON))(scope, receive, send)
             return
 
         async def send_on(message: Message) -> None:
@@ -111,12 +111,6 @@ class Visitors:
             self._open[account] -= 1
             if not self._open[account]:
                 del self._open[account]
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sentence = f"You have {OPEN} requests open at once already. Please try again in a moment."
-        refusal = refused(scope["path"], RateLimited(sentence, SOON))
-        plain = PlainTextResponse(sentence, 429, {"Retry-After": str(int(SOON))})
-        await (refusal if is_for_programs(scope["path"]) else plain)(scope, receive, send)
 
     def _where(self, request: HTTPConnection) -> tuple[str, bool]:
         """Return an address, and whether it is one visitor's; or none for this machine."""
