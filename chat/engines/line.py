@@ -16,18 +16,18 @@ GONE = 5.0
 
 
 class Line:
-    """Runs `module` in a process of its own, from when it is made on.
+    """Runs `module` in a process of its own, from when it is made on, with `child.start`'s options.
 
     Raises:
         OSError: it cannot be started.
     """
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, **options: Any) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
                 fd = theirs.fileno()
-                self._process = child.start(module, fd, pass_fds=[fd])
+                self._process = child.start(module, fd, pass_fds=[fd], **options)
             except OSError:
                 ours.close()
                 raise

@@ -1,17 +1,14 @@
 """Which grammars replies can be held to without keeping others waiting (see `trial`)."""
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from hashlib import sha256
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
-from subprocess import DEVNULL, Popen
+from subprocess import DEVNULL
 from threading import Event, Timer
+from typing import Any
 
-from chat import child
+from chat.engines.line import Line
 from chat.engines.openvino.wire import GRAMMAR_BYTES, PATIENCE, Trials
 from chat.errors import FAILED, EngineError
 
@@ -44,8 +41,7 @@ class Judge:
         self._longest = 2 * PATIENCE * (compiling + writing)
         self._verdicts: dict[bytes, int | None] = {}
         self._thread = ThreadPoolExecutor(1, "judge")
-        self._process: Popen[str] | None = None
-        self._connection: Connection | None = None
+        self._line: Line | None = None
         #: What the process has compiled, and keeps.
         self._bytes = 0
 
@@ -64,8 +60,8 @@ class Judge:
     def close(self) -> None:
         """End the process; there are no verdicts afterwards."""
         self._thread.shutdown(wait=False, cancel_futures=True)
-        if process := self._process:
-            process.kill()
+        if line := self._line:
+            line.kill()
         self._thread.shutdown()
         self._end()
 
@@ -74,63 +70,60 @@ class Judge:
             return self._verdicts[key]
         if self._bytes > GRAMMAR_BYTES:
             self._end()
-        connection = self._connection or self._start()
+        line = self._line or self._start()
         verdict: int | None
-        with self._limited(self._longest) as late:
-            try:
-                connection.send(ties)
-                verdict = max(connection.recv(), LEAST_BYTES)
-                self._bytes += verdict
-            except (EOFError, OSError):
-                verdict = None
-                self._end()
-        if late.is_set():  # which says nothing of the grammar
-            self._end()
-            raise EngineError(FAILED)
+        try:
+            verdict = max(self._ask(line, ties, self._longest), LEAST_BYTES)
+            self._bytes += verdict
+        except EOFError:
+            verdict = None
         while len(self._verdicts) >= MOST_VERDICTS:
             del self._verdicts[next(iter(self._verdicts))]
         self._verdicts[key] = verdict
         return verdict
 
-    def _start(self) -> Connection:
-        ours, theirs = Pipe()
-        with theirs:
-            fd = theirs.fileno()
-            self._process = child.start(
-                "chat.engines.openvino.trial", fd, pass_fds=[fd], stderr=DEVNULL
-            )
-        self._connection, self._bytes = ours, 0
-        with self._limited(STARTING):
-            try:
-                ours.send(self._trials)
-                ours.recv()
-            except (EOFError, OSError):
-                self._end()
-                raise EngineError(FAILED) from None
-        return ours
+    def _start(self) -> Line:
+        # Nobody sees what it writes of errors, which may quote what someone wrote.
+        line = self._line = Line("chat.engines.openvino.trial", stderr=DEVNULL)
+        self._bytes = 0
+        try:
+            self._ask(line, self._trials, STARTING)
+        except EOFError:
+            raise EngineError(FAILED) from None
+        return line
 
-    @contextmanager
-    def _limited(self, seconds: float) -> Iterator[Event]:
-        """End the process after so many seconds; gives what says so then."""
-        late, process = Event(), self._process
+    def _ask(self, line: Line, message: Any, seconds: float) -> Any:
+        """Return the answer of the process, which is ended where there is none.
+
+        Raises:
+            EOFError: it has ended.
+            EngineError: it was not done after so many seconds, which says nothing of a grammar.
+        """
+        late = Event()
 
         def end() -> None:
             late.set()
-            if process:
-                process.kill()
+            line.kill()
 
         timer = Timer(seconds, end)
         timer.daemon = True
         timer.start()
         try:
-            yield late
+            line.send(message)
+            answer = line.receive()
+        except EOFError:
+            self._end()
+            if not late.is_set():
+                raise
         finally:
             timer.cancel()
+        if late.is_set():
+            self._end()
+            raise EngineError(FAILED)
+        return answer
 
     def _end(self) -> None:
-        if self._connection:
-            self._connection.close()
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-        self._connection = self._process = None
+        if self._line:
+            self._line.kill()
+            self._line.end()
+        self._line = None
