@@ -277,5 +277,5 @@ def test_a_data_folder_that_cannot_be_written_will_do_with_a_secret() -> None:
 def test_a_data_folder_that_cannot_be_written_will_do_if_the_key_is_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("chat.settings.KEY_FILE", "status")  # a file that is there
+    monkeypatch.setattr("chat.settings.serving.KEY_FILE", "status")  # a file that is there
     assert read(["--data-dir", "/proc/self"]).data_dir == Path("/proc/self")

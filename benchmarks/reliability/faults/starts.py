@@ -19,7 +19,8 @@ from benchmarks.reliability.echo.serving import ECHO, Serving
 from benchmarks.reliability.faults.tried import UNFIT, Tried
 from benchmarks.server import APP, ROOT, free_port
 from chat.models import convert, embedded
-from chat.settings import KEY_FILE, Settings
+from chat.settings import Settings
+from chat.settings.serving import KEY_FILE
 
 #: Seconds that a start may take on a machine that does much else, before it counts as hung.
 LONGEST = 120.0

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from chat.errors import BadRequest, SettingsError
-from chat.settings import KEY_FILE as NAME
+from chat.settings.serving import KEY_FILE as NAME
 
 #: What a secret is made a key for, so that it is another one than for all else.
 PURPOSE = b"fourbit-chat: saved conversations"
