@@ -1,5 +1,6 @@
 """What was found stands in docs/RELIABILITY.md until the same step is run again."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from benchmarks.reliability import report
 from benchmarks.reliability.report import BEGIN, END, Row
 from benchmarks.reliability.steps import Found, Step
 
+TESTS = Path(__file__).parents[2]
 ONE = Step("one", "No one waits.", "nowhere.one", 10)
 OTHER = Step("other", "Nothing is lost.", "nowhere.other", 10)
 
@@ -53,3 +55,12 @@ def test_rows_of_other_steps_and_our_own_words_stay_and_keep_their_order(page: P
     assert text.startswith("Our words.")
     assert text.endswith("More words.\n")
     assert text.count("###") == 2
+
+
+def test_each_guard_has_tests_that_are_there() -> None:
+    _, _, guards = report.PAGE.read_text("utf-8").partition("\n## What guards it\n")
+    rows = re.findall(r"^\| (?!guard|---)(.+) \| (.+) \|$", guards, re.MULTILINE)
+    assert len(rows) > 30
+    for guard, named in rows:
+        for file in named.split(", "):
+            assert (TESTS / file.strip("`")).is_file(), guard
