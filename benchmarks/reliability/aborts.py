@@ -28,7 +28,7 @@ from benchmarks.reliability.doors import (
 from benchmarks.reliability.load import ENDLESS, EXACT_APP
 from benchmarks.reliability.steps import Found
 from benchmarks.reliability.teletype import Teletype
-from benchmarks.reliability.watch import PLACES, TOKENS, Held, Server, held, where_known
+from benchmarks.reliability.watch import PLACES, TOKENS, Held, Server, held
 from benchmarks.server import serving
 
 EXACT_BACKEND = ("-m", "benchmarks.exact", "chat.backend")
@@ -129,8 +129,8 @@ class Site(NamedTuple):
 def aborts(share: float) -> Found:
     """Give up replies, and see what is left."""
     count = max(LEAST, round(ABORTS * share))
-    plain = where_known("--keep-seconds=0")
-    starts = [(EXACT_APP, ["--model=embedded", *plain]), (EXACT_BACKEND, ["--model=embedded"])]
+    model = "--model=embedded"
+    starts = [(EXACT_APP, [model, "--keep-seconds=0"]), (EXACT_BACKEND, [model])]
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
         typing = pool.submit(stack.enter_context, Teletype())
         path = ("", "/health")

@@ -17,7 +17,7 @@ from benchmarks import client, processes
 from benchmarks.client import ReplyError, Tab
 from benchmarks.reliability.doors import Program, Refused, Reply
 from benchmarks.reliability.steps import Found
-from benchmarks.reliability.watch import Server, held, where_known
+from benchmarks.reliability.watch import Server, held
 from benchmarks.server import APP, serving
 
 SECONDS, PEOPLE, TURNS = 2 * 3600, 16, 200
@@ -102,7 +102,7 @@ class Pauses:
 def soak(share: float) -> Found:
     """Have people chat for so long, and compare the beginning with the end."""
     seconds = SECONDS * share if share > SMALL else BRIEF
-    flags = ["--model=embedded", *where_known("--keep-seconds=2")]
+    flags = ["--model=embedded", "--keep-seconds=2"]
     with serving(APP, flags, None) as server:
         return asyncio.run(_soak(Server(server.url, server.pid), seconds))
 

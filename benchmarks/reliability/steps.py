@@ -22,7 +22,7 @@ class Step(NamedTuple):
     #: Module of this package, and function in it, which takes the share of the full numbers that
     #: is to be tried, and returns a `Found`.
     does: str
-    #: Seconds after which it counts as hung, at full numbers; a small share has a minute at least.
+    #: Seconds after which it counts as hung, at full numbers; any share has four minutes.
     seconds: int
 
 

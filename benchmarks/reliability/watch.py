@@ -10,7 +10,6 @@ import psutil
 
 from benchmarks import processes
 from benchmarks.reliability.doors import client_of
-from chat.settings import Settings
 
 RUNNING, WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
 TOKENS, PLACES = "vllm:generation_tokens_total", "fourbit_parallel"
@@ -65,9 +64,3 @@ def held(pid: int) -> Held:
             handles += process.num_fds()
             sockets += len(process.net_connections("inet"))
     return Held(threads, handles, sockets, processes.pss(pid))
-
-
-def where_known(*flags: str) -> list[str]:
-    """Return those flags (`--name=value`) that the app has."""
-    names = {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
-    return [flag for flag in flags if flag.partition("=")[0] in names]

@@ -25,9 +25,8 @@ class WatchdogOptions(BaseModel):
         int(LEAST),
         ge=0,
         le=86_400,
-        description="for how many seconds an engine with work to do may end no step, or several "
-        "times as long as its longest one, before it is taken for hung and started anew; 0 is for "
-        "ever",
+        description="after how many seconds without a step an engine with work to do is taken for "
+        "hung and started anew; several times its longest step, if that is more; 0 is never",
     )
 
 

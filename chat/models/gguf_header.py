@@ -18,7 +18,7 @@ from chat import child
 MEMORY, SECONDS, PATIENCE = 1_000_000_000, 30, 120
 #: Bytes of a number, by its type.
 NUMBERS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-UINT32, STRING, ARRAY = 4, 8, 9
+STRING, ARRAY = 8, 9
 #: More than these no model has; each entry of an array takes whoever reads it 700 bytes.
 KEYS, TENSORS, ENTRIES, DIMENSIONS, NAME = 65_536, 1_000_000, 3_000_000, 4, 1_000
 ARCHITECTURE = re.compile(r"[\w.-]{1,64}")

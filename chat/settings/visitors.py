@@ -73,8 +73,8 @@ class VisitorSettings(BaseModel):
     )
     trusted_proxies: str = Field(
         "",
-        description="the reverse proxies that are believed whom they pass on (X-Forwarded-For): "
-        "addresses and networks, after commas; those on the same machine always are",
+        description="the reverse proxies whose X-Forwarded-For is believed: addresses and "
+        "networks, with commas between; those on the same machine always are",
     )
     api_keys: Path | None = Field(
         None,

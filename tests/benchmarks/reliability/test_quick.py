@@ -5,10 +5,6 @@ import pytest
 from benchmarks import chromium
 from benchmarks.reliability.__main__ import QUICK, run
 from benchmarks.reliability.steps import STEPS, Step
-from benchmarks.reliability.watch import where_known
-
-#: What needs settings without which the promise is known not to be kept.
-NEEDS = {"crowd": "--visitor-places=4"}
 
 
 @pytest.mark.usefixtures("embedded_model")
@@ -16,8 +12,6 @@ NEEDS = {"crowd": "--visitor-places=4"}
 def test_nothing_is_broken(step: Step) -> None:
     if step.name == "longpage" and not chromium.find():
         pytest.skip("no Chromium")
-    if step.name in NEEDS and not where_known(NEEDS[step.name]):
-        pytest.skip(f"there is no {NEEDS[step.name]}")
     found = run(step, QUICK)
     assert found.broken == []
     assert found.figures
