@@ -178,7 +178,14 @@ def _answer(connection: Connection, question: Any) -> str:
 
 
 _process = _Process()
-atexit.register(_process.end)
+
+
+def end() -> None:
+    """End the process; the next prompt starts another."""
+    _process.end()
+
+
+atexit.register(end)
 os.register_at_fork(after_in_child=_process.forget)
 
 

@@ -1,12 +1,12 @@
 """prompts.renderer: chat templates of anyone's, in a process with limits."""
 
-import os
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import psutil
 import pytest
 from tokenizers import Regex
 from tokenizers.pre_tokenizers import Split
@@ -61,13 +61,12 @@ UNREADABLE = {
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Have a process of this test's, which may take a moment for a prompt."""
-    process = renderer._Process()
     monkeypatch.setattr(renderer, "SECONDS", 0.3)
-    monkeypatch.setattr(renderer, "_process", process)
+    renderer.end()
     renderer.renderer.cache_clear()
     yield
     renderer.renderer.cache_clear()
-    process.end()
+    renderer.end()
 
 
 def given(text: str = "Hi") -> dict[str, Any]:
@@ -126,12 +125,11 @@ def test_a_process_that_is_gone_or_stands_still_is_replaced(
 ) -> None:
     monkeypatch.setattr(renderer, "PATIENCE", 1.0)
     made = Renderer(HELLO)
-    process = renderer._process._process
-    assert process
-    os.kill(process.pid, sign)
+    [process] = [one for one in psutil.Process().children() if "prompts.renderer" in one.cmdline()]
+    process.send_signal(sign)
     with pytest.raises(TooMuch):
         made.render(given("a" * 10_000_000))
-    assert process.poll() is not None
+    assert not psutil.pid_exists(process.pid)
     assert Tainted(made.render(given())).bare == "Hi"
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,8 @@ def running(folder: Path) -> Running:
 async def begun(there: Running, login: str | None = None) -> Turn:
     turn = Turn("Hi", [], [])
     there.begin(turn, endless(), login)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    async with aclosing(turn.reply.follow()) as updates:
+        await anext(updates)
     return turn
 
 
