@@ -21,8 +21,8 @@ from chat.errors import Draining, QueueFull
 NOBODYS = Share()
 
 
-class Left(Protocol):
-    """A reply that goes on for a while when it is left alone."""
+class Outlasting(Protocol):
+    """A reply that goes on for a while when nobody listens."""
 
     @property
     def alone(self) -> float | None:
@@ -40,7 +40,7 @@ class Left(Protocol):
 
 
 #: The reply that a task writes, if it is one of these.
-left: ContextVar[Left | None] = ContextVar("left", default=None)
+outlasting: ContextVar[Outlasting | None] = ContextVar("outlasting", default=None)
 
 
 class Gate:
@@ -115,7 +115,7 @@ class Gate:
         if not any(waiting):
             return
         last = len(self._tickets) - waiting[::-1].index(True)  # and all before them
-        ahead = [ticket.left for ticket in self._tickets[:last] if ticket.left]
+        ahead = [ticket.reply for ticket in self._tickets[:last] if ticket.reply]
         more = last - self._parallel - sum(reply.ended for reply in ahead)
         alone = {reply for reply in ahead if reply.alone and not reply.ended}
         for reply in sorted(alone, key=lambda reply: reply.alone or 0)[: max(0, more)]:
@@ -151,12 +151,12 @@ class Ticket:
         self.inside = False
         self.moved = asyncio.Event()
         #: The reply that it is for, if that goes on without anybody.
-        self.left = left.get()
+        self.reply = outlasting.get()
 
     @property
     def listened(self) -> bool:
         """Whether somebody waits for the reply."""
-        return self.left is None or (self.left.alone is None and not self.left.ended)
+        return self.reply is None or (self.reply.alone is None and not self.reply.ended)
 
     @property
     def place(self) -> int:

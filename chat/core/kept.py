@@ -53,7 +53,7 @@ class Forgotten(Exception):
 
 
 class Kept(Generic[T]):
-    """A reply, as items with numbers from 1, of which the latest are there (see `Left`).
+    """A reply, as items with numbers from 1, of which the latest are there (see `gate.Outlasting`).
 
     `about` is whatever its door wants to know when somebody comes back.
     """
@@ -136,7 +136,7 @@ class Kept(Generic[T]):
                 self._leave()
 
     async def _write(self, source: AsyncGenerator[T]) -> None:
-        gate.left.set(self)
+        gate.outlasting.set(self)
         async with aclosing(source) as items:
             async for item in items:
                 self._add(item)

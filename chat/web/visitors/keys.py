@@ -43,7 +43,7 @@ class Key(NamedTuple):
     account: Account
 
 
-class Unreadable(Exception):
+class NoKeys(Exception):
     """There are no keys in a file, for a reason that can be told."""
 
 
@@ -64,7 +64,7 @@ class Keys:
         if file:
             try:
                 self._keys = self._read(file)
-            except Unreadable as error:
+            except NoKeys as error:
                 raise SettingsError(f"The file of --api-keys {error}.") from None
 
     def __bool__(self) -> bool:
@@ -86,7 +86,7 @@ class Keys:
             return
         try:
             self._keys = self._read(self._file)
-        except Unreadable as error:
+        except NoKeys as error:
             log.error("The file of --api-keys %s; the keys of before are still valid.", error)
 
     def _read(self, file: Path) -> list[Key]:
@@ -97,12 +97,12 @@ class Keys:
                     log.warning("The file of --api-keys is open to others here: chmod 600 it.")
                 lines = opened.read(LONGEST + 1)
         except OSError as error:
-            raise Unreadable(f"cannot be read ({error.strerror})") from None
+            raise NoKeys(f"cannot be read ({error.strerror})") from None
         if len(lines) > LONGEST:
-            raise Unreadable(f"has more than {LONGEST:,} bytes")
+            raise NoKeys(f"has more than {LONGEST:,} bytes")
         keys = _keys(lines)
         if not keys:
-            raise Unreadable("has no key in it")
+            raise NoKeys("has no key in it")
         return keys
 
     @staticmethod
@@ -139,16 +139,16 @@ def _keys(lines: bytes) -> list[Key]:
     try:
         texts = lines.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise Unreadable("is not UTF-8") from None
+        raise NoKeys("is not UTF-8") from None
     found: dict[str, Key] = {}
     for number, line in enumerate(texts, 1):
         words = line.split()
         if words and not words[0].startswith("#"):
             key = _key(number, words)
             if key.account.name in found:
-                raise Unreadable(f"has a name twice, for the second time in line {number}")
+                raise NoKeys(f"has a name twice, for the second time in line {number}")
             if any(key.digest == one.digest for one in found.values()):
-                raise Unreadable(f"has a key twice, for the second time in line {number}")
+                raise NoKeys(f"has a key twice, for the second time in line {number}")
             found[key.account.name] = key
     return [*found.values()]
 
@@ -156,15 +156,15 @@ def _keys(lines: bytes) -> list[Key]:
 def _key(number: int, words: list[str]) -> Key:
     name, *rest = words
     if not rest or not NAME.fullmatch(name) or name == DEFAULT:
-        raise Unreadable(f"has a line that is not a name and a key: line {number}")
+        raise NoKeys(f"has a line that is not a name and a key: line {number}")
     key, hashed = _digest(rest[0].encode()), rest[0].removeprefix("sha256:")
     if hashed != rest[0]:
         if not re.fullmatch("[0-9a-fA-F]{64}", hashed):
-            raise Unreadable(f"has a SHA-256 that is none, in line {number}")
+            raise NoKeys(f"has a SHA-256 that is none, in line {number}")
         key = bytes.fromhex(hashed)
     limits = [LIMIT.fullmatch(word) for word in rest[1:]]
     if not all(limits) or len({found[1] for found in limits if found}) < len(limits):
-        raise Unreadable(
+        raise NoKeys(
             f"has something else after a key than places=, requests= and tokens=: line {number}"
         )
     given = {found[1]: int(found[2]) for found in limits if found}

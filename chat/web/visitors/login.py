@@ -62,10 +62,10 @@ class Logins:
     """Who may come in, as Gradio asks for it: called with a name and a password."""
 
     def __init__(self, logins: Mapping[str, str]) -> None:
-        self._words = {name: _digest(word) for name, word in logins.items()}
+        self._passwords = {name: _digest(password) for name, password in logins.items()}
         self._wrong: OrderedDict[str, Wrong] = OrderedDict()
 
-    def __call__(self, name: str, word: str) -> bool:
+    def __call__(self, name: str, password: str) -> bool:
         """Return whether both are right.
 
         Raises:
@@ -75,7 +75,7 @@ class Logins:
         if visitor := asking.get():
             paces[visitor[0].name] = OF_ADDRESS
         self._check(paces)
-        right = hmac.compare_digest(self._words.get(name, b"?" * 32), _digest(word))
+        right = hmac.compare_digest(self._passwords.get(name, b"?" * 32), _digest(password))
         if right:
             self._wrong.pop(f"name:{name[:100]}", None)
         else:
@@ -185,5 +185,5 @@ def route() -> Route:
     return Route("/login.js", script)
 
 
-def _digest(word: str) -> bytes:
-    return sha256(word.encode("utf-8", "surrogatepass")).digest()
+def _digest(password: str) -> bytes:
+    return sha256(password.encode("utf-8", "surrogatepass")).digest()
