@@ -67,7 +67,7 @@ def run(settings: Settings) -> None:
         from chat.web.drain import Drain
         from chat.web.ending import end_with
         from chat.web.visitors.connections import options
-        from chat.web.visitors.visitor import proxies
+        from chat.web.visitors.visitor import known_proxies
 
         traces.begin(chat.meter)
         app = build(chat, settings)
@@ -78,7 +78,7 @@ def run(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         lifespan="off",
-        **options(proxies(settings)),
+        **options(known_proxies(settings)),
     )
     # In a thread, since uvicorn would take the signals.
     server = uvicorn.Server(config)

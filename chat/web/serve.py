@@ -32,8 +32,7 @@ from chat.web.visitors.connections import options
 from chat.web.visitors.login import LoginPage, Logins
 from chat.web.visitors.logout import Logout
 from chat.web.visitors.patience import Patience
-from chat.web.visitors.visitor import Visitors
-from chat.web.visitors.visitor import proxies as known
+from chat.web.visitors.visitor import Visitors, known_proxies
 
 #: Events that Gradio may run beside those of the people who are answered or waiting.
 SPARE = 64
@@ -49,7 +48,7 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
     logins = settings.logins()
     page.queue(api_open=False, max_size=settings.max_waiting + SPARE)
     try:
-        with proxies.ignored(), served_with(**options(known(settings))):
+        with proxies.ignored(), served_with(**options(known_proxies(settings))):
             _, url, _ = page.launch(
                 share=space.share(settings.share),
                 auth=logins and Logins(dict(logins)),

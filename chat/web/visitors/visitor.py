@@ -43,7 +43,7 @@ VISITORS = 4
 PART, FEWEST = 4, 2
 
 
-def proxies(settings: Settings) -> str:
+def known_proxies(settings: Settings) -> str:
     """Return whose X-Forwarded-For is read, as uvicorn takes it."""
     told = settings.trusted_proxies or os.environ.get("FORWARDED_ALLOW_IPS", "")
     # Nothing but its proxy reaches a Space.

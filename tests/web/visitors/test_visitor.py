@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from chat.core.shares import Limits, Visitor, asking
 from chat.settings import Settings
 from chat.web.visitors.login import logged_in
-from chat.web.visitors.visitor import ALWAYS, FEWEST, Visitors, limits, proxies
+from chat.web.visitors.visitor import ALWAYS, FEWEST, Visitors, known_proxies, limits
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 
@@ -84,7 +84,7 @@ async def test_who_comes_from_there_by_a_share_link_or_a_proxy_is(
 async def test_on_a_space_everybody_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPACE_ID", "a/b")
     assert names(await Door().ask("127.0.0.1")) == ["without:127.0.0.1"]
-    assert "10.0.0.0/8" in proxies(Settings())
+    assert "10.0.0.0/8" in known_proxies(Settings())
 
 
 async def test_a_visitor_is_counted_with_their_address() -> None:
