@@ -66,6 +66,11 @@ def _run(
 Run = Callable[..., tuple[Any, str, str]]
 
 
+def named(folder: Path) -> list[str]:
+    """Return the flags for a model in a folder, beside which all is kept that is known of it."""
+    return ["--model", str(folder), "--cache-dir", str(folder / "cache")]
+
+
 def test_the_text_alone_is_continued_whatever_format_the_model_has(
     loaded: Loaded, run: Run
 ) -> None:
@@ -230,7 +235,7 @@ def test_the_loop_and_generate_give_the_same_text(
     monkeypatch.setattr(
         quantize, "tokenizer_and_model", lambda *_: (tokenizer, make(vocab_size=len(tokenizer)))
     )
-    arguments = ["complete", STORY, "--model", str(tmp_path), "--max-new-tokens", "20"]
+    arguments = ["complete", STORY, *named(tmp_path), "--max-new-tokens", "20"]
     greedy = ["--temperature", "0", "--repetition-penalty", "1", "--engine", "transformers"]
     code, text, _ = run(*arguments, *greedy)
     assert code == 0
@@ -263,14 +268,14 @@ def test_with_the_loop_the_text_comes_in_one_piece_after_the_steps(
 def test_the_loop_and_the_engine_openvino_exclude_each_other(run: Run, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").touch()
-    arguments = ["--loop", "--engine", "openvino", "--model", str(tmp_path)]
-    assert "no --engine openvino" in run("complete", STORY, *arguments)[0]
+    arguments = ["--loop", "--engine", "openvino"]
+    assert "no --engine openvino" in run("complete", STORY, *arguments, *named(tmp_path))[0]
 
 
 def test_the_loop_refuses_what_openvino_alone_can_read(run: Run, tmp_path: Path) -> None:
     for name in ("openvino_model.xml", "openvino_model.bin"):
         (tmp_path / name).touch()
     (tmp_path / "config.json").write_text("{}")
-    code, out, _ = run("complete", STORY, "--loop", "--model", str(tmp_path))
+    code, out, _ = run("complete", STORY, "--loop", *named(tmp_path))
     assert re.fullmatch(r"Fourbit Chat: [^\n]*--loop needs a model that transformers[^\n]*\.", code)
     assert not out
