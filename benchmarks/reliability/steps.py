@@ -91,7 +91,7 @@ STEPS: tuple[Step, ...] = (
         "hostile",
         "Files that mean harm (models, tokenizers, templates, adapters, imports) end in time, in a "
         "sentence, and take no more memory than a good one may.",
-        "hostile.run",
+        "hostile.step.run",
         14400,
     ),
 )

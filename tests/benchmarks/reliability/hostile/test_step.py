@@ -2,35 +2,35 @@
 
 from pathlib import Path
 
-from benchmarks.reliability import hostile
+from benchmarks.reliability.hostile.cases import MAKERS, Case, cases
+from benchmarks.reliability.hostile.good import CONVERSATIONS, make_good
+from benchmarks.reliability.hostile.step import look
 
 
 def test_each_ends_in_time_in_a_sentence(tmp_path: Path) -> None:
-    made = hostile.cases(7, 2 * len(hostile.MAKERS), tmp_path / "cases")
-    found = list(hostile.look(made, tmp_path / "cache"))
-    assert {one.case.kind for one in found} == set(hostile.MAKERS)
+    made = cases(7, 2 * len(MAKERS), tmp_path / "cases")
+    found = list(look(made, tmp_path / "cache"))
+    assert {one.case.kind for one in found} == set(MAKERS)
     assert [one for one in found if one.broken or not one.sentence] == []
 
 
 def test_the_same_seed_makes_the_same(tmp_path: Path) -> None:
-    one, other = (
-        [case.description for case in hostile.cases(3, 14, tmp_path / name)] for name in "ab"
-    )
+    one, other = ([case.description for case in cases(3, 14, tmp_path / name)] for name in "ab")
     assert one == other
 
 
 def test_nothing_is_wrong_with_what_they_are_made_of(tmp_path: Path) -> None:
-    hostile.make_good(tmp_path / "good")
+    make_good(tmp_path / "good")
     made = [
-        hostile.Case(kind, "good", str(tmp_path / "good" / name))
+        Case(kind, "good", str(tmp_path / "good" / name))
         for kind, name in (
             ("gguf", "good.gguf"),
             ("safetensors", "safetensors"),
             ("openvino", "openvino"),
             ("adapter", "adapter"),
-            *(("import", f"{name}.json") for name in hostile.CONVERSATIONS),
+            *(("import", f"{name}.json") for name in CONVERSATIONS),
         )
     ]
-    for looked in hostile.look(iter(made), tmp_path / "cache"):
+    for looked in look(iter(made), tmp_path / "cache"):
         assert not looked.broken, looked
         assert looked.sentence.split()[-1] in ("yes", "fits.", "[]"), looked

@@ -1,0 +1,1 @@
+"""Files that mean harm, given to what a host or a visitor gives files to."""
