@@ -43,8 +43,8 @@ class Account(NamedTuple):
 
     name: str
     limits: Limits = Limits()
-    #: For sentences.
-    whose: str = "you"
+    #: For sentences, with which they begin.
+    who: str = "You"
 
 
 #: Who asks, the widest account first; without any there are no limits.
@@ -84,8 +84,8 @@ class Used:
         most = account.limits.places
         if most and self.places >= most:
             raise RateLimited(
-                f"The limit for {account.whose} is {most} {'reply' if most == 1 else 'replies'} "
-                "at once, with those in line. Please try again once one has ended.",
+                f"{account.who} may have {most:,} {'reply' if most == 1 else 'replies'} at once, "
+                "with those in line. Please try again once one has ended.",
                 SOON,
             )
 
@@ -96,14 +96,14 @@ class Used:
         if limits.requests and self.requests > limits.requests - 1:
             seconds = (self.requests + 1 - limits.requests) * MINUTE / limits.requests
             raise RateLimited(
-                f"The limit for {account.whose} is {limits.requests:,} requests a minute. "
+                f"{account.who} may send {_number(limits.requests, 'request')} a minute. "
                 f"Please try again in {_long(seconds)}.",
                 seconds,
             )
         if limits.tokens and self.tokens >= limits.tokens:
             seconds = (self.tokens + 1 - limits.tokens) * HOUR / limits.tokens
             raise RateLimited(
-                f"The limit for {account.whose} is {limits.tokens:,} tokens an hour. "
+                f"{account.who} may use {_number(limits.tokens, 'token')} an hour. "
                 f"Please try again in {_long(seconds)}.",
                 seconds,
                 "tokens",
@@ -196,6 +196,10 @@ class Shares:
 
 def _left(most: int, used: float, period: float) -> Left:
     return Left(most, max(0, int(most - used)), used * period / most)
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _long(seconds: float) -> str:

@@ -48,7 +48,7 @@ def test_places_are_given_back_however_a_reply_ends() -> None:
             with pytest.raises(ZeroDivisionError), shares.place(visitor):
                 raise ZeroDivisionError
             held.enter_context(shares.place(visitor))
-            with pytest.raises(RateLimited, match="for you is 2 replies at once, with those"):
+            with pytest.raises(RateLimited, match=r"^You may have 2 replies at once, with those"):
                 held.enter_context(shares.place(visitor))
 
 
@@ -82,19 +82,19 @@ def test_tokens_are_paid_afterwards_and_then_waited_for(clock: Clock) -> None:
 
 
 def test_the_same_request_can_be_too_many_for_its_address() -> None:
-    shares, address = Shares(), Account("address", Limits(places=2), "your address")
+    shares, address = Shares(), Account("address", Limits(places=2), "Your address")
     with ExitStack() as held:
         for name in ("ann", "ben"):
             held.enter_context(shares.place((address, Account(name, Limits(places=1)))))
-        with pytest.raises(RateLimited, match="for your address is 2 replies"):
+        with pytest.raises(RateLimited, match=r"^Your address may have 2 replies"):
             held.enter_context(shares.place((address, Account("eve", Limits(places=1)))))
 
 
 def test_who_was_refused_has_taken_nothing() -> None:
-    shares, address = Shares(), Account("address", Limits(places=2), "your address")
+    shares, address = Shares(), Account("address", Limits(places=2), "Your address")
     with shares.place(ann(places=1)):
         for _ in range(3):
-            with pytest.raises(RateLimited, match="for you is 1 reply"):
+            with pytest.raises(RateLimited, match=r"^You may have 1 reply at"):
                 ask(shares, (address, *ann(places=1)))
         ask(shares, (address,))
 
@@ -109,7 +109,7 @@ def test_those_who_came_together_are_counted_one_by_one() -> None:
 
 def test_what_is_left_is_of_the_account_that_has_least() -> None:
     shares = Shares()
-    address = Account("address", Limits(requests=60), "your address")
+    address = Account("address", Limits(requests=60), "Your address")
     visitor = (address, *ann(requests=10, tokens=3600))
     ask(shares, visitor, 36)
     requests, tokens = shares.left(visitor)

@@ -55,7 +55,7 @@ class Keys:
     """
 
     def __init__(self, file: Path | None, default: str) -> None:
-        account = Account(f"key:{DEFAULT}", whose="this key")
+        account = Account(f"key:{DEFAULT}", who="This key")
         self._own = [Key(_digest(default.encode()), account)] if default else []
         self._file = file
         self._keys: list[Key] = []
@@ -168,4 +168,4 @@ def _key(number: int, words: list[str]) -> Key:
             f"has something else after a key than places=, requests= and tokens=: line {number}"
         )
     given = {found[1]: int(found[2]) for found in limits if found}
-    return Key(key, Account(f"key:{name}", Limits(**given), "this key"))
+    return Key(key, Account(f"key:{name}", Limits(**given), "This key"))

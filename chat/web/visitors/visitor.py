@@ -132,7 +132,7 @@ class Visitors:
     def _of(self, address: str, single: bool, id: str) -> Visitor:
         if not address:
             return ()
-        whole = Account(f"address:{address}", self._address, "your address")
+        whole = Account(f"address:{address}", self._address, "Your address")
         one = Account(f"visitor:{id}" if id else f"without:{address}", self._visitor)
         return (whole, one) if single else (one,)
 

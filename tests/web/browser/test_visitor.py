@@ -30,7 +30,7 @@ def test_who_asks_for_more_than_their_share_is_told_and_keeps_what_they_wrote(
         box.fill(message)
         box.press("Enter")
         expect(page.locator("#status")).to_contain_text(
-            "Finished:" if message == "One" else "The limit for you is 1 requests a minute."
+            "Finished:" if message == "One" else "You may send 1 request a minute."
         )
     expect(box).to_have_value("Another")
     expect(page.get_by_test_id("bot")).to_have_text("Yes.")

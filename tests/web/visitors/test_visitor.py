@@ -300,7 +300,7 @@ def test_gradios_clients_are_told_too_and_others_are_answered(
     try:
         for _ in range(2):
             assert one.predict("Hi", api_name="/chat")[0] == "Yes."
-        with pytest.raises(AppError, match="The limit for you is 2 requests a minute"):
+        with pytest.raises(AppError, match="You may send 2 requests a minute"):
             one.predict("Hi", api_name="/chat")
         assert other.predict("Hi", api_name="/chat")[0] == "Yes."
     finally:
