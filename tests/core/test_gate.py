@@ -193,3 +193,52 @@ async def test_who_has_many_in_line_is_not_forgotten_while_others_keep_coming() 
     for stack, _ in line.values():
         stack.close()
     assert not [name for name in left if name.startswith("greedy")]
+
+
+def parts(**part: float) -> Share:
+    """Return a share whose accounts may each have such a part of what is written at once."""
+    visitor = tuple(Account(name, part=most) for name, most in part.items())
+    return Share(visitor, [Used() for _ in visitor])
+
+
+async def test_nobody_who_is_counted_has_all_that_is_written_at_once() -> None:
+    gate = Gate(4, 40)
+    with ExitStack() as line:
+        many = [line.enter_context(gate.enter(parts(greedy=0.5))) for _ in range(10)]
+        assert [ticket.place for ticket in many] == [0, 0, *range(1, 9)]
+        assert (gate.inside, gate.waiting) == (2, 8)
+        late = [line.enter_context(gate.enter(parts(late=0.5))) for _ in range(3)]
+        assert [ticket.place for ticket in late] == [0, 0, 2]
+
+
+async def test_nor_has_an_address_with_all_its_visitors() -> None:
+    gate = Gate(4, 40)
+    with ExitStack() as line:
+        many = [
+            line.enter_context(gate.enter(parts(address=0.75, **{f"visitor {number}": 0.5})))
+            for number in range(10)
+        ]
+        assert [ticket.place for ticket in many[:4]] == [0, 0, 0, 1]
+        assert line.enter_context(gate.enter(parts(late=0.5))).place == 0
+
+
+@pytest.mark.parametrize("parallel", [1, 2, 8])
+async def test_everybody_has_one_and_who_is_not_counted_has_all(parallel: int) -> None:
+    gate = Gate(parallel, 40)
+    with gate.enter(parts(one=0.01)) as ticket:
+        assert ticket.place == 0
+    with ExitStack() as line:
+        tickets = [line.enter_context(gate.enter()) for _ in range(parallel)]
+        assert not any(ticket.place for ticket in tickets)
+
+
+async def test_who_has_enough_comes_in_as_soon_as_one_of_their_own_has_ended() -> None:
+    gate = Gate(2, 40)
+    with ExitStack() as line, ExitStack() as first:
+        first.enter_context(gate.enter(parts(greedy=0.5)))
+        second = line.enter_context(gate.enter(parts(greedy=0.5)))
+        with gate.enter(parts(late=0.5)) as late:
+            assert (second.place, late.place) == (1, 0)
+        assert second.place == 1
+        first.close()
+        assert second.place == 0
