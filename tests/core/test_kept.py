@@ -276,6 +276,17 @@ async def test_of_one_that_is_its_last_item_only_that_is_kept() -> None:
     reply.end()
 
 
+async def test_so_many_may_follow_one_and_then_the_first_does_so_no_more() -> None:
+    story = Story()
+    reply = replies(Clock()).begin(story.tell(), "me")
+    listeners = [Listener(reply) for _ in range(kept.FOLLOWERS + 2)]
+    await settle()
+    assert [listener.task.done() for listener in listeners[:3]] == [True, True, False]
+    story.go_on(b"a", None)
+    await settle()
+    assert all(listener.heard == [(1, b"a")] for listener in listeners[2:])
+
+
 # Nobody else is kept waiting
 
 

@@ -72,7 +72,8 @@ class Judge:
     def _try(self, key: bytes, ties: dict[str, str]) -> int | None:
         if key in self._verdicts:
             return self._verdicts[key]
-        if self._bytes > GRAMMAR_BYTES:
+        dead = self._process and self._process.poll() is not None  # and not of this one
+        if dead or self._bytes > GRAMMAR_BYTES:
             self._end()
         connection = self._connection or self._start()
         verdict: int | None
