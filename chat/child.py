@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-
 #: How variables are called that nobody needs who reads what others have made.
 SECRET = re.compile(r"(^|_)(AUTH|KEYS?|PASSWORD|SECRET|TOKEN)(_|$)")
 
@@ -26,8 +25,8 @@ def start(module: str, *arguments: object, **options: Any) -> "subprocess.Popen[
     """Run `python -m module arguments`; `options` are subprocess.Popen's.
 
     It finds what this process finds, whatever the working folder is, but no
-    secret in its environment, and Ctrl-C in the terminal is not for it. Where nobody reads our log, nor does anyone see what
-    it writes of its errors.
+    secret in its environment, and Ctrl-C in the terminal is not for it. Where
+    nobody reads our log, nor does anyone see what it writes of its errors.
     """
     if not logging.getLogger("chat").isEnabledFor(logging.ERROR):
         options.setdefault("stderr", subprocess.DEVNULL)

@@ -49,6 +49,11 @@ def trying() -> list[int]:
     ]
 
 
+def kill(process: int) -> None:
+    psutil.Process(process).kill()
+    os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+
+
 async def test_what_fits_has_a_size_and_is_tried_once(make: Make) -> None:
     judge = make()
     size = await judge.size(EASY)
@@ -99,9 +104,7 @@ async def test_it_remembers_no_more_than_so_many_verdicts(
     one = make()
     for regex in "abc":
         await one.size({"regex": regex})
-    [process] = trying()
-    psutil.Process(process).kill()
-    os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+    kill(*trying())
     assert await one.size({"regex": "c"})
     assert not trying()
     assert await one.size({"regex": "a"})  # tried again, by another one
