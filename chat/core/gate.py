@@ -2,9 +2,10 @@
 
 Page and API pass the same gate, so nobody jumps the queue by another door. Who has several in line
 has one after the other let in: each goes to the end once the one before it is in (round robin). And
-nobody who is counted has all that are in, or whoever comes next would wait for the end of a long
-reply. A reply that goes on while nobody listens (`chat.core.kept`) takes nobody's place: it ends
-once it is in the way.
+who shares with others has one more let in only if there is room for more than they have in already:
+so one has half of it at the most, another half of what is left, and whoever comes next need not
+wait for the end of a long reply. A reply that goes on while nobody listens (`chat.core.kept`) takes
+nobody's place: it ends once it is in the way.
 """
 
 import asyncio
@@ -158,14 +159,10 @@ class Gate:
 
     def _next(self, inside: "list[Ticket]", waiting: "list[Ticket]") -> "Ticket | None":
         """Return the first of those who wait that may join those inside."""
-        if len(inside) >= self._parallel:
-            return None
-        has = Counter(name for ticket in inside for name in ticket.share.parts)
-        for ticket in waiting:
-            parts = ticket.share.parts.items()
-            if all(has[name] < max(1, int(part * self._parallel)) for name, part in parts):
-                return ticket
-        return None
+        room = self._parallel - len(inside)
+        has = Counter(name for ticket in inside for name in ticket.share.names)
+        may = (one for one in waiting if all(has[name] < room for name in one.share.names))
+        return next(may, None) if room > 0 else None
 
     def place(self, ticket: "Ticket") -> int:
         """Return the ticket's place in line, from 1; 0 or less is in."""

@@ -45,8 +45,8 @@ class Account(NamedTuple):
     limits: Limits = Limits()
     #: For sentences.
     whose: str = "you"
-    #: The part of the replies that are written at once, but one in any case; 0 is no limit.
-    part: float = 0.0
+    #: Whether it leaves room for others where replies are written (`chat.core.gate`).
+    shares: bool = False
 
 
 #: Who asks, the widest account first; without any there are no limits.
@@ -118,8 +118,8 @@ class Share:
     def __init__(self, visitor: Visitor = (), used: Sequence[Used] = ()) -> None:
         #: Who stands in line with it; nobody in particular if there is no account.
         self.name = visitor[-1].name if visitor else ""
-        #: What part of all that are written each account may have, where there is a limit.
-        self.parts = {account.name: account.part for account in visitor if account.part}
+        #: Who leaves room for others.
+        self.names = [account.name for account in visitor if account.shares]
         self._accounts = list(zip(visitor, used, strict=True))
 
     def count(self) -> None:

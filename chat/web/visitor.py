@@ -42,8 +42,6 @@ OPEN = 400
 VISITORS = 4
 #: As much of all places is a visitor's, but `FEWEST` at least.
 PART, FEWEST = 4, 2
-#: As much of the replies that are written at once, so that there is one of somebody else's.
-OF_ADDRESS, OF_VISITOR = 0.75, 0.5
 
 
 def proxies(settings: Settings) -> str:
@@ -141,9 +139,9 @@ class Visitors:
         if not address:
             return ()
         name = f"visitor:{id}" if id else f"without:{address}"
-        parts = (OF_ADDRESS, OF_VISITOR) if self._visitor.places else (0.0, 0.0)
-        whole = Account(f"address:{address}", self._address, "your address", parts[0])
-        one = Account(name, self._visitor, part=parts[1])
+        shares = self._visitor.places > 0
+        whole = Account(f"address:{address}", self._address, "your address", shares)
+        one = Account(name, self._visitor, shares=shares)
         return (whole, one) if single else (one,)
 
     def _id(self, cookies: dict[str, str]) -> str:

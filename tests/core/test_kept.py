@@ -368,7 +368,7 @@ async def test_one_that_is_alone_behind_somebody_is_in_nobodys_way() -> None:
 
 async def test_one_that_is_alone_gives_way_only_to_whom_that_lets_in() -> None:
     gate, clock = Gate(2, 9), Clock()
-    mine, other = Account("mine", part=0.5), Account("other", part=0.5)
+    mine, other = Account("mine", shares=True), Account("other", shares=True)
     stories = [Story(gate, Share((one,), (Used(),))) for one in (mine, other)]
     made = replies(clock, gate)
     listeners = [Listener(made.begin(story.tell(), "me")) for story in stories]

@@ -96,12 +96,12 @@ async def test_a_visitor_is_counted_with_their_address() -> None:
     assert door.cookies == []  # it has one
 
 
-@pytest.mark.parametrize(("places", "parts"), [(None, [0.75, 0.5]), (3, [0.75, 0.5]), (0, [0, 0])])
-async def test_neither_may_have_all_that_is_written_unless_there_are_no_limits(
-    places: int | None, parts: list[float]
+@pytest.mark.parametrize(("places", "shares"), [(None, True), (3, True), (0, False)])
+async def test_both_leave_room_for_others_unless_there_are_no_limits(
+    places: int | None, shares: bool
 ) -> None:
     visitor = await Door(visitor_places=places).ask(SOMEBODYS)
-    assert [account.part for account in visitor] == parts
+    assert [account.shares for account in visitor] == [shares, shares]
 
 
 async def test_who_throws_cookies_away_or_collects_them_has_no_more_than_their_address() -> None:
