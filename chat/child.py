@@ -2,11 +2,15 @@
 
 import logging
 import os
+import re
 import resource
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+#: How variables are called that nobody needs who reads what others have made.
+SECRET = re.compile(r"(^|_)(AUTH|KEYS?|PASSWORD|SECRET|TOKEN)(_|$)")
 
 
 class Exceeded(Exception):
@@ -20,9 +24,9 @@ class Exceeded(Exception):
 def start(module: str, *arguments: object, **options: Any) -> "subprocess.Popen[str]":
     """Run `python -m module arguments`; `options` are subprocess.Popen's.
 
-    It finds what this process finds, whatever the working folder is, and
-    Ctrl-C in the terminal is not for it. Where nobody reads our log, nor does anyone see what
-    it writes of its errors.
+    It finds what this process finds, whatever the working folder is, but no
+    secret in its environment, and Ctrl-C in the terminal is not for it. Where
+    nobody reads our log, nor does anyone see what it writes of its errors.
     """
     if not logging.getLogger("chat").isEnabledFor(logging.ERROR):
         options.setdefault("stderr", subprocess.DEVNULL)
@@ -82,4 +86,5 @@ def _command(module: str, *arguments: object) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    known = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
+    return {**known, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

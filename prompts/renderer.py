@@ -34,6 +34,8 @@ SECONDS, PATIENCE = 3.0, 30.0
 MEMORY = 1_000_000_000
 #: More characters than this are no prompt.
 LARGEST = 32_000_000
+#: All that the process gets of the environment, in which there are secrets.
+KNOWN = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ")
 
 
 class Refused(Exception):
@@ -123,6 +125,8 @@ class _Process:
     def ask(self, source: str, values: Mapping[str, Any] | None = None) -> str:
         """Return the names in a template as JSON, or with values what it makes of them."""
         with self._lock:
+            if self._process and self._process.poll() is not None:
+                self.end()  # by somebody else, and this one has nothing to do with it
             try:
                 connection = self._connection or self._start()
                 if source not in self._sources:
@@ -150,7 +154,10 @@ class _Process:
         with theirs:
             self._process = Popen(
                 [sys.executable, "-m", __name__, str(theirs.fileno()), str(SECONDS)],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={
+                    **{name: os.environ[name] for name in KNOWN if name in os.environ},
+                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                },
                 pass_fds=[theirs.fileno()],
                 stdin=DEVNULL,
                 stdout=DEVNULL,

@@ -33,3 +33,13 @@ def test_it_writes_no_files(tmp_path: Path) -> None:
     with pytest.raises(child.Exceeded):
         child.answer(GLUTTON, "write", tmp_path / "file", seconds=60)
     assert not (tmp_path / "file").exists() or not (tmp_path / "file").read_bytes()
+
+
+def test_no_secret_of_the_servers_is_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ("HF_TOKEN", "CHAT_AUTH", "CHAT_API_KEY", "CHAT_CONVERSATIONS_KEY", "AWS_SECRET_KEY")
+    for name in secrets:
+        monkeypatch.setenv(name, "my secret")
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
+    found = child.answer(GLUTTON, "environment", seconds=60).decode().split()
+    assert "TOKENIZERS_PARALLELISM" in found
+    assert not {*secrets} & {*found}

@@ -21,7 +21,7 @@ import httpx2
 
 from benchmarks.reliability.doors import Program, Refused, Reply, client_of
 from benchmarks.reliability.steps import Found
-from benchmarks.reliability.watch import Server, held
+from benchmarks.reliability.watch import RUNNING, WAITING, Server, held
 from benchmarks.server import APP, serving
 
 CONNECTIONS, LEAST_CONNECTIONS = 10_000, 200
@@ -79,6 +79,7 @@ async def _crowd(server: Server, connections: int, share: float) -> Found:
     tasks = [asyncio.create_task(one) for one in harm]
     refused = await _open(server.url, connections, opened)
     await asyncio.sleep(1)
+    there = await server.figures()
     harmed = await _people(server.url, times, broken)
     for task in tasks:
         task.cancel()
@@ -91,6 +92,8 @@ async def _crowd(server: Server, connections: int, share: float) -> Found:
     figures: dict[str, float | str] = {
         "connections that the crowd opens": len(opened),
         "connections that it did not get": refused,
+        "of the crowd, written when the people came": there[RUNNING],
+        "of the crowd, in line": there[WAITING],
         "asked by the people": PEOPLE * times,
         "answered": len(harmed),
         "first word, quiet, median and worst (s)": _spread(quiet, "first"),
@@ -99,6 +102,8 @@ async def _crowd(server: Server, connections: int, share: float) -> Found:
         "whole reply, crowd, median and worst (s)": _spread(harmed, "whole"),
         "memory afterwards (MB)": held(server.pid).memory,
     }
+    if not there[RUNNING]:
+        broken["The crowd did no harm."] += 1
     if left >= LIMIT:
         broken["Requests were left when the crowd had gone."] += 1
     return Found(figures, [f"{sentence} ({times} times)" for sentence, times in broken.items()])

@@ -1,12 +1,15 @@
 """One gate on the model: so many replies at once, the others in line, first come, first served.
 
 Page and API pass the same gate, so nobody jumps the queue by another door. Who has several in line
-has one after the other let in: each goes to the end once the one before it is in (round robin). A
-reply that goes on while nobody listens (`chat.core.kept`) takes nobody's place: it ends once it is
-in the way.
+has one after the other let in: each goes to the end once the one before it is in (round robin). And
+who shares with others has one more let in only if there is room for more than they have in already:
+so one has half of it at the most, another half of what is left, and whoever comes next need not
+wait for the end of a long reply. A reply that goes on while nobody listens (`chat.core.kept`) takes
+nobody's place: it ends once it is in the way.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -51,6 +54,7 @@ class Gate:
         self._max_waiting = max_waiting
         #: Those who are in, and after them the others by their turns.
         self._tickets: list[Ticket] = []
+        self._inside = 0
         self._numbers = count()
         #: Whether nobody is let in any more.
         self.shut = False
@@ -63,7 +67,7 @@ class Gate:
     @property
     def inside(self) -> int:
         """How many replies are being written."""
-        return min(self.size, self._parallel)
+        return self._inside
 
     @property
     def waiting(self) -> int:
@@ -97,7 +101,7 @@ class Gate:
         """
         self.check()
         share.count()
-        ticket = Ticket(self, share.name, next(self._numbers))
+        ticket = Ticket(self, share, next(self._numbers))
         self._tickets.append(ticket)
         self._arrange()
         self.make_way()
@@ -111,41 +115,68 @@ class Gate:
 
     def make_way(self) -> None:
         """End replies that are in the way of somebody and alone, the longest alone first."""
-        waiting = [ticket.listened for ticket in self._tickets[self._parallel :]]
-        if not any(waiting):
+        if self.size == self._inside:
             return
-        last = len(self._tickets) - waiting[::-1].index(True)  # and all before them
-        ahead = [ticket.reply for ticket in self._tickets[:last] if ticket.reply]
-        more = last - self._parallel - sum(reply.ended for reply in ahead)
-        alone = {reply for reply in ahead if reply.alone and not reply.ended}
-        for reply in sorted(alone, key=lambda reply: reply.alone or 0)[: max(0, more)]:
-            reply.end()
+        ahead = self._ahead()
+        alone = {ticket.reply for ticket in self._tickets if ticket.reply and ticket.reply.alone}
+        for reply in sorted(alone, key=lambda reply: reply.alone or 0):
+            if not ahead:
+                return
+            if not reply.ended and (fewer := self._ahead(reply)) < ahead:
+                reply.end()
+                ahead = fewer
+
+    def _ahead(self, gone: Outlasting | None = None) -> int:
+        """Return how many come before all who wait, and themselves, without replies that end.
+
+        Those are the ones that were ended, and `gone`.
+        """
+        staying = [
+            ticket
+            for ticket in self._tickets
+            if not ticket.reply or not (ticket.reply.ended or ticket.reply is gone)
+        ]
+        inside = [ticket for ticket in staying if ticket.inside]
+        waiting = _in_turn(ticket for ticket in staying if not ticket.inside)
+        while first := self._next(inside, waiting):
+            waiting.remove(first)
+            inside.append(first)
+        return sum(place for place, ticket in enumerate(waiting, 1) if ticket.listened)
 
     def _arrange(self) -> None:
         """Let in whoever may come in, and put the others in the order of their turns."""
         inside = [ticket for ticket in self._tickets if ticket.inside]
         waiting = _in_turn(ticket for ticket in self._tickets if not ticket.inside)
-        while waiting and len(inside) < self._parallel:
-            first = waiting.pop(0)
+        while first := self._next(inside, waiting):
+            waiting.remove(first)
             first.inside = True
             inside.append(first)
             if following := [one for one in waiting if one.name and one.name == first.name]:
                 following[0].number = next(self._numbers)
                 waiting = _in_turn(waiting)
         self._tickets = inside + waiting
+        self._inside = len(inside)
+
+    def _next(self, inside: "list[Ticket]", waiting: "list[Ticket]") -> "Ticket | None":
+        """Return the first of those who wait that may join those inside."""
+        room = self._parallel - len(inside)
+        has = Counter(name for ticket in inside for name in ticket.share.names)
+        may = (one for one in waiting if all(has[name] < room for name in one.share.names))
+        return next(may, None) if room > 0 else None
 
     def place(self, ticket: "Ticket") -> int:
         """Return the ticket's place in line, from 1; 0 or less is in."""
-        return self._tickets.index(ticket) + 1 - self._parallel
+        return self._tickets.index(ticket) + 1 - self._inside
 
 
 class Ticket:
     """A place in line."""
 
-    def __init__(self, gate: Gate, name: str, number: int) -> None:
+    def __init__(self, gate: Gate, share: Share, number: int) -> None:
         self._gate = gate
+        self.share = share
         #: Whose it is; nobody's in particular without a name.
-        self.name = name
+        self.name = share.name
         #: When it came, or came to the end of the line once more.
         self.number = number
         self.inside = False

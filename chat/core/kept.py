@@ -23,6 +23,9 @@ from chat.core.gate import Gate
 
 #: How many replies that have ended are kept, and bytes of all that is.
 MOST, MOST_BYTES = 256, 64 * 2**20
+#: How many may follow one reply, which costs nothing of anybody's share: tabs, and what is left of
+#: those that were reloaded.
+FOLLOWERS = 8
 
 T = TypeVar("T")
 
@@ -103,15 +106,16 @@ class Kept(Generic[T]):
     async def follow(self, after: int = 0, *, alone: bool = False) -> AsyncGenerator[tuple[int, T]]:
         """Yield the items behind this number, those that are there and those that come.
 
-        If `alone`, who has followed it so far does so no more.
+        If `alone`, who has followed it so far does so no more; of `FOLLOWERS`, the first.
 
         Raises:
             Forgotten: the next one is not there any more.
             Exception: what the source raised.
         """
         me = object()
-        self._followers = [me] if alone else [*self._followers, me]
+        self._followers = [me] if alone else [*self._followers[1 - FOLLOWERS :], me]
         self._stay()
+        self._tell()
         try:
             while True:
                 while after < self.last:

@@ -45,6 +45,8 @@ class Account(NamedTuple):
     limits: Limits = Limits()
     #: For sentences, with which they begin.
     who: str = "You"
+    #: Whether it leaves room for others where replies are written (`chat.core.gate`).
+    shares: bool = False
 
 
 #: Who asks, the widest account first; without any there are no limits.
@@ -116,6 +118,8 @@ class Share:
     def __init__(self, visitor: Visitor = (), used: Sequence[Used] = ()) -> None:
         #: Who stands in line with it; nobody in particular if there is no account.
         self.name = visitor[-1].name if visitor else ""
+        #: Who leaves room for others.
+        self.names = [account.name for account in visitor if account.shares]
         self._accounts = list(zip(visitor, used, strict=True))
 
     def count(self) -> None:

@@ -37,6 +37,11 @@ class Line:
         self._sender = Thread(target=self._send_all, name="line", daemon=True)
         self._sender.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
     def send(self, message: Any) -> None:
         """Have it sent; what has ended gets nothing, as `receive` finds out."""
         self._outbox.put(message)

@@ -6,17 +6,20 @@ any size into memory.
 """
 
 import asyncio
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from weakref import WeakValueDictionary
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat.web.api.refusals import refused
+from chat.web.visitors.login import KEY
 
 #: Bytes of one request. A long conversation that a browser sends has some 100,000.
 MAX_BODY = 1_000_000
-#: What may weigh more, one at a time: files that somebody imports, in base 64.
-IMPORT, MAX_IMPORT = "/gradio_api/run/saved_import", 34_000_000
+#: What may weigh more: files that somebody imports, in base 64. They come one at a time from each
+#: visitor or address, and so many in all, and are read one at a time.
+IMPORT, MAX_IMPORT, IMPORTERS = "/gradio_api/run/saved_import", 34_000_000, 8
 #: Seconds that one of them may take, from its first byte to the end of the answer.
 PATIENCE = 300.0
 
@@ -68,7 +71,9 @@ class Guard:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._importing = asyncio.Lock()
+        self._own = WeakValueDictionary[str, asyncio.Lock]()
+        self._coming = asyncio.Semaphore(IMPORTERS)
+        self._reading = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, answer 404 for a closed address, or 413 for one that is too large."""
@@ -77,14 +82,22 @@ class Guard:
         elif not is_open(scope["path"]):
             await refused(scope["path"], HTTPException(404))(scope, receive, send)
         elif scope["path"] == IMPORT:
-            async with self._importing:
+            whose = next((account.name for account in scope.get(KEY, ())), "")
+            async with self._own.setdefault(whose, asyncio.Lock()), self._coming:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(PATIENCE):
-                        await self._pass_on(scope, receive, send, MAX_IMPORT)
+                        await self._pass_on(scope, receive, send, MAX_IMPORT, self._reading)
         else:
             await self._pass_on(scope, receive, send, MAX_BODY)
 
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+    async def _pass_on(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        limit: int,
+        turn: asyncio.Lock | None = None,
+    ) -> None:
         body = bytearray()
         while True:
             message = await receive()
@@ -102,4 +115,12 @@ class Guard:
         async def replay() -> Message:
             return first.pop() if first else await receive()
 
-        await self._app(scope, replay, send)
+        async with AsyncExitStack() as held:
+            if turn:
+                await held.enter_async_context(turn)
+
+            async def send_on(message: Message) -> None:
+                await held.aclose()  # for who reads the answer may take long
+                await send(message)
+
+            await self._app(scope, replay, send_on if turn else send)

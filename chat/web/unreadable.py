@@ -1,7 +1,8 @@
 """What Gradio cannot read is refused, and no fault of the server.
 
 Its addresses take JSON of any shape, and fail in many ways at what no page sends; an error there
-would be a status 500, and a traceback in the log that quotes what was sent.
+would be a status 500, and a traceback in the log that quotes what was sent. A status 500 is also
+what Gradio gives to any event that is refused.
 """
 
 import logging
@@ -13,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chat.errors import describe
 
 SENTENCE = "The request could not be read."
+#: Where an event is answered at once.
+EVENTS = "/gradio_api/run/"
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,8 @@ class Unreadable:
         async def send_on(message: Message) -> None:
             nonlocal begun
             begun = True
+            if message.get("status") == 500 and scope["path"].startswith(EVENTS):
+                message = {**message, "status": 400}  # with a sentence (`Blocks.process_api`)
             await send(message)
 
         try:

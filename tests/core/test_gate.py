@@ -193,3 +193,55 @@ async def test_who_has_many_in_line_is_not_forgotten_while_others_keep_coming() 
     for stack, _ in line.values():
         stack.close()
     assert not [name for name in left if name.startswith("greedy")]
+
+
+def sharing(*names: str) -> Share:
+    """Return a share whose accounts leave room for others."""
+    visitor = tuple(Account(name, shares=True) for name in names)
+    return Share(visitor, [Used() for _ in names])
+
+
+async def test_who_shares_leaves_room_for_others_and_they_for_more() -> None:
+    gate = Gate(8, 40)
+    with ExitStack() as line:
+        places = {
+            name: [line.enter_context(gate.enter(sharing(name))).place for _ in range(6)]
+            for name in ("greedy", "other", "third", "fourth", "fifth")
+        }
+        inside = {name: waits.count(0) for name, waits in places.items()}
+        assert inside == {"greedy": 4, "other": 2, "third": 1, "fourth": 1, "fifth": 0}
+        assert (gate.inside, gate.waiting) == (8, 22)
+        assert places["greedy"] == [0, 0, 0, 0, 1, 2]
+
+
+async def test_so_does_an_address_with_all_its_visitors() -> None:
+    gate = Gate(4, 40)
+    with ExitStack() as line:
+        many = [
+            line.enter_context(gate.enter(sharing("address", f"visitor {number}")))
+            for number in range(5)
+        ]
+        assert [ticket.place for ticket in many] == [0, 0, 1, 2, 3]
+        assert line.enter_context(gate.enter(sharing("late"))).place == 0
+
+
+@pytest.mark.parametrize("parallel", [1, 2, 8])
+async def test_everybody_has_one_and_who_does_not_share_has_all(parallel: int) -> None:
+    gate = Gate(parallel, 40)
+    with gate.enter(sharing("one")) as ticket:
+        assert ticket.place == 0
+    with ExitStack() as line:
+        tickets = [line.enter_context(gate.enter()) for _ in range(parallel)]
+        assert not any(ticket.place for ticket in tickets)
+
+
+async def test_who_has_enough_comes_in_as_soon_as_one_of_their_own_has_ended() -> None:
+    gate = Gate(2, 40)
+    with ExitStack() as line, ExitStack() as first:
+        first.enter_context(gate.enter(sharing("greedy")))
+        second = line.enter_context(gate.enter(sharing("greedy")))
+        with gate.enter(sharing("late")) as late:
+            assert (second.place, late.place) == (1, 0)
+        assert second.place == 1
+        first.close()
+        assert second.place == 0

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from chat.core import kept
-from chat.core.gate import Gate
+from chat.core.gate import NOBODYS, Gate
 from chat.core.kept import Forgotten, Kept, Replies, Timer
+from chat.core.shares import Account, Share, Used
 from chat.errors import EngineError, QueueFull
 
 
@@ -48,14 +49,15 @@ class Call:
 class Story:
     """A reply that goes on when it is told to, inside a gate."""
 
-    def __init__(self, gate: Gate | None = None) -> None:
+    def __init__(self, gate: Gate | None = None, share: Share = NOBODYS) -> None:
         self.gate = gate or Gate(9, 9)
+        self.share = share
         self.parts: asyncio.Queue[Any] = asyncio.Queue()
         self.inside = self.closed = False
 
     async def tell(self) -> AsyncGenerator[bytes]:
         try:
-            with self.gate.enter() as ticket:
+            with self.gate.enter(self.share) as ticket:
                 while ticket.place:
                     await ticket.wait()
                 self.inside = True
@@ -274,6 +276,17 @@ async def test_of_one_that_is_its_last_item_only_that_is_kept() -> None:
     reply.end()
 
 
+async def test_so_many_may_follow_one_and_then_the_first_does_so_no_more() -> None:
+    story = Story()
+    reply = replies(Clock()).begin(story.tell(), "me")
+    listeners = [Listener(reply) for _ in range(kept.FOLLOWERS + 2)]
+    await settle()
+    assert [listener.task.done() for listener in listeners[:3]] == [True, True, False]
+    story.go_on(b"a", None)
+    await settle()
+    assert all(listener.heard == [(1, b"a")] for listener in listeners[2:])
+
+
 # Nobody else is kept waiting
 
 
@@ -351,6 +364,25 @@ async def test_one_that_is_alone_behind_somebody_is_in_nobodys_way() -> None:
         await listener.leave()
         assert ticket.place == 1
         assert not story.closed
+
+
+async def test_one_that_is_alone_gives_way_only_to_whom_that_lets_in() -> None:
+    gate, clock = Gate(2, 9), Clock()
+    mine, other = Account("mine", shares=True), Account("other", shares=True)
+    stories = [Story(gate, Share((one,), (Used(),))) for one in (mine, other)]
+    made = replies(clock, gate)
+    listeners = [Listener(made.begin(story.tell(), "me")) for story in stories]
+    await settle()
+    await listeners[0].leave()
+    with gate.enter(Share((other,), (Used(),))) as more:
+        await settle()
+        assert not stories[0].closed
+        assert more.place == 1
+        with gate.enter(Share((mine,), (Used(),))) as again:
+            await settle()
+            assert stories[0].closed
+            assert again.place == 0
+    await listeners[1].leave()
 
 
 async def test_one_that_is_listened_to_never_gives_way() -> None:

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -119,18 +120,42 @@ def test_a_message_on_which_it_never_ends_is_refused_and_no_other() -> None:
         assert format.pieces([Message("user", "Hi")])
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_process_that_is_gone_or_stands_still_is_replaced(
-    sign: signal.Signals, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def rendering() -> psutil.Process:
+    """Return the process that renders."""
+    [process] = [one for one in psutil.Process().children() if "prompts.renderer" in one.cmdline()]
+    return process
+
+
+def test_a_process_that_stands_still_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renderer, "PATIENCE", 1.0)
     made = Renderer(HELLO)
-    [process] = [one for one in psutil.Process().children() if "prompts.renderer" in one.cmdline()]
-    process.send_signal(sign)
+    process = rendering()
+    process.send_signal(signal.SIGSTOP)
     with pytest.raises(TooMuch):
         made.render(given("a" * 10_000_000))
     assert not psutil.pid_exists(process.pid)
     assert Tainted(made.render(given())).bare == "Hi"
+
+
+def test_one_that_somebody_ended_is_replaced_before_anybody_notices() -> None:
+    made = Renderer(HELLO)
+    process = rendering()
+    process.kill()
+    while process.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert Tainted(made.render(given())).bare == "Hi"
+
+
+def test_it_knows_no_secret_and_what_time_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_TOKEN", "CHAT_AUTH", "DATABASE_URL"):
+        monkeypatch.setenv(name, "my secret")
+    monkeypatch.setenv("TZ", "UTC")
+    Renderer(HELLO)
+    process = renderer._process._process
+    assert process
+    environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+    assert b"my secret" not in environment
+    assert b"TZ=UTC" in environment
 
 
 def test_who_wrote_what_is_still_known() -> None:

@@ -22,6 +22,8 @@ def main(what: str, where: str = "") -> None:
         case "sleep":
             sys.stdin.close()
             os.read(os.open(where, os.O_RDONLY), 1)
+        case "environment":
+            print(*os.environ)
         case _:
             sys.stdout.write(sys.stdin.read()[::-1])
 

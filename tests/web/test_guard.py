@@ -11,6 +11,7 @@ from gradio_client import Client
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
+from chat.core.shares import Account
 from chat.settings import Settings
 from chat.web import guard
 from chat.web import serve as serving
@@ -179,8 +180,10 @@ class Importing:
     async def send(self, message: Message) -> None:
         raise AssertionError
 
-    async def through(self, guarded: Guard) -> None:
-        await guarded({"type": "http", "path": IMPORT}, self.receive, self.send)
+    async def through(self, guarded: Guard, whose: str = "") -> None:
+        visitor = (Account(whose),) if whose else ()
+        scope = {"type": "http", "path": IMPORT, "visitor": visitor}
+        await guarded(scope, self.receive, self.send)
 
 
 def test_one_import_at_a_time_is_held_in_memory() -> None:
@@ -203,6 +206,69 @@ def test_one_import_at_a_time_is_held_in_memory() -> None:
         assert bodies == [b"ab", b"ab"]
 
     asyncio.run(two())
+
+
+def test_one_that_comes_slowly_keeps_nobody_else_waiting() -> None:
+    bodies = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        bodies.append((await receive())["body"])
+
+    async def three() -> None:
+        guarded, first, again, other = Guard(app), Importing(), Importing(), Importing()
+        again.go_on.set()
+        other.go_on.set()
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            group.create_task(first.through(guarded, "slow"))
+            await first.begun.wait()
+            same = group.create_task(again.through(guarded, "slow"))
+            await other.through(guarded, "quick")
+            assert bodies == [b"ab"]
+            assert not same.done()
+            assert not again.begun.is_set()
+            first.go_on.set()
+        assert bodies == [b"ab"] * 3
+
+    asyncio.run(three())
+
+
+class Fetching(Importing):
+    """One who fetches the answer, at once or when they are told to."""
+
+    def __init__(self, *, slow: bool) -> None:
+        super().__init__()
+        self.go_on.set()
+        self.fetch, self.fetched = asyncio.Event(), asyncio.Event()
+        if not slow:
+            self.fetch.set()
+
+    async def send(self, message: Message) -> None:
+        await self.fetch.wait()
+        self.fetched.set()
+
+
+def test_files_are_read_one_at_a_time_and_a_slow_reader_of_the_answer_is_alone() -> None:
+    reading, most = 0, 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal reading, most
+        reading += 1
+        most = max(most, reading)
+        await asyncio.sleep(0)
+        reading -= 1
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def several() -> None:
+        guarded, people = Guard(app), [Fetching(slow=number == 0) for number in range(4)]
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            for number, one in enumerate(people):
+                group.create_task(one.through(guarded, f"number {number}"))
+            for one in people[1:]:
+                await one.fetched.wait()
+            people[0].fetch.set()
+        assert most == 1
+
+    asyncio.run(several())
 
 
 def test_an_import_that_never_comes_does_not_keep_others_waiting(

@@ -31,8 +31,6 @@ CRASH = re.compile(r"Traceback \(most recent|Exception in ")
 WHAT = re.compile(r"^(?:\w+\.)*(\w+)(?::| at$)", re.M)
 #: What uvicorn's server says of an answer that came after it had refused the rest of the request.
 ANSWERED = "LocalProtocolError"
-#: How Gradio answers any event that fails: with a sentence, and the status 500.
-REFUSED = re.compile(r'\r\n\r\n\{"error":"[^"]+\.","duration":')
 
 #: Of all requests, which share is sent where.
 API, GRADIO, BACKEND, RAW = 0.35, 0.25, 0.15, 0.25
@@ -66,7 +64,6 @@ async def _run(count: int, page: Serving, backend: Serving) -> Found:
     told = ", ".join(f"{status}: {count}" for status, count in sorted(judge.statuses.items()))
     figures["statuses"] = told
     figures["closed without an answer"] = judge.closed
-    figures["refused as Gradio refuses an event, 500 with a sentence"] = judge.refused
     figures["wrong"] = judge.wrong.total()
     return Found(figures, [f"{number} times: {what}." for what, number in judge.wrong.items()])
 
@@ -77,7 +74,6 @@ class Judge:
     def __init__(self) -> None:
         self.sent = 0
         self.closed = 0
-        self.refused = 0
         self.statuses = Counter[int]()
         self.wrong = Counter[str]()
 
@@ -110,8 +106,7 @@ class Judge:
         if not found and sent.whole:
             self.wrong[f"hung up {about}"] += 1
         text = answer.decode(errors="replace")
-        self.refused += (refused := REFUSED.search(text) is not None)
-        if 500 in found and not refused:
+        if 500 in found:
             self.wrong[f"500 {about}"] += 1
         if TRACE.search(text):
             self.wrong[f"a traceback in the answer {about}"] += 1

@@ -23,6 +23,8 @@ from prompts import Message
 MEMORY, SECONDS, PATIENCE = 1_000_000_000, 20, 90
 #: How a ZIP file begins, as ChatGPT's and Claude's exports come.
 ZIP = b"PK\x03\x04"
+#: Said of what no page sends.
+UNREADABLE = "The request could not be read."
 
 
 class Read(NamedTuple):
@@ -50,8 +52,10 @@ def read(files: Sequence[tuple[str, str]], longest: int) -> Files:
     Those whose text has more than `longest` bytes are too long.
 
     Raises:
-        BadRequest: they take too much to be read.
+        BadRequest: they take too much to be read, or are no files.
     """
+    if not all(isinstance(part, str) for name, content in files for part in (name, content)):
+        raise BadRequest(UNREADABLE)
     given = json.dumps([files, longest]).encode()
     try:
         said = json.loads(child.answer(__name__, given=given, seconds=PATIENCE))
@@ -75,13 +79,20 @@ def _read(files: Sequence[tuple[str, str]], longest: int) -> Files:
     refused: list[str] = []
     for name, content in files:
         try:
-            taken = _take(b64decode(content), line(name) if len(files) > 1 else "This file")
+            taken = _take(_bytes(content), line(name) if len(files) > 1 else "This file")
             found += taken.conversations
             left += taken.left
         except BadRequest as error:
             refused.append(str(error))
     left["too many"] += len(found[imports.MOST :])
     return Files([_as_read(one, longest) for one in found[: imports.MOST]], left, refused)
+
+
+def _bytes(content: str) -> bytes:
+    try:
+        return b64decode(content)
+    except ValueError:
+        raise BadRequest(UNREADABLE) from None
 
 
 def _take(data: bytes, file: str) -> imports.Taken:

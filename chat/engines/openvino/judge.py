@@ -68,7 +68,8 @@ class Judge:
     def _try(self, key: bytes, ties: dict[str, str]) -> int | None:
         if key in self._verdicts:
             return self._verdicts[key]
-        if self._bytes > GRAMMAR_BYTES:
+        dead = self._line and not self._line.alive  # and not of this one
+        if dead or self._bytes > GRAMMAR_BYTES:
             self._end()
         line = self._line or self._start()
         verdict: int | None

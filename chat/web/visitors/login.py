@@ -58,12 +58,48 @@ class Wrong(NamedTuple):
     until: float
 
 
+class Guesses:
+    """Counts wrong passwords, or keys, by where they come from and whose they were to be."""
+
+    def __init__(self) -> None:
+        self._wrong: OrderedDict[str, Wrong] = OrderedDict()
+
+    def check(self, paces: Mapping[str, Pace], what: str) -> None:
+        """Raise HTTPException if there were too many wrong ones, and whoever asks has to wait."""
+        now = time.monotonic()
+        waits = [self._wrong[key].until - now for key in paces if key in self._wrong]
+        seconds = ceil(max(waits, default=0.0))
+        if seconds > 0:
+            raise HTTPException(
+                429,
+                f"There were too many wrong {what}. Please try again in "
+                f"{seconds} {'second' if seconds == 1 else 'seconds'}.",
+                {"Retry-After": str(seconds)},
+            )
+
+    def note(self, paces: Mapping[str, Pace]) -> None:
+        """Note a wrong one."""
+        now = time.monotonic()
+        for key, pace in paces.items():
+            before = self._wrong.pop(key, Wrong(0, now, now))
+            times = 1 + (before.times if now < before.last + FORGET else 0)
+            over = times - pace.free
+            wait = min(2.0 ** min(over, 30), pace.longest) if over >= 0 else 0.0
+            self._wrong[key] = Wrong(times, now, now + wait)
+        while len(self._wrong) > MOST:
+            self._wrong.popitem(last=False)
+
+    def forget(self, key: str) -> None:
+        """Forget the wrong ones of before."""
+        self._wrong.pop(key, None)
+
+
 class Logins:
     """Who may come in, as Gradio asks for it: called with a name and a password."""
 
     def __init__(self, logins: Mapping[str, str]) -> None:
         self._passwords = {name: _digest(password) for name, password in logins.items()}
-        self._wrong: OrderedDict[str, Wrong] = OrderedDict()
+        self._guesses = Guesses()
 
     def __call__(self, name: str, password: str) -> bool:
         """Return whether both are right.
@@ -71,39 +107,17 @@ class Logins:
         Raises:
             HTTPException: there were too many wrong ones, and whoever asks has to wait.
         """
-        paces = {f"name:{name[:100]}": OF_NAME}
+        whose = f"name:{name[:100]}"
+        paces = {whose: OF_NAME}
         if visitor := asking.get():
             paces[visitor[0].name] = OF_ADDRESS
-        self._check(paces)
+        self._guesses.check(paces, "logins")
         right = hmac.compare_digest(self._passwords.get(name, b"?" * 32), _digest(password))
         if right:
-            self._wrong.pop(f"name:{name[:100]}", None)
+            self._guesses.forget(whose)
         else:
-            for key, pace in paces.items():
-                self._note(key, pace)
+            self._guesses.note(paces)
         return right
-
-    def _check(self, paces: Mapping[str, Pace]) -> None:
-        now = time.monotonic()
-        waits = [self._wrong[key].until - now for key in paces if key in self._wrong]
-        seconds = ceil(max(waits, default=0.0))
-        if seconds > 0:
-            raise HTTPException(
-                429,
-                "There were too many wrong logins. Please try again in "
-                f"{seconds} {'second' if seconds == 1 else 'seconds'}.",
-                {"Retry-After": str(seconds)},
-            )
-
-    def _note(self, key: str, pace: Pace) -> None:
-        now = time.monotonic()
-        before = self._wrong.pop(key, Wrong(0, now, now))
-        times = 1 + (before.times if now < before.last + FORGET else 0)
-        over = times - pace.free
-        wait = min(2.0 ** min(over, 30), pace.longest) if over >= 0 else 0.0
-        self._wrong[key] = Wrong(times, now, now + wait)
-        if len(self._wrong) > MOST:
-            self._wrong.popitem(last=False)
 
 
 class Sessions(dict[str, str]):

@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat.web.api.refusals import refused
 
-#: Seconds for any body, and bytes for which there is one more.
-SECONDS, RATE = 30.0, 10_000
+#: Seconds for any body, bytes for which there is one more, and the most seconds.
+SECONDS, RATE, LONGEST = 30.0, 10_000, 270.0
 
 
 class Slow(HTTPException):
@@ -42,7 +42,8 @@ class Patience:
                 return await receive()
             began = time.monotonic()
             try:
-                async with asyncio.timeout(max(0.0, SECONDS + size / RATE - waited)):
+                allowed = min(SECONDS + size / RATE, LONGEST)
+                async with asyncio.timeout(max(0.0, allowed - waited)):
                     message = await receive()
             except TimeoutError:
                 raise Slow from None

@@ -132,8 +132,10 @@ class Visitors:
     def _of(self, address: str, single: bool, id: str) -> Visitor:
         if not address:
             return ()
-        whole = Account(f"address:{address}", self._address, "Your address")
-        one = Account(f"visitor:{id}" if id else f"without:{address}", self._visitor)
+        name = f"visitor:{id}" if id else f"without:{address}"
+        shares = self._visitor.places > 0
+        whole = Account(f"address:{address}", self._address, "Your address", shares)
+        one = Account(name, self._visitor, shares=shares)
         return (whole, one) if single else (one,)
 
     def _id(self, cookies: dict[str, str]) -> str:

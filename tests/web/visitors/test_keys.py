@@ -13,7 +13,8 @@ import pytest
 from chat.core.shares import Limits
 from chat.errors import SettingsError
 from chat.settings import Settings
-from chat.web.visitors import keys
+from chat.web.api.authentication import OF_ADDRESS
+from chat.web.visitors import keys, login
 from chat.web.visitors.keys import Keys
 from tests.conftest import Serve
 from tests.support.backends import Backend
@@ -193,6 +194,31 @@ def test_a_key_has_its_own_share_and_opens_the_figures(
     write("ben k-ben")
     clock[0] += 1
     assert ask("k-ann") == 401
+
+
+def test_an_address_that_guesses_has_to_wait_and_nobody_else(
+    serve: Serve, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(login, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    url = serve(ScriptedEngine(), api_keys=write("ann k-ann"))
+
+    def look(key: str, address: str) -> tuple[int, str]:
+        headers = {"X-Forwarded-For": address} | ({"x-api-key": key} if key else {})
+        answer = httpx.get(f"{url}v1/models", headers=headers)
+        return answer.status_code, answer.headers.get("Retry-After", "")
+
+    for _ in range(3 * OF_ADDRESS.free):
+        assert look("", "203.0.113.7")[0] == 401  # which is no guess
+        assert look("k-eve", "10.0.0.7")[0] == 401  # where others come from too
+    for _ in range(OF_ADDRESS.free):
+        assert look("k-eve", "203.0.113.7")[0] == 401
+    for _ in range(3):
+        assert look("k-ann", "203.0.113.7") == (429, "1")  # which else would tell
+        assert look("k-ann", "203.0.113.8")[0] == look("k-ann", "10.0.0.7")[0] == 200
+        now[0] += 1
+        assert look("k-ann", "203.0.113.7")[0] == 200
+        assert look("k-eve", "203.0.113.7")[0] == 401
 
 
 async def test_a_backend_takes_them_as_well(write: Write) -> None:

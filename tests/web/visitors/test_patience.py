@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chat.web.guard import Guard
 from chat.web.visitors import patience
-from chat.web.visitors.patience import RATE, SECONDS, Patience
+from chat.web.visitors.patience import LONGEST, RATE, SECONDS, Patience
 
 
 class Client:
@@ -74,6 +74,7 @@ ONE_MORE = round(SECONDS * RATE)
         ([(1, 1)] * 100, 408),
         ([(SECONDS / 2, ONE_MORE), (SECONDS, 1)], 200),  # the more, the longer
         ([(SECONDS / 2, ONE_MORE), (2 * SECONDS, 1)], 408),
+        ([(1, round(LONGEST * RATE)), (LONGEST, 1)], 408),
     ],
 )
 async def test_a_body_has_so_many_seconds_and_more_if_it_is_large(

@@ -96,6 +96,14 @@ async def test_a_visitor_is_counted_with_their_address() -> None:
     assert door.cookies == []  # it has one
 
 
+@pytest.mark.parametrize(("places", "shares"), [(None, True), (3, True), (0, False)])
+async def test_both_leave_room_for_others_unless_there_are_no_limits(
+    places: int | None, shares: bool
+) -> None:
+    visitor = await Door(visitor_places=places).ask(SOMEBODYS)
+    assert [account.shares for account in visitor] == [shares, shares]
+
+
 async def test_who_throws_cookies_away_or_collects_them_has_no_more_than_their_address() -> None:
     door = Door()
     seen = set()
@@ -264,7 +272,7 @@ def test_a_program_that_asks_too_often_is_told_when_it_may_again(
     assert second.status_code == 429
     assert 1 <= int(second.headers["retry-after"]) <= 60
     error = second.json()["error"]
-    assert "1 requests a minute" in error["message"]
+    assert "1 request a minute" in error["message"]
     kinds = {"/v1/messages": "rate_limit_error"}
     assert error["type"] == kinds.get(address, "requests")
     assert httpx.get(f"{url}/health", headers=headers).status_code == 200

@@ -13,7 +13,7 @@ from chat.errors import UNEXPECTED
 
 OK = b"HTTP/1.1 200 OK\r\n\r\nYes."
 WHOLE, CUT = Raw("", [b"GET / HTTP/1.1\r\n\r\n"]), Raw("cut", [b"GE"], whole=False)
-REFUSED = b'HTTP/1.1 500 Internal Server Error\r\n\r\n{"error":"It is too long.","duration":10}'
+REFUSED = b'HTTP/1.1 400 Bad Request\r\n\r\n{"error":"It is too long.","duration":10}'
 
 
 @pytest.mark.parametrize(("sent", "answer"), [(WHOLE, OK), (CUT, b""), (CUT, OK), (WHOLE, REFUSED)])
@@ -31,6 +31,7 @@ def test_nothing_is_wrong_with_an_answer_or_an_end(sent: Raw, answer: bytes) -> 
         (WHOLE, b""),
         (CUT, b"HTTP/1.1 500 Internal Server Error\r\n\r\nInternal Server Error"),
         (WHOLE, OK + b"HTTP/1.1 500 Internal Server Error\r\n\r\n"),
+        (WHOLE, REFUSED.replace(b"400 Bad Request", b"500 Internal Server Error")),
         (WHOLE, OK + b"Traceback (most recent call last):"),
         (WHOLE, OK + UNEXPECTED.encode()),
     ],

@@ -43,6 +43,9 @@ def test_what_is_sealed_opens_as_the_page_shows_it(url: str) -> None:
         ("open", ["my diary"], "This conversation was saved with another key or another login."),
         ("import", [[["my diary", DIARY]]], "This file is no conversation and no export of some"),
         ("import", [[["my diary", "my diary"]]], "The request could not be read."),
+        ("import", [[["my diary", 7]]], "The request could not be read."),
+        ("import", [["my diary"]], "The request could not be read."),
+        ("import", [[["my diary", "é"]]], "The request could not be read."),
         ("markdown", ["my diary", "my diary"], "This conversation was saved"),
         ("import", [], "The request could not be read."),
         ("names", [{"my diary": 1}], None),
@@ -62,7 +65,7 @@ def test_a_refusal_is_one_sentence_and_stays_out_of_the_log(
     printed = capfd.readouterr()
     assert "diary" not in caplog.text + printed.out + printed.err + answer.text
     if sentence:
-        assert answer.status_code == 500
+        assert answer.status_code == 400
         assert answer.json()["error"].startswith(sentence)
 
 
@@ -75,7 +78,7 @@ def test_who_shares_a_browser_cannot_open_anothers(serve: Serve) -> None:
         sealed = ask(url, "seal", SAID, client=ann).json()["data"][0]
         assert ask(url, "names", [sealed["title"]], client=ann).json()["data"] == [["My diary"]]
         assert ask(url, "names", [sealed["title"]], client=bob).json()["data"] == [[None]]
-        assert ask(url, "open", sealed["text"], client=bob).status_code == 500
+        assert ask(url, "open", sealed["text"], client=bob).status_code == 400
 
 
 def test_the_key_never_leaves_the_server(serve: Serve, tmp_path: Path) -> None:
