@@ -169,6 +169,14 @@ def test_what_is_too_long_for_a_prompt_is_refused(monkeypatch: pytest.MonkeyPatc
         Renderer("{{ 'a' * 40000000 }}").render(given())
 
 
+def test_what_takes_too_much_memory_is_refused_though_it_is_soon_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(renderer, "SECONDS", 20.0)
+    with pytest.raises(TooMuch):
+        Renderer("{{ ('a' * 1100000000) | length }}").render(given())
+
+
 def test_a_text_on_which_a_tokenizer_dies_is_refused() -> None:
     made = chatml_tokenizer()
     made.backend_tokenizer.pre_tokenizer = Split(Regex("(x+)+y"), "isolated")

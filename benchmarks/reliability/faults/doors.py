@@ -20,10 +20,10 @@ Door = Callable[[str, str], Coroutine[Any, Any, Seen]]
 KEY = "the right key of the echo"
 
 
-async def patiently(seeing: Coroutine[Any, Any, Seen]) -> Seen | None:
+async def patiently(seeing: Coroutine[Any, Any, Seen], seconds: float = PATIENCE) -> Seen | None:
     """Return what is seen, or None if that never ends; of a server that is gone that is nothing."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(seconds):
             return await seeing
     except TimeoutError:
         return None

@@ -17,6 +17,9 @@ from benchmarks.server import APP, ROOT
 
 #: Seconds after which the watchdog is to take it for hung.
 WATCHDOG = 2
+#: And in which all has to be well again: a step may last as long as one with a long prompt does,
+#: before the watchdog takes it for hung, and then the model is loaded anew.
+WELL = 60.0
 #: How many are stopped of one server, which gives up an engine that ends more often than that.
 OF_ONE = 4
 QUESTION = "Tell me a long story about a ship."
@@ -50,7 +53,7 @@ async def _of_one(times: int) -> list[Tried]:
 
 
 async def _stopped(server: Serving, web: Web, whole: str) -> Tried:
-    asked = asyncio.create_task(patiently(web.page(QUESTION)))
+    asked = asyncio.create_task(patiently(web.page(QUESTION), WELL))
     await asyncio.sleep(1.0)
     for process in psutil.Process(server.process.pid).children():
         if any("chat.engines.openvino.batcher" in word for word in process.cmdline()):

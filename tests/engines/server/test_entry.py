@@ -24,7 +24,7 @@ from chat.load import load, load_loop
 from chat.settings import Settings, read
 from tests.engines.server.conftest import Following
 from tests.support.batches import collect
-from tests.support.model_server import ModelServer, Running
+from tests.support.model_server import ModelServer, Running, silent
 from tests.support.tiny import chatml_tokenizer, llama3_tokenizer
 
 Start = Callable[..., Settings]
@@ -347,5 +347,18 @@ async def test_who_says_nothing_of_a_model_is_not_taken_for_another(
     refusing = False
     assert len(await collect(engine.generate([3, 4], Sampling(max_new_tokens=2)))) == 2
     assert engine.state == "ready"
+    engine.close()
+    running.stop()
+
+
+async def test_our_own_backend_may_be_silent_for_as_long_as_the_watchdog_says(
+    start: Start,
+) -> None:
+    server = ModelServer(Following(), chatml_tokenizer())
+    running = Running(server.app)
+    engine = load(start(server_url=running.url, watchdog=1)).engine
+    server.next = [lambda events: silent()]
+    async with asyncio.timeout(20):
+        assert len(await collect(engine.generate([3, 4], Sampling(max_new_tokens=2)))) == 2
     engine.close()
     running.stop()

@@ -1,15 +1,21 @@
 """chat.web.api.streams: a stream goes on where its client left it, over cut connections."""
 
+import asyncio
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
+from chat.core import kept
+from chat.core.gate import Gate
+from chat.web.api.events import event
+from chat.web.api.streams import NoSuchStream, Streams
 from tests.conftest import Serve, serving
 from tests.support.fakes import ScriptedEngine
 
@@ -277,6 +283,33 @@ def test_after_the_seconds_it_ends_and_is_forgotten(serve: Serve) -> None:
     until(lambda: engine.active == 0)
     assert engine.given < len(TALK)
     until(lambda: missing(come_back(url, id)))
+
+
+async def test_who_reads_too_slowly_is_told_so_and_cannot_come_back_to_what_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kept, "MOST_BYTES", 1600)
+    go_on, gone_on = asyncio.Event(), asyncio.Event()
+
+    async def told() -> AsyncGenerator[bytes]:
+        yield event("first")
+        await go_on.wait()
+        for number in range(100):
+            yield event(number)
+        gone_on.set()
+
+    def scope(id: str) -> dict[str, Any]:
+        return {"type": "http", "path": "/", "headers": [(b"last-event-id", id.encode())]}
+
+    writer: Any = SimpleNamespace(failed=lambda error: str(error).encode())
+    streams = Streams(Gate(1, 0), 60)
+    stream = streams.kept(scope("0"), writer, told())
+    first = (await anext(stream)).decode()
+    go_on.set()
+    await gone_on.wait()
+    assert [some async for some in stream] == [b"This stream was read too slowly to be kept."]
+    with pytest.raises(NoSuchStream):
+        streams.find(scope(first.split("\n")[0].removeprefix("id: ")))
 
 
 def test_openais_package_reads_one_that_is_kept(server: Server) -> None:

@@ -1,5 +1,8 @@
 """A long conversation stays quick: what has not changed is not styled or laid out anew."""
 
+import pytest
+
+from chat.web.page import pace
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 from tests.support.tab import PACE, Visit
@@ -13,6 +16,16 @@ NOTING = """() => {
         .observe(log, {subtree: true, attributeFilter: ["dir"]});
 }"""
 
+#: Notes all that the last reply was.
+READING = """() => {
+    const log = document.querySelector("[role=log]");
+    window.replies = new Set();
+    new MutationObserver(() => {
+        const last = [...log.querySelectorAll("[data-testid=bot]")].at(-1);
+        window.replies.add(last?.textContent.trim());
+    }).observe(log, {subtree: true, childList: true, characterData: true});
+}"""
+
 
 def test_messages_that_stay_keep_their_direction_while_a_reply_grows(
     serve: Serve, visit: Visit
@@ -23,6 +36,18 @@ def test_messages_that_stay_keep_their_direction_while_a_reply_grows(
     tab.ask("Go on")
     # Each message that is new is given its own once, or a few times, as it is made.
     assert tab.page.evaluate("window.directions") <= 4
+
+
+def test_a_reply_comes_in_fewer_parts_where_there_is_more_before_it(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "A_MESSAGE", 1000.0)
+    tab = visit(serve(ScriptedEngine(lambda _: "One word after another.", pace=PACE)))
+    tab.ask("Begin")
+    tab.page.evaluate(READING)
+    tab.ask("Go on")
+    # What was there before, the first part, and the whole.
+    assert tab.page.evaluate("window.replies.size") <= 3
 
 
 def test_messages_out_of_sight_are_not_laid_out(serve: Serve, visit: Visit) -> None:
