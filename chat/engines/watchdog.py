@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from threading import Event, Thread
+from threading import Event, Thread, current_thread
 
 #: Seconds between two looks.
 PAUSE = 0.25
@@ -24,15 +24,18 @@ class Watchdog:
         self._hung = hung
         self._beats = 0
         self._ended = Event()
-        Thread(target=self._watch, name="watchdog", daemon=True).start()
+        self._thread = Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread.start()
 
     def beat(self) -> None:
         """Say that a step has ended (one thread alone)."""
         self._beats += 1
 
     def close(self) -> None:
-        """End it."""
+        """End it; afterwards it calls nothing."""
         self._ended.set()
+        if current_thread() is not self._thread:
+            self._thread.join()
 
     def _watch(self) -> None:
         beats, quiet, longest, last = self._beats, 0.0, 0.0, time.monotonic()

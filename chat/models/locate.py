@@ -59,7 +59,7 @@ def locate(name: str, cache: Path, *, cuda: bool, heads: Heads | None = None) ->
         raise ModelError("A model is named as owner/name, not by an address.")
     path = Path(os.path.expanduser(name))
     if path.is_dir():
-        return examined(_with_weights(path, name), cache)
+        return examined(_with_weights(path, name), None if heads else cache)
     if path.is_file():
         if path.suffix.lower() != ".gguf":
             raise ModelError(f"{name} is a file, but not a .gguf file.")

@@ -37,8 +37,6 @@ from chat.web.api.shapes import ChatBody, CompletionBody
 from chat.web.api.streams import Streams
 from chat.web.api.tokenize import Tokenizing
 
-#: The second is for a stream that goes on (see `streams`).
-BOTH = ["POST", "GET"]
 #: What is at the root too, where vLLM has it.
 AT_ROOT = ("/tokenize", "/detokenize")
 
@@ -62,12 +60,12 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
         [
             Route("/models", Answering(models.all), methods=["GET"]),
             Route("/models/{id:path}", Answering(models.one), methods=["GET"]),
-            Route("/chat/completions", chats, methods=BOTH),
-            Route("/completions", texts, methods=BOTH),
-            Route("/responses", responses, methods=BOTH),
+            Route("/chat/completions", chats, methods=["POST"]),
+            Route("/completions", texts, methods=["POST"]),
+            Route("/responses", responses, methods=["POST"]),
             Route("/responses/{id}", Answering(responses.one), methods=["GET", "DELETE"]),
             Route("/responses/{id}/input_items", Answering(responses.items), methods=["GET"]),
-            Route("/messages", messages, methods=BOTH),
+            Route("/messages", messages, methods=["POST"]),
             Route("/messages/count_tokens", Answering(counting.answer), methods=["POST"]),
             *_tokenizing(chat, settings),
             Route("/openapi.json", Answering(description.answer), methods=["GET"]),

@@ -6,7 +6,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -62,7 +61,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; raises what it cannot be answered for."""
         request = Request(scope, receive)
-        if came_back(request):
+        if last_event(scope) not in ("", "0"):  # what follows that event, and nothing anew
             await while_connected(receive, self._go_on(patient(send), scope, receive))
             return
         sent = await body_of(request)
@@ -125,20 +124,6 @@ class Endpoint:
         whole = json_bytes(writer.whole([last[place] for place in range(len(replies))]))
         answer = Response(whole, headers=told(read.unknown), media_type="application/json")
         await answer(scope, receive, send)
-
-
-def came_back(request: Request) -> bool:
-    """Whether a request asks for what follows an event, and not to be answered anew.
-
-    Raises:
-        HTTPException: it asks for nothing.
-    """
-    given = last_event(request.scope)
-    if request.method == "GET" and given:
-        return True
-    if request.method != "POST":
-        raise HTTPException(405, headers={"Allow": "POST"})
-    return given not in ("", "0")
 
 
 async def _together(first: bytes, others: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:

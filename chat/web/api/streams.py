@@ -2,7 +2,7 @@
 
     Last-Event-ID: 0          with a request: this stream is to be kept
     id: <reply>.<number>      each of its events
-    Last-Event-ID: <those>    at the same address, by GET or POST: what came after this event
+    Last-Event-ID: <those>    at the same address: what came after this event
 
 Only such a stream goes on without its client, and only its events have ids: others are cut off to
 end the work, as editors do at each keystroke, and simple readers know nothing but `data:`.

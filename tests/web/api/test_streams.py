@@ -62,12 +62,12 @@ Server = tuple[str, ScriptedEngine]
 
 @contextmanager
 def listening(
-    url: str, path: str = "/v1/chat/completions", method: str = "POST", **headers: str
+    url: str, path: str = "/v1/chat/completions", **headers: str
 ) -> Iterator[Iterator[Event]]:
     """Ask for a stream, and hang up at the end of the block."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    json = {**PATHS[path], "stream": True} if method == "POST" else None
-    with httpx.stream(method, url[:-1] + path, json=json, headers=named, timeout=20) as answer:
+    json = {**PATHS[path], "stream": True}
+    with httpx.stream("POST", url[:-1] + path, json=json, headers=named, timeout=20) as answer:
         assert answer.status_code == 200, answer.read()
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield events(answer.iter_lines())
@@ -107,17 +107,14 @@ def cut_after(
 
 def come_back(url: str, id: str, path: str = "/v1/chat/completions", **more: Any) -> httpx.Response:
     headers = {"Last-Event-ID": id, **more.pop("headers", {})}
-    return httpx.request(more.pop("method", "GET"), url[:-1] + path, headers=headers, **more)
+    return httpx.request("POST", url[:-1] + path, headers=headers, **more)
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("path", PATHS)
-def test_a_stream_that_was_cut_goes_on_after_the_last_event(
-    server: Server, path: str, method: str
-) -> None:
+def test_a_stream_that_was_cut_goes_on_after_the_last_event(server: Server, path: str) -> None:
     url, engine = server
     first = cut_after(url, 12, path)
-    with listening(url, path, method, Last_Event_ID=first[-1][0]) as stream:
+    with listening(url, path, Last_Event_ID=first[-1][0]) as stream:
         rest = [next(stream)]
         engine.pace = 0.001
         rest += stream
@@ -169,10 +166,10 @@ def test_a_resumed_stream_is_cut_and_resumed_again(server: Server) -> None:
     url, engine = server
     got = cut_after(url, 3)
     for _ in range(3):
-        with listening(url, method="GET", Last_Event_ID=got[-1][0]) as stream:
+        with listening(url, Last_Event_ID=got[-1][0]) as stream:
             got += [next(stream) for _ in range(3)]
     engine.pace = 0.001
-    with listening(url, method="GET", Last_Event_ID=got[-1][0]) as stream:
+    with listening(url, Last_Event_ID=got[-1][0]) as stream:
         got += stream
     assert "".join(text_in(data) for _, data in got) == TALK
 
@@ -181,7 +178,7 @@ def test_who_comes_back_takes_over_from_a_connection_that_is_still_there(server:
     url, _ = server
     with listening(url, Last_Event_ID="0") as old:
         first = [next(old) for _ in range(3)]
-        with listening(url, method="GET", Last_Event_ID=first[-1][0]) as new:
+        with listening(url, Last_Event_ID=first[-1][0]) as new:
             next(new)
             left = list(old)
             assert "[DONE]" not in [data for _, data in left]
@@ -204,7 +201,7 @@ def test_left_alone_it_takes_no_place_and_says_so_to_who_comes_back(server: Serv
     with listening(url) as other:  # though nobody may wait
         assert "".join(text_in(next(other)[1]) for _ in range(3))
         assert engine.most_active == 1
-    with listening(url, method="GET", Last_Event_ID=first[-1][0]) as stream:
+    with listening(url, Last_Event_ID=first[-1][0]) as stream:
         *_, (_, last) = stream
     assert json.loads(last)["error"]["message"].startswith("This reply was ended, since nobody")
 
@@ -215,12 +212,11 @@ def test_left_alone_it_takes_no_place_and_says_so_to_who_comes_back(server: Serv
 )
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
 def test_what_is_no_id_is_refused(server: Server, path: str, id: str) -> None:
-    for method in ("GET", "POST"):
-        answer = come_back(server[0], id.encode(), path, method=method)  # type: ignore[arg-type]
-        assert answer.status_code == 400
-        error = answer.json()["error"]
-        assert error["type"] == "invalid_request_error"
-        assert "Last-Event-ID" in error["message"]
+    answer = come_back(server[0], id.encode(), path)  # type: ignore[arg-type]
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["type"] == "invalid_request_error"
+    assert "Last-Event-ID" in error["message"]
     assert server[1].prompts == []
 
 
@@ -230,13 +226,6 @@ def test_an_event_that_was_not_there_yet_is_refused(server: Server) -> None:
     engine.pace = 0.001
     answer = come_back(url, f"{reply}.999999")
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "Last-Event-ID")
-
-
-def test_a_get_without_an_id_is_none_for_this_address(server: Server) -> None:
-    answer = httpx.get(f"{server[0]}v1/chat/completions")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-    assert come_back(server[0], "0").status_code == 400
-    assert httpx.head(f"{server[0]}v1/responses", headers=KEPT).status_code == 405
 
 
 def missing(answer: httpx.Response) -> bool:
