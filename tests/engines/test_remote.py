@@ -326,9 +326,9 @@ async def test_a_step_may_last_as_long_as_the_process_says(start: Start, tmp_pat
 async def test_no_one_is_killed_for_doing_nothing_where_there_is_nothing_to_do(
     start: Start,
 ) -> None:
-    remote = start(watchdog=0.3)
+    remote = start(watchdog=1.5)
     before = remote.ready
-    await asyncio.sleep(1)
+    await asyncio.sleep(2)
     assert await collect(counted(remote, Ask(0, 2))) == [2, 1]
     assert remote.ready == before
 
