@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.reliability import report
+from benchmarks.reliability.__main__ import main
 from benchmarks.reliability.report import BEGIN, END, Row
 from benchmarks.reliability.steps import Found, Step
 
@@ -53,3 +54,12 @@ def test_rows_of_other_steps_and_our_own_words_stay_and_keep_their_order(page: P
     assert text.startswith("Our words.")
     assert text.endswith("More words.\n")
     assert text.count("###") == 2
+
+
+def test_its_help_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert "2% of the numbers" in said
+    assert "--only" in said
