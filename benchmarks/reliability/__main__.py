@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
     """Run the steps, say what came of each, and end with 1 if anything was not as promised."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK:.0%} of the numbers")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK:.0%}% of the numbers")
     parser.add_argument("--share", type=float, default=1.0, help="the share of the full numbers")
     parser.add_argument("--only", nargs="*", default=[], metavar="STEP", help=_names())
     parser.add_argument("--write", action="store_true", help="write docs/RELIABILITY.md")

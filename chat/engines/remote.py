@@ -18,7 +18,7 @@ from chat.engines.line import Line
 from chat.engines.process import Part
 from chat.engines.resume import MOST, Begun
 from chat.engines.stream import StreamClosed, TokenStream
-from chat.engines.watchdog import FACTOR, LEAST, Watchdog
+from chat.engines.watchdog import FACTOR, LEAST, Watchdog, slowed
 from chat.errors import FAILED, Broken, EngineError, ModelError, describe
 
 #: How many processes may end under a request until it is given up as the cause, and how many if
@@ -152,7 +152,7 @@ class Remote:
             raise answer
 
         def patience() -> float:
-            return max(self._patience, longest) if self._asked else 0.0
+            return max(self._patience, slowed(longest)) if self._asked else 0.0
 
         with self._lock:
             self.ready = answer

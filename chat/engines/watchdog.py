@@ -1,5 +1,6 @@
 """What notices that an engine goes on no more: it has not failed, and never ends."""
 
+import os
 import time
 from collections.abc import Callable
 from threading import Event, Thread, current_thread
@@ -10,6 +11,14 @@ PAUSE = 0.25
 FACTOR = 5
 #: Seconds that it may take in any case, unless somebody says otherwise.
 LEAST = 10.0
+
+
+def slowed(seconds: float) -> float:
+    """Return how long may last here now what lasts so many seconds on a quiet machine.
+
+    Where more wait for the cores than there are, each has its turn so much later.
+    """
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class Watchdog:

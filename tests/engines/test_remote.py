@@ -323,6 +323,17 @@ async def test_a_step_may_last_as_long_as_the_process_says(start: Start, tmp_pat
     assert remote.ready == before
 
 
+async def test_and_longer_on_a_machine_that_has_much_to_do(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (7.0 * (os.cpu_count() or 1), 0, 0))
+    remote, ended = start(Plan(longest=1.0), watchdog=0.3), tmp_path / "ended"
+    before = remote.ready
+    threading.Timer(2.5, ended.touch).start()
+    assert await collect(counted(remote, Ask(0, 2, held=str(ended)))) == [2, 1]
+    assert remote.ready == before
+
+
 async def test_no_one_is_killed_for_doing_nothing_where_there_is_nothing_to_do(
     start: Start,
 ) -> None:

@@ -1,5 +1,6 @@
 """chat.engines.watchdog: what goes on no more is noticed, and what goes on slowly is not."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from threading import Event
@@ -39,6 +40,15 @@ def _start() -> Iterator[Start]:
     yield start
     for one in started:
         one.close()
+
+
+@pytest.mark.parametrize(("load", "seconds"), [(0.0, 8.0), (4.0, 8.0), (15.0, 30.0)])
+def test_what_takes_long_on_a_quiet_machine_takes_longer_on_a_busy_one(
+    load: float, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert watchdog.slowed(8.0) == seconds
 
 
 def test_no_beat_for_too_long_is_noticed_once(start: Start) -> None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from chat.core.engine import State
 from chat.core.sampling import Sampling
 from chat.engines.stream import StreamClosed, TokenStream
-from chat.engines.watchdog import LEAST, Watchdog
+from chat.engines.watchdog import LEAST, Watchdog, slowed
 from chat.errors import FAILED, EngineError, OutOfMemory, describe, out_of_memory
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class Worker:
         """Return how many seconds may pass without a beat."""
         if self._current is None and self._waiting.empty():
             return 0.0
-        return max(self._patience, self.pace * self._tokens)
+        return max(self._patience, slowed(self.pace * self._tokens))
 
     def _hung(self, seconds: float) -> None:
         log.error("The model did nothing for %.0f seconds, and is given up.", seconds)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.reliability import report
+from benchmarks.reliability.__main__ import main
 from benchmarks.reliability.report import BEGIN, END, Row
 from benchmarks.reliability.steps import Found, Step
 
@@ -64,3 +65,12 @@ def test_each_guard_has_tests_that_are_there() -> None:
     for guard, named in rows:
         for file in named.split(", "):
             assert (TESTS / file.strip("`")).is_file(), guard
+
+
+def test_its_help_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert "2% of the numbers" in said
+    assert "--only" in said
