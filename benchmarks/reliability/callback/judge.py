@@ -20,7 +20,10 @@ from prompts.base import Begun
 #: Seconds in which an input is answered or refused.
 PATIENCE = 10.0
 
-chat.INTERVAL = 0.0  # no browser shows these replies, so nobody waits for it to
+
+def without_pauses() -> None:
+    """Have the replies of this process, which no browser shows, be updated without any pause."""
+    chat.INTERVAL = 0.0
 
 
 class Listener(logging.Handler):
