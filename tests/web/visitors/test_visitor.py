@@ -264,7 +264,7 @@ def test_a_program_that_asks_too_often_is_told_when_it_may_again(
     assert second.status_code == 429
     assert 1 <= int(second.headers["retry-after"]) <= 60
     error = second.json()["error"]
-    assert "1 requests a minute" in error["message"]
+    assert "1 request a minute" in error["message"]
     kinds = {"/v1/messages": "rate_limit_error"}
     assert error["type"] == kinds.get(address, "requests")
     assert httpx.get(f"{url}/health", headers=headers).status_code == 200
