@@ -15,14 +15,14 @@ import atheris
 with atheris.instrument_imports(include=["chat.core", "prompts"]):
     from benchmarks.reliability.callback.chats import subjects
     from benchmarks.reliability.callback.inputs import Input, inputs
-    from benchmarks.reliability.callback.judge import Judge, Listener, without_pauses
+    from benchmarks.reliability.callback.judge import Judge, Listener, hurry
 
 from hypothesis import given
 
 
 def main(file: Path, options: list[str]) -> None:
     """Breed them, and write a line for each, which says what is wrong with it, if anything is."""
-    without_pauses()
+    hurry()
     listener = Listener()
     logging.getLogger().addHandler(listener)
     judges = cycle([Judge(subject) for subject in subjects().values()])

@@ -21,8 +21,8 @@ from prompts.base import Begun
 PATIENCE = 10.0
 
 
-def without_pauses() -> None:
-    """Have the replies of this process, which no browser shows, be updated without any pause."""
+def hurry() -> None:
+    """Have no reply of this process wait for a browser to show it, since none does."""
     chat.INTERVAL = 0.0
 
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from benchmarks.reliability.callback.chats import subjects
 from benchmarks.reliability.callback.inputs import Input, inputs
-from benchmarks.reliability.callback.judge import Judge, Listener, without_pauses
+from benchmarks.reliability.callback.judge import Judge, Listener, hurry
 from benchmarks.reliability.steps import Found
 
 COUNT = 100_000
@@ -33,7 +33,7 @@ Try = Callable[[Input], Coroutine[Any, Any, str]]
 
 def run(share: float) -> Found:
     """Send them, to all formats in turn, and say what was wrong with any."""
-    without_pauses()
+    hurry()
     count = math.ceil(COUNT * share)
     bred = breed(math.ceil(count * BRED)) if find_spec("atheris") else []
     listener = Listener()
