@@ -132,12 +132,15 @@ def test_an_address_on_the_internet_has_so_many_and_proxies_as_many_as_there_are
     assert httpx.get(f"{url}live").status_code == 200
 
 
-def test_there_are_no_websockets(url: str, held: ExitStack) -> None:
+def test_there_are_no_websockets_and_who_asks_for_one_writes_nothing_into_the_log(
+    url: str, held: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
     head = (
         b"GET /live HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
     assert answered(connect(url, held, head)).startswith(b"HTTP/1.1 200 ")
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize(
