@@ -32,7 +32,7 @@ STEPS: tuple[Step, ...] = (
         "Whatever fails, people get one sentence within 2 s, or their reply goes on; nothing "
         "hangs, nobody sees a traceback, what was written is kept, and the next one is answered.",
         "faults.step.run",
-        7200,
+        14400,
     ),
     Step(
         "callback",

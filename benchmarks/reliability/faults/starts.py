@@ -173,6 +173,9 @@ def two_at_once(number: int) -> Tried:
         began, wrong = time.monotonic(), []
         try:
             third = started((*ECHO, "page"), f"--server-port={pages[0].port}")
+            if third.status is None:  # it was there first, so that the other is refused
+                ended = Ended(pages[0].process.wait(LONGEST), pages[0].output, third.seconds)
+                return refused(ended)
             wrong += refused(third).wrong
             for page in pages:
                 page.wait()
