@@ -50,7 +50,7 @@ def found(
 ) -> Found:
     """Compare memory (MB) and the others' waits (seconds), before and after so many patterns."""
     more, longer = memory[1] / memory[0] - 1, waits[1] / (waits[0] or 1e-9) - 1
-    if more > MORE:
+    if count >= JUDGED and more > MORE:
         broken.append(f"The memory grew by {more:.0%}.")
     if count >= JUDGED and longer > MORE:
         broken.append(f"The others waited {longer:.0%} longer.")
