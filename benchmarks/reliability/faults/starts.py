@@ -37,24 +37,25 @@ class Ended(NamedTuple):
     seconds: float
 
 
-def started(
-    program: Sequence[str], *flags: str, limit: int | None = None, folder: Path | None = None
-) -> Ended:
+def started(program: Sequence[str], *flags: str, limit: int | None = None) -> Ended:
     """Start something, with a limit on the size of its files; return how it has ended.
 
     The status is None if it had not, and was ended.
     """
+    with tempfile.TemporaryDirectory() as data:  # where nobody's own key is
+        return _started([*program, f"--server-port={free_port()}", *flags], limit, data)
 
+
+def _started(command: Sequence[str], limit: int | None, data: str) -> Ended:
     def full() -> None:
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     began = time.monotonic()
-    port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-u", *program, f"--server-port={port}", *flags],
+        [sys.executable, "-u", *command],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "XDG_DATA_HOME": str(folder or ROOT)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "XDG_DATA_HOME": data},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -6,7 +6,6 @@ from benchmarks import chromium
 from benchmarks.reliability.__main__ import QUICK, run
 from benchmarks.reliability.steps import STEPS, Step
 
-
 #: Of what starts processes for each of its thousands, less.
 SHARES = {"hostile": 0.004}
 
