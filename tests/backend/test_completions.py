@@ -13,9 +13,10 @@ import pytest
 from chat.core import chat as core
 from chat.engines.server.refusals import ENDED
 from chat.errors import EngineError, OutOfMemory
-from tests.support.backends import Able, Backend, asking, choices, ids, served, until
+from tests.support.backends import Able, Backend, asking, choices, ids, served
 from tests.support.fakes import END, ScriptedEngine, chat_with
 from tests.support.programs import error
+from tests.support.waiting import until
 
 
 def hello(_: str) -> str:

@@ -20,9 +20,9 @@ import pytest
 from chat.core.sampling import Sampling
 from chat.load import load
 from chat.settings import Settings
-from tests.support.backends import until
 from tests.support.batches import collect
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 PROMPT = list(range(100, 160))

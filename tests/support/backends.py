@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from chat.core.chat import Chat
 from chat.settings import Settings
 from tests.support.fakes import ScriptedEngine, chat_with
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 ALL = frozenset(
     {
@@ -85,10 +85,3 @@ def served(chat: Chat, **settings: Any) -> Iterator[str]:
     finally:
         server.should_exit = server.force_exit = True
         thread.join(10)
-
-
-def until(condition: Any, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)

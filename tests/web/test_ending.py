@@ -13,9 +13,9 @@ from chat.core.engine import State
 from chat.core.gate import Gate
 from chat.web import ending
 from chat.web.ending import end_with
-from tests.support.backends import until
 from tests.support.fakes import ScriptedEngine
 from tests.support.paged import paged
+from tests.support.waiting import until
 
 
 class Closed(ScriptedEngine):

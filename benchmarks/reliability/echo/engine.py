@@ -18,7 +18,7 @@ THERE = ("killed", "raised", "cut", "half", "garbled", "hung")
 HERE = ("start", "step", "end", "memory")
 #: Seconds for which somebody else blocks the event loop, and that a slow reply takes to begin and
 #: from token to token.
-BLOCKED, READING, SLOW = 1.0, 1.0, 0.05
+BLOCKED, READING, SLOW = 1.0, 2.0, 0.15
 
 
 class EchoEngine:

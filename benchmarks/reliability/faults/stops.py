@@ -10,6 +10,7 @@ from benchmarks.reliability.echo.asked import message, reply
 from benchmarks.reliability.echo.serving import ECHO, Serving
 from benchmarks.reliability.faults.doors import Web, patiently
 from benchmarks.reliability.faults.tried import PATIENCE, SOON, UNFIT, Tried, judged
+from benchmarks.reliability.watch import Server
 from benchmarks.server import APP
 
 PHASES = ("starting", "idle", "reading", "writing", "draining")
@@ -50,7 +51,7 @@ async def _replying(server: Serving, phase: str, word: str, start: float) -> Tri
     """Stop it while it reads or writes: that reply goes on, and no other one begins."""
     web = Web(server.url)
     asked = asyncio.create_task(patiently(web.page(message(word, ASKED[phase]))))
-    await asyncio.sleep(0.5)
+    await _at_work(server)
     server.process.send_signal(signal.SIGTERM)
     await asyncio.sleep(0.1)
     late = await patiently(web.whole(message("late")))
@@ -66,6 +67,16 @@ async def _replying(server: Serving, phase: str, word: str, start: float) -> Tri
     if refused.seen != "a sentence":
         tried.wrong.append("another reply was begun, or refused without a sentence")
     return await asyncio.to_thread(_ended, server, tried, start)
+
+
+async def _at_work(server: Serving) -> None:
+    looked_at = Server(server.url, server.process.pid)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not await looked_at.at_work():
+                await asyncio.sleep(0.01)
+    finally:
+        await looked_at.close()
 
 
 def _ended(server: Serving, tried: Tried, start: float) -> Tried:

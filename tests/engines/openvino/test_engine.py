@@ -451,7 +451,7 @@ async def test_if_the_process_dies_replies_go_on_in_the_next_one_or_are_said_to_
     caplog: pytest.LogCaptureFixture,
     end: Callable[[psutil.Process], None],
 ) -> None:
-    engine = start(long, window=LONG, parallel=3, properties=EXACT, watchdog=2.0)
+    engine = start(long, window=LONG, parallel=3, properties=EXACT, watchdog=5.0)
     whole = greedy(600, min_new_tokens=600)
     expected = await collect(engine.generate(PROMPT, whole))
 

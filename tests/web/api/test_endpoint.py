@@ -4,8 +4,7 @@ import asyncio
 import json
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,16 +24,10 @@ from chat.web.guard import MAX_BODY
 from tests.conftest import serving
 from tests.support.fakes import ScriptedEngine, chat_with
 from tests.support.programs import Programs
+from tests.support.waiting import until
 
 AGES = 600.0
 HI = [{"role": "user", "content": "hi"}]
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @contextmanager

@@ -3,8 +3,7 @@
 import asyncio
 import json
 import re
-import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +17,7 @@ from chat.web.api.events import event
 from chat.web.api.streams import NoSuchStream, Streams
 from tests.conftest import Serve, serving
 from tests.support.fakes import ScriptedEngine
+from tests.support.waiting import until
 
 HI = [{"role": "user", "content": "hi"}]
 KEPT = {"Last-Event-ID": "0"}
@@ -31,13 +31,6 @@ PATHS = {
 TALK = "".join(chr(97 + number % 26) for number in range(200))
 
 Event = tuple[str, str]
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")

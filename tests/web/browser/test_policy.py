@@ -11,6 +11,7 @@ from prompts.formats.plain import Plain
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine, ThinkingFormat, last_message
 from tests.support.tab import CHROMIUM, FLAGS, Browser, expect
+from tests.support.waiting import until
 from tests.web.test_lobby import listen
 
 REPLY = r"""**Bold**, $x^2$ and
@@ -111,6 +112,7 @@ def test_a_whole_conversation_is_allowed(
     page.get_by_role("button", name="Settings").click()
     page.get_by_role("button", name="More").click()
     page.get_by_role("button", name="Retry").last.click()
+    until(lambda: len(engine.prompts) == 2)
     expect(page.locator("#status")).to_contain_text("Finished:")
     page.get_by_role("button", name="Edit").first.click()
     page.get_by_role("log").get_by_role("textbox").fill("Bye")

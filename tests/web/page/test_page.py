@@ -18,6 +18,7 @@ from chat.errors import EngineError
 from prompts import Message, Piece
 from tests.conftest import Serve, serving
 from tests.support.fakes import ScriptedEngine, ThinkingFormat, echo
+from tests.support.waiting import until
 
 SETTINGS = {
     "system_prompt": "",
@@ -56,13 +57,6 @@ def connect(url: str) -> Client:
 
 def ask(url: str, message: str, **settings: Any) -> tuple[str, str]:
     return connect(url).predict(message, **{**SETTINGS, **settings}, api_name="/chat")
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def join(url: str, message: str, session: str, **settings: Any) -> None:

@@ -1,8 +1,6 @@
 """Clients that people use, each against a real server, mostly around a scripted engine."""
 
 import importlib
-import time
-from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
@@ -30,10 +28,3 @@ def needed(package: str) -> Any:
     if find_spec(package.partition(".")[0]) is None:
         pytest.skip(f"{package} is not installed, see CONTRIBUTING.md", allow_module_level=True)
     return Later(package)
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)

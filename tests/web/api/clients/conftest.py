@@ -14,7 +14,8 @@ from tests.support import tools
 from tests.support.fakes import ScriptedEngine
 from tests.support.thinking import qwen3
 from tests.support.tools import speaking
-from tests.web.api.clients import Server, until
+from tests.support.waiting import until
+from tests.web.api.clients import Server
 
 SUPPORTS = frozenset({"choices", "regex", "json_schema"})
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from tests.web.api.clients import HI, Server, needed, until
+from tests.support.waiting import until
+from tests.web.api.clients import HI, Server, needed
 
 litellm = needed("litellm")
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from chat.errors import EngineError
 from tests.support.schemas import Everything
-from tests.web.api.clients import HI, Server, until
+from tests.support.waiting import until
+from tests.web.api.clients import HI, Server
 
 
 @pytest.fixture

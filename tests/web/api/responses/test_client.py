@@ -1,8 +1,7 @@
 """chat.web.api.responses as the package `openai` sees it, over HTTP."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -19,15 +18,9 @@ from tests.support import tools
 from tests.support.fakes import ScriptedEngine
 from tests.support.ports import free_port
 from tests.support.tools import speaking
+from tests.support.waiting import until
 
 Server = tuple[str, ScriptedEngine]
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
