@@ -11,18 +11,20 @@ addresses that Gradio answers, and app.py keeps it from looking for matplotlib.
 import json
 import logging
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from inspect import Parameter, Signature
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import gradio as gr
 import uvicorn
 from gradio import http_server
 from gradio.context import LocalContext
 from gradio.events import Dependency
+from gradio.queueing import Queue
 
 from chat.core.shares import Visitor, asking
 from chat.errors import ChatError, describe
@@ -36,11 +38,20 @@ Event = Dependency
 #: For `launch`, not to ask itself for the page first, and end if that takes 3 seconds.
 UNPROBED: dict[str, Any] = {"_frontend": False}
 
+#: Sessions whose browsers may have something left to fetch.
+SESSIONS = 2000
+
 log = logging.getLogger(__name__)
 
 
 class Blocks(gr.Blocks):
     """A page that says what goes wrong in one sentence, and knows who has stopped listening."""
+
+    def queue(self, *args: Any, **kwargs: Any) -> Self:
+        """Make the queue of events, which forgets nobody whose event is not over."""
+        super().queue(*args, **kwargs)
+        self._queue.pending_messages_per_session = Unfetched(self._queue)
+        return self
 
     def unread(self) -> Callable[[], int]:
         """Return what counts the messages that the client of this event has not fetched yet."""
@@ -66,6 +77,37 @@ class Blocks(gr.Blocks):
             log.error("%s", describe(error))
             sentence = SENTENCE
         raise gr.Error(sentence, print_exception=False)
+
+
+class Unfetched(OrderedDict[str, Any]):
+    """By sessions, what their browsers have not fetched yet; of about so many sessions.
+
+    Gradio's own forgets the oldest session. Anybody can invent new ones: that of somebody who
+    waits would go, and the queue would end for all when it next told them of their place.
+    """
+
+    def __init__(self, queue: Queue, most: int = SESSIONS) -> None:
+        super().__init__()
+        self._queue = queue
+        self._most = most
+
+    def __setitem__(self, session: str, messages: Any) -> None:
+        """Keep it, in the place of the one used least lately that waits for nothing."""
+        if session not in self and len(self) >= self._most:
+            over = next((one for one in self if not self._waits(one)), None)
+            if over is not None:
+                del self[over]
+                self._queue.pending_event_ids_session.pop(over, None)
+        super().__setitem__(session, messages)
+
+    def __getitem__(self, session: str) -> Any:
+        """Return it, which is a use."""
+        self.move_to_end(session)
+        return super().__getitem__(session)
+
+    def _waits(self, session: str) -> bool:
+        events = self._queue.pending_event_ids_session.get(session, ())
+        return any(event in self._queue.event_ids_to_events for event in events)
 
 
 def visitor_of(request: gr.Request) -> Visitor:

@@ -30,6 +30,7 @@ from chat.errors import BadRequest
 from chat.web.page.gradio_internals import (
     Blocks,
     ChatInterface,
+    Unfetched,
     change_texts,
     end_sessions,
     served_with,
@@ -156,6 +157,40 @@ def test_statistics_and_drawing_can_be_switched_off(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with gradio.utils.MatplotlibBackendMananger():  # as around each update
         pass
+
+
+async def test_whoever_waits_is_not_forgotten_for_sessions_that_were_invented() -> None:
+    queue = Blocks()._queue
+    assert isinstance(queue.pending_messages_per_session, Unfetched), changed("Queue")
+    kept = Unfetched(queue, most=3)
+    queue.pending_messages_per_session = kept
+    queue.event_ids_to_events["running"] = queue.event_ids_to_events["waiting"] = None
+    for session, event in [("one", "running"), ("two", "over"), ("three", "waiting")]:
+        kept[session] = asyncio.Queue()
+        queue.pending_event_ids_session[session] = {event}
+    for number in range(10):
+        kept[f"invented {number}"] = asyncio.Queue()
+    assert [*kept] == ["one", "three", "invented 9"]
+    assert "two" not in queue.pending_event_ids_session
+
+
+def test_of_sessions_that_wait_for_nothing_the_one_used_least_lately_goes() -> None:
+    kept = Unfetched(Blocks()._queue, most=2)
+    kept["one"], kept["two"] = "first", "second"
+    assert kept["one"] == "first"
+    kept["three"] = "third"
+    assert [*kept] == ["one", "three"]
+
+
+def test_gradio_keeps_what_waits_where_we_look_for_it() -> None:
+    source = inspect.getsource(gradio.queueing.Queue)
+    for used in (
+        "self.event_ids_to_events[event._id] = event",
+        "self.event_ids_to_events.pop(event._id, None)",
+        "self.pending_event_ids_session[body.session_hash].add(event._id)",
+        "messages = self.pending_messages_per_session[event.session_hash]",
+    ):
+        assert used in source, changed("the queue of events")
 
 
 def test_uvicorn_can_be_told_more_than_gradio_tells_it() -> None:
