@@ -12,6 +12,7 @@ from benchmarks.reliability.echo.engine import BLOCKED
 from benchmarks.reliability.faults.doors import patiently
 from benchmarks.reliability.faults.house import House
 from benchmarks.reliability.faults.tried import PATIENCE, SOON, Seen, Tried, judged
+from chat.engines.watchdog import slowed
 from chat.web.page.panel.seal import Seal
 
 #: Tries something for the n-th time.
@@ -77,7 +78,7 @@ async def blocked(house: House, number: int) -> Tried:
     tried = judged(await asked, reply(word))
     if not other or other.text != reply(f"block{number}"):
         tried.wrong.append("who blocked it was not answered")
-    if tried.seconds > BLOCKED + SOON:
+    if tried.seconds > slowed(BLOCKED + SOON):
         tried.wrong.append("the reply stood still for longer than the loop was blocked")
     return tried
 

@@ -12,6 +12,7 @@ from benchmarks.reliability.faults.doors import Web, patiently
 from benchmarks.reliability.faults.tried import PATIENCE, SOON, UNFIT, Tried, judged
 from benchmarks.reliability.watch import Server
 from benchmarks.server import APP
+from chat.engines.watchdog import slowed
 
 PHASES = ("starting", "idle", "reading", "writing", "draining")
 #: What a message asks for, so that its reply is still in that phase.
@@ -88,7 +89,7 @@ def _ended(server: Serving, tried: Tried, start: float) -> Tried:
     wrong = list(tried.wrong)
     if server.process.poll() is None:
         wrong.append("it did not end")
-    elif seconds > SOON + CALM + start:
+    elif seconds > slowed(SOON) + CALM + start:
         wrong.append("it ended late")
     if UNFIT.search(server.output):
         wrong.append("a traceback in the output")

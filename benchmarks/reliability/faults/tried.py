@@ -3,7 +3,10 @@
 import re
 from typing import NamedTuple
 
-#: Seconds after which somebody who gets no reply is told so, and after which it counts as hung.
+from chat.engines.watchdog import slowed
+
+#: Seconds after which somebody who gets no reply is told so, on a machine that has nothing else to
+#: do (see `slowed`), and after which it counts as hung.
 SOON, PATIENCE = 2.0, 15.0
 #: What nobody should have to read: a traceback, a path, or the words of a library's error.
 UNFIT = re.compile(r'Traceback|File "|\.py\b|Error\b|cannot (encode|write|begin|go on|end)|what a ')
@@ -46,6 +49,6 @@ def judged(seen: Seen | None, whole: str) -> Tried:
         return Tried(
             seen.seconds, "no sentence", [*wrong, "there was neither a reply nor a sentence"]
         )
-    if seen.seconds > SOON:
+    if seen.seconds > slowed(SOON):
         wrong.append(f"a sentence came after more than {SOON:.0f} s")
     return Tried(seen.seconds, "a sentence", wrong)

@@ -1,5 +1,7 @@
 """What must not be seen of a fault is noticed where it is."""
 
+import os
+
 import pytest
 
 from benchmarks.reliability.faults.starts import Ended, refused
@@ -8,6 +10,11 @@ from benchmarks.reliability.faults.tried import SOON, Seen, Tried, judged
 
 WHOLE = "You asked for moon."
 SENTENCE = "The model failed. Please try again."
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
 
 
 @pytest.mark.parametrize(
@@ -34,6 +41,14 @@ def test_a_reply_that_goes_on_and_a_sentence_that_comes_soon_are_right(seen: See
 )
 def test_all_else_is_wrong(seen: Seen | None) -> None:
     assert judged(seen, WHOLE).wrong
+
+
+def test_what_is_soon_is_later_where_many_wait_for_the_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (3.0 * (os.cpu_count() or 1), 0.0, 0.0))
+    assert judged(Seen("", [SENTENCE], 3 * SOON - 0.1), WHOLE).wrong == []
+    assert judged(Seen("", [SENTENCE], 3 * SOON + 0.1), WHOLE).wrong
 
 
 @pytest.mark.parametrize(
