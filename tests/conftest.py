@@ -5,7 +5,8 @@ import os
 import signal
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ from tests.support.ports import free_port
 from tests.support.stages import Stages
 
 Serve = Callable[..., str]
+MONOTONIC = time.monotonic
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile(
@@ -185,6 +187,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("fast")
     # Last, since what drives the browser has an event loop that stays, and others then cannot run.
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Have no test set the clock of the whole process: servers of later ones run beside it.
+
+    What their event loops put off while it went ahead would be due in an hour.
+    """
+    result = yield
+    assert time.monotonic is MONOTONIC, "this stops the servers of other tests"
+    return result
 
 
 class Scheduling(LoadScopeScheduling):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from types import SimpleNamespace
 
 import pytest
 
@@ -51,7 +52,7 @@ async def test_times_between_tokens_weigh_as_many_as_came_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr("chat.core.meter.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("chat.core.meter.time", SimpleNamespace(monotonic=lambda: clock[0]))
     meter = Meter()
     with meter.reply() as measured:
         clock[0] += 2

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -91,8 +92,9 @@ def test_a_server_that_stood_still_itself_blames_nobody(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one that was stopped, or whose machine slept: its clock went on."""
-    real, ahead = time.monotonic, [0.0]
-    monkeypatch.setattr(watchdog.time, "monotonic", lambda: real() + ahead[0])
+    ahead = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead[0])
+    monkeypatch.setattr(watchdog, "time", clock)
     hung = Hung()
     start(lambda: 1.0, hung)
     time.sleep(0.1)

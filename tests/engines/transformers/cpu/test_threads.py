@@ -1,6 +1,7 @@
 """chat.engines.transformers.cpu.threads: how many to decode with, measured once."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ Decode = Callable[[int, int], None]
 def model(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> Decode:
     """Return a model that takes so long a token, by a clock that nothing else moves."""
     now = [0.0]
-    monkeypatch.setattr(threads.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(threads, "time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def decode(tokens: int, threads: int) -> None:
         now[0] += seconds[threads] * tokens
