@@ -16,9 +16,10 @@ from chat.errors import OutOfMemory
 #: What happens in the engine's process, and in the server's own.
 THERE = ("killed", "raised", "cut", "half", "garbled", "hung")
 HERE = ("start", "step", "end", "memory")
-#: Seconds for which somebody else blocks the event loop, and that a slow reply takes to begin and
-#: from token to token.
-BLOCKED, READING, SLOW = 1.0, 2.0, 0.15
+#: Seconds for which somebody else blocks the event loop, and that a slow reply takes to begin.
+BLOCKED, READING = 1.0, 2.0
+#: Seconds from token to token.
+PACES = {"slowly": 0.05, "slower": 0.15}
 
 
 class EchoEngine:
@@ -56,7 +57,7 @@ class EchoEngine:
         ids = [*self._tokens.encode([words]), min(self.stop_ids)][: sampling.max_new_tokens]
         fault, there = due(text, *HERE), due(text, *THERE)
         reading = READING if due(text, "reading") else 0.0
-        pace = SLOW if due(text, "slowly") else PACE
+        pace = PACES.get(due(text, *PACES), PACE)
         if due(text, "clock"):
             _set_back()
         if due(text, "blocked"):

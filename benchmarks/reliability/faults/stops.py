@@ -16,7 +16,7 @@ from chat.engines.watchdog import slowed
 
 PHASES = ("starting", "idle", "reading", "writing", "draining")
 #: What a message asks for, so that its reply is still in that phase.
-ASKED = {"reading": "reading", "writing": "slowly", "draining": "slowly"}
+ASKED = {"reading": "reading", "writing": "slower", "draining": "slower"}
 #: Seconds for which a page is left alone after its last reply. It then ends in no more than it
 #: took to start, however slow the machine is.
 CALM = 1.0
