@@ -8,6 +8,7 @@ what panel/gradio.js touches; tests/web/browser sees those. chat/web/guard.py ha
 addresses that Gradio answers, and app.py keeps it from looking for matplotlib.
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -101,9 +102,15 @@ class Unfetched(OrderedDict[str, Any]):
         super().__setitem__(session, messages)
 
     def __getitem__(self, session: str) -> Any:
-        """Return it, which is a use."""
+        """Return it, which is a use; of a session whose browser is gone, for nobody."""
+        if session not in self:
+            return asyncio.Queue[Any]()
         self.move_to_end(session)
         return super().__getitem__(session)
+
+    def __delitem__(self, session: str) -> None:
+        """Forget it, as each of two connections does that fetched it."""
+        self.pop(session, None)
 
     def _waits(self, session: str) -> bool:
         events = self._queue.pending_event_ids_session.get(session, ())

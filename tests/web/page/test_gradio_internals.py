@@ -182,6 +182,16 @@ def test_of_sessions_that_wait_for_nothing_the_one_used_least_lately_goes() -> N
     assert [*kept] == ["one", "three"]
 
 
+async def test_a_session_whose_browser_is_gone_ends_nothing_for_others() -> None:
+    queue = Blocks()._queue
+    kept = queue.pending_messages_per_session
+    kept["gone"] = asyncio.Queue()
+    del kept["gone"]
+    del kept["gone"]  # by its other connection
+    kept["gone"].put_nowait("what nobody fetches")
+    assert "gone" not in kept
+
+
 def test_gradio_keeps_what_waits_where_we_look_for_it() -> None:
     source = inspect.getsource(gradio.queueing.Queue)
     for used in (
