@@ -27,7 +27,8 @@ async def exchange(
                 if pause:
                     await asyncio.sleep(pause)
             if not whole:
-                writer.write_eof()
+                with suppress(OSError):  # the other side has ended it already
+                    writer.write_eof()
         patience = PATIENCE
         with suppress(ConnectionError):
             while True:
