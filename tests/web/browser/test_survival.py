@@ -32,6 +32,8 @@ def finishes(tab: Tab, engine: ScriptedEngine, *conversation: str) -> None:
     tab.says(*conversation)
     tab.settled("Finished:")
     expect(tab.page.locator("#panel li")).to_have_count(1)
+    # Else the page may come back to it once more, and says so.
+    tab.page.wait_for_function("!Object.keys(localStorage).some((item) => item.endsWith(':reply'))")
     tab.page.reload()
     tab.says(*conversation)
     expect(tab.status).to_have_text("")
