@@ -193,7 +193,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_call() -> Generator[None, object, object]:
     """Have no test set the clock of the whole process: servers of later ones run beside it.
 
-    What their event loops put off while it went ahead would be due in an hour.
+    What their event loops put off while it went ahead is due that much later.
     """
     result = yield
     assert time.monotonic is MONOTONIC, "this stops the servers of other tests"

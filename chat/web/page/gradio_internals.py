@@ -110,7 +110,8 @@ class Unfetched(OrderedDict[str, Any]):
 
     def __delitem__(self, session: str) -> None:
         """Forget it, as each of two connections does that fetched it."""
-        self.pop(session, None)
+        if session in self:
+            super().__delitem__(session)
 
     def _waits(self, session: str) -> bool:
         events = self._queue.pending_event_ids_session.get(session, ())
