@@ -175,7 +175,10 @@ async def _aborts(count: int, page: Server, backend: Server, terminal: Teletype)
         for name, one, other in zip(Held._fields, before, after, strict=True):
             figures[f"{name} of the {where}, before and after"] = f"{one:.0f}, {other:.0f}"
     mine = [case for case in cases if case.door == "terminal" and case.phase != "queued"]
-    await asyncio.to_thread(terminal.aborts, [case.phase for case in mine], took, broken)
+    try:
+        await asyncio.to_thread(terminal.aborts, [case.phase for case in mine], took, broken)
+    except TimeoutError as error:
+        broken[f"terminal: it hung. {error}"] += 1
     figures |= {f"longest until idle, {name} (s)": round(one, 2) for name, one in took.items()}
     return Found(figures, [f"{sentence} ({times} times)" for sentence, times in broken.items()])
 

@@ -81,16 +81,15 @@ class Teletype:
                 self._type(f"/load {self._long()}")
             else:
                 self._type("clear")
-            self._type(QUESTION)
+            typed = self._type(QUESTION)
             if phase == "reading":
-                self._until("Reading [0-9,]+ tokens")
+                self._until("Reading [0-9,]+ tokens", since=typed)
             else:
-                self._until(rf"Reading[^\x1b]*\x1b\[K.{{{letters[phase]},}}")
-            before = len(self._seen)
+                self._until(rf"Reading[^\x1b]*\x1b\[K.{{{letters[phase]},}}", since=typed)
             os.killpg(self._process.pid, signal.SIGINT)
             began = time.monotonic()
             # One that ended meanwhile says so; a Ctrl-C without a reply would leave.
-            self._until(r"Stopped|Finished|Cut off", since=before)
+            self._until(r"Stopped|Finished|Cut off", since=typed)
             seconds = time.monotonic() - began
             took["terminal"] = max(took.get("terminal", 0), seconds)
             if seconds > STEP:
@@ -121,12 +120,16 @@ class Teletype:
         file.write_text(json.dumps([{"role": role, "content": said[role]} for role in said]))
         return file
 
-    def _type(self, line: str) -> None:
-        """Type a line in place of what is offered, and wait until it is taken."""
+    def _type(self, line: str) -> int:
+        """Type a line in place of what is offered, and wait until it is taken.
+
+        Return where in what is seen that begins: an answer may have come along with it.
+        """
         self._until(ASKS, since=max(0, len(self._seen) - RECENT))
         before = len(self._seen)
         os.write(self._terminal, f"{WIPE}{line}\r".encode())
         self._until(TAKEN, since=before)
+        return before
 
     def _until(self, wanted: str, since: int | None = None) -> None:
         """Read on until this is there.

@@ -64,10 +64,13 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         other.update(keys.narrow(-2, 0, tokens), values.narrow(-2, 0, tokens))
         return other
 
-    def trim(self) -> None:
-        """Give back the room that is not filled."""
-        if self.is_initialized and -(-self.get_seq_length() // CHUNK) * CHUNK < self.room:
-            self._move(self.get_seq_length(), self.get_seq_length())
+    def trim(self) -> int:
+        """Give back the room that is not filled; return how many bytes."""
+        if not self.is_initialized or -(-self.get_seq_length() // CHUNK) * CHUNK >= self.room:
+            return 0
+        before = self.nbytes
+        self._move(self.get_seq_length(), self.get_seq_length())
+        return before - self.nbytes
 
     @property
     def room(self) -> int:
@@ -126,10 +129,9 @@ class GrowingCache(Cache):
         for layer in self._layers:
             layer.reserved = tokens
 
-    def trim(self) -> None:
-        """Give back the room that is not filled, a layer at a time."""
-        for layer in self._layers:
-            layer.trim()
+    def trim(self) -> int:
+        """Give back the room that is not filled, a layer at a time; return how many bytes."""
+        return sum(layer.trim() for layer in self._layers)
 
 
 def growing_layers(model: PreTrainedModel) -> int:

@@ -32,11 +32,8 @@ class PrefixCache:
         self._layers = layers
         self._limit = limit
         self._prefixes: list[_Prefix] = []  # the one used last at the end
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory that are kept."""
-        return sum(prefix.cache.nbytes for prefix in self._prefixes)
+        #: Bytes of memory that are kept; counted along, since there may be thousands of caches.
+        self.nbytes = 0
 
     def take(self, prompt: Sequence[int], adapter: str = "", new: int = 0) -> GrowingCache:
         """Return a KV cache that holds a prefix of `prompt`, and is the caller's from now on.
@@ -60,6 +57,7 @@ class PrefixCache:
         if length < TAKEN_OVER * len(prefix.ids):
             self._prefixes.append(prefix)
             return prefix.cache.copy(length, reserved)
+        self.nbytes -= prefix.cache.nbytes
         prefix.cache.cut(length)
         prefix.cache.reserve(reserved)
         return prefix.cache
@@ -77,15 +75,18 @@ class PrefixCache:
         if not length or cache.nbytes > self._limit:
             return
         self._prefixes.append(_Prefix(adapter, list(ids[:length]), cache))
+        self.nbytes += cache.nbytes
         for prefix in self._prefixes:
-            if self.nbytes > self._limit:
-                prefix.cache.trim()
+            if self.nbytes <= self._limit:
+                return
+            self.nbytes -= prefix.cache.trim()
         while self.nbytes > self._limit:
-            self._prefixes.pop(0)
+            self.nbytes -= self._prefixes.pop(0).cache.nbytes
 
     def clear(self) -> None:
         """Let all memory go."""
         self._prefixes.clear()
+        self.nbytes = 0
 
 
 def shared(first: Sequence[int], second: Sequence[int]) -> int:

@@ -1,5 +1,8 @@
 """Which cache a prompt gets, and which ones are kept."""
 
+import random
+import weakref
+
 import torch
 
 from chat.engines.transformers.kv_cache import CHUNK, GrowingCache
@@ -154,3 +157,16 @@ def test_one_that_is_too_large_for_its_room_alone_is_kept_without_it() -> None:
     kept.keep([1, 2, 3, -1], cache)
     assert kept.nbytes == UNIT
     assert held(kept.take([1, 2, 3, 4])) == [1, 2, 3]
+
+
+def test_what_is_counted_is_what_is_there_and_no_more_than_the_limit() -> None:
+    kept, dice = PrefixCache(2, 8 * UNIT), random.Random(1)
+    made: weakref.WeakSet[GrowingCache] = weakref.WeakSet()
+    for _ in range(300):
+        prompt = dice.choices([1, 2], k=dice.randint(2, 2 * CHUNK))
+        cache = kept.take(prompt, new=dice.choice([0, CHUNK]))
+        made.add(cache)
+        read(cache, prompt)
+        kept.keep([*prompt, -1], cache)
+        del cache
+        assert kept.nbytes == sum(one.nbytes for one in made) <= 8 * UNIT
