@@ -1,10 +1,11 @@
 """How fast the app is, as those who use it see it, and beside a plain design.
 
-    python -m benchmarks [--baseline] [--quick] [options] [-- flags of the app]
+    python -m benchmarks [--baseline] [--against URL] [--quick] [options] [-- flags of the app]
 
 Starts `python app.py` as a user would and drives its page over HTTP from a
 process of its own, which behaves as a browser does. Prints tables and, in the
-last line, all figures as one JSON object. Replies are up to --tokens long; some
+last line, all figures as one JSON object. With --against the app's API is measured too, beside
+that server's, which is to have the same model. Replies are up to --tokens long; some
 end earlier, and all rates count the tokens that came.
 """
 
@@ -47,6 +48,7 @@ def read(arguments: list[str]) -> tuple[run.Plan, int]:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("--baseline", action="store_true", help="measure the plain design too, in turn")
+    add("--against", metavar="URL", default="", help="measure an OpenAI-compatible server too")
     add("--engine-only", action="store_true", help="measure the engine without the page")
     add("--bare", action="store_true", help="measure model.generate alone; --baseline does too")
     add("--quick", action="store_true", help="a small size, to see that it works")
@@ -62,7 +64,14 @@ def read(arguments: list[str]) -> tuple[run.Plan, int]:
     flags = [*chosen.flags, *(["--cache-dir", chosen.cache_dir] if chosen.cache_dir else [])]
     bare = chosen.bare or chosen.baseline
     plan = run.Plan(
-        size, flags, chosen.baseline, bare, chosen.engine_only, chosen.quick, chosen.port
+        size,
+        flags,
+        chosen.baseline,
+        bare,
+        chosen.engine_only,
+        chosen.quick,
+        chosen.port,
+        chosen.against.rstrip("/").removesuffix("/v1"),
     )
     return plan, max(1, chosen.repeat)
 
@@ -70,7 +79,11 @@ def read(arguments: list[str]) -> tuple[run.Plan, int]:
 def result(head: dict[str, str], plan: run.Plan, runs: list[dict[str, Figures]]) -> dict[str, Any]:
     """Return all there is to say: where and how it was measured, and the medians."""
     found = {part: figures.medians([one[part] for one in runs]) for part in runs[0]}
-    better = figures.ratios(found["app"], found["baseline"]) if "baseline" in found else {}
+    better = {
+        other: figures.ratios(found[ours], found[other])
+        for other, ours in table.BESIDE.items()
+        if other in found
+    }
     return {
         "machine": head,
         "settings": {**asdict(plan), "repeat": len(runs)},
@@ -78,7 +91,10 @@ def result(head: dict[str, str], plan: run.Plan, runs: list[dict[str, Figures]])
             part: {name: _rounded(value) for name, value in values.items()}
             for part, values in found.items()
         },
-        "times_better": {name: _rounded(value) for name, value in better.items()},
+        "times_better": {
+            other: {name: _rounded(value) for name, value in values.items()}
+            for other, values in better.items()
+        },
     }
 
 

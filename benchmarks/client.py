@@ -36,6 +36,12 @@ class Turn:
     #: When the chain of events had ended and the next message could be written.
     settled: float = 0.0
 
+    def grow(self, text: str, now: float) -> None:
+        """Note that the reply is this now."""
+        if text and text != self.text:
+            self.text = text
+            self.updates.append((now, len(text)))
+
 
 class Tab:
     """One person at one page."""
@@ -59,6 +65,14 @@ class Tab:
         )
         self._turn = Turn(0.0)
         self._before = 0
+
+    async def open(self) -> None:
+        """Tell the server that there is someone."""
+        await self.session.open()
+
+    def close(self) -> None:
+        """Leave."""
+        self.session.close()
 
     def set(self, label: str, value: Any) -> None:
         """Move the control with this label."""
@@ -135,15 +149,9 @@ class Tab:
             if component == self._status and value:
                 self._turn.lines.append(value)
             if component == self._chatbot and len(value or []) > self._before + 1:
-                self._note(_text(value[-1]), now)
-
-    def _note(self, text: str, now: float) -> None:
-        turn = self._turn
-        if text and text != turn.text:
-            turn.text = text
-            turn.updates.append((now, len(text)))
-            if len(turn.updates) == UNDER_WAY:
-                self.under_way.set()
+                self._turn.grow(_text(value[-1]), now)
+                if len(self._turn.updates) == UNDER_WAY:
+                    self.under_way.set()
 
 
 async def config(url: str) -> dict[str, Any]:

@@ -57,7 +57,9 @@ def count(turn: Turn, ends: Sequence[int]) -> Reply:
     return Reply(turn.sent, updates)
 
 
-def together(replies: Sequence[Reply], server_cpu: float, client_cpu: float | None) -> Figures:
+def together(
+    replies: Sequence[Reply], server_cpu: float | None, client_cpu: float | None
+) -> Figures:
     """Return the figures of people who were answered at once."""
     tokens = sum(reply.tokens for reply in replies)
     seconds = max(reply.end for reply in replies) - min(reply.sent for reply in replies)
@@ -75,7 +77,7 @@ def together(replies: Sequence[Reply], server_cpu: float, client_cpu: float | No
         "decode_tokens_per_s": statistics.median(decode_rates) if decode_rates else None,
         "first_token_ms": statistics.median(waits),
         "first_token_worst_ms": max(waits),
-        "server_cpu_ms_per_token": 1000 * server_cpu / tokens,
+        "server_cpu_ms_per_token": None if server_cpu is None else 1000 * server_cpu / tokens,
         "client_cpu_ms_per_token": None if client_cpu is None else 1000 * client_cpu / tokens,
         **gaps(replies),
     }

@@ -1,4 +1,4 @@
-"""The load: people who write to a page, in a process of its own.
+"""The load: people who write to a page or an API, in a process of its own.
 
     python -m benchmarks.load JOB
 
@@ -11,10 +11,11 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks import client, jobs, processes
+from benchmarks import api, client, jobs, processes
 from benchmarks.client import Tab, Turn
 
 
@@ -31,11 +32,13 @@ class Person:
 
 @dataclass
 class Job:
-    """Who writes to the page at `url`; `pid` is its server's."""
+    """Who writes to the server at `url`; `pid` is its process, or 0 if that is not known."""
 
     url: str
     pid: int
     people: list[Person]
+    #: One of `DOORS`.
+    door: str = "page"
 
 
 @dataclass
@@ -50,19 +53,27 @@ class Load:
     other_cpu: float
 
 
+#: What is asked first at a door, and who sits there.
+DOORS: dict[str, tuple[Callable[[str], Awaitable[Any]], type[Tab | api.Program]]] = {
+    "page": (client.config, Tab),
+    "api": (api.config, api.Program),
+}
+
+
 async def run(job: Job) -> Load:
     """Let the people write, all at once."""
-    config = await client.config(job.url)
-    tabs = [Tab(job.url, config) for _ in job.people]
+    ask, sits = DOORS[job.door]
+    config = await ask(job.url)
+    tabs = [sits(job.url, config) for _ in job.people]
 
-    async def sit(person: Person, tab: Tab) -> list[Turn]:
+    async def sit(person: Person, tab: Tab | api.Program) -> list[Turn]:
         if person.after is not None:
             await tabs[person.after].under_way.wait()
         return [await tab.send(message) for message in person.messages]
 
     try:
         for tab, person in zip(tabs, job.people, strict=True):
-            await tab.session.open()
+            await tab.open()
             for label, value in person.controls.items():
                 tab.set(label, value)
         before = _cpu(job.pid)
@@ -71,7 +82,7 @@ async def run(job: Job) -> Load:
         return Load(turns, server, own, max(0.0, everyone - server - own))
     finally:
         for tab in tabs:
-            tab.session.close()
+            tab.close()
 
 
 def _cpu(pid: int) -> tuple[float, float, float]:

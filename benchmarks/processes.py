@@ -17,6 +17,14 @@ def tree(pid: int) -> list[psutil.Process]:
     return []
 
 
+def listening(port: int) -> int:
+    """Return the process of this machine that listens on a port; 0 if none is seen to."""
+    for one in psutil.net_connections("tcp"):
+        if one.status == psutil.CONN_LISTEN and one.laddr.port == port and one.pid:
+            return int(one.pid)
+    return 0
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time that a process tree has used until now."""
     total = 0.0

@@ -1,7 +1,7 @@
 """One run: the model alone, then the servers side by side, one measurement after the other.
 
-Both servers are up all the time and only one is asked at a time, so that what
-else the machine does meets both alike.
+All servers are up all the time and only one is asked at a time, so that what
+else the machine does meets all alike.
 """
 
 import asyncio
@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from tokenizers import Tokenizer
 
@@ -40,6 +42,18 @@ class Plan:
     engine_only: bool = False
     quick: bool = False
     port: int | None = None
+    #: The address of another server, which is asked as the app is by its API.
+    against: str = ""
+
+
+class Door(NamedTuple):
+    """Where a server is asked, and how."""
+
+    url: str
+    #: The server's process, 0 where that is not known.
+    pid: int
+    #: One of `load.DOORS`.
+    kind: str = "page"
 
 
 def once(plan: Plan, turn: int, say: Say) -> dict[str, Figures]:
@@ -62,21 +76,27 @@ def once(plan: Plan, turn: int, say: Say) -> dict[str, Figures]:
         if plan.engine_only:
             return results
         programs = {"app": APP, "baseline": BASELINE} if plan.baseline else {"app": APP}
-        started: dict[str, Server] = {}
+        doors: dict[str, Door] = {}
         for name, program in programs.items():
             say(f"{name}: start")
             port = plan.port if name == "app" else None
             server = servers.enter_context(serving(program, plan.flags, port))
-            started[name], results[name] = server, start_up(server)
-        for name, server in started.items():
-            results[name]["idle_cpu_percent"] = idle(server)
+            doors[name], results[name] = Door(server.url, server.pid), start_up(server)
+        for name, door in doors.items():
+            results[name]["idle_cpu_percent"] = idle(door)
+        if plan.against:
+            doors["api"] = Door(doors["app"].url, doors["app"].pid, "api")
+            other = processes.listening(urlsplit(plan.against).port or 0)
+            doors["against"] = Door(plan.against, other, "api")
+            results |= {"api": {}, "against": {}}
         scenarios = Scenarios(plan.size, Tokenizer.from_file(str(tokenizer)))
-        order = list(started.items())[:: -1 if turn % 2 else 1]
+        order = list(doors.items())[:: -1 if turn % 2 else 1]
         for measure in scenarios.each():
-            for name, server in order:
+            for name, door in order:
                 say(f"{name}: {title(measure)}")
-                results[name] |= measure(server.url, server.pid)
-                results[name] |= memory(server, results[name])
+                results[name] |= measure(*door)
+                if door.pid:
+                    results[name] |= memory(door, results[name])
     return results
 
 
@@ -95,20 +115,20 @@ def start_up(server: Server) -> Figures:
     return {"start_page_s": server.page, "start_first_token_s": turn.updates[0][0] - server.began}
 
 
-def idle(server: Server) -> float:
+def idle(server: Door) -> float:
     """Return how much of one core a server uses that has nothing to do, in percent."""
     before = processes.cpu_seconds(server.pid)
     time.sleep(IDLE)
     return 100 * (processes.cpu_seconds(server.pid) - before) / IDLE
 
 
-def memory(server: Server, before: Figures) -> Figures:
+def memory(server: Door, before: Figures) -> Figures:
     """Return the most memory that was seen until now."""
     seen = {"peak_rss_mb": processes.peak_rss(server.pid), "peak_pss_mb": processes.pss(server.pid)}
     return {name: max(value, before.get(name) or 0) for name, value in seen.items()}
 
 
-def title(measure: Callable[[str, int], Figures]) -> str:
+def title(measure: Callable[[str, int, str], Figures]) -> str:
     """Return what a measurement is called."""
     function = getattr(measure, "func", measure)
     return " ".join([function.__name__, *map(str, getattr(measure, "args", ()))])

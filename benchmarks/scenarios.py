@@ -1,8 +1,8 @@
-"""What is asked, and what is measured of it; the same for every page.
+"""What is asked, and what is measured of it; the same for every server.
 
 The messages are the same in each run, and different for each person and each
-measurement, so that no server gains from what it has read before but where a
-user would too.
+measurement, and door, so that no server gains from what it has read before but
+where a user would too.
 """
 
 import random
@@ -46,50 +46,52 @@ QUICK = Size(users=(1, 2), tokens=24, turns=3, turn_tokens=8, long=300)
 
 @dataclass(frozen=True)
 class Scenarios:
-    """The measurements, each a function of a page and its server's process."""
+    """The measurements, each a function of a server, its process and the door."""
 
     size: Size
     tokenizer: Tokenizer
 
-    def each(self) -> Iterator[Callable[[str, int], Figures]]:
-        """Yield the measurements, to be run one after the other, on one page or two in turn."""
+    def each(self) -> Iterator[Callable[[str, int, str], Figures]]:
+        """Yield the measurements, to be run one after the other, on several servers in turn."""
         yield self.growing
         yield self.long
         for users in self.size.users:
             yield partial(self.users, users)
         yield self.joining
 
-    def growing(self, url: str, pid: int) -> Figures:
+    def growing(self, url: str, pid: int, door: str = "page") -> Figures:
         """Measure the wait for the first token while a conversation grows by the same text."""
-        story = Person([story_of(0, 7)] * self.size.turns, self.controls(self.size.turn_tokens))
-        (turns,) = load.start(Job(url, pid, [story])).turns
+        story = Person(
+            [story_of(0, 7, door)] * self.size.turns, self.controls(self.size.turn_tokens)
+        )
+        (turns,) = load.start(Job(url, pid, [story], door)).turns
         waits = [1000 * self.count(turn).first_token for turn in turns]
         return {"first_token_first_turn_ms": waits[0], "first_token_last_turn_ms": waits[-1]}
 
-    def long(self, url: str, pid: int) -> Figures:
+    def long(self, url: str, pid: int, door: str = "page") -> Figures:
         """Measure the wait for the first token after a long message, and after one more."""
-        reader = Person([self.long_text(1), "Why?"], self.controls(self.size.turn_tokens))
-        (turns,) = load.start(Job(url, pid, [reader])).turns
+        reader = Person([self.long_text(1, door), "Why?"], self.controls(self.size.turn_tokens))
+        (turns,) = load.start(Job(url, pid, [reader], door)).turns
         first, second = (1000 * self.count(turn).first_token for turn in turns)
         return {"first_token_long_ms": first, "first_token_after_long_ms": second}
 
-    def users(self, users: int, url: str, pid: int) -> Figures:
+    def users(self, users: int, url: str, pid: int, door: str = "page") -> Figures:
         """Measure so many people at once, each with another story."""
         people = [
-            Person([story_of(user, users % 7)], self.controls(self.size.tokens, user))
+            Person([story_of(user, users % 7, door)], self.controls(self.size.tokens, user))
             for user in range(users)
         ]
-        came = load.start(Job(url, pid, people))
+        came = load.start(Job(url, pid, people, door))
         replies = [self.count(turns[0]) for turns in came.turns]
-        measured = figures.together(replies, came.server_cpu, came.client_cpu)
+        measured = figures.together(replies, came.server_cpu if pid else None, came.client_cpu)
         measured["other_cpu_percent"] = 100 * came.other_cpu / (measured["seconds"] or 1)
         return figures.named(f"users_{users}", measured)
 
-    def joining(self, url: str, pid: int) -> Figures:
+    def joining(self, url: str, pid: int, door: str = "page") -> Figures:
         """Measure how smoothly one reply is written while someone else's long message is read."""
-        writer = Person([story_of(5, 6)], self.controls(self.size.tokens))
-        joiner = Person([self.long_text(2)], self.controls(self.size.turn_tokens), after=0)
-        (first,), (second,) = load.start(Job(url, pid, [writer, joiner])).turns
+        writer = Person([story_of(5, 6, door)], self.controls(self.size.tokens))
+        joiner = Person([self.long_text(2, door)], self.controls(self.size.turn_tokens), after=0)
+        (first,), (second,) = load.start(Job(url, pid, [writer, joiner], door)).turns
         measured = figures.gaps([self.count(first)])
         measured["joiner_first_token_ms"] = 1000 * self.count(second).first_token
         return figures.named("joining", measured)
@@ -103,9 +105,9 @@ class Scenarios:
         encoding = self.tokenizer.encode(turn.text, add_special_tokens=False)
         return figures.count(turn, [end for _, end in encoding.offsets])
 
-    def long_text(self, number: int) -> str:
+    def long_text(self, number: int, door: str = "page") -> str:
         """Return a message of about `size.long` tokens."""
-        dice = random.Random(number)
+        dice = random.Random(f"{number} {door}")
         words: list[str] = []
         while (missing := self.size.long - self._length(words)) > 0:
             words += dice.choices(WORDS, k=max(1, missing // 8))
@@ -115,7 +117,8 @@ class Scenarios:
         return len(self.tokenizer.encode(" ".join(words), add_special_tokens=False).ids)
 
 
-def story_of(user: int, number: int) -> str:
-    """Return what a person asks for in one measurement."""
+def story_of(user: int, number: int, door: str = "page") -> str:
+    """Return what a person asks for in one measurement, in another way at each door."""
     hero, place = HEROES[user % len(HEROES)], PLACES[number % len(PLACES)]
-    return f"Tell a long story about {hero} {place}, with at least five paragraphs."
+    asks = "Tell" if door == "page" else "Please write"
+    return f"{asks} a long story about {hero} {place}, with at least five paragraphs."

@@ -39,6 +39,11 @@ USERS = {
     "CPU of others %": "other_cpu_percent",
 }
 
+#: What each other server is compared with: of ours, what is asked in the same way.
+BESIDE = {"baseline": "app", "against": "api"}
+#: The servers, as they are told of.
+TITLES = {"app": "the page", "baseline": "baseline", "api": "our API", "against": "their API"}
+
 #: Percent of a core that others may use before a result says so; an idle server uses some.
 QUIET = 20
 
@@ -53,22 +58,24 @@ ALONE = {
 }
 
 
-def report(results: Mapping[str, Figures], better: Figures, users: Sequence[int]) -> str:
-    """Return all tables."""
+def report(
+    results: Mapping[str, Figures], better: Mapping[str, Figures], users: Sequence[int]
+) -> str:
+    """Return all tables; `better` is how many times better ours are than each other server."""
     alone = results["alone"]
     parts = [
         table(("model alone", ""), ((title, show(alone.get(key))) for title, key in ALONE.items()))
     ]
-    servers = {name: results[name] for name in ("app", "baseline") if name in results}
+    servers = {title: results[name] for name, title in TITLES.items() if name in results}
+    times = {_times(other): values for other, values in better.items()}
+    columns = {**servers, **times}
     if servers:
-        head = ("", *servers, *(["times better"] if "baseline" in servers else []))
         rows = (
-            (title, *(show(found.get(key)) for found in servers.values()), show(better.get(key)))
+            (title, *(show(found.get(key)) for found in columns.values()))
             for title, key in ONE.items()
         )
-        parts.append(table(head, (row[: len(head)] for row in rows)))
-    many = {"engine alone": alone, **servers}
-    parts.append(table(("users", "", *USERS), _users(many, better, users)))
+        parts.append(table(("", *columns), rows))
+    parts.append(table(("users", "", *USERS), _users({"engine alone": alone, **columns}, users)))
     if shares := list(_shares(results, users)):
         parts.append(table(("users", "tok/s over HTTP / engine alone"), shares))
     if "bare" in results:
@@ -91,11 +98,13 @@ def most_of_others(servers: Mapping[str, Figures]) -> float:
     return max(filter(None, named), default=0.0)
 
 
-def _users(
-    many: Mapping[str, Figures], better: Figures, users: Sequence[int]
-) -> Iterable[tuple[str, ...]]:
+def _times(other: str) -> str:
+    return f"{TITLES[BESIDE[other]]} / {TITLES[other]}"
+
+
+def _users(many: Mapping[str, Figures], users: Sequence[int]) -> Iterable[tuple[str, ...]]:
     for count in users:
-        for name, found in {**many, "times better": better}.items():
+        for name, found in many.items():
             row = [found.get(f"users_{count}.{key}") for key in USERS.values()]
             if any(value is not None for value in row):
                 yield str(count), name, *map(show, row)

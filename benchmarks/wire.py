@@ -7,10 +7,12 @@ event of a stream. Connections are kept alive, as a browser keeps them.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+NONE: Mapping[str, str] = MappingProxyType({})
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -23,11 +25,14 @@ class Answer(NamedTuple):
 
 
 class Wire:
-    """Requests to one server (plain http)."""
+    """Requests to one server, each with these headers too."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str] = NONE) -> None:
         address = urlsplit(url)
-        self._host, self._port = str(address.hostname), address.port or 80
+        self._tls = address.scheme == "https"
+        self._host, self._port = str(address.hostname), address.port or (443 if self._tls else 80)
+        self._under = address.path.rstrip("/")
+        self._headers = headers
         self._idle: list[Connection] = []
         self._streams: list[Connection] = []
 
@@ -49,7 +54,7 @@ class Wire:
                 raise ConnectionError(f"{path} answered {answer.status}")
             rest = b""
             async for part in _body(answer):
-                *events, rest = (rest + part).split(b"\n\n")
+                *events, rest = (rest + part).replace(b"\r\n", b"\n").split(b"\n\n")
                 for event in events:
                     if event.startswith(b"data:") and event[5:].strip() != b"[DONE]":
                         yield json.loads(event[5:])
@@ -85,13 +90,15 @@ class Wire:
                     raise
 
     async def _connect(self) -> Connection:
-        return await asyncio.open_connection(self._host, self._port, limit=2**24)
+        tls = self._tls or None
+        return await asyncio.open_connection(self._host, self._port, limit=2**24, ssl=tls)
 
     async def _send(self, connection: Connection, path: str, body: Any) -> Answer:
         reader, writer = connection
         content = b"" if body is None else json.dumps(body).encode()
-        head = f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\n"
-        head += f"Host: {self._host}:{self._port}\r\n"
+        head = f"{'GET' if body is None else 'POST'} {self._under}{path} HTTP/1.1\r\n"
+        for name, value in {"Host": f"{self._host}:{self._port}", **self._headers}.items():
+            head += f"{name}: {value}\r\n"
         if content:
             head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
         writer.write(head.encode() + b"\r\n" + content)
@@ -105,7 +112,11 @@ async def _body(answer: Answer) -> AsyncGenerator[bytes]:
     """Yield the parts of a body, as they come."""
     reader = answer.connection[0]
     if answer.headers.get("transfer-encoding") != "chunked":
-        yield await reader.readexactly(int(answer.headers["content-length"]))
+        if length := answer.headers.get("content-length"):
+            yield await reader.readexactly(int(length))
+        else:  # until the server closes
+            while part := await reader.read(2**16):
+                yield part
         return
     while size := int(await reader.readline(), 16):
         yield (await reader.readexactly(size + 2))[:-2]

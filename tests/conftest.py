@@ -69,6 +69,7 @@ SLOW = {
     "tests/benchmarks/reliability/callback/test_judge.py",
     "tests/benchmarks/reliability/hostile/test_step.py",
     "tests/benchmarks/reliability/test_quick.py",
+    "tests/benchmarks/test_benchmarks_api.py",
     "tests/benchmarks/test_benchmarks_client.py",
     "tests/core/imports/test_apart.py",
     "tests/core/imports/test_imports.py",

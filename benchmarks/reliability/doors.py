@@ -180,9 +180,9 @@ class Person:
     async def ask(self, message: str, tokens: int, reply: Reply) -> None:
         """See `Door`."""
         if self._tab:
-            self._tab.session.close()
+            self._tab.close()
         self._tab = tab = Tab(self._url, self._config)
-        await tab.session.open()
+        await tab.open()
         tab.set("Max new tokens", tokens)
         tab.set("Temperature", 0)
         watching = asyncio.create_task(_watch(tab, reply))
@@ -204,7 +204,7 @@ class Person:
     async def close(self) -> None:
         """See `Door`."""
         if self._tab:
-            self._tab.session.close()
+            self._tab.close()
 
 
 class LostPerson(Person):

@@ -193,11 +193,11 @@ async def _live(url: str, config: dict[str, Any], number: int, life: Life, pause
         if tab is None or turns % REOPENED == REOPENED - 1:
             if tab:
                 history = tab.history
-                tab.session.close()
+                tab.close()
                 life.reopened += 1
             tab = Tab(url, config)
             tab.history = history
-            await tab.session.open()
+            await tab.open()
             tab.set("Max new tokens", TURN)
         if turns >= life.most:  # a new chat
             turns, tab.history = 0, []
@@ -215,7 +215,7 @@ async def _live(url: str, config: dict[str, Any], number: int, life: Life, pause
                 life.failed[f"no reply within {LIMIT:.0f} s"] += 1
         turns += 1
     if tab:
-        tab.session.close()
+        tab.close()
 
 
 def _history(turns: int) -> list[dict[str, Any]]:

@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from tokenizers import Tokenizer
 
 from benchmarks import __main__ as command
-from benchmarks import figures, machine, processes, run, table
+from benchmarks import figures, load, machine, processes, run, table
 from benchmarks.scenarios import QUICK, Scenarios, Size
 from benchmarks.server import serving
 from tests.conftest import Serve
@@ -33,13 +34,15 @@ def test_the_long_message_has_the_tokens_that_it_should() -> None:
 
 
 @pytest.mark.slow
-def test_every_measurement_gives_the_figures_that_the_table_shows(serve: Serve) -> None:
+@pytest.mark.parametrize("door", load.DOORS)
+def test_every_measurement_gives_the_figures_that_the_table_shows(door: str, serve: Serve) -> None:
     url = serve(ScriptedEngine(lambda _: "word " * 40, pace=0.001))
     size = Size(users=(1, 2), tokens=100, turns=2, turn_tokens=20, long=200)
     found: figures.Figures = {}
     for measure in Scenarios(size, chatml_tokenizer().backend_tokenizer).each():
-        found |= measure(url, os.getpid())
+        found |= measure(url, os.getpid(), door)
     by_run = ("start", "idle", "peak")
+    assert processes.listening(urlsplit(url).port or 0) == os.getpid()
     shown = [name for name in table.ONE.values() if not name.startswith(by_run)]
     shown += [f"users_{users}.{name}" for users in (1, 2) for name in table.USERS.values()]
     assert [name for name in shown if found.get(name) is None] == []
@@ -89,6 +92,11 @@ def test_flags_after_the_dashes_are_the_apps() -> None:
     assert command.read(["--quick"])[0].size == QUICK
 
 
+@pytest.mark.parametrize("url", ["http://one:80", "http://one:80/", "http://one:80/v1"])
+def test_another_server_may_be_named_as_its_clients_name_it(url: str) -> None:
+    assert command.read(["--against", url])[0].against == "http://one:80"
+
+
 def test_results_are_medians_with_ratios_and_say_where_they_were_measured() -> None:
     runs = [
         {
@@ -103,10 +111,29 @@ def test_results_are_medians_with_ratios_and_say_where_they_were_measured() -> N
     assert found["settings"]["flags"] == ["--model", "x"]
     assert found["settings"]["repeat"] == 3
     assert found["figures"]["app"] == {"start_page_s": 2.0}
-    assert found["times_better"] == {"start_page_s": 2.0}
+    assert found["times_better"] == {"baseline": {"start_page_s": 2.0}}
     shown = table.report(found["figures"], found["times_better"], (1,))
     row = next(line for line in shown.splitlines() if "start to page" in line)
     assert [cell.strip() for cell in row.strip("|").split("|")][1:] == ["2", "4", "2"]
+
+
+def test_what_is_measured_against_another_server_is_asked_as_that_one_is() -> None:
+    slow, quick = ({"users_1.total_tokens_per_s": rate} for rate in (50.0, 100.0))
+    runs: list[dict[str, figures.Figures]] = [
+        {"alone": {}, "app": {**slow}, "api": {**quick}, "against": {**slow}}
+    ]
+    found = command.result({}, run.Plan(QUICK, [], against="http://x"), runs)
+    assert found["times_better"] == {"against": {"users_1.total_tokens_per_s": 2.0}}
+    shown = table.report(found["figures"], found["times_better"], (1,))
+    rates = {
+        row.split("|")[2].strip(): row.split("|")[3].strip() for row in shown.splitlines()[-4:]
+    }
+    assert rates == {
+        "the page": "50",
+        "our API": "100",
+        "their API": "50",
+        "our API / their API": "2",
+    }
 
 
 @pytest.mark.parametrize(("percent", "told"), [(5.0, False), (150.0, True)])

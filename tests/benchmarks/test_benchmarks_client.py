@@ -134,7 +134,7 @@ async def test_an_error_in_gradios_own_chat_is_told(launch: Callable[[gr.Blocks]
     tab = Tab(url := launch(gr.ChatInterface(respond)), await config(url))
     with pytest.raises(ReplyError, match=r"No more paper\."):
         await tab.send("Hello")
-    tab.session.close()
+    tab.close()
 
 
 @pytest.mark.parametrize("at_once", [True, False])

@@ -28,8 +28,8 @@ async def crowd(url: str) -> AsyncGenerator[list[Say]]:
 
 async def _at_page(url: str, page: dict[str, Any], leaving: AsyncExitStack) -> Say:
     tab = Tab(url, page)
-    leaving.callback(tab.session.close)
-    await tab.session.open()
+    leaving.callback(tab.close)
+    await tab.open()
 
     async def say(message: str, **controls: Any) -> str:
         for name, value in controls.items():

@@ -45,7 +45,7 @@ class Web:
     async def page(self, message: str, pattern: str = "") -> Seen:
         """Open the page, and write the message there."""
         tab = Tab(self.url, await config(self.url))
-        await tab.session.open()
+        await tab.open()
         if pattern:
             tab.set("Regular expression", pattern)
         began = time.perf_counter()
@@ -55,7 +55,7 @@ class Web:
         except ReplyError as error:
             times, text, notices = [], "", [str(error)]
         finally:
-            tab.session.close()
+            tab.close()
         notices += [notice for notice in tab.session.notices if notice not in notices]
         return Seen(text, notices, _longest(began, times), tab.keeps(message))
 
