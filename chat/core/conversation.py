@@ -176,11 +176,12 @@ def fit(
     window: int,
     max_new_tokens: int,
 ) -> Prompt:
-    """Compose the longest prompt that leaves room for the reply, or for the rest of it.
+    """Compose a prompt that leaves room for the reply, or for the rest of it.
 
     Whole turns (what the user's side says and the answer, with all that was called on the
     way) are dropped, oldest first, with a greeting before them; never the system prompt and
-    never the last message.
+    never the last message. Where some have to be, a few more may be: they go in steps, between
+    which each prompt begins as the one before it did, so that a prefix cache has that part.
 
     `window` is the most tokens that prompt and reply may have together, of which
     `max_new_tokens` are kept for the reply, but no more than half.
@@ -203,14 +204,14 @@ def fit(
 
     beyond = _beyond(dialogue, window * CHARACTERS_PER_TOKEN)
     skipped = min(bisect_left(starts, beyond), len(starts) - 1)
-    if len((whole := prompt(skipped)).ids) <= room:
-        return whole
-    dropped = bisect_left(
-        range(len(starts)),
-        True,
-        lo=skipped + 1,
-        key=lambda dropped: len(prompt(dropped).ids) <= room,
-    )
+    dropped = skipped
+    if len((fitting := prompt(skipped)).ids) > room:
+        dropped = bisect_left(
+            range(len(starts)),
+            True,
+            lo=skipped + 1,
+            key=lambda dropped: len(prompt(dropped).ids) <= room,
+        )
     if dropped == len(starts):
         size = len(prompt(len(starts) - 1).ids)
         what, *others = [
@@ -223,7 +224,17 @@ def fit(
             f"Your {what} takes {size:,} tokens{together}; the limit is {room:,}, "
             f"which is the model's window of {window:,} less {kept:,} for the reply."
         )
-    return prompt(dropped)
+    return prompt(_in_step(dropped, len(starts))) if dropped else fitting
+
+
+def _in_step(least: int, turns: int) -> int:
+    """Return how many of the turns to drop, at `least` so many: mostly as many as the time before.
+
+    It is rounded up to a power of two, or several times that: so that at most a quarter of the
+    turns that fit goes too.
+    """
+    step = 1 << ((turns - least) // 4 + 1).bit_length() - 1
+    return -(-least // step) * step
 
 
 def session(messages: Sequence[Message]) -> str:

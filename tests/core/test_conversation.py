@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -189,6 +190,20 @@ def test_whole_oldest_turns_are_dropped_and_never_the_system_prompt(
     too_many: int, dropped: int, left: str
 ) -> None:
     assert prompt_of(DIALOGUE, len(WHOLE) + 5 - too_many, 5) == (left, dropped)
+
+
+@pytest.mark.parametrize("window", [400, 800, 1600])
+def test_turns_go_in_steps_so_that_most_prompts_begin_as_the_one_before(window: int) -> None:
+    said: list[dict[str, str]] = []
+    dropped: list[int] = []
+    for turn in range(150):
+        asked = rebuild(said, f"question {turn}", "Be brief.")
+        prompt = fit(asked, LineFormat(), CharTokens(), window=window, max_new_tokens=20)
+        dropped.append(prompt.dropped_turns)
+        said += [user(f"question {turn}"), assistant("an answer" + "!" * (turn % 5))]
+    later = dropped[-100:]
+    assert all(one <= other for one, other in pairwise(later))
+    assert sum(one != other for one, other in pairwise(later)) <= 60 * 400 / window
 
 
 def test_a_message_of_too_many_tokens_is_refused_with_its_size_and_the_limit() -> None:
@@ -397,7 +412,8 @@ def test_a_prompt_never_exceeds_the_window_and_lacks_only_the_oldest_turns(
     else:
         assert len(ids) <= limit
         assert ids == encoded(dropped)
-        assert dropped == 0 or len(encoded(dropped - 1)) > limit
+        least = next(fewer for fewer in range(dropped + 1) if len(encoded(fewer)) <= limit)
+        assert dropped - least <= (len(turns) + 1 - least) // 4
 
 
 def test_a_conversation_that_has_begun_keeps_apart_what_is_asked_and_what_is_there() -> None:
