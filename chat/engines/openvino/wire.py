@@ -13,7 +13,7 @@ BLOCK = 32
 #: the others get their next token.
 STEP_TOKENS = 256
 #: Most memory for the grammars that a process has compiled, and keeps; then all are let go.
-GRAMMAR_BYTES = 256 << 20
+GRAMMAR_BYTES = 64 << 20
 
 #: How much longer than its CPU time a trial may take, on a machine that is busy.
 PATIENCE = 5
