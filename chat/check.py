@@ -69,6 +69,8 @@ def _say(settings: Settings, heads: Heads) -> None:
     thoughts = getattr(prompting.format, "thoughts", None)
     _line("reasoning", "no" if thoughts is None else "yes")
     _line("tools", "no" if prompting.tooled is None else "yes")
+    if found.settings:
+        _line("settings", found.settings)
     _line("window", f"{found.window:,} tokens")
     _line("people at once", str(found.parallel))
     if needs_weights:

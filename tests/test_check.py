@@ -59,6 +59,7 @@ def test_a_folder_that_openvino_converts(said: Check, tmp_path: Path) -> None:
         "chat template",
         "reasoning",
         "tools",
+        "settings",
         "window",
         "people at once",
         "memory",
@@ -71,8 +72,10 @@ def test_a_folder_that_openvino_converts(said: Check, tmp_path: Path) -> None:
     assert found["chat template"] == "recognised, as chatml"
     assert (found["reasoning"], found["tools"]) == ("no", "no")
     assert (found["window"], found["people at once"]) == ("512 tokens", "8")
+    assert found["settings"] == "OpenVINO's own"
     assert found["disk space"].startswith("0.0 GB to convert, ")
     assert found["runs"] == "yes"
+    assert said(tmp_path / "tiny", tune=None)[1]["settings"] == "to be found, once"
 
 
 @pytest.mark.parametrize("name", OTHERS)

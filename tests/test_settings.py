@@ -26,6 +26,7 @@ def test_each_setting_is_a_flag_and_a_variable(
         "share": "true",
         "strict_api": "true",
         "echo": "true",
+        "tune": "true",
         "engine": "openvino",
         "prompt_format": "chatml",
         "context_window": "100",

@@ -40,7 +40,17 @@ class ThreadsOptions(WatchdogOptions):
     )
 
 
-class BesideOptions(ThreadsOptions):
+class TuneOptions(ThreadsOptions):
+    """Whether an engine finds out what is fastest."""
+
+    tune: bool | None = Field(
+        None,
+        description="with OpenVINO, find the fastest settings for this machine and model anew "
+        "(10 seconds); unless set that is done once, and with --no-tune its own are taken",
+    )
+
+
+class BesideOptions(TuneOptions):
     """What is loaded beside a model, with an engine that can."""
 
     adapter: str = Field(
@@ -115,6 +125,8 @@ class Outlook(NamedTuple):
     #: and the bytes that each takes; 0 if it is not known.
     cache_tokens: int = 0
     token_bytes: int = 0
+    #: With which settings it runs, where there is a choice.
+    settings: str = ""
     #: How many GPUs it is divided among, each of which has some of its layers.
     gpus: int = 0
 

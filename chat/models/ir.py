@@ -92,9 +92,8 @@ def outlook(source: Path, cache: Path) -> Found:
     Raises:
         ModelError: its tokenizer or configuration cannot be read.
     """
-    converted = convert.place(source, cache, "ir")
-    if _is_ready(source) or converted.exists():
-        folder = source if _is_ready(source) else converted
+    folder = place(source, cache)
+    if folder.exists():
         _require_whole(folder)
         weights = "an OpenVINO model" if folder is source else "converted to an OpenVINO model"
         needed = loading_needs(folder)
@@ -118,6 +117,11 @@ def outlook(source: Path, cache: Path) -> Found:
         else "to be converted as they are, once"
     )
     return Found(tokenizer, settings, kind, _size(source), memory, disk)
+
+
+def place(source: Path, cache: Path) -> Path:
+    """Return where the OpenVINO folder of a folder or GGUF file is, or will be."""
+    return source if _is_ready(source) else convert.place(source, cache, "ir")
 
 
 def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:

@@ -150,7 +150,7 @@ def damaged_cache(number: int) -> Tried:
         (copy / name).unlink()
         if number // len(DAMAGES) % 2 == 0:
             damage(copy / name)
-        ended = started(APP, f"--model={copy}")
+        ended = started(APP, f"--model={copy}", "--no-tune")
         # A detokenizer is needed for patterns alone, and not by every start.
         return Tried(ended.seconds, "a start", []) if _fine(name, ended) else refused(ended)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from chat.core.engine import Engine
 from chat.engines.entry import Entry, Loaded, ManyOptions, Outlook, same_vocabulary
@@ -10,6 +11,8 @@ from chat.models import adapters
 
 #: Replies at once if nobody says how many.
 PARALLEL = 8
+#: What the line at the start begins with.
+TUNED = "OpenVINO's settings"
 
 
 def _refusal(source: Path, cache: Path) -> str | None:
@@ -19,6 +22,7 @@ def _refusal(source: Path, cache: Path) -> str | None:
 
 
 def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loaded:
+    from chat.engines.openvino import tuning
     from chat.engines.openvino.engine import OpenVINOEngine
     from chat.models import config, ir, ir_layers, locate
 
@@ -35,6 +39,11 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
         other, assistant = ir.tokenizer_and_folder(smaller, cache)
         same_vocabulary(tokenizer, other)
     ir.require_more(folder, _pipelines(options) - 1)
+    properties = _fixed(options)
+    if options.tune is not False:
+        found = tuning.tuned(folder, cache, properties, again=bool(options.tune))
+        print(f"{TUNED}: {found}", flush=True)
+        properties = {**properties, **found.properties}
 
     def start(stop_ids: Iterable[int]) -> Engine:
         engine = OpenVINOEngine(
@@ -42,7 +51,7 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
             stop_ids,
             window,
             _parallel(options),
-            {} if options.threads == "auto" else {"INFERENCE_NUM_THREADS": options.threads},
+            properties,
             adapters=named,
             assistant=assistant,
             prompt_lookup=options.prompt_lookup,
@@ -59,6 +68,11 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
     return Loaded(tokenizer, start, config.generation(folder), tuple(named))
 
 
+def _fixed(options: ManyOptions) -> dict[str, Any]:
+    """Return what of OpenVINO's properties the host has chosen."""
+    return {} if options.threads == "auto" else {"INFERENCE_NUM_THREADS": options.threads}
+
+
 def _parallel(options: ManyOptions) -> int:
     return PARALLEL if options.parallel == "auto" else options.parallel
 
@@ -72,6 +86,7 @@ def _pipelines(options: ManyOptions) -> int:
 def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Outlook:
     import psutil
 
+    from chat.engines.openvino import tuning
     from chat.engines.openvino.engine import tokens_that_fit
     from chat.models import config, ir
 
@@ -80,6 +95,7 @@ def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Ou
     window = min(window, settings.get("max_position_embeddings", window))
     pipelines = _pipelines(options)
     tokens = tokens_that_fit(settings, _parallel(options) * window, pipelines)
+    tuned = tuning.known(ir.place(source, cache), cache, _fixed(options))
     return Outlook(
         found.tokenizer,
         found.weights,
@@ -92,6 +108,7 @@ def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Ou
         found.size * pipelines,
         tokens,
         config.token_bytes(settings) * pipelines,
+        "OpenVINO's own" if options.tune is False else str(tuned or "to be found, once"),
     )
 
 

@@ -1,7 +1,8 @@
-"""What goes through the pipes between the server and its processes (see `batcher` and `trial`).
+"""What goes through the pipes between the server and its processes.
 
-In go a `Plan` and then `Job`s, or the number of one to cancel; out come lists of
-`chat.engines.process.Part`. Little else of ours is imported on the other side.
+Into a `batcher` go a `Plan` and then `Job`s, or the number of one to cancel; out come lists of
+`chat.engines.process.Part`. Little else of ours is imported on the other side. The others are
+`trial` and `tuner`.
 """
 
 from collections.abc import Mapping
@@ -74,6 +75,27 @@ class Plan(NamedTuple):
     drafting: Mapping[str, Any] = {}
     #: Blocks in the KV cache of a pipeline that drafts.
     drafting_blocks: int = 0
+
+
+class Tries(NamedTuple):
+    """What settings are to be tried for (see `tuner`)."""
+
+    folder: str
+    #: OpenVINO's properties that are not to be chosen.
+    fixed: Mapping[str, Any]
+    #: Seconds after which no more settings are begun to be tried.
+    loading: float
+
+
+class Timed(NamedTuple):
+    """What came of one of the settings in one round."""
+
+    place: int
+    #: Tokens a second of one reply, and of all those that are written at once.
+    one: float
+    many: float
+    #: The ids of those replies, with their log-probabilities.
+    replies: list[list[tuple[int, float]]]
 
 
 class Trials(NamedTuple):
