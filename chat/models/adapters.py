@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chat.errors import ModelError
-from chat.models import locate
 
 NONE = "none"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -134,6 +133,8 @@ def read(text: str) -> Adapters:
     Raises:
         ModelError: there is no such adapter, or it cannot be had or used; says why.
     """
+    from chat.models import locate  # not for --help: the hub's client takes longer than that
+
     return {
         name: None if name == NONE else _read(name, locate.adapter(where, CONFIG, WEIGHTS))
         for name, where in parse(text).items()
