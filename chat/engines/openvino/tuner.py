@@ -62,10 +62,11 @@ def main(connection: Connection) -> None:
     tokenizer = genai.Tokenizer(tries.folder)
     prompts = [tokenizer.encode(ASKED.format(what)).input_ids for what in ABOUT[:MANY]]
     capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    choice = candidates(capabilities, len(os.sched_getaffinity(0)), tries.fixed)
     loaded: list[dict[str, Any]] = []
     pipelines = []
-    for chosen in candidates(capabilities, len(os.sched_getaffinity(0)), tries.fixed):
-        if time.monotonic() - begun < tries.loading:
+    for chosen in choice:
+        if len(choice) > 1 and time.monotonic() - begun < tries.loading:
             pipeline = _pipeline(tries.folder, tokenizer, {**tries.fixed, **chosen})
             _write(pipeline, prompts)  # first steps take many times as long
             pipelines.append(pipeline)

@@ -55,7 +55,7 @@ class Tuned(NamedTuple):
 
     def __str__(self) -> str:
         if not self.speed:
-            return f"OpenVINO's own, since others could not be tried within {SECONDS:.0f} s"
+            return f"OpenVINO's own; there are no others that could be tried in {SECONDS:.0f} s"
         rates = f"{self.speed} tokens/s for one person and for eight"
         if not self.properties:
             return f"OpenVINO's own, the fastest here: {rates}"
@@ -102,7 +102,7 @@ def best(loaded: Sequence[Mapping[str, Any]], rounds: Sequence[Timed]) -> Tuned:
     of: defaultdict[int, list[Timed]] = defaultdict(list)
     for one in rounds:
         of[one.place].append(one)
-    if not loaded or len(of) < len(loaded):
+    if len(loaded) < 2 or len(of) < len(loaded):
         return Tuned({})
     speeds = [
         Speed(median(one.one for one in of[place]), median(one.many for one in of[place]))

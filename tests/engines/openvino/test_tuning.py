@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,7 @@ def test_settings_whose_replies_are_wrong_are_never_taken() -> None:
 def test_what_was_not_tried_in_time_leaves_openvinos_own(came: list[Timed]) -> None:
     assert best([OWN, FULL], came) == Tuned(OWN)
     assert best([], []) == Tuned(OWN)
+    assert best([OWN], rounds((50, 200, RIGHT))) == Tuned(OWN), "nothing to compare it with"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,8 @@ def test_full_precision_is_tried_where_it_is_not_what_openvino_has_and_a_core_is
 
 
 # In its process.
+
+CAN = "import openvino; print(openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))"
 
 Counted = Callable[[], int]
 
@@ -147,11 +152,16 @@ def test_a_real_model_is_tried_with_each_and_what_came_is_told(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = tuned(folder, tmp_path, {"INFERENCE_NUM_THREADS": 1})
-    assert found.speed
-    assert found.before
-    assert min(*found.speed, *found.before) > 0
     assert "Finding the fastest settings" in capsys.readouterr().out
-    assert f"{found.speed.one:.0f} and {found.speed.many:.0f} tokens/s" in str(found)
+    # Not here: a process in which OpenVINO has run is ended by a SIGINT, as other tests raise it.
+    can = subprocess.run([sys.executable, "-c", CAN], capture_output=True, text=True, check=True)
+    if "BF16" in can.stdout:
+        assert found.speed
+        assert found.before
+        assert min(*found.speed, *found.before) > 0
+        assert f"{found.speed.one:.0f} and {found.speed.many:.0f} tokens/s" in str(found)
+    else:
+        assert found == Tuned({}), "there is nothing to choose"
 
 
 def test_a_model_that_is_too_large_to_be_tried_has_openvinos_own(
@@ -160,7 +170,7 @@ def test_a_model_that_is_too_large_to_be_tried_has_openvinos_own(
     monkeypatch.setattr(tuning, "SECONDS", 0.05)
     found = tuned(folder, tmp_path, {})
     assert found == Tuned({})
-    assert "could not be tried" in str(found)
+    assert "no others that could be tried" in str(found)
     assert known(folder, tmp_path, {}) == found, "it is not tried at each start"
 
 
