@@ -91,19 +91,19 @@ async def test_other_servers_have_other_line_ends_and_a_key_and_a_path(
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "said"),
     [
-        stream('{"error": {"message": "No more paper."}}'),
-        stream("no JSON"),
-        stream(),
-        b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
-        b"",
+        (stream('{"error": {"message": "No more paper."}}'), r"No more paper\."),
+        (stream("no JSON"), "Expecting value"),
+        (stream(), "empty"),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "503"),
+        (b"", "0 bytes"),
     ],
 )
-async def test_one_that_fails_is_an_error(answer: bytes) -> None:
+async def test_one_that_fails_is_an_error(answer: bytes, said: str) -> None:
     async with saying(answer) as (url, _):
         program = api.Program(url, {"model": "m"})
-        with pytest.raises(ReplyError):
+        with pytest.raises(ReplyError, match=said):
             await program.send("Hi")
         assert program.under_way.is_set()
         program.close()
