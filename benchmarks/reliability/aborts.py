@@ -39,8 +39,15 @@ LENGTH, LONG = 12, 1000
 #: Seconds after which nothing may be left: a step of this machine and the time to ask for it; of
 #: a tab that has vanished; and after which one that has not ended counts as hung.
 STEP, VANISHED, LIMIT = 1.0, 2.0, 20.0
-#: So many have to be given up before memory can be compared: it grows with what was asked so far.
+#: So many are given up before anything is compared: pools grow with what was asked so far.
 WARM = 40
+#: Texts that are asked between two looks at whether the KV cache still takes more memory, how much
+#: that is, and most looks.
+FILLING, GROWING, LOOKS = 4, 1.005, 30
+#: Replies that wait and are given up while the same others are written, which end some time.
+QUEUED = 20
+#: So that its KV cache is soon full.
+WINDOW = "--context-window=4096"
 #: Seconds after which connections that are kept for the next request are closed too.
 KEPT = 7.0
 #: What may be there at the end that was not at the start: threads of pools that grow, and what
@@ -92,7 +99,8 @@ class GradioClient:
         self._job: Any = None
 
     async def ask(self, message: str, tokens: int, reply: Reply) -> None:
-        """See `Door`."""
+        """See `Door`; each begins a conversation, as at the other doors."""
+        self._client.reset_session()
         asked = {"message": message, "max_new_tokens": tokens, "temperature": 0}
         self._job = await asyncio.to_thread(self._client.submit, api_name="/chat", **asked)
         while not self._job.done():
@@ -130,7 +138,7 @@ def aborts(share: float) -> Found:
     """Give up replies, and see what is left."""
     count = max(LEAST, round(ABORTS * share))
     model = "--model=embedded"
-    starts = [(EXACT_APP, [model, "--keep-seconds=0"]), (EXACT_BACKEND, [model])]
+    starts = [(EXACT_APP, [model, WINDOW, "--keep-seconds=0"]), (EXACT_BACKEND, [model, WINDOW])]
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
         typing = pool.submit(stack.enter_context, Teletype())
         path = ("", "/health")
@@ -190,6 +198,8 @@ async def _site(
     await site.other.ask(QUESTION, LENGTH, whole := Reply())
     # Once all over, so that its pools have grown.
     judged = len(cases) > 2 * WARM
+    if judged:
+        await _fill(site)
     warming = cases[:WARM] if judged else [*{case.door: case for case in cases}.values()]
     await _all(site, warming, took, broken, whole.text)
     before = held(site.server.pid)
@@ -208,8 +218,22 @@ async def _all(
 ) -> None:
     for case in (case for case in cases if case.phase != "queued"):
         await _give_up(site, case, took, broken, expected)
-    if queued := [case for case in cases if case.phase == "queued"]:
-        await _queued(site, queued, took, broken, expected)
+    queued = [case for case in cases if case.phase == "queued"]
+    for first in range(0, len(queued), QUEUED):
+        await _queued(site, queued[first : first + QUEUED], took, broken, expected)
+
+
+async def _fill(site: Site) -> None:
+    """Ask for one text after the other until the KV cache, which keeps them, takes no more."""
+    before = held(site.server.pid).memory
+    for look in range(LOOKS):
+        for number in range(FILLING):
+            text = f"{look} and {number}: {'all of it ' * (LONG // 3)}"
+            await site.other.ask(text, 1, Reply())
+        now = held(site.server.pid).memory
+        if now < before * GROWING:
+            return
+        before = now
 
 
 async def _settled(site: Site, before: Held) -> Held:
