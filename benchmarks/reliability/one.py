@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,4 +21,6 @@ def main(name: str, share: float, file: Path) -> None:
 
 
 if __name__ == "__main__":
+    # A job in the background ignores Ctrl-C, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(sys.argv[1], float(sys.argv[2]), Path(sys.argv[3]))

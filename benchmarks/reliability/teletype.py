@@ -92,6 +92,8 @@ class Teletype:
             self._until(r"Stopped|Finished|Cut off", since=typed)
             seconds = time.monotonic() - began
             took["terminal"] = max(took.get("terminal", 0), seconds)
+            if phase != "last token" and not re.search("Stopped", self._seen[typed:]):
+                broken[f"terminal, {phase}: it was not stopped."] += 1
             if seconds > STEP:
                 broken[f"terminal, {phase}: it went on for more than {STEP:.0f} s."] += 1
             if self._process.poll() is not None:
