@@ -125,10 +125,10 @@ class Outlook(NamedTuple):
     #: and the bytes that each takes; 0 if it is not known.
     cache_tokens: int = 0
     token_bytes: int = 0
-    #: With which settings it runs, where there is a choice.
-    settings: str = ""
     #: How many GPUs it is divided among, each of which has some of its layers.
     gpus: int = 0
+    #: With which settings it runs, where there is a choice.
+    settings: str = ""
 
 
 @dataclass(frozen=True)

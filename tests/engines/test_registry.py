@@ -42,8 +42,10 @@ def test_help_says_when_it_is_taken_and_lists_its_options_after_the_engine(
         read(["--help"])
     shown = " ".join(capsys.readouterr().out.split())
     assert f"{name} ({ENGINES[name].description})" in shown
-    flags = [f" --{key.replace('_', '-')} " for key in ENGINES[name].options.model_fields]
-    places = [shown.rindex(flag) for flag in (" --engine ", *flags, " --prompt-format ")]
+    flags = [f"--{key.replace('_', '-')}" for key in ENGINES[name].options.model_fields]
+    # One that can be switched off has a comma behind it.
+    listed = [shown.replace(",", " ").rindex(f" {flag} ") for flag in flags]
+    places = [shown.rindex(" --engine "), *listed, shown.rindex(" --prompt-format ")]
     assert places == sorted(places)
 
 

@@ -221,7 +221,7 @@ def test_llama2_is_not_the_template_where_the_tokenizer_is_not_legacy() -> None:
     ("name", "tokenizer"),
     [("llama2", LEGACY), ("llama3", LLAMA3), ("template", CHATML), ("chatglm", CHATGLM)],
 )
-def test_a_window_is_filled_to_the_token_and_never_beyond(name: str, tokenizer: Any) -> None:
+def test_a_window_is_never_exceeded_and_turns_go_in_steps(name: str, tokenizer: Any) -> None:
     tokens, format = FastTokens(tokenizer), choose(tokenizer, name)
     messages = dialogue(10, "Be brief.")
     sizes = [
@@ -234,7 +234,9 @@ def test_a_window_is_filled_to_the_token_and_never_beyond(name: str, tokenizer: 
                 continue
             window = size + 50 + spare
             prompt = fit(Conversation(messages), format, tokens, window=window, max_new_tokens=50)
-            assert (len(prompt.ids), prompt.dropped_turns) == (sizes[expected], expected)
+            assert len(prompt.ids) == sizes[prompt.dropped_turns] <= window - 50
+            # Turns go in steps: no more than a quarter of those that fit.
+            assert 0 <= prompt.dropped_turns - expected <= (10 - expected) // 4
 
 
 SETUPS: dict[str, tuple[str, Any]] = {

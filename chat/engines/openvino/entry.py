@@ -108,7 +108,7 @@ def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Ou
         found.size * pipelines,
         tokens,
         config.token_bytes(settings) * pipelines,
-        "OpenVINO's own" if options.tune is False else str(tuned or "to be found, once"),
+        settings="OpenVINO's own" if options.tune is False else str(tuned or "to be found, once"),
     )
 
 
