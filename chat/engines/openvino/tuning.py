@@ -19,6 +19,8 @@ from chat.models import convert
 
 #: Seconds that all of it may take, and of these for loading the model, once for each setting.
 SECONDS, LOADING = 10.0, 5.0
+#: How often it is tried if nothing comes of it: a machine may have been busy, or a model be large.
+IN_VAIN = 2
 #: How much faster others have to be than OpenVINO's own, since two runs differ too.
 FASTER = 1.05
 #: How much the log-probability of a token may differ by rounding, in nats: twice what it does with
@@ -75,9 +77,10 @@ def tuned(folder: Path, cache: Path, fixed: Mapping[str, Any], *, again: bool = 
     print(f"Finding the fastest settings for this machine, once ({SECONDS:.0f} s)", flush=True)
     found = best(*_tried(Tries(str(folder), fixed, LOADING), SECONDS))
     file = _file(folder, cache)
+    in_vain = 0 if found.speed else 1 + _kept(file, fixed).get("in_vain", 0)
     made = file.with_suffix(f".{os.getpid()}")
     with suppress(OSError):  # a cache may be there to be read alone
-        made.write_text(json.dumps({"for": _here(fixed), "tuned": found}))
+        made.write_text(json.dumps({"for": _here(fixed), "tuned": found, "in_vain": in_vain}))
         made.replace(file)
     return found
 
@@ -85,11 +88,10 @@ def tuned(folder: Path, cache: Path, fixed: Mapping[str, Any], *, again: bool = 
 def known(folder: Path, cache: Path, fixed: Mapping[str, Any]) -> Tuned | None:
     """Return what was found before, on this machine and with these versions, if anything was."""
     try:
-        found = json.loads(_file(folder, cache).read_text())
-        if found["for"] != _here(fixed):
-            return None
-        properties, *speeds = found["tuned"]
-        return Tuned(properties, *(one and Speed(*one) for one in speeds))
+        kept = _kept(_file(folder, cache), fixed)
+        properties, *speeds = kept["tuned"]
+        found = Tuned(properties, *(one and Speed(*one) for one in speeds))
+        return found if found.speed or kept["in_vain"] >= IN_VAIN else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -151,6 +153,15 @@ def _tried(tries: Tries, seconds: float) -> tuple[list[dict[str, Any]], list[Tim
         late.cancel()
         line.kill()
         line.end()
+
+
+def _kept(file: Path, fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a file says of this machine; nothing if it says none, or is damaged."""
+    try:
+        kept: dict[str, Any] = json.loads(file.read_text())
+        return kept if kept["for"] == _here(fixed) else {}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
 
 
 def _file(folder: Path, cache: Path) -> Path:
