@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from benchmarks import api, load
-from benchmarks.client import UNDER_WAY, ReplyError
+from benchmarks.client import ReplyError
 from benchmarks.load import Job, Person
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
@@ -39,15 +39,6 @@ async def test_the_pages_controls_are_the_apis_fields(serve: Serve) -> None:
     sampling = engine.samplings[-1]
     assert (sampling.max_new_tokens, sampling.seed) == (7, 3)
     assert (sampling.temperature, sampling.top_p) == (0.7, 0.95)
-
-
-async def test_one_who_comes_after_another_writes_once_that_reply_is_under_way(
-    serve: Serve,
-) -> None:
-    engine = ScriptedEngine(lambda _: TALK, pace=0.005)
-    people = Person(["Talk"]), Person(["Hello"], after=0)
-    (first,), (second,) = (await load.run(job(serve(engine), *people))).turns
-    assert first.updates[UNDER_WAY - 1][0] <= second.sent < first.updates[-1][0]
 
 
 async def test_what_a_server_refuses_is_an_error(serve: Serve) -> None:

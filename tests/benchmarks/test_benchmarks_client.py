@@ -26,8 +26,8 @@ from tests.support.tiny import chatml_tokenizer
 TALK = "Grüße, 世界 🙂\n\n```python\n    indented\n```\n\n" + "word " * 40 + "end"
 
 
-def job(url: str, *people: Person) -> Job:
-    return Job(url, os.getpid(), list(people))
+def job(url: str, *people: Person, door: str = "page") -> Job:
+    return Job(url, os.getpid(), list(people), door)
 
 
 async def test_replies_of_people_who_write_at_once_come_back_whole(serve: Serve) -> None:
@@ -64,12 +64,13 @@ async def test_controls_are_moved_by_their_labels(serve: Serve) -> None:
     assert engine.samplings[-1].temperature == Settings().temperature
 
 
+@pytest.mark.parametrize("door", load.DOORS)
 async def test_one_who_comes_after_another_writes_once_that_reply_is_under_way(
-    serve: Serve,
+    door: str, serve: Serve
 ) -> None:
     engine = ScriptedEngine(lambda _: TALK, pace=0.005)
     people = Person(["Talk"]), Person(["Hello"], after=0)
-    (first,), (second,) = (await load.run(job(serve(engine), *people))).turns
+    (first,), (second,) = (await load.run(job(serve(engine), *people, door=door))).turns
     assert first.updates[UNDER_WAY - 1][0] <= second.sent < first.updates[-1][0]
 
 

@@ -4,7 +4,6 @@ It gets `Tries`, sends the settings with which it has loaded the model, and then
 each, round after round: so that what else the machine does meets all of them alike.
 """
 
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -62,7 +61,7 @@ def main(connection: Connection) -> None:
     tokenizer = genai.Tokenizer(tries.folder)
     prompts = [tokenizer.encode(ASKED.format(what)).input_ids for what in ABOUT[:MANY]]
     capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    choice = candidates(capabilities, len(os.sched_getaffinity(0)), tries.fixed)
+    choice = candidates(capabilities, tries.cores, tries.fixed)
     loaded: list[dict[str, Any]] = []
     pipelines = []
     for chosen in choice:

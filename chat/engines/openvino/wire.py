@@ -83,6 +83,8 @@ class Tries(NamedTuple):
     folder: str
     #: OpenVINO's properties that are not to be chosen.
     fixed: Mapping[str, Any]
+    #: How many cores there are.
+    cores: int
     #: Seconds after which no more settings are begun to be tried.
     loading: float
 

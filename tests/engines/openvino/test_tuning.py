@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -146,6 +147,16 @@ def test_a_cache_that_cannot_be_written_to_forgets(folder: Path, count: Counted)
     for _ in range(2):
         assert tuned(folder, nowhere, {}).properties == FULL
     assert count() == 2
+
+
+def test_a_system_that_tells_less_of_its_processor_is_one_too(
+    folder: Path, tmp_path: Path, count: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(tuning, "Path", lambda path: tmp_path / "none")  # no /proc/cpuinfo
+    for _ in range(2):
+        assert tuned(folder, tmp_path, {}).properties == FULL
+    assert count() == 1
 
 
 def test_a_real_model_is_tried_with_each_and_what_came_is_told(
