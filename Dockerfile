@@ -16,6 +16,11 @@ RUN cd /app \
     && uv pip install --system --no-cache --no-deps --torch-backend ${TORCH_BACKEND} \
         -r requirements.txt
 
+# Triton, which comes with torch for CUDA, builds what starts its kernels with a C compiler.
+RUN if [ ${TORCH_BACKEND} != cpu ]; then apt-get update \
+        && apt-get install --yes --no-install-recommends gcc libc6-dev \
+        && rm -rf /var/lib/apt/lists/*; fi
+
 # New volumes take their owner from these folders.
 RUN useradd --create-home --uid 1000 chat && install --directory --owner chat /models /data
 USER chat

@@ -18,6 +18,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 # On cores that other tests use too, threads wait for each other more than they compute.
 os.environ["OMP_NUM_THREADS"] = "1"
+# No test has a card, and Triton's kernels run without one in its interpreter.
+os.environ["TRITON_INTERPRET"] = "1"
 # A job in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # No test speaks TLS, and each client would spend 30 ms on reading whom it may trust.

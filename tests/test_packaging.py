@@ -23,9 +23,9 @@ import chat
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-#: pydantic comes with the one pydantic_core that fits, ZeroGPU with spaces, OpenTelemetry is an
-#: extra.
-BROUGHT = {"opentelemetry", "pydantic_core", "spaces"}
+#: pydantic comes with the one pydantic_core that fits, ZeroGPU with spaces, torch for CUDA with
+#: Triton, OpenTelemetry is an extra.
+BROUGHT = {"opentelemetry", "pydantic_core", "spaces", "triton"}
 
 
 def named(*extras: str) -> dict[str, Requirement]:
@@ -34,6 +34,11 @@ def named(*extras: str) -> dict[str, Requirement]:
     for extra in extras:
         texts += PROJECT["optional-dependencies"][extra]
     return {canonicalize_name(one.name): one for one in map(Requirement, texts)}
+
+
+def lines(file: str) -> list[str]:
+    """Return the pins of a file."""
+    return (ROOT / file).read_text().splitlines()
 
 
 def imported() -> set[str]:
@@ -72,17 +77,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
 def test_all_that_is_named_is_pinned_within_its_range_and_nothing_else_is(
     file: str, extras: list[str]
 ) -> None:
-    pins = dict(line.split("==") for line in (ROOT / file).read_text().split())
+    pins = {canonicalize_name(one.name): one for one in map(Requirement, lines(file))}
     ranges = named(*extras)
-    assert set(map(canonicalize_name, pins)) == ranges.keys()
-    for name, version in pins.items():
-        assert ranges[canonicalize_name(name)].specifier.contains(version), name
+    assert pins.keys() == ranges.keys()
+    for name, pin in pins.items():
+        (exact,) = pin.specifier
+        assert exact.operator == "==", name
+        assert ranges[name].specifier.contains(exact.version), name
+        assert pin.marker == ranges[name].marker, name
 
 
 @pytest.mark.parametrize("more", ["dev", "clients"])
 def test_all_files_pin_the_same(more: str) -> None:
-    pins = (ROOT / "requirements.txt").read_text().split()
-    assert set(pins) < set((ROOT / f"requirements-{more}.txt").read_text().split())
+    assert set(lines("requirements.txt")) < set(lines(f"requirements-{more}.txt"))
 
 
 def test_all_that_is_imported_is_named() -> None:

@@ -17,8 +17,9 @@ import torch
 from benchmarks.gpu.bench import Bench, Skipped, computing_in, figure
 from benchmarks.gpu.report import Result
 
-#: As it starts by itself; without CUDA graphs; and with one row's attention after another's.
-USUAL, EAGER, ROWS = "usual", "eager", "rows"
+#: As it starts by itself; without CUDA graphs; with one row's attention after another's; and with
+#: the layers that transformers and bitsandbytes bring.
+USUAL, EAGER, ROWS, PLAIN = "usual", "eager", "rows", "plain"
 DTYPES = ("float32", "bfloat16", "float16", "any")
 
 
@@ -84,13 +85,17 @@ def load(dtype: str, way: str, source: Path, cache: Path) -> tuple[Any, Any]:
         _leave_out(Graphs, "__init__")
     if way == ROWS:
         _leave_out(Flash, "begin")
+    if way == PLAIN:
+        from chat.engines.batched import linear
+
+        _leave_out(linear, "quicken")
     if dtype == "any":
         return quantize.tokenizer_and_model(source, cache)
     with computing_in(getattr(torch, dtype)):
         return quantize.tokenizer_and_model(source, cache)
 
 
-def _leave_out(kind: type, name: str) -> None:
+def _leave_out(kind: object, name: str) -> None:
     """Have a way fail as it does where it cannot be gone."""
 
     def refuse(*_: object, **__: object) -> None:
@@ -104,6 +109,6 @@ LOADERS = SimpleNamespace(
     **{
         f"{dtype}_{way}": partial(load, dtype, way)
         for dtype in DTYPES
-        for way in (USUAL, EAGER, ROWS)
+        for way in (USUAL, EAGER, ROWS, PLAIN)
     }
 )

@@ -53,6 +53,7 @@ STEPS = (
     Step("engine_out_of_memory", "faults.transformers_out_of_memory", 10, "large"),
     Step("http", "http.people", 60, "http"),
     Step("batched_eager", "speed.batched_eager", 40, "eager"),
+    Step("batched_plain", "speed.batched_plain", 40, "plain"),
     Step("static", "generate.static", 40, "beside"),
     Step("continuous", "generate.continuous", 30, "beside"),
     Step("compiled", "generate.compiled", 60, "beside"),

@@ -106,6 +106,12 @@ def batched_eager(bench: Bench) -> Result:
     return {**started.said, **people(bench, started.engine, bench.size.people)}
 
 
+def batched_plain(bench: Bench) -> Result:
+    """The same with the layers that transformers and bitsandbytes bring."""
+    started = bench.batched(way="plain")
+    return {**started.said, **people(bench, started.engine, bench.size.people)}
+
+
 def batched_first_token(bench: Bench) -> Result:
     """`first_token` with the batched engine."""
     return first_token(bench, bench.batched().engine)

@@ -59,7 +59,7 @@ def test_torch_and_what_its_build_for_cuda_needs_is_apart() -> None:
 
 
 def test_the_image_has_the_uv_that_the_lock_was_made_with() -> None:
-    dev = (ROOT / "requirements-dev.txt").read_text().split()
+    dev = (ROOT / "requirements-dev.txt").read_text().splitlines()
     (uv,) = (pin for pin in dev if Requirement(pin).name == "uv")
     assert uv in locked(lock.LOCK)
 

@@ -132,9 +132,23 @@ def tried(model: PreTrainedModel) -> Tried:
         output = model(ids, use_cache=True)
     require_numbers(output.logits)
     call_kernels_directly(model)
+    _quicken(model)
     kept = [(layer.keys, layer.values) for layer in output.past_key_values.layers]
     shapes = [Shape(keys.shape[1], keys.shape[3], values.shape[3]) for keys, values in kept]
     return Tried(model, output.logits[0, -1].float(), shapes)
+
+
+def _quicken(model: PreTrainedModel) -> None:
+    """Have a card's layers use quicker kernels, where there are any that give the same."""
+    if not newer_card(model.device):
+        return
+    try:
+        from chat.engines.batched.linear import quicken
+        from chat.engines.batched.norms import fuse
+
+        log.info("Quicker: %d layers, %d norms.", quicken(model), fuse(model))
+    except Exception as error:  # of a compiler that is not there, or a card that it does not know
+        log.warning("Decoding with bitsandbytes' own kernels, more slowly (%s).", _why(error))
 
 
 def pooled(one: Tried, tokens: int) -> tuple[Passes, PoolCache]:

@@ -112,6 +112,29 @@ def test_steps_that_cannot_be_captured_are_run_one_by_one(
     assert len(written(batcher, job(1, [5, 6], greedy(7)))[0]) == 7
 
 
+def test_a_card_takes_the_quicker_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[Any]()
+    for name in ("linear.quicken", "norms.fuse"):
+        monkeypatch.setattr(f"chat.engines.batched.{name}", asked.append)
+    model = fresh("qwen3")
+    loading.tried(model)
+    assert asked == []
+    on_a_newer_card(monkeypatch, flash)
+    loading.tried(model)
+    assert asked == [model, model]
+
+
+def test_a_card_that_cannot_keeps_the_kernels_that_come_along(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("chat.engines.batched.linear.quicken", failing)
+    on_a_newer_card(monkeypatch, flash)
+    model = fresh("qwen3")
+    expected = loading.tried(fresh("qwen3")).scores
+    assert torch.equal(loading.tried(model).scores, expected)
+    assert "more slowly (RuntimeError: no kernel image is available)." in caplog.text
+
+
 def test_ids_that_a_model_has_not_are_not_tried() -> None:
     assert max(loading.TRIED) < VOCABULARY
     loading.tried(tiny_models.llama(vocab_size=20))
