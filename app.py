@@ -50,7 +50,7 @@ def run(settings: Settings) -> None:
     print(f"Fourbit Chat is starting at {where} ...", flush=True)
     from chat.web.lobby import lobby
 
-    with lobby(listening, settings.root(), headers.frames(settings)):
+    with lobby(listening, settings.root(), headers.frames(settings), settings.title):
         space.emulate_gpu()
         # Gradio looks for it at each update, and nothing here draws.
         sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]

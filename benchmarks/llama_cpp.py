@@ -54,13 +54,21 @@ def built(folder: Path) -> Path:
         if missing := [name for name in ("cmake", "c++") if not shutil.which(name)]:
             sys.exit(f"To build it takes {' and '.join(missing)}.")
         folder.mkdir(parents=True, exist_ok=True)
-        fetch = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary=:all:"]
+        fetch = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--no-binary=llama-cpp-python",
+        ]
         _run(*fetch, f"--dest={folder}", SOURCES)
         with tarfile.open(next(folder.glob("llama_cpp_python-*.tar.gz"))) as packed:
             packed.extractall(folder, filter="data")
         source = next(folder.glob("llama_cpp_python-*/vendor/llama.cpp"))
         _run("cmake", "-S", source, "-B", folder / "build", *OPTIONS)
-        _run("cmake", "--build", folder / "build", "--target", "llama-server", "--parallel")
+        jobs = f"--parallel={os.cpu_count()}"  # else make starts all of them at once
+        _run("cmake", "--build", folder / "build", "--target", "llama-server", jobs)
     return server
 
 

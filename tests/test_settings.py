@@ -280,3 +280,10 @@ def test_a_data_folder_that_cannot_be_written_will_do_if_the_key_is_there(
 ) -> None:
     monkeypatch.setattr("chat.settings.serving.KEY_FILE", "status")  # a file that is there
     assert read(["--data-dir", "/proc/self"]).data_dir == Path("/proc/self")
+
+
+def test_a_title_is_a_line_of_text() -> None:
+    assert read(["--title", "  Ann's\n model "]).title == "Ann's model"
+    for title in ("", " \n", "a\x1b[31m", "x" * 61):
+        with pytest.raises(SettingsError, match=r"^--title \(or CHAT_TITLE\)"):
+            read(["--title", title])

@@ -21,6 +21,7 @@ from chat.core.sampling import Sampling, SamplingFields
 from chat.engines.server.entry import ServerOptions
 from chat.errors import SettingsError
 from chat.settings.model import ModelSettings, PromptSettings
+from chat.settings.page import PageSettings
 from chat.settings.serving import ServingSettings, as_root
 from chat.settings.visitors import BrowserSettings, KeepSettings, VisitorSettings
 
@@ -31,6 +32,7 @@ class Settings(
     SamplingFields,
     KeepSettings,
     PromptSettings,
+    PageSettings,
     BrowserSettings,
     VisitorSettings,
     ServerOptions,

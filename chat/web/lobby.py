@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from threading import Thread
 
@@ -31,7 +32,7 @@ PAGE = """<!doctype html>
 <meta http-equiv="Content-Security-Policy"
     content="default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; img-src data:;
         script-src {hashes}">
-<title>Fourbit Chat</title>
+<title>{title}</title>
 <link rel="icon" href="data:,">
 <noscript><meta http-equiv="refresh" content="3"></noscript>
 <style>
@@ -44,7 +45,7 @@ PAGE = """<!doctype html>
     p { color: light-dark(#52525b, #a1a1aa); margin: 8px 0 24px; }
     progress { width: 200px; max-width: 100%; accent-color: light-dark(#ea580c, #f97316); }
 </style>
-<h1>Fourbit Chat</h1>
+<h1>{title}</h1>
 <p role="status">Loading the model …</p>
 <progress aria-label="Loading the model"></progress>
 <script>{script}</script>
@@ -54,12 +55,19 @@ PAGE = PAGE.replace("{hashes}", " ".join(hashes(PAGE.encode())))
 
 
 @contextmanager
-def lobby(listening: socket.socket, root: str = "", frames: str = "'self'") -> Iterator[None]:
+def lobby(
+    listening: socket.socket, root: str = "", frames: str = "'self'", title: str = "Fourbit Chat"
+) -> Iterator[None]:
     """Answer on a socket that listens, in a thread, until the block ends; then the port is free.
 
     A reverse proxy may show it below the path `root`, and sites that `frames` has in a frame.
     """
-    app = Headers(ReverseProxy(_answer, root), frames)
+    page = PAGE.replace("{title}", escape(title))
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await _response(scope["path"], page)(scope, receive, send)
+
+    app = Headers(ReverseProxy(answer, root), frames)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -79,17 +87,13 @@ def lobby(listening: socket.socket, root: str = "", frames: str = "'self'") -> I
             time.sleep(0.005)
 
 
-async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
-    await _response(scope["path"])(scope, receive, send)
-
-
-def _response(path: str) -> Response:
+def _response(path: str, page: str) -> Response:
     if path == "/health":
         return health.answer("loading")
     if path == "/live":
         return health.live()
     if path == "/":
-        return HTMLResponse(PAGE, 503, headers=health.RETRY)
+        return HTMLResponse(page, 503, headers=health.RETRY)
     if path.startswith("/v1/messages"):
         overloaded = {"type": "overloaded_error", "message": LOADING}
         return JSONResponse({"type": "error", "error": overloaded}, 503, headers=health.RETRY)

@@ -62,7 +62,7 @@ def test_those_of_anthropics_get_one_in_its_shape(url: str) -> None:
 
 
 def test_the_page_asks_no_other_host_and_may_not(url: str) -> None:
-    assert httpx.get(url).text == PAGE
+    assert httpx.get(url).text == PAGE.replace("{title}", "Fourbit Chat")
     assert not re.search(r"https?:|//|src=|url\(|@import", PAGE)
     assert "default-src 'none'" in PAGE
 
@@ -92,6 +92,16 @@ def test_it_answers_below_the_path_that_a_proxy_adds() -> None:
     with lobby(listening, "/a/chat"):
         for root in (url, f"{url}/a/chat"):
             assert httpx.get(f"{root}/health").json() == {"status": "loading"}
-            assert httpx.get(f"{root}/").text == PAGE
+            assert "<h1>Fourbit Chat</h1>" in httpx.get(f"{root}/").text
             assert "error" in httpx.get(f"{root}/v1/models").json()
         assert httpx.get(f"{url}/a/chat?x=1").headers["Location"] == "chat/?x=1"
+
+
+def test_it_is_called_as_its_host_calls_it_and_that_is_no_html() -> None:
+    listening = listen()
+    port = listening.getsockname()[1]
+    with lobby(listening, title="Ann & Bob's <script>"):
+        text = httpx.get(f"http://127.0.0.1:{port}/").text
+    named = "Ann &amp; Bob&#x27;s &lt;script&gt;"
+    assert f"<title>{named}</title>" in text
+    assert f"<h1>{named}</h1>" in text

@@ -11,15 +11,14 @@ FORMULAS = [
     {"left": "\\[", "right": "\\]", "display": True},
     {"left": "\\(", "right": "\\)", "display": False},
 ]
-PLACEHOLDER = "**Say something.** Shift + Enter starts a new line."
 
 
-def chatbot() -> gr.Chatbot:
-    """Return the chatbot of the page, in which text stays text."""
+def chatbot(welcome: str) -> gr.Chatbot:
+    """Return the chatbot of the page, in which text stays text; empty it shows `welcome`."""
     made = gr.Chatbot(
         show_label=False,
         editable="user",
-        placeholder=PLACEHOLDER,
+        placeholder=welcome,
         buttons=["copy", "copy_all"],
         latex_delimiters=FORMULAS,
         scale=1,

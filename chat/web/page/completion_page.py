@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -14,7 +15,6 @@ from chat.web.page.ask import ask, fetched
 from chat.web.page.controls import SHOWN, Changes, Controls
 from chat.web.page.gradio_internals import Blocks, named
 from chat.web.page.prompt_box import prompt_box, shown_in_box
-from chat.web.page.theme import TITLE
 from chat.web.page.turn import Reply
 
 HINT = "Write the beginning of a text, which the model then continues."
@@ -23,15 +23,16 @@ HINT = "Write the beginning of a text, which the model then continues."
 class CompletionPage(Blocks):
     """A text box, and buttons to continue, to stop and to undo."""
 
-    def __init__(self, chat: Chat, controls: Controls, examples: list[str]) -> None:
-        super().__init__(title=TITLE, analytics_enabled=False)
+    def __init__(self, chat: Chat, title: str, controls: Controls, examples: list[str]) -> None:
+        super().__init__(title=title, analytics_enabled=False)
         self.chat = chat
         # There is nobody to instruct: what stands before the text is part of it.
         self._controls = {
             name: control for name, control in controls.items() if name != "system_prompt"
         }
         with self:
-            gr.Markdown(f"<h1 style='text-align: center; margin-bottom: 1rem'>{TITLE}</h1>")
+            style = "text-align: center; margin-bottom: 1rem"
+            gr.Markdown(f"<h1 style='{style}'>{escape(title)}</h1>")
             self.text = gr.Textbox(
                 label="Text", placeholder=HINT, lines=14, max_lines=28, autofocus=True
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -26,7 +27,7 @@ from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
 from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
 from chat.web.page.running import Running
-from chat.web.page.theme import FOCUS, TITLE
+from chat.web.page.theme import FOCUS
 from chat.web.page.turn import NOTHING, Turn, lost
 from prompts import PromptError, texts
 
@@ -38,13 +39,12 @@ BUTTONS = {"submit_btn": "Send", "stop_btn": "Stop"}
 def build(chat: Chat, settings: Settings) -> "Page | CompletionPage":
     """Return the page, by the model's kind; `chat.web.serve` serves it."""
     try:
-        parts = chat, controls(settings, chat), texts.examples(chat.format.name)
+        parts = chat, settings.title, controls(settings, chat), texts.examples(chat.format.name)
         if chat.format.name == "plain":
             return CompletionPage(*parts)
         seal = Seal(settings.data_dir, settings.conversations_secret())
-        return Page(
-            *parts, SavedConversations(seal), Running(chat.gate, settings.keep_seconds, seal)
-        )
+        running = Running(chat.gate, settings.keep_seconds, seal)
+        return Page(*parts, settings.welcome, SavedConversations(seal), running)
     except PromptError as error:
         raise SettingsError(str(error)) from None
 
@@ -59,8 +59,10 @@ class Page(ChatInterface):
     def __init__(
         self,
         chat: Chat,
+        title: str,
         controls: Controls,
         examples: list[str],
+        welcome: str,
         saved: SavedConversations,
         running: Running,
     ) -> None:
@@ -83,8 +85,8 @@ class Page(ChatInterface):
         self._saved = saved
         self._running = running
         super().__init__(
-            title=TITLE,
-            chatbot=chatbot(),
+            title=escape(title),
+            chatbot=chatbot(welcome),
             textbox=gr.Textbox(
                 placeholder="Type a message…",
                 label="Message",
@@ -98,6 +100,7 @@ class Page(ChatInterface):
             analytics_enabled=False,
             flagging_mode="never",
         )
+        self.title = title  # the tab's, which is no Markdown
 
     def add_panel(self) -> None:
         """Render the saved conversations."""

@@ -9,7 +9,6 @@ from chat.web.page.escape import ESCAPED
 from chat.web.page.javascript import script
 from chat.web.page.messages import COPIED
 
-TITLE = "Fourbit Chat"
 #: As in Gradio's own theme, but that has 600 for bold, and its file of that lacks the letters.
 FONTS = {
     "font": [gr.themes.LocalFont("Source Sans Pro", weights=(400, 700)), "system-ui", "sans-serif"],

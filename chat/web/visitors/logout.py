@@ -12,7 +12,7 @@ PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>Fourbit Chat</title>
+<title>Log out</title>
 <link rel="icon" href="data:,">
 <form method="post" style="margin: 30vh 0; text-align: center; font: 16px/1.5 system-ui">
     <button style="font: inherit; padding: 8px 24px">Log out</button>
