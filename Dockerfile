@@ -33,6 +33,7 @@ ENV PYTHONUNBUFFERED=1 \
     GRADIO_SERVER_NAME=0.0.0.0 \
     GRADIO_SERVER_PORT=7860 \
     HF_HOME=/models/huggingface \
+    TRITON_CACHE_DIR=/models/triton \
     CHAT_CACHE_DIR=/models/fourbit-chat \
     CHAT_DATA_DIR=/data
 VOLUME ["/models", "/data"]
