@@ -86,9 +86,10 @@ def load(dtype: str, way: str, source: Path, cache: Path) -> tuple[Any, Any]:
     if way == ROWS:
         _leave_out(Flash, "begin")
     if way == PLAIN:
-        from chat.engines.batched import linear
+        from chat.engines.batched import linear, norms
 
         _leave_out(linear, "quicken")
+        norms.fuse = lambda model: 0
     if dtype == "any":
         return quantize.tokenizer_and_model(source, cache)
     with computing_in(getattr(torch, dtype)):

@@ -21,7 +21,7 @@ from benchmarks.gpu.checkpoints import END
 from benchmarks.gpu.report import Result
 from chat.core.engine import Engine
 
-TIE = {torch.float32: 1e-3, torch.bfloat16: 0.4, torch.float16: 0.05}
+TIE = {torch.float32: 1e-3, torch.bfloat16: 0.4, torch.float16: 0.02}
 #: Turns of the conversation that is compared.
 TURNS = 4
 #: Tokens after which a reply is stopped.

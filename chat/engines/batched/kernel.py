@@ -41,7 +41,7 @@ def multiply(
     The scales are numbers in 32 bits, or, with a `scale_code`, bytes that stand for one of its 256,
     in units of `scale_scales`, one for `SCALES` of them, and moved by `offset`.
     """
-    n = tl.program_id(0) * TILE + tl.arange(0, TILE)
+    n = (tl.program_id(0) * TILE + tl.arange(0, TILE)).to(tl.int64)
     r = tl.arange(0, ROWS)
     byte = tl.arange(0, HALF)
     block = tl.arange(0, BLOCKS)

@@ -34,23 +34,39 @@ def quicken(model: nn.Module) -> int:
     Raises:
         Exception: Triton cannot build or start it here, for whatever reason.
     """
-    layers = [layer for layer in model.modules() if type(layer) is Linear4bit]
-    return sum(_quicken(layer) for layer in layers)
+    layers: list[Any] = [layer for layer in model.modules() if type(layer) is Linear4bit]
+    fitting = {layer: _forward(layer) for layer in layers if _fits(layer)}
+    # All are tried before any is changed: what fails leaves the model as it was.
+    right = [layer for layer, quick in fitting.items() if _alike(layer, quick)]
+    for layer in right:
+        layer.forward = fitting[layer]
+    return len(right)
+
+
+def _fits(layer: Any) -> bool:
+    """Whether a layer is packed in the way that the kernel reads."""
+    state, weight = layer.weight.quant_state, layer.weight
+    return (
+        state is not None
+        and weight.dtype == torch.uint8
+        and (state.quant_type, state.blocksize) == ("nf4", BLOCK)
+        and (not state.nested or state.state2.blocksize == SCALES)
+        and layer.compute_dtype in CLOSE
+        and not state.shape[0] % TILE
+        and not state.shape[1] % (2 * BLOCK)
+    )
 
 
 @torch.inference_mode()
-def _quicken(layer: Any) -> bool:
-    state, dtype = layer.weight.quant_state, layer.compute_dtype
-    if (state.quant_type, state.blocksize) != ("nf4", BLOCK) or dtype not in CLOSE:
-        return False
-    if state.shape[0] % TILE or state.shape[1] % (2 * BLOCK):
-        return False
-    quick = _forward(layer)
-    probe = torch.randn(2, state.shape[1], device=layer.weight.device, dtype=dtype)
-    right = layer(probe)
-    if same := bool((quick(probe) - right).abs().max() <= CLOSE[dtype] * right.abs().max()):
-        layer.forward = quick
-    return same
+def _alike(layer: Any, quick: Forward) -> bool:
+    """Whether `quick` gives what the layer gives, for each kernel."""
+    into, dtype = layer.weight.quant_state.shape[1], layer.compute_dtype
+    for rows in (FEWEST, *ROWS):
+        probe = torch.randn(rows, into, device=layer.weight.device, dtype=dtype)
+        right = layer(probe)
+        if not (quick(probe) - right).abs().max() <= CLOSE[dtype] * right.abs().max():
+            return False
+    return True
 
 
 def _forward(layer: Any) -> Forward:

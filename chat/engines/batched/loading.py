@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from chat.engines.batched import room
+from chat.engines.batched import norms, room
 from chat.engines.batched.attend import Attention, Flash, RowByRow
 from chat.engines.batched.batcher import Batcher, Run
 from chat.engines.batched.drafts import Assistant, Drafter, Lookup
@@ -142,13 +142,13 @@ def _quicken(model: PreTrainedModel) -> None:
     """Have a card's layers use quicker kernels, where there are any that give the same."""
     if not newer_card(model.device):
         return
+    norms.fuse(model)
     try:
         from chat.engines.batched.linear import quicken
-        from chat.engines.batched.norms import fuse
 
-        log.info("Quicker: %d layers, %d norms.", quicken(model), fuse(model))
+        quicken(model)
     except Exception as error:  # of a compiler that is not there, or a card that it does not know
-        log.warning("Decoding with bitsandbytes' own kernels, more slowly (%s).", _why(error))
+        log.warning("4-bit layers as bitsandbytes has them, more slowly (%s).", _why(error))
 
 
 def pooled(one: Tried, tokens: int) -> tuple[Passes, PoolCache]:

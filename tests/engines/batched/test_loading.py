@@ -113,6 +113,7 @@ def test_steps_that_cannot_be_captured_are_run_one_by_one(
 
 
 def test_a_card_takes_the_quicker_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton")
     asked = list[Any]()
     for name in ("linear.quicken", "norms.fuse"):
         monkeypatch.setattr(f"chat.engines.batched.{name}", asked.append)
@@ -127,11 +128,11 @@ def test_a_card_takes_the_quicker_kernels(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_card_that_cannot_keeps_the_kernels_that_come_along(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    pytest.importorskip("triton")
     monkeypatch.setattr("chat.engines.batched.linear.quicken", failing)
     on_a_newer_card(monkeypatch, flash)
-    model = fresh("qwen3")
-    expected = loading.tried(fresh("qwen3")).scores
-    assert torch.equal(loading.tried(model).scores, expected)
+    passes, _ = loading.pooled(loading.tried(fresh("qwen3").float()), 100)
+    assert isinstance(passes.attention, Flash)
     assert "more slowly (RuntimeError: no kernel image is available)." in caplog.text
 
 

@@ -36,17 +36,50 @@ def test_others_are_left_as_they_are(family: str) -> None:
 
 
 class RMSNorm(nn.Module):
-    """One that gives no numbers."""
+    """One of another kind, by the name of its class."""
 
-    eps = 1e-6
-
-    def __init__(self) -> None:
+    def __init__(self, weight: torch.Tensor, eps: float = 1e-6, own: float = 1e-6) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.full((8,), torch.nan))
+        self.weight, self.eps, self._own = nn.Parameter(weight), eps, own
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
+        return nn.functional.rms_norm(x, self.weight.shape, self.weight, self._own)
 
 
-def test_one_that_would_give_no_numbers_is_left_as_it_is() -> None:
-    assert fuse(RMSNorm()) == 0
+class PlusOne(RMSNorm):
+    """As Gemma's are, of which some weights are large."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.rms_norm(x, self.weight.shape, 1 + self.weight, self.eps)
+
+
+PlusOne.__name__ = "PlusOneRMSNorm"
+
+
+def test_it_goes_by_what_they_compute() -> None:
+    large = torch.zeros(512)
+    large[7] = 400.0
+    assert fuse(RMSNorm(large)) == 1
+    assert fuse(PlusOne(large)) == 0
+    assert fuse(PlusOne(large.bfloat16())) == 0
+    assert fuse(RMSNorm(torch.ones(512), eps=1e-12, own=1e-4)) == 0
+    assert fuse(RMSNorm(torch.full((8,), torch.nan))) == 0
+    assert fuse(RMSNorm(torch.ones(8).double())) == 0
+
+
+def test_one_without_weights_or_epsilon_is_left_as_it_is() -> None:
+    norm = RMSNorm(torch.ones(8))
+    del norm.eps
+    assert fuse(norm) == 0
+    norm = RMSNorm(torch.ones(8))
+    norm.weight = None
+    assert fuse(norm) == 0
+
+
+def test_numbers_of_another_type_go_the_usual_way() -> None:
+    norm = fresh("qwen3").float().model.norm
+    x = torch.randn(2, 64).bfloat16()
+    expected = norm(x)
+    assert fuse(norm) == 1
+    assert norm(x).dtype == expected.dtype == torch.float32
+    assert torch.equal(norm(x), expected)
