@@ -22,6 +22,9 @@ from chat.models.adapters import WEIGHTS, Adapter, Adapters
 
 #: Fewer tokens than this in the KV cache are no use.
 FEWEST_TOKENS = 1024
+#: How much more the KV cache has room for than for those who are answered: as much again, for what
+#: others have said, who read and write meanwhile. Without it, their next turns are read anew.
+WITH_KEPT = 2
 #: The KV cache takes at most this share of the memory that is free at start.
 SHARE_OF_MEMORY = 0.25
 
@@ -96,7 +99,7 @@ class OpenVINOEngine:
             self._drafting = {"num_assistant_tokens": prompt_lookup, "max_ngram_size": NGRAM}
             drafting = {"prompt_lookup": True}
         caches = len(applied) * (2 if drafting else 1)
-        tokens = tokens_that_fit(settings, parallel * window, caches)
+        tokens = tokens_that_fit(settings, parallel, window, caches)
         self.window = min(window, tokens)
         #: How many tokens the KV cache has room for, and the bytes that it takes.
         self.kv_cache_tokens = tokens
@@ -205,8 +208,13 @@ def _drafted(sampling: Sampling) -> bool:
     return sampling.greedy and not sampling.needs() and not sampling.min_new_tokens
 
 
-def tokens_that_fit(config: dict[str, Any], wanted: int, caches: int) -> int:
-    """Return for how many tokens, `wanted` at most, each of the KV caches has memory."""
+def tokens_that_fit(config: dict[str, Any], parallel: int, window: int, caches: int) -> int:
+    """Return for how many tokens each of the KV caches has memory, at most as many as are of use.
+
+    Raises:
+        ModelError: they are too few.
+    """
+    wanted = WITH_KEPT * parallel * window
     heads = config.get("num_key_value_heads") or config["num_attention_heads"]
     size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     bytes_per_token = 2 * config["num_hidden_layers"] * heads * size * 2 * caches

@@ -94,7 +94,7 @@ def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Ou
     settings = config.shape(found.config)
     window = min(window, settings.get("max_position_embeddings", window))
     pipelines = _pipelines(options)
-    tokens = tokens_that_fit(settings, _parallel(options) * window, pipelines)
+    tokens = tokens_that_fit(settings, _parallel(options), window, pipelines)
     tuned = tuning.known(ir.place(source, cache), cache, _fixed(options))
     return Outlook(
         found.tokenizer,

@@ -326,7 +326,7 @@ def test_the_cache_takes_its_share_of_the_memory_and_the_window_no_more_than_tha
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     roomy = start(parallel=3)
-    assert roomy.kv_cache_tokens == 3 * gguf_file.TRAINED_FOR
+    assert roomy.kv_cache_tokens == 2 * 3 * gguf_file.TRAINED_FOR
     monkeypatch.setattr(openvino, "FEWEST_TOKENS", 100)
     bytes_per_token = 2 * gguf_file.LAYERS * gguf_file.HIDDEN * 2
     free = int(200 * bytes_per_token / openvino.SHARE_OF_MEMORY)
