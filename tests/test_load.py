@@ -44,7 +44,7 @@ async def test_without_a_gpu_openvino_answers_as_many_at_once_as_was_set(
     assert isinstance(chat.engine, OpenVINOEngine)
     assert chat.engine.parallel == 3
     assert chat.engine.window == 256
-    assert "Up to 3 people are answered at once; the KV cache holds 768 tokens" in (
+    assert "Up to 3 people are answered at once; the KV cache holds 1,536 tokens" in (
         capsys.readouterr().out
     )
     sampling = Sampling(max_new_tokens=10)

@@ -47,6 +47,7 @@ FIGURES = {
     "engine_out_of_memory": {"right", "equal", "long", "state"},
     "http": {"start_to_page_s", "start_to_first_token_s", "1", "2", "used_gb"},
     "batched_eager": {"skipped"},
+    "batched_plain": {"skipped"},
     "static": {"1", "2"},
     "continuous": {"1", "2"},
     "compiled": {"1", "seconds_with_compiling"},
