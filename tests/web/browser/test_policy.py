@@ -113,6 +113,7 @@ def test_a_whole_conversation_is_allowed(
     page.get_by_role("button", name="More").click()
     page.get_by_role("button", name="Retry").last.click()
     until(lambda: len(engine.prompts) == 2)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)  # else it was the first one
     expect(page.locator("#status")).to_contain_text("Finished:")
     page.get_by_role("button", name="Edit").first.click()
     page.get_by_role("log").get_by_role("textbox").fill("Bye")
