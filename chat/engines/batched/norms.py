@@ -42,7 +42,8 @@ def _fuse(norm: Any) -> bool:
     for size in SIZES:
         probe = size * torch.randn(2, *weight.shape, device=weight.device, dtype=weight.dtype)
         # Each by itself, since what is added to a weight shows where that is small.
-        if not torch.allclose(forward(probe), norm(probe), rtol=CLOSE[weight.dtype], atol=0):
+        close, least = CLOSE[weight.dtype], torch.finfo(weight.dtype).tiny
+        if not torch.allclose(forward(probe), norm(probe), rtol=close, atol=least):
             return False
     norm.forward = forward
     return True

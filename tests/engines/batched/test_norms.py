@@ -27,6 +27,13 @@ def test_they_give_what_they_gave(family: str, dtype: torch.dtype) -> None:
     assert (model(ids).logits - expected).abs().max() <= close * expected.abs().max()
 
 
+def test_small_weights_in_16_bits_are_no_reason_against_it() -> None:
+    """Whose results have few digits there."""
+    norm = type(fresh("qwen3").model.norm)(4096).half()
+    norm.weight.data.fill_(0.003)
+    assert fuse(norm) == 1
+
+
 @pytest.mark.parametrize("family", ["gemma-3", "gpt2"])
 def test_others_are_left_as_they_are(family: str) -> None:
     """Gemma's add one to their weights; GPT-2's are of another kind."""
