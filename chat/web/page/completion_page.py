@@ -12,7 +12,7 @@ from chat.core.chat import Chat, Update
 from chat.core.conversation import clean
 from chat.errors import ChatError
 from chat.web.page.ask import ask, fetched
-from chat.web.page.controls import SHOWN, Changes, Controls
+from chat.web.page.controls import MORE, Changes, Controls, grouped
 from chat.web.page.gradio_internals import Blocks, named
 from chat.web.page.prompt_box import prompt_box, shown_in_box
 from chat.web.page.turn import Reply
@@ -42,17 +42,20 @@ class CompletionPage(Blocks):
                 self.go = gr.Button("Continue", variant="primary")
             self.status = gr.Markdown(elem_id="status", container=False)
             gr.Examples(examples, self.text, cache_examples=False, api_visibility="private")
+            groups = grouped(self._controls)
+            more = groups.pop(MORE)
             with gr.Accordion("Settings", open=False):
-                for name, control in self._controls.items():
-                    if name in SHOWN:
-                        control.render()
-                with gr.Accordion("More", open=False):
-                    for name, control in self._controls.items():
-                        if name not in SHOWN:
-                            control.render()
+                for names in groups.values():
+                    self._render(names)
+                with gr.Accordion(MORE, open=False):
+                    self._render(more)
             with gr.Accordion("Prompt", open=False):
                 self.prompt = prompt_box()
             self._set_events()
+
+    def _render(self, names: list[str]) -> None:
+        for name in names:
+            self._controls[name].render()
 
     def _set_events(self) -> None:
         self.before = gr.State("")  # the text as it was, for Undo

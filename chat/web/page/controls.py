@@ -32,9 +32,13 @@ FOR_PROGRAMS = {"logit_bias", "logprobs", "top_logprobs"}
 GOES_WITH = {"guidance_scale": "negative_prompt"}
 FOR_THINKING = ("thinking", "thinking_budget")
 WAYS_OF_THINKING = {"As the model does": "auto", "On": "on", "Off": "off"}
-ASIDE = ("presence_penalty", "frequency_penalty")
-SHOWN = ("system_prompt", "adapter", *FOR_THINKING, *(n for n in STEPS if n not in ASIDE))
-"""The controls that most people look for; the others are one step further away."""
+#: In which groups people find them; what is in none comes last, under MORE.
+GROUPS = {
+    "Instructions": ("system_prompt",),
+    "Reply": ("max_new_tokens", *FOR_THINKING),
+    "Sampling": ("temperature", "top_p", "top_k", "min_p", "repetition_penalty"),
+}
+MORE = "More"
 
 
 def controls(settings: Settings, chat: Chat) -> Controls:
@@ -42,13 +46,17 @@ def controls(settings: Settings, chat: Chat) -> Controls:
     longest = min(chat.engine.window // 2, settings.max_new_tokens_limit or chat.engine.window)
     found: Controls = {
         "system_prompt": gr.Textbox(
-            settings.system_prompt, label="System prompt", lines=2, max_lines=8
+            settings.system_prompt,
+            label="System prompt",
+            lines=2,
+            max_lines=8,
+            elem_id=element("system_prompt"),
         )
     }
     for name, value in settings.sampling(chat.suited).model_dump(exclude=FOR_PROGRAMS).items():
         field = Sampling.model_fields[name]
         info = f"{field.description}{_whose(name, settings, chat)}"
-        words: dict[str, Any] = {"label": field.title, "info": info}
+        words: dict[str, Any] = {"label": field.title, "info": info, "elem_id": element(name)}
         # What is of no use here the API has all the same, and says why it is refused.
         needed = GOES_WITH.get(name, name)
         hidden = {
@@ -78,6 +86,18 @@ def controls(settings: Settings, chat: Chat) -> Controls:
         take_as_sent(control)
         found[name] = control
     return found
+
+
+def element(name: str) -> str:
+    """Return the id of a control in the page."""
+    return f"setting-{name}"
+
+
+def grouped(controls: Controls) -> dict[str, list[str]]:
+    """Return the names of the controls by their groups, of those groups that have any."""
+    found = {group: [name for name in names if name in controls] for group, names in GROUPS.items()}
+    rest = [name for name in controls if not any(name in names for names in GROUPS.values())]
+    return {group: names for group, names in {**found, MORE: rest}.items() if names}
 
 
 def _whose(name: str, settings: Settings, chat: Chat) -> str:

@@ -134,12 +134,16 @@ class ChatInterface(Blocks, gr.ChatInterface):
     def __init__(self, **options: Any) -> None:
         super().__init__(_unused, **options)
 
-    def add_panel(self) -> None:
-        """Render what stands beside the chat."""
+    def add_header(self) -> None:
+        """Render what stands before the chat, and beside it."""
+        raise NotImplementedError
+
+    def add_chat(self) -> None:
+        """Render the `chatbot` and the `textbox`."""
         raise NotImplementedError
 
     def add_settings(self) -> None:
-        """Render what stands below the chat."""
+        """Render what stands after the chat."""
         raise NotImplementedError
 
     def add_events(self) -> None:
@@ -147,10 +151,17 @@ class ChatInterface(Blocks, gr.ChatInterface):
         raise NotImplementedError
 
     def _render_header(self) -> None:
-        super()._render_header()
         # It ends the page where a browser allows no storage.
         self.saved_conversations.unrender()
-        self.add_panel()
+        self.add_header()
+
+    def _render_chatbot_area(self, chatbot: gr.Chatbot, textbox: gr.Textbox, *_: Any) -> None:
+        chatbot.examples = self.examples_messages
+        chatbot._setup_examples()
+        textbox.show_label = False
+        textbox.stop_btn = False
+        self.chatbot, self.textbox = chatbot, textbox
+        self.add_chat()
 
     def _render_footer(self) -> None:
         self.add_settings()
@@ -161,21 +172,6 @@ class ChatInterface(Blocks, gr.ChatInterface):
 
 def _unused(message: str, history: list[Any]) -> str:
     raise NotImplementedError
-
-
-def change_texts(
-    component: gr.components.Component,
-    shown: Callable[[Any], Any],
-    given: Callable[[Any], Any],
-) -> None:
-    """Have `shown` change what a component is to show, and `given` what it gives to events.
-
-    A subclass would do, but the browser knows no class but Gradio's own. No event may return
-    gr.skip() or an update for such a component: Gradio makes it anew then, without these.
-    """
-    preprocess, postprocess = component.preprocess, component.postprocess
-    component.preprocess = lambda payload: given(preprocess(payload))
-    component.postprocess = lambda value: postprocess(shown(value))
 
 
 def take_as_sent(component: gr.components.Component) -> None:

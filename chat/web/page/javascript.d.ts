@@ -4,6 +4,9 @@
 declare const ESCAPED: string;
 /** Matches what of a text to be copied is thought (chat/web/page/messages.py). */
 declare const COPIED: string;
+/** What the host calls the page, and what its model is called (chat/web/page/header.py). */
+declare const TITLE: string;
+declare const MODEL: string;
 /** What can be asked, and where (chat/web/page/panel/__init__.py). */
 declare const ENDPOINTS: Record<
     "seal" | "rename" | "names" | "open" | "export" | "markdown" | "import" | "running",
@@ -18,7 +21,7 @@ declare const LARGEST_IMPORT: number;
 /** With which the page begins. */
 declare const SYSTEM_PROMPT: string;
 
-/** The panel's own part of the page. */
+/** The part of the page that a script belongs to. */
 declare const element: HTMLElement;
 /** Begin an event of the panel's. */
 declare function trigger(event: "show" | "come_back"): void;
@@ -57,4 +60,8 @@ interface Window {
     gradio_config: {api_prefix: string};
     conversations?: Conversations;
     focusMessage(): void;
+    /** Say what the conversation is called, or what the page is. */
+    nameConversation?(name?: string): void;
+    /** Follow the conversation to its end, and stay there. */
+    toEnd?(): void;
 }

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -13,15 +12,16 @@ from chat.core.conversation import clean, text_of
 from chat.errors import ChatError, SettingsError
 from chat.settings import Settings
 from chat.web.page.ask import ask, fetched
-from chat.web.page.chatbot import chatbot
+from chat.web.page.chatbot import conversation, live
 from chat.web.page.completion_page import CompletionPage
-from chat.web.page.controls import SHOWN, Changes, Controls, controls
+from chat.web.page.controls import Changes, Controls, controls
+from chat.web.page.drawer import drawer
 from chat.web.page.endpoint import add_endpoint
 from chat.web.page.escape import unescape
 from chat.web.page.gradio_internals import ChatInterface, update_in_javascript
+from chat.web.page.header import header
 from chat.web.page.history import History, entry, last_reply, last_thought, split_last
 from chat.web.page.messages import place, shown
-from chat.web.page.pace import paced
 from chat.web.page.panel import Panel, before
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
@@ -71,22 +71,18 @@ class Page(ChatInterface):
             self.go_on = gr.Button(
                 "Continue", size="sm", visible=False, render=False, min_width=100, scale=0
             )
-            self.preset = gr.Dropdown(
-                [*texts.presets().items()],
-                value=None,
-                label="Presets",
-                info="Each puts its own text into the system prompt.",
-                render=False,
-            )
             self.prompt = prompt_box(render=False)
+            #: The turn that is being written, which the conversation gets at its end: with each
+            #: update Gradio's page goes through all messages of a component.
+            self.live = live(render=False)
             self.token = gr.Textbox(visible=False, render=False)  # of the reply that is written
         self.chat = chat
         self._controls = controls
         self._saved = saved
         self._running = running
         super().__init__(
-            title=escape(title),
-            chatbot=chatbot(welcome),
+            title=title,
+            chatbot=conversation(welcome),
             textbox=gr.Textbox(
                 placeholder="Type a message…",
                 label="Message",
@@ -100,34 +96,33 @@ class Page(ChatInterface):
             analytics_enabled=False,
             flagging_mode="never",
         )
-        self.title = title  # the tab's, which is no Markdown
 
-    def add_panel(self) -> None:
-        """Render the saved conversations."""
+    def add_header(self) -> None:
+        """Render the line at the top, and the saved conversations."""
+        header(self.title, self.chat.name, self._controls["adapter"])
         self.panel = Panel(self._controls["system_prompt"])
 
+    def add_chat(self) -> None:
+        """Render the conversation, and where it goes on."""
+        with gr.Column(elem_id="conversation"):
+            self.chatbot.render()
+            self.live.render()
+        with gr.Column(elem_id="composer"):
+            with gr.Row(elem_id="state", equal_height=True):
+                self.status.render()
+                self.go_on.render()
+            self.textbox.render()
+
     def add_settings(self) -> None:
-        """Render the status line, the controls and the prompt."""
-        with gr.Row(elem_id="state", equal_height=True):
-            self.status.render()
-            self.go_on.render()
-        with gr.Accordion("Settings", open=False):
-            self.preset.render()
-            for name, control in self._controls.items():
-                if name in SHOWN:
-                    control.render()
-            with gr.Accordion("More", open=False):
-                for name, control in self._controls.items():
-                    if name not in SHOWN:
-                        control.render()
-        with gr.Accordion("Prompt", open=False):
-            self.prompt.render()
+        """Render the settings and the prompt."""
+        drawer(self._controls, self.chat, self.prompt)
         self.token.render()
 
     def add_events(self) -> None:
         """Connect the components."""
         self.turn = gr.State()  # a Turn, or None if nothing was sent to this server
-        begun = [self.turn, self.chatbot, self.textbox, self.status, self.go_on, self.token]
+        shown = [self.chatbot, self.live]
+        begun = [self.turn, *shown, self.textbox, self.status, self.go_on, self.token]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         begins = {"js": before("begin"), "queue": False, **quiet}
         runs = []
@@ -142,32 +137,25 @@ class Page(ChatInterface):
             running = event.success(
                 self._run,
                 [self.turn, *self._controls.values()],
-                [self.chatbot, self.status, self.prompt],
+                [self.live, self.status, self.prompt],
                 concurrency_limit=None,  # the gate decides, for page and API together
                 postprocess=False,  # `_run` gives what the browser takes, 25 times a second
                 **quiet,
             )
-            self.panel.after(event, "begun", self.chatbot, self.token)
+            self.panel.after(event, "begun", *shown, self.token)
             # After Stop Gradio runs `failure`, and `success` too if the server was quick.
             for after in (running.success, running.failure):
                 settled = after(
                     self._settle,
-                    [self.turn, self.chatbot],
-                    [self.chatbot, self.status, self.textbox, self.go_on],
+                    [self.turn, *shown],
+                    [*shown, self.status, self.textbox, self.go_on],
                     js=before("settle"),
                     queue=False,
                     **quiet,
                 )
-                self.panel.after(settled, "changed", self.chatbot)
+                self.panel.after(settled, "changed", *shown)
                 settled.then(None, js=FOCUS, api_visibility="private")
             runs.append(running)
-        self.preset.input(
-            None,
-            [self.preset],
-            [self._controls["system_prompt"], self.preset],
-            js="(text) => [text, null]",  # it is a menu: the system prompt shows what was chosen
-            api_visibility="private",
-        )
         self.textbox.stop(self._stop, [self.turn], None, queue=False, cancels=runs, **quiet)
         undone = self.chatbot.undo(
             self._undo,
@@ -180,14 +168,14 @@ class Page(ChatInterface):
         cleared = self.chatbot.clear(
             self._clear,
             [self.turn],
-            [self.chatbot, self.status, self.prompt, self.go_on],
+            [*shown, self.status, self.prompt, self.go_on],
             js=before("clear"),
             queue=False,
             cancels=runs,
             **quiet,
         )
-        self.panel.after(undone, "changed", self.chatbot)
-        self.panel.after(cleared, "changed", self.chatbot)
+        self.panel.after(undone, "changed", *shown)
+        self.panel.after(cleared, "changed", *shown)
         system_prompt = [self._controls["system_prompt"]]
         cleared.then(
             None,
@@ -197,6 +185,7 @@ class Page(ChatInterface):
             api_visibility="private",
         )
         opened = {
+            self.live: "[]",
             self.status: "window.conversations?.about()",
             self.prompt: update_in_javascript(value="", label=EMPTY),
             self.go_on: update_in_javascript(visible=False),
@@ -229,7 +218,8 @@ class Page(ChatInterface):
 
     def _come_back(self, token: str) -> Changes:
         """Go on with a reply that is being written, for whoever was cut off from it."""
-        changes = self._begin(self._running.find(token, self.login()))
+        turn = self._running.find(token, self.login())
+        changes = {**self._begin(turn), self.chatbot: turn.before}
         del changes[self.status]  # it says so already
         return changes
 
@@ -244,14 +234,17 @@ class Page(ChatInterface):
                 self.textbox: locked,
                 self.token: "",
             }
-        return {
+        changes = {
             self.turn: turn,
-            self.chatbot: turn.answered(turn.begun, turn.thought),
+            self.live: turn.answered(turn.begun, turn.thought)[len(turn.before) :],
             self.textbox: locked,
             self.status: status.SENDING,
             self.go_on: HIDDEN,
             self.token: self._running.token(turn, self.login()),
         }
+        if turn.before != turn.original:  # else it is there, and may be long
+            changes[self.chatbot] = turn.before
+        return changes
 
     async def _run(self, turn: Turn | None, *values: Any) -> AsyncGenerator[Changes]:
         """Answer for the page, where an error must not cover the conversation."""
@@ -259,9 +252,9 @@ class Page(ChatInterface):
             return
         if not turn.message:
             gr.Warning("Please write a message first.")
-            yield {self.chatbot: self._as_sent(turn.original)}  # else Gradio empties the chat
+            yield {self.live: []}
             return
-        asked = sent = self._as_sent(turn.asked)
+        asked = sent = self._as_sent(turn.asked[len(turn.before) :])
         reply = turn.reply
         try:
             if not reply.kept:
@@ -269,43 +262,45 @@ class Page(ChatInterface):
                 updates = self._ask(turn.message, turn.before, values, *begun)
                 self._running.begin(turn, updates, self.login())
             followed = fetched(reply.follow(), self.unread())
-            async with aclosing(followed), aclosing(paced(followed, len(asked))) as some:
-                async for update in some:
+            async with aclosing(followed):
+                async for update in followed:
                     # Nothing, and no empty bubble, while the prompt is being read.
                     answer = turn.answered(*turn.so_far(update))[len(turn.asked) :]
                     answer = shown(answer, thinking=update.state == "thinking")
                     sent = [*asked, *({**asked[-1], **message} for message in answer)]
                     before, reply.update = reply.update, update
                     yield {
-                        self.chatbot: sent,
+                        self.live: sent,
                         self.status: status.line(update),
                         self.prompt: shown_in_box(update, before),
                     }
         except ChatError as error:
             gr.Warning(str(error))
             reply.failure = str(error)
-            yield {self.chatbot: sent, self.status: reply.line}
+            yield {self.live: sent, self.status: reply.line}
 
     async def _stop(self, turn: Turn | None) -> None:
         if turn:
             turn.reply.stop()
 
-    def _settle(self, turn: Turn | None, history: History) -> Changes:
+    def _settle(self, turn: Turn | None, history: History, live: History) -> Changes:
         """Show what came of it, and unlock the text box."""
         textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
         if turn is None:
-            after = lost(history)
+            after = lost([*history, *live])
         elif turn.reply.cleared:
             after = NOTHING
         elif not turn.message:
-            return {self.chatbot: turn.original, self.textbox: gr.Textbox(**textbox)}
+            textbox = gr.Textbox(**textbox)
+            return {self.chatbot: turn.original, self.live: [], self.textbox: textbox}
         else:
-            seen = bool(last_reply(history) or last_thought(history).text)
+            seen = bool(last_reply(live) or last_thought(live).text)
             after = turn.outcome(seen=seen)
         if after.draft is not None:
             textbox["value"] = after.draft
         return {
             self.chatbot: after.history,
+            self.live: [],
             self.status: after.line,
             self.textbox: gr.Textbox(**textbox),
             self.go_on: gr.Button(visible=after.more),
@@ -321,6 +316,7 @@ class Page(ChatInterface):
             turn.reply.cleared = True
         return {
             self.chatbot: [],
+            self.live: [],
             self.status: "",
             self.prompt: gr.Textbox("", label=EMPTY),
             self.go_on: HIDDEN,
@@ -344,5 +340,5 @@ class Page(ChatInterface):
 
     def _as_sent(self, history: History) -> History:
         """Return a history as the browser takes it."""
-        sent: History = self.chatbot.postprocess(history).model_dump()
+        sent: History = self.live.postprocess(history).model_dump()
         return sent

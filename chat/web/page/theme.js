@@ -75,6 +75,22 @@
 }
 
 {
+    // Each block of code says what it is in (theme.css).
+    new MutationObserver((changes) => {
+        for (const {addedNodes} of changes) for (const added of addedNodes) {
+            if (!(added instanceof HTMLElement)) continue;
+            /** @type {NodeListOf<HTMLElement>} */
+            const blocks = added.querySelectorAll(".code_wrap");
+            for (const block of [added, ...blocks]) {
+                const language = block.matches(".code_wrap") && /language-(\S+)/.exec(
+                    block.querySelector("code")?.className ?? "")?.[1];
+                if (language) block.dataset.language = language;
+            }
+        }
+    }).observe(document, {subtree: true, childList: true});
+}
+
+{
     // With each update of a reply Gradio's page sets the direction of all messages anew, to what
     // it is already, and the browser then styles all that is in them anew.
     const own = Object.getOwnPropertyDescriptor(HTMLElement.prototype, "dir");

@@ -54,19 +54,34 @@ def test_tab_goes_through_the_page_in_its_order_and_can_be_seen(serve: Serve, vi
         const focused = document.activeElement;
         return getComputedStyle(focused.closest("#message") || focused).outline;
     }"""
-    order = []
-    for _ in range(4):
-        order.append(focused(tab))
+    for name in ("Type a message…", "Send"):
+        assert focused(tab) == name
         assert "solid 2px" in tab.page.evaluate(outline)
         tab.page.keyboard.press("Tab")
-    assert order[:1] == ["Type a message…"]
-    assert order[1:] == ["Send", "Settings", "Prompt"]
     tab.box.focus()
     back = []
     for _ in range(5):
         tab.page.keyboard.press("Shift+Tab")
         back.append(focused(tab))
     assert back == ["Undo", "Retry", "Copy message", "Edit", "Copy message"]
+
+
+def test_the_settings_open_and_close_by_keyboard_and_give_the_cursor_back(
+    serve: Serve, visit: Visit
+) -> None:
+    tab = visit(serve(ScriptedEngine(echo)))
+    expect(tab.page.get_by_label("System prompt", exact=True)).to_be_hidden()
+    button = tab.button("Settings")
+    button.focus()
+    tab.page.keyboard.press("Enter")
+    expect(button).to_have_attribute("aria-expanded", "true")
+    system = tab.page.get_by_label("System prompt", exact=True)
+    expect(system).to_be_visible()
+    system.focus()
+    tab.page.keyboard.press("Escape")
+    expect(system).to_be_hidden()
+    expect(button).to_be_focused()
+    expect(button).to_have_attribute("aria-expanded", "false")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

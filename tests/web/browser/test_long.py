@@ -1,11 +1,8 @@
 """A long conversation stays quick: what has not changed is not styled or laid out anew."""
 
-import pytest
-
-from chat.web.page import pace
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
-from tests.support.tab import PACE, Visit
+from tests.support.tab import PACE, Visit, expect
 
 TURNS = 3
 #: Notes what is set of attributes in the conversation, and what is inserted there.
@@ -15,15 +12,11 @@ NOTING = """() => {
     new MutationObserver((changes) => window.directions += changes.length)
         .observe(log, {subtree: true, attributeFilter: ["dir"]});
 }"""
-
-#: Notes all that the last reply was.
-READING = """() => {
-    const log = document.querySelector("[role=log]");
-    window.replies = new Set();
-    new MutationObserver(() => {
-        const last = [...log.querySelectorAll("[data-testid=bot]")].at(-1);
-        window.replies.add(last?.textContent.trim());
-    }).observe(log, {subtree: true, childList: true, characterData: true});
+#: Counts the changes of what was said before.
+WATCHING = """() => {
+    window.changes = 0;
+    new MutationObserver((changes) => window.changes += changes.length)
+        .observe(document.querySelector("#said [role=log]"), {subtree: true, childList: true});
 }"""
 
 
@@ -36,18 +29,6 @@ def test_messages_that_stay_keep_their_direction_while_a_reply_grows(
     tab.ask("Go on")
     # Each message that is new is given its own once, or a few times, as it is made.
     assert tab.page.evaluate("window.directions") <= 4
-
-
-def test_a_reply_comes_in_fewer_parts_where_there_is_more_before_it(
-    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pace, "A_MESSAGE", 1000.0)
-    tab = visit(serve(ScriptedEngine(lambda _: "One word after another.", pace=PACE)))
-    tab.ask("Begin")
-    tab.page.evaluate(READING)
-    tab.ask("Go on")
-    # What was there before, the first part, and the whole.
-    assert tab.page.evaluate("window.replies.size") <= 3
 
 
 def test_messages_out_of_sight_are_not_laid_out(serve: Serve, visit: Visit) -> None:
@@ -63,14 +44,24 @@ def test_messages_out_of_sight_are_not_laid_out(serve: Serve, visit: Visit) -> N
     tab.page.wait_for_function(f"String(getSelection()).split('word').length > {60 * TURNS}")
 
 
+def test_what_was_said_before_is_left_alone_while_a_reply_grows(serve: Serve, visit: Visit) -> None:
+    tab = visit(serve(ScriptedEngine(lambda _: "One word after another.", pace=PACE)))
+    tab.ask("Begin")
+    tab.page.evaluate(WATCHING)
+    tab.send("Go on")
+    expect(tab.page.locator("#live").get_by_test_id("bot")).to_contain_text("word after")
+    assert tab.page.evaluate("window.changes") == 0
+    tab.settled("Finished:")
+    tab.says("Begin", "One word after another.", "Go on", "One word after another.")
+    assert tab.page.evaluate("window.changes") > 0
+    expect(tab.page.locator("#live").get_by_test_id("bot")).to_have_count(0)
+
+
 def test_what_is_beside_the_side_bar_makes_room_for_it(serve: Serve, visit: Visit) -> None:
     tab = visit(serve(ScriptedEngine()))
-    room = "(page) => parseFloat(getComputedStyle(page).paddingLeft)"
-    beside = tab.page.locator(".wrap.beside-bar")
+    tab.page.wait_for_function("document.querySelector('.sidebar.open')")
     assert tab.page.locator(".sidebar-parent").count() == 0  # the rule with :has is for that
-    tab.page.wait_for_function("document.querySelector('.beside-open-bar')")
-    tab.page.wait_for_timeout(400)  # it moves there
-    assert beside.evaluate(room) > 100
-    tab.page.locator(".toggle-button").first.click()
-    tab.page.wait_for_timeout(400)
-    assert beside.evaluate(room) == 0
+    start = "() => document.querySelector('#composer').getBoundingClientRect().left"
+    tab.page.wait_for_function(f"({start})() > 300")
+    tab.button("Conversations").click()
+    tab.page.wait_for_function(f"({start})() < 300")

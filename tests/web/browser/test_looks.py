@@ -116,6 +116,7 @@ def test_the_prompt_of_the_last_turn_can_be_looked_at(serve: Serve, visit: Visit
     tab = visit(serve(engine))
     tab.ask("Hi")
     tab.ask("Next")
+    tab.page.get_by_role("button", name="Settings").click()
     tab.page.get_by_role("button", name="Prompt").click()
     shown = tab.page.locator("#prompt textarea")
     fed = engine.prompts[-1].replace("\0", "|")

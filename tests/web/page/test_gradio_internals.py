@@ -31,7 +31,6 @@ from chat.web.page.gradio_internals import (
     Blocks,
     ChatInterface,
     Unfetched,
-    change_texts,
     end_sessions,
     served_with,
     take_as_sent,
@@ -81,8 +80,13 @@ def test_what_is_overridden_has_its_name_and_its_parameters(
 class Recorded(ChatInterface):
     """Notes when it is asked for what, and what is there by then."""
 
-    def add_panel(self) -> None:
-        self.calls = ["panel"]
+    def add_header(self) -> None:
+        self.calls = ["header"]
+
+    def add_chat(self) -> None:
+        self.chatbot.render()
+        self.textbox.render()
+        self.calls.append("chat")
 
     def add_settings(self) -> None:
         assert self.chatbot.is_rendered
@@ -95,7 +99,8 @@ class Recorded(ChatInterface):
 
 def test_the_chat_is_built_between_our_parts_and_has_no_events_of_its_own() -> None:
     page = Recorded(chatbot=gr.Chatbot(), textbox=gr.Textbox(), examples=["Hello"])
-    assert page.calls == ["panel", "settings", "events"], changed("how a ChatInterface is built")
+    calls = ["header", "chat", "settings", "events"]
+    assert page.calls == calls, changed("how a ChatInterface is built")
     assert page.fns == {}, changed("where a ChatInterface connects its events")
     assert page.chatbot.examples == [{"text": "Hello"}], changed("examples of a ChatInterface")
     kept = [block for block in page.blocks.values() if isinstance(block, gr.BrowserState)]
@@ -131,10 +136,21 @@ async def test_an_event_knows_its_session_and_the_messages_that_wait_for_it() ->
         LocalContext.request.reset(token)
 
 
+class Changing(gr.Textbox):
+    """A component with a preprocess and a postprocess of its own, as chatbot.py has one."""
+
+    is_template = True
+
+    def preprocess(self, payload: str | None) -> str | None:
+        return str(payload).lower()
+
+    def postprocess(self, value: str | None) -> str | None:
+        return str(value).upper()
+
+
 async def test_what_components_show_and_give_is_looked_up_in_each_of_them() -> None:
     with Blocks() as page:
-        text, slider, told = gr.Textbox(), gr.Slider(0, 1), gr.State([])
-        change_texts(text, shown=str.upper, given=str.lower)
+        text, slider, told = Changing(), gr.Slider(0, 1), gr.State([])
         take_as_sent(slider)
         event = gr.Button().click(
             lambda *values: (*values, values), [text, slider], [text, slider, told]
@@ -144,6 +160,7 @@ async def test_what_components_show_and_give_is_looked_up_in_each_of_them() -> N
     data = (await page.process_api(0, ["Ab", "x"], state))["data"]
     assert state[told._id] == ("ab", "x"), changed("where preprocess is looked up")
     assert data[0] == "AB", changed("where postprocess is looked up")
+    assert text.get_block_name() == "textbox", changed("is_template")
 
 
 def test_an_update_in_javascript_is_what_python_would_send() -> None:

@@ -83,11 +83,22 @@ class Panel:
             )
 
     def after(
-        self, event: Event, what: str, chatbot: gr.Chatbot, *more: gr.components.Component
+        self,
+        event: Event,
+        what: str,
+        chatbot: gr.Chatbot,
+        live: gr.Chatbot,
+        *more: gr.components.Component,
     ) -> None:
-        """Have the panel do this when the event is over; `more` is what else it is told."""
-        js = f"(...values) => window.conversations?.{what}(...values)"
-        told = [chatbot, self._system_prompt, *more]
+        """Have the panel do this when the event is over; `more` is what else it is told.
+
+        What is said is that in both chatbots, one after the other.
+        """
+        js = (
+            "(said, live, ...values) => "
+            f"window.conversations?.{what}(said && [...said, ...live], ...values)"
+        )
+        told = [chatbot, live, self._system_prompt, *more]
         event.then(None, told, js=js, api_visibility="private")
         event.failure(None, js=js, api_visibility="private")
 

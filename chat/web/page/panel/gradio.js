@@ -77,14 +77,9 @@ const closest = (selector) => /** @type {HTMLElement} */ (element.closest(select
 
 {
     // With each word of a reply Gradio's own rule for what is beside the side bar (`:has`) looks
-    // through the whole conversation for an open one.
-    const bar = closest(".sidebar");
+    // through the whole conversation for an open one. layout.css makes room for it.
     const beside = closest(".wrap:has(.sidebar)");
-    const follow = () => {
-        beside.classList.replace("sidebar-parent", "beside-bar");
-        beside.classList.toggle("beside-open-bar", bar.classList.contains("open"));
-    };
-    const observer = new MutationObserver(follow);
-    for (const one of [bar, beside]) observer.observe(one, {attributeFilter: ["class"]});
+    const follow = () => beside.classList.replace("sidebar-parent", "beside-bar");
+    new MutationObserver(follow).observe(beside, {attributeFilter: ["class"]});
     follow();
 }

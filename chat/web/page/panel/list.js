@@ -73,6 +73,7 @@ function draw() {
     if (focused && focused.matches("input")) return;  // a title is being typed
     const all = savedConversations();
     list.replaceChildren(...all.map(row));
+    window.nameConversation?.(all.find(({id}) => id === current.id)?.name);
     hint.hidden = all.length > 0 && lasts;
     inPanel("export").disabled = !all.length;
     if (focused)

@@ -252,6 +252,7 @@ window.conversations = {
     },
     begin() {
         dismiss();
+        window.toEnd?.();
         running = true;
         this.change();
     },

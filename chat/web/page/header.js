@@ -1,0 +1,40 @@
+// @ts-check
+// The line at the top of the page.
+
+{
+    const heading = /** @type {HTMLElement} */ (element.querySelector("h1"));
+    const model = /** @type {HTMLElement} */ (element.querySelector(".model"));
+    model.textContent = model.title = MODEL;
+    window.nameConversation = (name) => heading.textContent = heading.title = name ?? TITLE;
+    window.nameConversation();
+
+    /** @type {NodeListOf<HTMLButtonElement>} */
+    const buttons = element.querySelectorAll("button[value]");
+    for (const button of buttons) {
+        const follow = () => {
+            const bar = document.getElementById(button.value);
+            if (!bar) return requestAnimationFrame(follow);  // it comes with the rest of the page
+            /** @param {boolean} [open] */
+            const toggle = (open) => {
+                if (bar.classList.contains("open") === open) return;
+                /** @type {HTMLElement | null} */
+                const own = bar.querySelector(".toggle-button");
+                own?.click();
+            };
+            const say = () => {
+                const open = bar.classList.contains("open");
+                button.ariaExpanded = String(open);
+                element.closest("main > .column")?.classList.toggle(`${bar.id}-open`, open);
+            };
+            button.onclick = () => toggle();
+            bar.addEventListener("keydown", ({key, defaultPrevented}) => {
+                if (key !== "Escape" || defaultPrevented) return;
+                toggle(false);
+                button.focus();
+            });
+            new MutationObserver(say).observe(bar, {attributeFilter: ["class"]});
+            say();
+        };
+        follow();
+    }
+}
