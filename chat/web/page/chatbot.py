@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from chat.web import stubs
 from chat.web.page.messages import given, shown
 
 #: `$` is none of them: it is a currency more often than a formula.
@@ -14,18 +15,20 @@ FORMULAS = [
 ]
 
 
-class Chatbot(gr.Chatbot):
-    """Gradio's, in which text stays text."""
+with stubs.unwritten():
 
-    is_template = True  # of Gradio's own, which is all that the browser knows
+    class Chatbot(gr.Chatbot):
+        """Gradio's, in which text stays text."""
 
-    def preprocess(self, payload: Any) -> Any:
-        """Return the history in what the browser sent."""
-        return given(super().preprocess(payload))
+        is_template = True  # of Gradio's own, which is all that the browser knows
 
-    def postprocess(self, value: Any) -> Any:
-        """Return a history as the browser gets it."""
-        return super().postprocess(shown(value))
+        def preprocess(self, payload: Any) -> Any:
+            """Return the history in what the browser sent."""
+            return given(super().preprocess(payload))
+
+        def postprocess(self, value: Any) -> Any:
+            """Return a history as the browser gets it."""
+            return super().postprocess(shown(value))
 
 
 #: What both are like; the page scrolls them as one.

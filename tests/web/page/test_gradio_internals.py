@@ -27,6 +27,7 @@ from gradio.context import LocalContext
 
 from chat.core.shares import Account, Limits
 from chat.errors import BadRequest
+from chat.web import stubs
 from chat.web.page.gradio_internals import (
     Blocks,
     ChatInterface,
@@ -136,16 +137,18 @@ async def test_an_event_knows_its_session_and_the_messages_that_wait_for_it() ->
         LocalContext.request.reset(token)
 
 
-class Changing(gr.Textbox):
-    """A component with a preprocess and a postprocess of its own, as chatbot.py has one."""
+with stubs.unwritten():
 
-    is_template = True
+    class Changing(gr.Textbox):
+        """A component with a preprocess and a postprocess of its own, as chatbot.py has one."""
 
-    def preprocess(self, payload: str | None) -> str | None:
-        return str(payload).lower()
+        is_template = True
 
-    def postprocess(self, value: str | None) -> str | None:
-        return str(value).upper()
+        def preprocess(self, payload: str | None) -> str | None:
+            return str(payload).lower()
+
+        def postprocess(self, value: str | None) -> str | None:
+            return str(value).upper()
 
 
 async def test_what_components_show_and_give_is_looked_up_in_each_of_them() -> None:
