@@ -28,7 +28,7 @@ from benchmarks.reliability.doors import (
 from benchmarks.reliability.load import ENDLESS, EXACT_APP
 from benchmarks.reliability.steps import Found
 from benchmarks.reliability.teletype import Teletype
-from benchmarks.reliability.watch import PLACES, TOKENS, Held, Server, held
+from benchmarks.reliability.watch import PLACES, TOKENS, Held, Server, fill, held
 from benchmarks.server import serving
 
 EXACT_BACKEND = ("-m", "benchmarks.exact", "chat.backend")
@@ -41,9 +41,6 @@ LENGTH, LONG = 12, 1000
 STEP, VANISHED, LIMIT = 1.0, 2.0, 20.0
 #: So many are given up before anything is compared: pools grow with what was asked so far.
 WARM = 40
-#: Texts that are asked between two looks at whether the KV cache still takes more memory, how much
-#: that is, and most looks.
-FILLING, GROWING, LOOKS = 4, 1.005, 30
 #: Replies that wait and are given up while the same others are written, which end some time.
 QUEUED = 20
 #: So that its KV cache is soon full.
@@ -199,7 +196,7 @@ async def _site(
     # Once all over, so that its pools have grown.
     judged = len(cases) > 2 * WARM
     if judged:
-        await _fill(site)
+        await fill(site.server.pid, lambda text: site.other.ask(text, 1, Reply()), LONG)
     warming = cases[:WARM] if judged else [*{case.door: case for case in cases}.values()]
     await _all(site, warming, took, broken, whole.text)
     before = held(site.server.pid)
@@ -221,19 +218,6 @@ async def _all(
     queued = [case for case in cases if case.phase == "queued"]
     for first in range(0, len(queued), QUEUED):
         await _queued(site, queued[first : first + QUEUED], took, broken, expected)
-
-
-async def _fill(site: Site) -> None:
-    """Ask for one text after the other until the KV cache, which keeps them, takes no more."""
-    before = held(site.server.pid).memory
-    for look in range(LOOKS):
-        for number in range(FILLING):
-            text = f"{look} and {number}: {'all of it ' * (LONG // 3)}"
-            await site.other.ask(text, 1, Reply())
-        now = held(site.server.pid).memory
-        if now < before * GROWING:
-            return
-        before = now
 
 
 async def _settled(site: Site, before: Held) -> Held:

@@ -1,7 +1,8 @@
 """People who chat for hours: pages are opened anew, conversations grow long, with code and all.
 
-From time to time everybody pauses, and the same few ask the same: so what is compared is the
-server, and not the lengths that conversations have by then.
+The KV cache is full before they come: its growth is no leak, and may take half an hour. From time
+to time everybody pauses, and the same few ask the same: so what is compared is the server, and not
+the lengths that conversations have by then.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from benchmarks import client, processes
 from benchmarks.client import ReplyError, Tab
 from benchmarks.reliability.doors import Program, Refused, Reply
 from benchmarks.reliability.steps import Found
-from benchmarks.reliability.watch import Server, held
+from benchmarks.reliability.watch import Server, fill, held
 from benchmarks.server import APP, serving
 
 SECONDS, PEOPLE, TURNS = 2 * 3600, 16, 200
@@ -32,6 +33,8 @@ ASKING, TOKENS = 4, 48
 MORE_MEMORY, SLOWER = 1.05, 1.1
 #: Tokens of a turn, and turns after which a page is opened anew.
 TURN, REOPENED = 48, 12
+#: Words of each text that fills the KV cache beforehand.
+READ = 3000
 #: Seconds for any reply.
 LIMIT = 300.0
 TASKS = (
@@ -109,6 +112,10 @@ def soak(share: float) -> Found:
 
 async def _soak(server: Server, seconds: float) -> Found:
     config = await client.config(server.url)
+    if seconds > BRIEF:
+        reader = Program(server.url)
+        await fill(server.pid, lambda text: reader.ask(text, 1, Reply()), READ)
+        await reader.close()
     began, pauses = time.monotonic(), Pauses()
     life = Life(began + seconds, TURNS if seconds > BRIEF else FEW)
     people = [

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -13,6 +14,10 @@ from benchmarks.reliability.doors import client_of
 
 RUNNING, WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
 TOKENS, PLACES = "vllm:generation_tokens_total", "fourbit_parallel"
+
+#: Texts that are asked between two looks at whether the KV cache still takes more memory, how much
+#: that is, and most looks.
+FILLING, GROWING, LOOKS = 4, 1.005, 30
 
 
 class Held(NamedTuple):
@@ -53,6 +58,18 @@ class Server:
     async def close(self) -> None:
         """Look no more."""
         await self._client.aclose()
+
+
+async def fill(pid: int, ask: Callable[[str], Awaitable[object]], words: int) -> None:
+    """Ask for one text after the other until the KV cache, which keeps them, takes no more."""
+    before = held(pid).memory
+    for look in range(LOOKS):
+        for number in range(FILLING):
+            await ask(f"{look} and {number}: {'all of it ' * (words // 3)}")
+        now = held(pid).memory
+        if now < before * GROWING:
+            return
+        before = now
 
 
 def held(pid: int) -> Held:
