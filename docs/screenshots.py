@@ -4,7 +4,7 @@
     python docs/screenshots.py FOLDER     every state, with scripted replies, into FOLDER
 
 Needs requirements-dev.txt and Chromium. The states are there to be looked at after a
-change of the page: light on a desk and dark on a phone.
+change of the page: on a desk, a phone and a wide screen, and at a zoom of 200 %.
 """
 
 import re
@@ -31,6 +31,13 @@ DOCS = Path(__file__).parent
 SCREENS: dict[str, dict[str, Any]] = {
     "desk": {"viewport": {"width": 1100, "height": 820}, "color_scheme": "light"},
     "phone": {"viewport": {"width": 390, "height": 780}, "color_scheme": "dark"},
+    "wide": {"viewport": {"width": 1600, "height": 900}, "color_scheme": "dark"},
+    # As the desk's browser has it at a zoom of 200 %.
+    "zoom": {
+        "viewport": {"width": 550, "height": 410},
+        "device_scale_factor": 2,
+        "color_scheme": "light",
+    },
 }
 REPLY = """Of course. This is **how**:
 
@@ -109,9 +116,13 @@ def take_states(browser: Browser, folder: Path) -> None:
             person.send("How do I greet someone in Python?", "Finished")
             person.picture(name("reply"))
             person.click("Settings")
-            person.tab.get_by_label("Presets").scroll_into_view_if_needed()
             person.tab.wait_for_timeout(600)
             person.picture(name("settings"))
+        with at(ScriptedEngine(lambda _: REPLY + 3 * f"\n\n{REPLY}", pace=0.002)) as person:
+            person.send("At length, please.", "Finished")
+            person.tab.evaluate("document.querySelector('#conversation').scrollBy(0, -400)")
+            expect(person.tab.get_by_role("button", name="To the end")).to_be_visible()
+            person.picture(name("scrolled"))
         with at(ScriptedEngine(script, pace=0.02)) as person:
             person.send("How do I greet someone in Python?", "Writing")
             person.picture(name("writing"))

@@ -16,7 +16,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 Browser, BrowserContext, expect = playwright.Browser, playwright.BrowserContext, playwright.expect
 Locator, Request = playwright.Locator, playwright.Request
 
-expect.set_options(timeout=8_000)
+expect.set_options(timeout=30_000)
 
 CHROMIUM, FLAGS = chromium.find(), chromium.FLAGS
 if not CHROMIUM:
@@ -41,7 +41,7 @@ class Tab:
         self.page = context.new_page()
         self.page.on("request", lambda request: self._note(request.url, url))
         self.page.on("requestfailed", self._spare)
-        self.page.set_default_timeout(8_000)
+        self.page.set_default_timeout(30_000)
         self.page.goto(url)
         chatting = self.page.get_by_placeholder("Type a message")
         self.box = chatting.or_(self.page.get_by_placeholder("Write the beginning"))

@@ -22,8 +22,10 @@ HTML = """
 """
 
 
-def header(title: str, model: str, adapter: gr.components.Component) -> None:
+def header(title: str, model: str, adapter: gr.components.FormComponent) -> None:
     """Render it; where there is a choice of adapters, `adapter` is a menu in it."""
+    adapter.container = adapter.show_label = False
+    adapter.info = None
     with gr.Row(elem_id="header"):
         gr.HTML(
             html_template=HTML,
