@@ -55,10 +55,12 @@ pre .token { filter: brightness(0.65); }
 }
 footer { display: none !important; }
 """
+_HERE = Path(__file__).parent
 #: No picture may come from an address (chat/web/headers.py), so the page's own comes with it.
 HEAD = f"""
 <link rel="icon" href="data:image/svg+xml,{quote(ICON)}">
-<script>{script(Path(__file__).parent, "theme.js", ESCAPED=ESCAPED, COPIED=COPIED)}</script>
+<style>{(_HERE / "print.css").read_text("utf-8")}</style>
+<script>{script(_HERE, "theme.js", ESCAPED=ESCAPED, COPIED=COPIED)}</script>
 """
 #: Gives the cursor to the text box (theme.js), as JavaScript.
 FOCUS = "() => window.focusMessage()"
