@@ -9,7 +9,7 @@ declare const TITLE: string;
 declare const MODEL: string;
 /** What can be asked, and where (chat/web/page/panel/__init__.py). */
 declare const ENDPOINTS: Record<
-    "seal" | "rename" | "names" | "open" | "export" | "markdown" | "import" | "running",
+    "seal" | "rename" | "names" | "open" | "texts" | "export" | "markdown" | "import" | "running",
     string
 >;
 /** Most conversations that can be asked about at once. */
@@ -18,6 +18,8 @@ declare const MOST_CONVERSATIONS: number;
 declare const LONGEST_TITLE: number;
 /** In bytes. */
 declare const LARGEST_IMPORT: number;
+/** Of sealed texts that are opened at once, in characters. */
+declare const LARGEST_SEARCH: number;
 /** With which the page begins. */
 declare const SYSTEM_PROMPT: string;
 

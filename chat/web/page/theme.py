@@ -23,6 +23,7 @@ CSS = "".join((_HERE / name).read_text("utf-8") for name in ("theme.css", "layou
 #: No picture may come from an address (chat/web/headers.py), so the page's own comes with it.
 HEAD = f"""
 <link rel="icon" href="data:image/svg+xml,{quote(ICON)}">
+<style>{(_HERE / "print.css").read_text("utf-8")}</style>
 <script>{script(_HERE, "theme.js", "follow.js", ESCAPED=ESCAPED, COPIED=COPIED)}</script>
 """
 #: Gives the cursor to the text box (theme.js), as JavaScript.

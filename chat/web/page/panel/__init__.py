@@ -3,13 +3,17 @@
 All that a visitor does with them happens in the browser, whose storage keeps them: a
 public link keeps nothing of its visitors' on the server, and nobody sees another's. The
 browser asks the server only to seal and to open (see `saved`), one conversation at a
-time, so no request grows with how many there are; but files to import go as they are,
-since the server reads what other programs write.
+time, or to search them so many that an answer has a limit, so no request grows with how
+many there are; but files to import go as they are, since the server reads what other
+programs write.
 
     gradio.js      what the panel needs of Gradio's page
     storage.js     what lies in the browser's storage, and asking the server
     screen.js      which conversation is on the screen, and when it is saved
     files.js       export and import
+    groups.js      what is pinned, and the rest by day and month
+    search.js      which of them some words are found in
+    box.js         the search box
     list.js        what is seen
 
 `gr.BrowserState` is not used: it hands its key to every browser, writes all that it
@@ -27,6 +31,7 @@ from chat.web.page.gradio_internals import Event
 from chat.web.page.javascript import script
 from chat.web.page.panel.saved import (
     LARGEST_IMPORT,
+    LARGEST_SEARCH,
     MOST_CONVERSATIONS,
     SavedConversations,
 )
@@ -35,15 +40,26 @@ from chat.web.page.theme import FOCUS
 
 _HERE = Path(__file__).parent
 #: They are one function, which Gradio calls with the `element` and with `trigger`.
-SCRIPTS = ("gradio.js", "storage.js", "screen.js", "files.js", "list.js")
+SCRIPTS = tuple(
+    f"{name}.js"
+    for name in ("gradio", "storage", "screen", "files", "groups", "search", "box", "list")
+)
 #: What the browser may ask, and what it is called as an endpoint.
 ENDPOINTS = {
     question: f"saved_{question}"
-    for question in ("seal", "rename", "names", "open", "export", "markdown", "import", "running")
+    for question in (
+        *("seal", "rename", "names", "open", "texts"),
+        *("export", "markdown", "import", "running"),
+    )
 }
 HTML = """
-<div class="first"><button value="new">New chat</button></div>
-<nav aria-label="Saved conversations"><ul></ul></nav>
+<div class="first">
+    <button value="new">New chat</button>
+    <input type="search" aria-label="Search conversations" placeholder="Search" maxlength="200"
+        autocomplete="off" hidden>
+    <p class="count" role="status"></p>
+</div>
+<nav aria-label="Saved conversations" class="list"></nav>
 <p class="hint">Your conversations will be listed here. They are kept in this browser only.</p>
 <div class="last">
     <button value="import">Import</button>
@@ -66,7 +82,7 @@ class Panel:
 
     def __init__(self, system_prompt: gr.components.Component) -> None:
         self._system_prompt = system_prompt
-        with gr.Sidebar(open=False, width=300, elem_id="panel"):
+        with gr.Sidebar(open=False, width=320, elem_id="panel"):
             self._html = gr.HTML(
                 html_template=HTML,
                 js_on_load=script(
@@ -76,6 +92,7 @@ class Panel:
                     MOST_CONVERSATIONS=MOST_CONVERSATIONS,
                     LONGEST_TITLE=title.LONGEST,
                     LARGEST_IMPORT=LARGEST_IMPORT,
+                    LARGEST_SEARCH=LARGEST_SEARCH,
                     SYSTEM_PROMPT=system_prompt.value,
                 ),
                 head=f"<style>{(_HERE / 'panel.css').read_text('utf-8')}</style>",
@@ -130,6 +147,7 @@ class Panel:
             "rename": saved.rename,
             "names": saved.names,
             "open": open,
+            "texts": saved.texts,
             "export": saved.export,
             "markdown": saved.markdown,
             "import": saved.import_files,

@@ -1,9 +1,9 @@
 // @ts-check
 // What is seen of it: the list, its buttons, and a sentence above everything.
 
-const list = find("ul");
+const list = find(".list");
 const hint = find(".hint");
-const picker = /** @type {HTMLInputElement} */ (find("input"));
+const picker = /** @type {HTMLInputElement} */ (find("[type=file]"));
 const saying = make("div", {id: "saying", role: "status"});
 
 /**
@@ -11,7 +11,7 @@ const saying = make("div", {id: "saying", role: "status"});
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
  * @param {Partial<HTMLElementTagNameMap[Tag]>} properties
- * @param {Node[]} children
+ * @param {(Node | string)[]} children
  * @returns {HTMLElementTagNameMap[Tag]}
  */
 function make(tag, properties, ...children) {
@@ -67,34 +67,67 @@ const offered = () => saying.querySelector(".offer") !== null;
 /** Return whether the side bar leaves room for the conversation. */
 const hasRoom = () => matchMedia("(min-width: 1024px)").matches;
 
-/** Show what there is now. */
+/** Show what there is now, of what is looked for. */
 function draw() {
     const focused = list.contains(document.activeElement) && document.activeElement;
     if (focused && focused.matches("input")) return;  // a title is being typed
+    const focusAgain = focused ? placeOf(focused) : undefined;
     const all = savedConversations();
-    list.replaceChildren(...all.map(row));
+    const words = wordsOf(box.value);
+    const groups = words.length ? found(all, words) : grouped(all);
+    list.replaceChildren(...groups.flatMap(({label, conversations}) => [
+        make("h2", {textContent: label}),
+        make("ul", {ariaLabel: label}, ...conversations.map((one) => row(one, words))),
+    ]));
+    if (words.length) tellFound(list.querySelectorAll("li").length);
+    else count.textContent = "";
     window.nameConversation?.(all.find(({id}) => id === current.id)?.name);
     hint.hidden = all.length > 0 && lasts;
+    box.hidden = !all.length && !words.length;
     inPanel("export").disabled = !all.length;
-    if (focused)
-        [...list.querySelectorAll("button")]
-            .find((made) => made.textContent === focused.textContent)?.focus();
+    focusAgain?.();
 }
 
-/** @param {Saved} conversation */
-function row(conversation) {
-    const {id, name} = conversation;
+/**
+ * Return what gives the focus back to a button once the list is drawn anew.
+ * @param {Element} focused
+ */
+function placeOf(focused) {
+    const item = /** @type {HTMLElement} */ (focused.closest("li"));
+    const place = [...item.querySelectorAll("button")].findIndex((one) => one === focused);
+    return () => {
+        const items = [...list.querySelectorAll("li")];
+        const drawn = items.find(({dataset}) => dataset.id === item.dataset.id);
+        drawn?.querySelectorAll("button")[place]?.focus();
+    };
+}
+
+/**
+ * Return a conversation's part of the list, with the words marked that are looked for.
+ * @param {Saved} conversation
+ * @param {string[]} words
+ */
+function row(conversation, words) {
+    const {id, name, pinned} = conversation;
     const title = button(name, () => openSaved(conversation), {title: name, dir: "auto"});
-    if (id !== current.id) return make("li", {}, title);
+    if (words.length) title.replaceChildren(...marked(name, words));
+    if (words.some((word) => !fold(name.normalize()).includes(word)))
+        title.append(make("small", {dir: "auto"}, ...marked(excerpt(id, words), words)));
+    const made = make("li", {}, title);
+    made.dataset.id = id;
+    if (id !== current.id) return made;
     title.ariaCurrent = "true";
-    return make("li", {className: "open"}, title, make("div", {},
+    made.className = "open";
+    made.append(make("div", {},
         button("Rename", () => rename(conversation, title)),
+        button(pinned ? "Unpin" : "Pin", () => (pin(id, !pinned), draw())),
         button("Export", () => download((one) => one.id === id, fileName(name)), {
             title: "As JSON, which can be imported again",
         }),
         button("Markdown", () => downloadMarkdown(id), {title: "Export as Markdown, to read"}),
         button("Delete", () => openNew().then(() => discard(id))),
     ));
+    return made;
 }
 
 /**
@@ -135,7 +168,7 @@ function rename({id, name}, title) {
  */
 const inPanel = (value) => /** @type {HTMLButtonElement} */ (find(`[value=${value}]`));
 
-inPanel("new").onclick = attempt(openNew);
+inPanel("new").onclick = attempt(() => openNew().then(clearSearch));
 inPanel("import").onclick = () => picker.click();
 inPanel("export").onclick = attempt(() =>
     download(() => true, `fourbit-chat ${new Date().toISOString().slice(0, 10)}`)
@@ -153,7 +186,14 @@ if (!lasts)
 if (hasRoom()) openSideBar(true);
 whenLost(() => say("The connection is lost. Connecting again…"));
 watchReply();
-window.addEventListener("storage", attempt(() => learnNames().then(draw)));
+/** @type {number | undefined} */
+let toldOf;
+window.addEventListener("storage", () => {
+    toldOf ??= setTimeout(attempt(() => {  // another tab may change a thousand items at once
+        toldOf = undefined;
+        return learnNames().then(draw);
+    }), 50);
+});
 attempt(async () => {
     await learnNames();
     draw();

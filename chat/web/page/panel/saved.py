@@ -12,6 +12,7 @@ from chat.core import imports, markdown
 from chat.core.conversation import clean, dialogue
 from chat.core.export import Conversation, Entry, File
 from chat.core.imports import apart
+from chat.core.title import LONGEST as LONGEST_TITLE
 from chat.core.title import first_words, line
 from chat.errors import BadRequest
 from chat.web.page.messages import given
@@ -20,6 +21,12 @@ from prompts import Message
 
 #: More at once than this the page never asks about.
 MOST_CONVERSATIONS = 1000
+
+#: Characters of sealed texts that are opened at once to be searched, of which one may have as many.
+LARGEST_SEARCH = LONGEST
+#: Characters of the texts in an answer to that, until which it goes on: they were packed, and
+#: a million letters that are the same are sealed as a thousand.
+SEARCHED = 2_000_000
 
 #: Bytes of the files that are imported at once.
 LARGEST_IMPORT = 25_000_000
@@ -81,6 +88,30 @@ class SavedConversations:
         """
         return [Entry(**entry).message for entry in json.loads(self._seal.open(text, owner))]
 
+    def texts(self, owner: str | None, texts: list[str]) -> list[str | None]:
+        """Return what is said in conversations, to search it: of all, or of the first few.
+
+        There is one at least, and None for what another key or another login has sealed.
+
+        Raises:
+            BadRequest: there are more than `MOST_CONVERSATIONS`.
+        """
+        _check_number(texts)
+        opened: list[str | None] = []
+        size = 0
+        for text in texts:
+            try:
+                content = self._seal.open(text, owner)
+            except BadRequest:
+                opened.append(None)
+                continue
+            said = [entry["content"] for entry in json.loads(content) if entry["role"] != "system"]
+            opened.append("\n\n".join(said))
+            size += len(content)
+            if size > SEARCHED:
+                break
+        return opened
+
     def export(self, owner: str | None, title: str, text: str, saved: str) -> dict[str, Any]:
         """Return a conversation, saved at this time, as the content of a file.
 
@@ -139,7 +170,7 @@ class SavedConversations:
 
     def _name(self, owner: str | None, title: str) -> str | None:
         try:
-            return self._seal.open(title, owner)
+            return self._seal.open(title, owner, most=4 * LONGEST_TITLE)
         except BadRequest:
             return None
 

@@ -231,6 +231,7 @@ function discard(id) {
     draw();
     say(`Deleted “${gone.name}”.`, "Restore", async () => {
         write(gone);
+        pin(id, gone.pinned);
         draw();
         await openSaved(gone);
     });

@@ -1,8 +1,8 @@
 // @ts-check
 // What lies in the browser: for each conversation one item of localStorage with its sealed
-// title, one with the time when it was saved and its sealed messages, and one with the token of
-// the reply that is being written to it, if one is. They are items of their own, so that two tabs
-// do not overwrite each other's.
+// title, one with the time when it was saved and its sealed messages, one with the token of the
+// reply that is being written to it, if one is, and one if it is pinned. They are items of their
+// own, so that two tabs do not overwrite each other's.
 
 /**
  * @typedef {object} Saved A conversation in the storage.
@@ -12,6 +12,7 @@
  * @property {string} text the item with its messages: `time sealed`
  * @property {number} time when it was saved, in milliseconds
  * @property {string} sealed its messages as the server sealed them
+ * @property {boolean} pinned whether it stays at the top of the list
  */
 
 const PREFIX = "fourbit-chat:";
@@ -45,7 +46,7 @@ const lasts = storage instanceof Storage;
 /**
  * Return what an item of the storage is called.
  * @param {string} id
- * @param {"title" | "text" | "reply"} part
+ * @param {"title" | "text" | "reply" | "pin"} part
  */
 const itemName = (id, part) => `${PREFIX}${id}:${part}`;
 
@@ -64,7 +65,8 @@ function savedConversations() {
             const title = storage[itemName(id, "title")];
             const name = names.get(title);
             if (name === undefined) return [];
-            return [{id, title, name, text: storage[item], time: Number(time), sealed}];
+            const pinned = itemName(id, "pin") in storage;
+            return [{id, title, name, text: storage[item], time: Number(time), sealed, pinned}];
         })
         .sort((one, other) => other.time - one.time || (one.id < other.id ? -1 : 1));
 }
@@ -92,6 +94,24 @@ function remove(id) {
     delete storage[itemName(id, "text")];
     delete storage[itemName(id, "title")];
     delete storage[itemName(id, "reply")];
+    delete storage[itemName(id, "pin")];
+}
+
+/**
+ * Have a conversation stay at the top of the list, or no longer.
+ * @param {string} id
+ * @param {boolean} pinned
+ */
+function pin(id, pinned) {
+    try {
+        if (pinned) storage[itemName(id, "pin")] = "1";
+        else delete storage[itemName(id, "pin")];
+    } catch {
+        throw new Problem(
+            "This is not pinned, since the browser's storage for this page is full. " +
+            "Delete some conversations to make room."
+        );
+    }
 }
 
 /**

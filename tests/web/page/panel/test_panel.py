@@ -33,6 +33,7 @@ def test_what_is_sealed_opens_as_the_page_shows_it(url: str) -> None:
     sealed = ask(url, "seal", SAID).json()["data"][0]
     assert sealed["name"] == "My diary"
     assert ask(url, "names", [sealed["title"]]).json()["data"] == [["My diary"]]
+    assert ask(url, "texts", [sealed["text"]]).json()["data"] == [["My diary"]]
     (shown,) = ask(url, "open", sealed["text"]).json()["data"][0]
     assert (shown["role"], shown["content"][0]["text"]) == ("user", "My diary")
 
@@ -50,6 +51,9 @@ def test_what_is_sealed_opens_as_the_page_shows_it(url: str) -> None:
         ("import", [], "The request could not be read."),
         ("names", [{"my diary": 1}], None),
         ("names", [7], "The request could not be read."),
+        ("texts", [7], "The request could not be read."),
+        ("texts", [["my diary"] * 1001], "There may be 1,000 conversations at once."),
+        ("texts", [["my diary"]], None),
         ("export", ["my diary", "my diary", {"my diary": 1}], "This conversation was saved"),
     ],
 )
@@ -78,6 +82,7 @@ def test_who_shares_a_browser_cannot_open_anothers(serve: Serve) -> None:
         sealed = ask(url, "seal", SAID, client=ann).json()["data"][0]
         assert ask(url, "names", [sealed["title"]], client=ann).json()["data"] == [["My diary"]]
         assert ask(url, "names", [sealed["title"]], client=bob).json()["data"] == [[None]]
+        assert ask(url, "texts", [sealed["text"]], client=bob).json()["data"] == [[None]]
         assert ask(url, "open", sealed["text"], client=bob).status_code == 400
 
 

@@ -15,6 +15,7 @@ from chat.web.guard import MAX_IMPORT
 from chat.web.page.escape import MARK
 from chat.web.page.history import Thought, entry
 from chat.web.page.messages import shown
+from chat.web.page.panel import saved as module
 from chat.web.page.panel.saved import (
     LARGEST_IMPORT,
     MOST_CONVERSATIONS,
@@ -401,3 +402,30 @@ def test_a_thought_alone_has_a_title(saved: SavedConversations) -> None:
     thought = {"role": "assistant", "reasoning_content": "Half a", "content": ""}
     (loaded,) = imported(saved, [thought])
     assert loaded["name"] == "Half a"
+
+
+def test_what_is_said_is_opened_to_be_searched_and_nothing_else(saved: SavedConversations) -> None:
+    history = [entry(one.role, one.content, Thought(one.thought, 2.0, 9)) for one in THOUGHT]
+    one = saved.seal("ann", shown(history), "Obey.")
+    other = saved.seal("bob", entries("Mine"))
+    assert one is not None
+    assert other is not None
+    texts = [other["text"], one["text"], "forged"]
+    assert saved.texts("ann", texts) == [None, "Rain?\n\nNo.\n\nSnow?\n\n", None]
+
+
+def test_an_answer_to_a_search_ends_where_it_would_grow_too_long(
+    saved: SavedConversations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SEARCHED", 5000)
+    sealed = saved.seal(None, entries("a" * 3000))
+    assert sealed is not None
+    assert saved.texts(None, [sealed["text"]] * 9) == ["a" * 3000] * 2
+    monkeypatch.setattr(module, "SEARCHED", 5)
+    assert saved.texts(None, [sealed["text"]] * 9) == ["a" * 3000]
+
+
+def test_no_conversation_is_unpacked_for_a_title(saved: SavedConversations) -> None:
+    sealed = saved.seal(None, entries("a" * 100_000))
+    assert sealed is not None
+    assert saved.names(None, [sealed["text"], sealed["title"]]) == [None, sealed["name"]]

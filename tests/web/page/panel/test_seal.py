@@ -85,6 +85,14 @@ def test_what_could_not_come_back_is_not_sealed(
     assert Seal(tmp_path).close("a" * 300, None)
 
 
+def test_no_more_is_unpacked_than_is_wanted(tmp_path: Path) -> None:
+    made = Seal(tmp_path)
+    assert made.open(made.close("😀" * 50, None), None, most=200) == "😀" * 50
+    for size in (201, 900_000):
+        with pytest.raises(BadRequest):
+            made.open(made.close("a" * size, None), None, most=200)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Seal:
     return Seal(tmp_path_factory.mktemp("data"))
