@@ -14,7 +14,7 @@ from tests.support.fakes import ScriptedEngine, last_message
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 Browser, BrowserContext, expect = playwright.Browser, playwright.BrowserContext, playwright.expect
-Locator, Request = playwright.Locator, playwright.Request
+Locator, Request, Route = playwright.Locator, playwright.Request, playwright.Route
 
 expect.set_options(timeout=30_000)
 

@@ -481,6 +481,27 @@ def test_two_tabs_do_not_overwrite_each_others(url: str, visit: Visit) -> None:
     ]
 
 
+def test_the_same_words_saved_by_another_tab_at_the_same_moment_are_no_others(
+    url: str, visit: Visit
+) -> None:
+    tab = visit(url)
+    tab.ask("Hi")
+    wait_for_saving(tab)
+    tab.page.evaluate(AS_ANOTHER)
+    tab.ask("Next")
+    wait_for_saving(tab)
+    listed(tab, "Hi")
+    tab.page.reload()
+    tab.says("Hi", "Re: Hi", "Next", "Re: Next")
+
+
+#: A tab that has not heard yet of what this one wrote has written the same over it.
+AS_ANOTHER = """() => {
+    const item = Object.keys(localStorage).find((item) => item.endsWith(":text"));
+    localStorage[item] = localStorage[item].replace(/^./, "2");
+}"""
+
+
 def test_a_reply_never_lands_in_another_conversation(serve: Serve, visit: Visit) -> None:
     tab = visit(serve(ScriptedEngine(slow_talk, PACE)))
     tab.ask("Hi")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import Serve, serving
 from tests.support.fakes import ScriptedEngine
-from tests.support.tab import PACE, Tab, Visit, echo, expect, idle_within, last_message
+from tests.support.tab import PACE, Route, Tab, Visit, echo, expect, idle_within, last_message
 from tests.support.wire import wire
 
 TALK = " ".join(f"word{number}" for number in range(70))
@@ -16,6 +16,11 @@ TALK = " ".join(f"word{number}" for number in range(70))
 
 def talk(prompt: str) -> str:
     return TALK if "Talk" in last_message(prompt) else "Yes."
+
+
+#: Whether a reply is being written to what is saved, and whether none is any more.
+RUNNING = "Object.keys(localStorage).some((item) => item.endsWith(':reply'))"
+OVER = f"!{RUNNING}"
 
 
 def grows(tab: Tab, sooner: str, later: str) -> None:
@@ -33,7 +38,7 @@ def finishes(tab: Tab, engine: ScriptedEngine, *conversation: str) -> None:
     tab.settled("Finished:")
     expect(tab.page.locator("#panel li")).to_have_count(1)
     # Else the page may come back to it once more, and says so.
-    tab.page.wait_for_function("!Object.keys(localStorage).some((item) => item.endsWith(':reply'))")
+    tab.page.wait_for_function(OVER)
     tab.page.reload()
     tab.says(*conversation)
     expect(tab.status).to_have_text("")
@@ -157,8 +162,7 @@ def test_a_message_that_could_not_be_sent_is_still_there(serve: Serve, visit: Vi
     with wire(serve(engine)) as network:
         tab = visit(network.url)
         tab.ask("Hi")
-        saved = "!Object.keys(localStorage).some((item) => item.endsWith(':reply'))"
-        tab.page.wait_for_function(saved)
+        tab.page.wait_for_function(OVER)
         network.cut()
         tab.send("One more")
         expect(tab.page.locator("#saying span")).to_contain_text("The connection is lost.")
@@ -193,6 +197,36 @@ def test_a_second_tab_shows_the_same_reply_and_changes_nothing_in_the_first(
     first.ask("Hi")
     first.says("Talk", TALK, "Hi", "Yes.")
     expect(first.page.locator("#panel li")).to_have_count(1)
+    assert len(engine.prompts) == 2
+
+
+def test_a_second_tab_that_is_slow_to_save_it_leaves_the_first_what_it_goes_on_with(
+    serve: Serve, visit: Visit
+) -> None:
+    engine = ScriptedEngine(talk, PACE)
+    url = serve(engine)
+    first = visit(url)
+    first.send("Talk")
+    expect(first.replies).to_contain_text("word1")
+    second = Tab(first.page.context, url)
+    saves: list[Route] = []
+    second.page.route("**/saved_seal", lambda route: saves.append(route))
+    second.page.locator("#panel li > button").click()
+    grows(second, "word1", "word3")
+    engine.pace = 0.001
+    with second.page.expect_request("**/saved_seal"):
+        second.settled("Finished:")
+    first.settled("Finished:")
+    first.page.wait_for_function(OVER)
+    engine.pace = PACE
+    first.send("Talk more")
+    first.page.wait_for_function(RUNNING)
+    saves.pop().continue_()
+    second.new_chat()  # once it is saved
+    first.page.reload()
+    expect(first.replies).to_have_count(2)
+    grows(first, "word3", "word5")
+    finishes(first, engine, "Talk", TALK, "Talk more", TALK)
     assert len(engine.prompts) == 2
 
 

@@ -130,14 +130,16 @@ async function save(history, system) {
     const sealed = await ask("seal", history, system === SYSTEM_PROMPT ? null : system);
     if (turn !== mine.turn) return;  // there is a later state by now, or it was deleted
     const renamed = storage[itemName(mine.id, "title")] ?? mine.title;
-    const there = storage[itemName(mine.id, "text")];
-    if (there !== mine.text) {  // another tab went on with it
-        if (there && await says(there, seen)) {  // up to the same
-            Object.assign(mine, {text: there, seen});
+    for (let there; (there = storage[itemName(mine.id, "text")]) !== mine.text;) {
+        const said = there && await saidIn(there);  // by another tab
+        if (turn !== mine.turn) return;
+        if (said && begins(seen, said)) {  // which has all of this, and may have gone on
+            if (seen === said) mine.text = there;
+            mine.seen = seen;
             return;
         }
-        if (turn !== mine.turn) return;
-        Object.assign(mine, {id: newId(), text: undefined});  // so this becomes a copy
+        if (said && begins(said, mine.seen)) mine.text = there;
+        else Object.assign(mine, {id: newId(), text: undefined});  // so this becomes a copy
     }
     if (sealed) {
         const title = renamed ?? sealed.title;
@@ -192,19 +194,23 @@ function keepDraft() {
 }
 
 /**
- * Return whether this is what is said in an item of the storage.
+ * Return what is said in an item of the storage, unless it was sealed with another key meanwhile.
  * @param {string} text
- * @param {string} seen
  */
-async function says(text, seen) {
+async function saidIn(text) {
     try {
         /** @type {Message[]} */
         const messages = await ask("open", text.split(" ")[1]);
-        return textsOf(messages.filter(({role}) => role !== "system")) === seen;
-    } catch {  // it was sealed with another key meanwhile
-        return false;
-    }
+        return textsOf(messages.filter(({role}) => role !== "system"));
+    } catch {}
 }
+
+/**
+ * Return whether all that is said in one history is said at the beginning of another.
+ * @param {string} one
+ * @param {string} other
+ */
+const begins = (one, other) => other.startsWith(one.slice(0, -1));
 
 /**
  * Save what is on the screen, and the token of the reply that is being written to it.
@@ -217,7 +223,9 @@ async function saveAll(history, system, reply) {
     const mine = current;
     mine.reply = reply;
     await saved;
-    if (mine.text) writeReply(mine.id, mine.reply);  // which may be over by now
+    // It may be over by now; and where another tab went on, another one is being written.
+    if (mine.text && mine.text === storage[itemName(mine.id, "text")])
+        writeReply(mine.id, mine.reply);
 }
 
 /**
