@@ -1,9 +1,11 @@
 """Fixtures that more than one test module needs, and how many tests run at once."""
 
 import functools
+import gc
 import os
 import signal
 import ssl
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -20,6 +22,9 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["OMP_NUM_THREADS"] = "1"
 # No test has a card, and Triton's kernels run without one in its interpreter.
 os.environ["TRITON_INTERPRET"] = "1"
+# Some images have Python keep nothing that it has compiled, and hundreds of processes compile anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # A job in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # No test speaks TLS, and each client would spend 30 ms on reading whom it may trust.
@@ -33,6 +38,8 @@ for name in [name for name in os.environ if name.startswith(("CHAT_", "GRADIO_SE
 
 # What a start would find out to be the fastest says how busy the machine is.
 os.environ["CHAT_TUNE"] = "false"
+# And a second thread costs half as much again for the same reply.
+os.environ["CHAT_THREADS"] = "1"
 
 import hypothesis
 from filelock import FileLock
@@ -41,6 +48,9 @@ from xdist.scheduler import LoadScopeScheduling
 from chat.core.chat import Chat
 from chat.models import embedded, ir
 from chat.settings import Settings
+from chat.web import proxies
+
+proxies.import_gradio()  # as the app does, which takes half as long
 from chat.web import serve
 from chat.web.page import page
 from prompts import PromptFormat
@@ -85,6 +95,7 @@ SLOW = {
     "tests/engines/batched/test_drafts.py",
     "tests/engines/batched/test_engine.py",
     "tests/engines/batched/test_grammars.py",
+    "tests/engines/batched/test_linear.py",
     "tests/engines/openvino/test_adapters.py",
     "tests/engines/server/test_engine.py",
     "tests/engines/server/test_entry.py",
@@ -99,13 +110,16 @@ SLOW = {
     "tests/engines/transformers/test_guide.py",
     "tests/engines/transformers/test_worker.py",
     "tests/engines/transformers/test_zero_gpu.py",
+    "tests/models/test_adapters.py",
     "tests/models/test_build.py",
     "tests/models/test_checkpoint.py",
     "tests/models/test_embedded.py",
+    "tests/models/test_examine.py",
     "tests/models/test_families.py",
     "tests/models/test_heads.py",
     "tests/models/test_keep.py",
     "tests/models/test_locate.py",
+    "tests/models/test_lora.py",
     "tests/models/test_parts.py",
     "tests/models/test_quantized.py",
     "tests/models/test_tokenizer.py",
@@ -117,8 +131,10 @@ SLOW = {
     "tests/test_allocator.py",
     "tests/test_app.py",
     "tests/test_check.py",
+    "tests/test_child.py",
     "tests/test_ci.py",
     "tests/test_docker.py",
+    "tests/test_notebooks.py",
     "tests/test_space.py",
     "tests/web/api/anthropic/test_client.py",
     "tests/web/api/clients/test_instructor.py",
@@ -145,6 +161,7 @@ SLOW = {
     "tests/web/test_logs.py",
     "tests/web/test_metrics.py",
     "tests/web/test_proxies.py",
+    "tests/web/test_stubs.py",
     "tests/web/visitors/test_connections.py",
     "tests/web/visitors/test_login.py",
     "tests/web/visitors/test_logout.py",
@@ -154,6 +171,7 @@ SLOW = {
 WHOLE = {
     "tests/benchmarks/gpu/test_steps.py",
     "tests/deploy/test_ray.py",
+    "tests/engines/batched/test_engine.py",
     "tests/engines/contract/test_contract.py",
     "tests/engines/openvino/test_batcher.py",
     "tests/engines/openvino/test_engine.py",
@@ -168,9 +186,16 @@ WHOLE = {
 }
 
 
+@functools.cache
 def is_slow(path: Path) -> bool:
     """Whether a module is, or those in a folder are."""
     return path.relative_to(ROOT).as_posix() in SLOW or CLIENTS in (path, *path.parents)
+
+
+@functools.cache
+def in_a_browser(path: Path) -> bool:
+    """Whether the tests of a module are."""
+    return BROWSER in path.parents
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -183,7 +208,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by their folder and their fixtures; what is then unmarked is fast."""
     for item in items:
-        if BROWSER in item.path.parents:
+        if in_a_browser(item.path):
             item.add_marker("browser")
         if MODELS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("model")
@@ -193,6 +218,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("fast")
     # Last, since what drives the browser has an event loop that stays, and others then cannot run.
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector leave what stays: each look at all of it takes half a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -284,9 +284,10 @@ def test_the_port_answers_from_the_first_line_on_and_all_ends_when_a_container_s
     ids=["dead", "SOCKS", "malformed", "of no kind"],
 )
 def test_it_starts_whatever_proxies_are_set_and_says_nothing_of_them(
-    proxies: dict[str, str],
+    gguf: Path, proxies: dict[str, str]
 ) -> None:
-    with started("--model", "embedded", **proxies) as (address, printed):
+    model = ("--model", str(gguf), "--cache-dir", str(gguf.parent))
+    with started(*model, **proxies) as (address, printed):
         assert "Traceback" not in "".join(printed)
         assert not re.search("rror|roxy", "".join(printed))
         with httpx.Client(trust_env=False) as client:

@@ -4,9 +4,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 BEGIN, END = 1, 2
 CONTROLS = ["<unk>", "<s>", "</s>"]
@@ -19,6 +18,10 @@ TEMPLATE = (
 
 def make(folder: Path, shape: dict[str, Any], device: str) -> None:
     """Write a Llama with random weights in 16 bits, and a tokenizer; none is left half done."""
+    # Here and not above: who wants a tokenizer alone would wait for torch.
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
     config = AutoConfig.for_model("llama", **shape, bos_token_id=BEGIN, eos_token_id=END)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:

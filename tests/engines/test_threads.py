@@ -76,6 +76,7 @@ def test_nonsense_is_refused_by_name(threads: str) -> None:
         read(["--threads", threads])
 
 
-def test_auto_is_the_default() -> None:
+def test_auto_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CHAT_THREADS")
     assert read([]).threads == "auto"
     assert read(["--threads", "2"]).threads == 2

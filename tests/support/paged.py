@@ -44,6 +44,9 @@ class Engine(ScriptedEngine):
 
 
 def main() -> None:
+    from chat.web import proxies
+
+    proxies.import_gradio()  # as the app does, which takes half as long
     from chat.web import serve
     from chat.web.page import page
 

@@ -13,7 +13,6 @@ from benchmarks.reliability.faults.doors import patiently
 from benchmarks.reliability.faults.house import House
 from benchmarks.reliability.faults.tried import PATIENCE, SOON, Seen, Tried, judged
 from chat.engines.watchdog import slowed
-from chat.web.page.panel.seal import Seal
 
 #: Tries something for the n-th time.
 Try = Callable[[House, int], Awaitable[Tried]]
@@ -89,6 +88,8 @@ async def wrong_key(house: House, number: int) -> Tried:
         url = house.web.url + "/v1/chat/completions"
         asked: dict[str, object] = {"messages": [{"role": "user", "content": "Hi."}]}
     else:
+        from chat.web.page.panel.seal import Seal  # which takes Gradio along
+
         url = house.web.url + "/gradio_api/run/saved_open"
         with tempfile.TemporaryDirectory() as folder:
             asked = {"data": [[Seal(Path(folder)).close("my diary", None)]]}

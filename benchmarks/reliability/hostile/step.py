@@ -42,7 +42,8 @@ def run(share: float) -> Found:
         most = max(one.bytes for one in of_kind) / 1e6
         figures[kind] = f"{len(of_kind)} cases, {longest:.1f} s and {most:.0f} MB at the most"
     figures["sentences"] = len({one.sentence for one in found})
-    return Found(figures, [f"{one.case}: {one.broken}" for one in found if one.broken])
+    broken = [(one.case, one.broken or "no sentence" * (not one.sentence)) for one in found]
+    return Found(figures, [f"{case}: {what}" for case, what in broken if what])
 
 
 def look(given: Iterator[Case], cache: Path) -> Iterator[Looked]:

@@ -19,23 +19,25 @@ from tests.support.batches import collect
 
 PROMPTS = [[10 + (7 * place + number) % 100 for place in range(20)] for number in range(3)]
 LENGTH = 300
-#: The processes that there were before an engine had its own.
-BEFORE: dict[BatchedEngine, set[psutil.Process]] = {}
 
 
-@pytest.fixture
-def loader() -> str:
-    return "tiny"
-
-
-@pytest.fixture
-def engine(loader: str) -> Iterator[BatchedEngine]:
-    before = {*psutil.Process().children()}
-    plan = Plan(Path(), Path(), 512, parallel=8, loader=f"tests.support.batched:{loader}")
+@pytest.fixture(scope="module")
+def engine(request: pytest.FixtureRequest) -> Iterator[BatchedEngine]:
+    plan = Plan(Path(), Path(), 512, parallel=8, loader=f"tests.support.batched:{request.param}")
     engine = BatchedEngine(plan, watchdog=2.0).start(NEVER)
-    BEFORE[engine] = before
     yield engine
     engine.close()
+
+
+def process() -> psutil.Process:
+    """Return that of the model."""
+    [found] = [
+        one
+        for one in psutil.Process().children()
+        if one.status() != psutil.STATUS_ZOMBIE
+        and "chat.engines.batched.loading" in " ".join(one.cmdline())
+    ]
+    return found
 
 
 async def killed(
@@ -57,11 +59,11 @@ async def killed(
     ]
     for _ in asked:
         await begun.acquire()
-    [process] = {*psutil.Process().children()} - BEFORE[engine]
-    os.kill(process.pid, by)
+    os.kill(process().pid, by)
     return list(await asyncio.gather(*asked))
 
 
+@pytest.mark.parametrize("engine", ["tiny"], indirect=True)
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSTOP])
 async def test_replies_go_on_when_the_process_is_killed_or_stopped(
     engine: BatchedEngine, caplog: pytest.LogCaptureFixture, by: signal.Signals
@@ -79,7 +81,7 @@ async def test_replies_go_on_when_the_process_is_killed_or_stopped(
         {"temperature": 0.8, "regex": "[a-z]{1,200}", "seed": 4},
     ],
 )
-@pytest.mark.parametrize("loader", ["tied"])
+@pytest.mark.parametrize("engine", ["tied"], indirect=True)
 async def test_drawn_ones_go_on_as_their_seed_has_it(
     engine: BatchedEngine, changes: dict[str, Any]
 ) -> None:

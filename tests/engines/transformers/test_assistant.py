@@ -1,7 +1,5 @@
 """An assistant's drafts: the replies are those without one, to the token, drawn ones too."""
 
-import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
@@ -170,45 +168,6 @@ async def test_a_reply_ends_where_it_would_within_a_draft() -> None:
     reply = await collect(engine.generate(PROMPT, greedy(20)))
     engine.close()
     assert reply == whole[: whole.index(stop) + 1]
-
-
-DRAWS = 500
-
-
-def deviation(one: Counter[tuple[int, ...]], other: Counter[tuple[int, ...]]) -> float:
-    """Return chi-square of two samples of one size, in deviations from what it is by chance."""
-    rest: list[int] = [0, 0]
-    terms = []
-    for key in {*one, *other}:
-        both = one[key], other[key]
-        if sum(both) < 20:
-            rest = [rest[0] + both[0], rest[1] + both[1]]
-        else:
-            terms.append((both[0] - both[1]) ** 2 / sum(both))
-    if sum(rest):
-        terms.append((rest[0] - rest[1]) ** 2 / sum(rest))
-    freedom = len(terms) - 1
-    return float((sum(terms) - freedom) / (2 * freedom) ** 0.5)
-
-
-@pytest.mark.slow
-def test_many_drawn_replies_have_the_distribution_of_those_without() -> None:
-    def draw(engine: TransformersEngine, first_seed: int) -> Counter[tuple[int, ...]]:
-        async def all() -> Counter[tuple[int, ...]]:
-            sampling = {"temperature": 1.5, "top_k": 4, "max_new_tokens": 3}
-            return Counter(
-                [
-                    tuple(await written(engine, PROMPT[:4], seed=seed, **sampling))
-                    for seed in range(first_seed, first_seed + DRAWS)
-                ]
-            )
-
-        return asyncio.run(all())
-
-    with running() as plain, running(assistant=alike()) as run:
-        one, other = draw(plain.engine, 0), draw(run.engine, 10**6)
-    assert len(one) > 10
-    assert abs(deviation(one, other)) < 4
 
 
 def test_a_place_has_one_number_whoever_asks_and_as_often() -> None:

@@ -17,7 +17,7 @@ from chat.core.sampling import Sampling
 from chat.engines.transformers import sampler
 from chat.engines.transformers.sampler import Penalties, Sampler
 
-DRAWS = 20_000
+DRAWS, EVEN = 20_000, 2_000
 TEXT = torch.tensor([[1, 5, 5, 17, 30]])
 CPU = torch.device("cpu")
 
@@ -48,6 +48,12 @@ def draw(sampler: Sampler, scores: torch.Tensor) -> int:
     return int(sampler(TEXT, scores.clone()).argmax())
 
 
+def times(sampler: Sampler, scores: torch.Tensor, draws: int) -> torch.Tensor:
+    """Return how often each token is drawn."""
+    drawn = torch.tensor([draw(sampler, scores) for _ in range(draws)])
+    return torch.bincount(drawn, minlength=scores.shape[1])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
@@ -62,15 +68,27 @@ def draw(sampler: Sampler, scores: torch.Tensor) -> int:
     ],
     ids=str,
 )
-def test_20000_draws_follow_the_distribution_of_transformers(settings: dict[str, float]) -> None:
-    sampling = Sampling(seed=11, **settings)
+def test_each_token_has_the_share_of_all_numbers_that_transformers_gives_it(
+    settings: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampling = Sampling(**settings)
     given = scores()
     expected = shares(sampling, given)
     sampler = Sampler(sampling, CPU)
-    drawn = torch.bincount(
-        torch.tensor([draw(sampler, given) for _ in range(DRAWS)]), minlength=len(expected)
-    )
+    numbers = iter((torch.arange(EVEN) + 0.5) / EVEN)
+    monkeypatch.setattr(sampler, "_uniform", lambda: float(next(numbers)))
+    drawn = times(sampler, given, EVEN)
     assert not drawn[expected == 0].any()
+    # Of numbers that lie evenly, one more or less falls into a stretch of any length.
+    assert float((drawn - EVEN * expected).abs().max()) < 1.01
+
+
+@pytest.mark.slow
+def test_20000_draws_follow_the_distribution_of_transformers() -> None:
+    sampling = Sampling(seed=11)
+    given = scores()
+    expected = shares(sampling, given)
+    drawn = times(Sampler(sampling, CPU), given, DRAWS)
     # The total variation between n draws and their distribution over k tokens is at most
     # sqrt(k / n) / 2 on average, and McDiarmid's inequality lets it exceed its average by
     # sqrt(log(1 / d) / 2n) with probability d: here one in a million.

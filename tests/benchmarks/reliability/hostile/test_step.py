@@ -1,17 +1,10 @@
-"""benchmarks.reliability.hostile: files that mean harm, a few of each kind."""
+"""benchmarks.reliability.hostile: what files that mean harm are made of; test_quick tries them."""
 
 from pathlib import Path
 
-from benchmarks.reliability.hostile.cases import MAKERS, Case, cases
+from benchmarks.reliability.hostile.cases import Case, cases
 from benchmarks.reliability.hostile.good import CONVERSATIONS, make_good
 from benchmarks.reliability.hostile.step import look
-
-
-def test_each_ends_in_time_in_a_sentence(tmp_path: Path) -> None:
-    made = cases(7, 2 * len(MAKERS), tmp_path / "cases")
-    found = list(look(made, tmp_path / "cache"))
-    assert {one.case.kind for one in found} == set(MAKERS)
-    assert [one for one in found if one.broken or not one.sentence] == []
 
 
 def test_the_same_seed_makes_the_same(tmp_path: Path) -> None:
