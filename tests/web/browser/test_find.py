@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import DATA, serving
 from tests.support.fakes import ScriptedEngine
-from tests.support.tab import Locator, Request, Tab, Visit, echo, expect
+from tests.support.tab import Browser, Locator, Request, Tab, Visit, echo, expect
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +137,17 @@ def test_texts_are_opened_once_and_in_parts_that_a_request_can_hold(url: str, vi
     assert max(sizes) < 1_000_000
 
 
-def test_the_list_is_in_groups_by_day_and_what_is_pinned_stays_on_top(
-    url: str, visit: Visit
-) -> None:
-    tab = visit(url)
-    tab.page.clock.set_fixed_time(NOW)
+@pytest.fixture
+def at_noon(browser: Browser, url: str) -> Iterator[Tab]:
+    """A page whose clock says `NOW`: in a browser of its own, since others would keep it."""
+    context = browser.new_context()
+    context.clock.set_fixed_time(NOW)
+    yield Tab(context, url)
+    context.close()
+
+
+def test_the_list_is_in_groups_by_day_and_what_is_pinned_stays_on_top(at_noon: Tab) -> None:
+    tab = at_noon
     days = (0, 1, 2, 7, 8, 30, 31, 50, 400)
     brought(tab, *(talk(f"{number} days ago", days=number) for number in days))
     by_day = {
