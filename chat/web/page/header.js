@@ -27,8 +27,9 @@
                 element.closest("main > .column")?.classList.toggle(`${bar.id}-open`, open);
             };
             button.onclick = () => toggle();
-            bar.addEventListener("keydown", ({key, defaultPrevented}) => {
-                if (key !== "Escape" || defaultPrevented) return;
+            bar.addEventListener("keydown", ({key, target}) => {
+                // In a line that is typed it is for that: a title stays as it was.
+                if (key !== "Escape" || target instanceof HTMLInputElement) return;
                 toggle(false);
                 button.focus();
             });

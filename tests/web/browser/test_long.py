@@ -62,6 +62,6 @@ def test_what_is_beside_the_side_bar_makes_room_for_it(serve: Serve, visit: Visi
     tab.page.wait_for_function("document.querySelector('.sidebar.open')")
     assert tab.page.locator(".sidebar-parent").count() == 0  # the rule with :has is for that
     start = "() => document.querySelector('#composer').getBoundingClientRect().left"
-    tab.page.wait_for_function(f"({start})() > 300")
+    tab.page.wait_for_function(f"({start})() > 320")
     tab.button("Conversations").click()
-    tab.page.wait_for_function(f"({start})() < 300")
+    tab.page.wait_for_function(f"({start})() < 320")

@@ -742,7 +742,7 @@ def test_on_a_phone_the_panel_is_out_of_the_way(url: str, as_with: AsWith) -> No
     tab = Tab(phone, url)
     tab.ask("Hi")
     expect(tab.button("New chat")).to_be_hidden()
-    tab.button("Toggle Sidebar").click()
+    tab.button("Conversations").click()
     tab.new_chat()
     expect(tab.button("New chat")).to_be_hidden()
     tab.says()
