@@ -113,7 +113,7 @@ def soak(share: float) -> Found:
 async def _soak(server: Server, seconds: float) -> Found:
     config = await client.config(server.url)
     if seconds > BRIEF:
-        reader = Program(server.url)
+        reader = Program(server.url, stream=False)
         await fill(server.pid, lambda text: reader.ask(text, 1, Reply()), READ)
         await reader.close()
     began, pauses = time.monotonic(), Pauses()
