@@ -119,7 +119,7 @@ def take_states(browser: Browser, folder: Path) -> None:
             person.tab.wait_for_timeout(600)
             person.picture(name("settings"))
         with at(ScriptedEngine(lambda _: REPLY + 3 * f"\n\n{REPLY}", pace=0.002)) as person:
-            person.send("At length, please.", "Finished")
+            person.send("At length, please.", "Cut off")
             person.tab.evaluate("document.querySelector('#conversation').scrollBy(0, -400)")
             expect(person.tab.get_by_role("button", name="To the end")).to_be_visible()
             person.picture(name("scrolled"))
