@@ -148,16 +148,34 @@ async def test_what_a_generation_config_cannot_mean_is_ignored(
         ("generation_config.json", '{"temperature": "hot"}', "its generation_config.json, or an"),
         ("config.json", "[1]", "its config.json is missing or damaged"),
         ("config.json", "{}", "its config.json does not say hidden_size"),
+        ("tokenizer.json", '{"model": ', "one of its files is damaged"),
+        ("openvino_model.xml", "<net", r"openvino_model\.xml is damaged"),
+        ("openvino_tokenizer.xml", "", r"openvino_tokenizer\.xml is damaged"),
+        ("openvino_model.xml", '<net version="11"><layers', "one of its files is damaged"),
+        ("openvino_tokenizer.bin", "", "one of its files is damaged"),
+        ("openvino_detokenizer.bin", None, "one of its files is damaged"),
     ],
 )
 def test_a_damaged_openvino_folder_is_told_of(
-    gguf: Path, cache: Path, tmp_path: Path, file: str, data: str, said: str
+    gguf: Path,
+    cache: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    file: str,
+    data: str | None,
+    said: str,
 ) -> None:
     _, folder = ir.tokenizer_and_folder(gguf, cache)
     damaged = Path(shutil.copytree(folder, tmp_path / "damaged"))
-    (damaged / file).write_text(data)
-    with pytest.raises(ModelError, match=said):
+    if data is None:
+        changed = bytearray((folder / file).read_bytes())
+        changed[len(changed) // 2] = 0xFF
+        (damaged / file).write_bytes(changed)
+    else:
+        (damaged / file).write_text(data)
+    with pytest.raises(ModelError, match=rf"^[^\n]*{said}[^\n]*\.$"):
         load(settings(damaged, cache)).engine.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_an_assistant_that_openvino_cannot_run_is_refused(

@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from chat import child
-from chat.models import as_gguf, config, ir, plain, rope
+from chat.models import as_gguf, config, ir, ir_layers, plain, rope
 
 #: What Llama 3.1 and later divide the frequencies of their positions by.
 FACTORS = "rope_freqs.weight"
@@ -45,6 +45,7 @@ def build(source: Path, folder: Path, kind: as_gguf.Kind = "Q4_1") -> None:
     )
     file.unlink()
     rope.change(folder, *positions)
+    ir_layers.give_names(folder)
 
 
 def _from_gguf(gguf: Path, file: Path) -> rope.Change:

@@ -1,13 +1,21 @@
 """What is fetched or converted once and kept in the cache, however many start at the same time."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from zlib import crc32
 
 from filelock import FileLock, Timeout
+
+#: What a folder has beside what was made: the size of each file, and a checksum.
+SUMS = "sums.json"
+#: The checksum is of so many parts of a file at the most, each of so many bytes: of all of it up
+#: to 256 MB. To read all of larger ones would take as long as to load them.
+PARTS, PART = 1024, 1 << 18
 
 
 def title(source: Path) -> str:
@@ -31,16 +39,47 @@ def place(source: Path, cache: Path, kind: str) -> Path:
 def once(target: Path, doing: str, make: Callable[[Path], None]) -> Path:
     """Return `target`, the file or folder that `make(elsewhere)` makes the first time.
 
-    A process that wants the same meanwhile waits for it, and says what this one is `doing`.
+    A folder that has been damaged since is made anew. A process that wants the same meanwhile
+    waits for it, and says what this one is `doing`.
     """
-    if not target.exists():
+    if not whole(target):
         with alone(target, doing):
-            if not target.exists():  # another process may have made it just now
+            if not whole(target):  # another process may have made it just now
+                if target.exists():
+                    print(f"{target.name} in the cache is damaged, and made anew", flush=True)
+                    shutil.rmtree(target)
                 with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
                     made = Path(scratch, target.name)
                     make(made)
+                    if made.is_dir():
+                        (made / SUMS).write_text(json.dumps(_sums(made)))
                     made.replace(target)
     return target
+
+
+def whole(target: Path) -> bool:
+    """Whether `target` is there; of a folder also whether its files are as they were made."""
+    if not target.is_dir():
+        return target.exists()
+    try:
+        found: bool = json.loads((target / SUMS).read_text()) == _sums(target)
+    except (OSError, ValueError, RecursionError):
+        return False
+    return found
+
+
+def _sums(folder: Path) -> dict[str, list[int]]:
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name != SUMS)
+    return {str(file.relative_to(folder)): _sum(file) for file in files}
+
+
+def _sum(file: Path) -> list[int]:
+    size, found = file.stat().st_size, 0
+    with file.open("rb") as opened:
+        for place in range(0, size, max(PART, -(-size // PARTS))):
+            opened.seek(place)
+            found = crc32(opened.read(PART), found)
+    return [size, found]
 
 
 @contextmanager

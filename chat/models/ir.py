@@ -21,6 +21,7 @@ from chat import child
 from chat.errors import ModelError
 from chat.models import config, convert, parts, plain
 from chat.models.memory import require
+from chat.models.unusable import no_tokenizer, unusable
 
 #: Bytes of memory for each byte of weights, and room to work in.
 WITH_ROOM = 1.5
@@ -32,6 +33,9 @@ BIAS = "blk.0.attn_q.bias"
 #: Where in openvino_model.bin a constant of openvino_model.xml is, in bytes; of a number that is
 #: longer than any place in a file the first digits are enough.
 CONSTANT = re.compile(rb' offset="(\d{1,19})\d*" size="(\d{1,19})\d*"')
+#: What is among the first bytes of each XML file. Where OpenVINO misses it, it takes a file for one
+#: of other kinds, and writes down what these make of it.
+HEAD, HEAD_BYTES = re.compile(rb"<net\s[^>]*\bversion=[\"']\d"), 512
 #: A property of openvino_genai that is not documented: write the model beside its GGUF file.
 SAVE = "enable_save_ov_model"
 
@@ -93,7 +97,7 @@ def outlook(source: Path, cache: Path) -> Found:
         ModelError: its tokenizer or configuration cannot be read.
     """
     folder = place(source, cache)
-    if folder.exists():
+    if folder is source or convert.whole(folder):
         _require_whole(folder)
         weights = "an OpenVINO model" if folder is source else "converted to an OpenVINO model"
         needed = loading_needs(folder)
@@ -110,7 +114,7 @@ def outlook(source: Path, cache: Path) -> Found:
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
         settings = AutoConfig.from_pretrained(where, trust_remote_code=False, **options).to_dict()
     except Exception as error:
-        raise _unusable(error) from None
+        raise no_tokenizer(error) from None
     kind = (
         "to be converted to 4 bits, once"
         if source.is_dir()
@@ -157,12 +161,7 @@ def _tokenizer(folder: Path) -> Any:
         # Not AutoTokenizer, which imports torch; this class reads tokenizer.json too.
         return PreTrainedTokenizerFast.from_pretrained(folder)
     except Exception as error:
-        raise _unusable(error) from None
-
-
-def _unusable(error: Exception) -> ModelError:
-    reason = str(error).strip().partition("\n")[0]
-    return ModelError(f"The model's tokenizer could not be loaded: {reason}")
+        raise no_tokenizer(error) from None
 
 
 def require_more(folder: Path, times: int) -> None:
@@ -171,13 +170,17 @@ def require_more(folder: Path, times: int) -> None:
 
 
 def _require_whole(folder: Path) -> None:
-    """Raise ModelError unless openvino_model.bin has all that openvino_model.xml reads there."""
+    """Raise ModelError for what is cut off or overwritten, so far as that is quickly seen."""
+    for file in sorted(folder.glob("openvino_*.xml")):
+        with file.open("rb") as opened:
+            if not HEAD.search(opened.read(HEAD_BYTES)):
+                raise unusable(f"{file.name} is damaged")
     weights = folder / "openvino_model.bin"
     read = CONSTANT.findall((folder / "openvino_model.xml").read_bytes())
     needed = max((int(offset) + int(size) for offset, size in read), default=0)
     if not weights.is_file() or weights.stat().st_size < needed:
         how = "was cut off" if weights.is_file() else "is missing"
-        raise ModelError(f"The model could not be loaded: openvino_model.bin {how}.")
+        raise unusable(f"openvino_model.bin {how}")
 
 
 def _converted(source: Path, cache: Path) -> Path:

@@ -3,21 +3,22 @@
 OpenVINO looks for an adapter's layers by the names of the operations in openvino_model.xml,
 and leaves out without a word what it does not find. Where a model was exported from torch
 those are `__module.model.layers.0.self_attn.q_proj/…`; where OpenVINO read a GGUF file they
-are `MatMul_27`, numbered as the layers were built, so they are given their names here.
+are `MatMul_27`, numbered as the layers were built, so they are given their names here, once the
+model is made.
 """
 
 import json
 import re
 import xml.etree.ElementTree as xml
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from chat.models.adapters import Adapter, Layers
+from chat.models.unusable import unusable
 
 MODEL = "openvino_model.xml"
 EXPORTED = re.compile(r"(?:__module\.)?([\w.]+)/")
+NUMBERED = re.compile(r"MatMul_\d+")
 #: In each layer of a Llama or Qwen, in the order in which OpenVINO builds them.
 BUILT = (
     "self_attn.q_proj",
@@ -30,23 +31,32 @@ BUILT = (
 )
 
 
-def layers(folder: Path, *, built: bool) -> dict[str, tuple[int, int]]:
+def layers(folder: Path) -> dict[str, tuple[int, int]]:
     """Return the layers by their names, each with its outputs and inputs.
 
-    One that OpenVINO has `built` from a GGUF file gets its names into its file first.
+    Raises:
+        ModelError: the file that names them is damaged.
     """
+    try:
+        linear = _linear(xml.parse(folder / MODEL))
+    except Exception:  # whatever the bytes led it to
+        raise unusable(f"{MODEL} is damaged") from None
+    exported = [(EXPORTED.match(operation.get("name", "")), size) for operation, size in linear]
+    return {match[1]: size for match, size in exported if match}
+
+
+def give_names(folder: Path) -> None:
+    """Give the layers of a model that OpenVINO has built from a GGUF file their names."""
     tree = xml.parse(folder / MODEL)
-    found = {operation.get("name", ""): size for operation, size in _linear(tree)}
-    if built and all(re.fullmatch(r"MatMul_\d+", name) for name in found):
-        names = _names(found, json.loads((folder / "config.json").read_text()))
-        for operation, _ in _linear(tree):
-            operation.set("name", f"{names[operation.get('name', '')]}/MatMul")
-        beside = folder / f"{MODEL}.new"
-        tree.write(beside)
-        beside.replace(folder / MODEL)
-        return {names[name]: size for name, size in found.items()}
-    exported = {name: EXPORTED.match(name) for name in found}
-    return {match[1]: found[name] for name, match in exported.items() if match}
+    found = {operation.get("name", ""): operation for operation, _ in _linear(tree)}
+    count = json.loads((folder / "config.json").read_text())["num_hidden_layers"]
+    names = [f"model.layers.{layer}.{name}" for layer in range(count) for name in BUILT]
+    names.append("lm_head")
+    if len(found) == len(names) and all(map(NUMBERED.fullmatch, found)):
+        numbered = sorted(found, key=lambda name: int(name.partition("_")[2]))
+        for number, name in zip(numbered, names, strict=True):
+            found[number].set("name", f"{name}/MatMul")
+        tree.write(folder / MODEL)
 
 
 def check(adapter: Adapter, layers: Layers) -> None:
@@ -59,14 +69,6 @@ def check(adapter: Adapter, layers: Layers) -> None:
             "choose --engine transformers"
         )
     adapter.check(layers)
-
-
-def _names(found: Mapping[str, tuple[int, int]], config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the layers' names in PEFT, by those that OpenVINO has numbered."""
-    count = config["num_hidden_layers"]
-    names = [f"model.layers.{layer}.{name}" for layer in range(count) for name in BUILT]
-    numbered = sorted(found, key=lambda name: int(name.partition("_")[2]))
-    return dict(zip(numbered, [*names, "lm_head"], strict=True))
 
 
 def _linear(tree: "xml.ElementTree[xml.Element]") -> list[tuple[xml.Element, tuple[int, int]]]:

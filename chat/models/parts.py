@@ -64,7 +64,7 @@ def whole(first: Path, cache: Path, heads: Path | None = None) -> Path:
         return first
     doing = f"joining the parts of {first.name}"
     target = convert.place(first, cache, "whole")
-    if heads and not target.exists():
+    if heads and not convert.whole(target):
         target = heads / target.name
     folder = convert.once(target, doing, partial(_join, files, heads=bool(heads)))
     return folder / f"{title(first.name)}.gguf"

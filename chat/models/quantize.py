@@ -55,7 +55,7 @@ def tokenizer_and_model(source: Path, cache: Path) -> tuple[Any, PreTrainedModel
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     with _explained():
         kept = convert.place(source, cache, _kind())
-        folder = kept if kept.exists() else source
+        folder = kept if convert.whole(kept) else source
         if folder.suffix.lower() == ".gguf":
             folder = _converted(source, cache)
         needed = loading_needs(folder)
@@ -92,7 +92,7 @@ def outlook(source: Path, cache: Path) -> Found:
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     with _explained():
         converted = convert.place(source, cache, _kind())
-        folder = converted if converted.exists() else source
+        folder = converted if convert.whole(converted) else source
         options = {} if folder.is_dir() else {"gguf_file": folder.name}
         where = folder if folder.is_dir() else folder.parent
         settings = _config(where, **options)

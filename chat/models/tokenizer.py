@@ -22,6 +22,7 @@ from chat.errors import ModelError
 from chat.models import convert, embedded, locate
 from chat.models.examine import examined
 from chat.models.heads import Heads
+from chat.models.unusable import no_tokenizer
 
 FILES = (*locate.FILES, "*.jinja")
 #: A model of the hub by its name.
@@ -87,14 +88,13 @@ def load(source: Path, cache: Path) -> tuple[Any, Path]:
         # Not AutoTokenizer, which imports torch; this class reads tokenizer.json too.
         return PreTrainedTokenizerFast.from_pretrained(folder), folder
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelError(f"The model's tokenizer could not be loaded: {reason}") from None
+        raise no_tokenizer(error) from None
 
 
 def _of_gguf(source: Path, cache: Path) -> Path:
     """Return a folder with the tokenizer of a GGUF file, made the first time."""
     converted = convert.place(source, cache, "ir")
-    if (converted / FILE).is_file():
+    if convert.whole(converted):
         return converted
     doing = f"reading the tokenizer of {source.name}"
     return convert.once(convert.place(source, cache, "tokenizer"), doing, partial(_written, source))

@@ -1,5 +1,6 @@
 """What is said of files that are not what they should be."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,14 @@ def damaged(file: Path, how: str = "is damaged, or was cut off") -> ModelError:
     if pointer:
         return unusable(f"{file.name} only points to the weights; fetch them with git lfs pull")
     return unusable(f"{file.name} {how}")
+
+
+def no_tokenizer(error: Exception) -> ModelError:
+    """Return the error for a tokenizer at which a library has failed with this one."""
+    reason = str(error).strip().partition("\n")[0].rstrip(".")
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):  # which say where, in no file
+        reason = "one of its files is damaged"
+    return ModelError(f"The model's tokenizer could not be loaded: {reason}.")
 
 
 @contextmanager

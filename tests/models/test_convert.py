@@ -123,6 +123,54 @@ def test_a_process_that_dies_in_the_middle_keeps_nobody_waiting(
     assert list(tmp_path.iterdir()) == [target]
 
 
+FILES = {"a.bin": bytes(range(1, 200)), "more/b.json": b"{}"}
+DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
+    "missing": lambda data: None,
+    "empty": lambda data: b"",
+    "cut off": lambda data: data[:-1],
+    "zeros": lambda data: bytes(len(data)),
+    "one bit": lambda data: bytes([data[0] ^ 1]) + data[1:],
+}
+
+
+def make(made: Path) -> None:
+    (made / "more").mkdir(parents=True)
+    for name, data in FILES.items():
+        (made / name).write_bytes(data)
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("name", [*FILES, convert.SUMS])
+def test_a_folder_that_was_damaged_is_made_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, how: str
+) -> None:
+    target = convert.once(tmp_path / "made", "making it", make)
+    assert convert.once(target, "making it", pytest.fail) == target
+    damaged = DAMAGES[how]((target / name).read_bytes())
+    (target / name).unlink()
+    if damaged is not None:
+        (target / name).write_bytes(damaged)
+    assert not convert.whole(target)
+    assert convert.once(target, "making it", make) == target
+    assert convert.whole(target)
+    assert {name: (target / name).read_bytes() for name in FILES} == FILES
+    assert capsys.readouterr().out == "made in the cache is damaged, and made anew\n"
+
+
+def test_of_a_large_file_parts_from_all_of_it_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convert, "PARTS", 8)
+    monkeypatch.setattr(convert, "PART", 4)
+    target = convert.once(tmp_path / "made", "making it", make)
+    file, whole = target / "a.bin", FILES["a.bin"]
+    for place in range(0, 199, 25):
+        file.write_bytes(whole[:place] + bytes(1) + whole[place + 1 :])
+        assert not convert.whole(target)
+    file.write_bytes(whole[:10] + bytes(1) + whole[11:])
+    assert convert.whole(target), "to read all of it would take too long"
+
+
 def test_a_failure_leaves_nothing_behind_and_the_next_try_works(tmp_path: Path) -> None:
     target = tmp_path / "made"
 

@@ -13,6 +13,8 @@ from chat.models.locate import locate
 from tests.support import families, gguf_file
 from tests.support.tiny import chatml_tokenizer
 
+EMPTY = '<?xml version="1.0"?><net name="Model0" version="11"></net>'
+
 
 @pytest.mark.parametrize("kind", ["F16", "Q4_0", "Q4_1", "Q8_0"])
 def test_the_usual_weights_are_read(tmp_path: Path, kind: str) -> None:
@@ -87,6 +89,24 @@ def test_a_gguf_file_is_converted_once_with_the_tokenizer_that_it_holds(
     assert capsys.readouterr().out == ""
     assert again(text).input_ids == tokenizer(text).input_ids
     assert sorted(tmp_path.iterdir()) == sorted([file, folder]), "nothing else is left behind"
+
+
+@pytest.mark.model
+def test_what_was_converted_and_damaged_since_is_converted_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf", "Q4_0")
+    _, folder = ir.tokenizer_and_folder(file, tmp_path)
+    whole = (folder / "openvino_tokenizer.bin").read_bytes()
+    (folder / "openvino_tokenizer.bin").write_bytes(whole[:-1] + b"\xff")
+    assert ir.outlook(file, tmp_path).weights == "to be converted as they are, once"
+    capsys.readouterr()
+    assert ir.tokenizer_and_folder(file, tmp_path)[1] == folder
+    assert (folder / "openvino_tokenizer.bin").read_bytes() == whole
+    assert capsys.readouterr().out == (
+        f"{folder.name} in the cache is damaged, and made anew\n"
+        "Converting tiny.gguf for OpenVINO, once\n"
+    )
 
 
 @pytest.mark.model
@@ -170,14 +190,14 @@ def test_an_openvino_folder_of_old_without_a_tokenizer_says_what_is_missing(
 ) -> None:
     chatml_tokenizer().save_pretrained(tmp_path)
     for name in ("openvino_model.xml", "openvino_model.bin", "openvino_tokenizer.xml"):
-        (tmp_path / name).touch()
+        (tmp_path / name).write_text(EMPTY)
     (tmp_path / missing).unlink()
     with pytest.raises(ModelError, match=rf"tokenizer could not be loaded: .* no {missing}"):
         ir.tokenizer_and_folder(tmp_path, tmp_path)
 
 
 def test_a_folder_without_a_tokenizer_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "openvino_model.xml").touch()
+    (tmp_path / "openvino_model.xml").write_text(EMPTY)
     (tmp_path / "openvino_model.bin").touch()
     with pytest.raises(ModelError, match="tokenizer could not be loaded") as caught:
         ir.tokenizer_and_folder(tmp_path, tmp_path)

@@ -11,7 +11,7 @@ import pytest
 from chat.errors import ModelError
 from chat.models import ir
 from chat.models.adapters import Adapter, read
-from chat.models.ir_layers import MODEL, check, layers
+from chat.models.ir_layers import MODEL, check, give_names, layers
 from tests.support import gguf_file, lora, tiny_models
 
 NAMES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -20,7 +20,7 @@ SIZES = {"gate_proj": (128, 64), "up_proj": (128, 64), "down_proj": (64, 128)}
 
 @pytest.fixture
 def converted(gguf: Path, tmp_path: Path) -> Path:
-    """The tiny model as it is converted, without names yet."""
+    """The tiny model as it is converted."""
     _, folder = ir.tokenizer_and_folder(gguf, gguf.parent)
     return shutil.copytree(folder, tmp_path / "converted")
 
@@ -45,7 +45,7 @@ def weights_of(folder: Path) -> dict[str, str]:
 
 
 def test_layers_that_openvino_numbered_get_the_names_of_their_weights(converted: Path) -> None:
-    found = layers(converted, built=True)
+    found = layers(converted)
     assert set(found) == {
         "lm_head",
         *(
@@ -68,29 +68,21 @@ def test_quantized_ones_are_numbered_in_the_same_order(
 ) -> None:
     file = gguf_file.write(tmp_path / "tiny.gguf", kind)
     _, folder = ir.tokenizer_and_folder(file, tmp_path)
-    assert list(layers(folder, built=True)) == list(layers(converted, built=True))
+    assert list(layers(folder)) == list(layers(converted))
 
 
-def test_names_are_given_once(converted: Path) -> None:
-    found = layers(converted, built=True)
+def test_layers_that_have_names_keep_them(converted: Path) -> None:
     written = (converted / MODEL).read_bytes()
-    assert layers(converted, built=True) == layers(converted, built=False) == found
-    assert (converted / MODEL).read_bytes() == written
-    assert not list(converted.glob("*.new"))
-
-
-def test_a_folder_of_somebody_else_is_left_as_it_is(converted: Path) -> None:
-    written = (converted / MODEL).read_bytes()
-    assert layers(converted, built=False) == {}
+    give_names(converted)
     assert (converted / MODEL).read_bytes() == written
 
 
 def test_names_that_torch_gave_are_understood(converted: Path) -> None:
-    found = layers(converted, built=True)
+    found = layers(converted)
     text = (converted / MODEL).read_text()
     exported = re.sub(r'name="([\w.]+)/MatMul"', r'name="__module.\1/ov_ext::linear/MatMul"', text)
     (converted / MODEL).write_text(exported)
-    assert layers(converted, built=False) == found
+    assert layers(converted) == found
 
 
 @pytest.mark.parametrize(
@@ -117,4 +109,4 @@ def test_one_of_other_layers_is_refused(converted: Path) -> None:
     shapes["model.layers.0.mlp.up_proj.lora_B.weight"] = (128, 2)
     adapter = Adapter("tales", Path(), {"r": 2, "lora_alpha": 2}, shapes)
     with pytest.raises(ModelError, match=r"it is for 32 to 128 values in .* here it has 64 to 128"):
-        check(adapter, layers(converted, built=True))
+        check(adapter, layers(converted))

@@ -149,6 +149,19 @@ def test_a_folder_that_has_changed_is_quantized_again(tmp_path: Path, cache: Pat
     assert len(kept(cache)) == 2
 
 
+def test_what_was_damaged_since_is_quantized_and_kept_again(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = saved(tmp_path / "model")
+    first = load(folder, cache)
+    [place] = kept(cache)
+    (place / "model.safetensors").write_bytes(b"\xff" * 100)
+    assert torch.equal(logits(first), logits(load(folder, cache)))
+    assert f"{place.name} in the cache is damaged, and made anew" in capsys.readouterr().out
+    assert kept(cache) == [place]
+    assert (place / "model.safetensors").stat().st_size > 100
+
+
 def test_where_there_is_no_disk_space_it_goes_on_and_says_so(
     tmp_path: Path,
     cache: Path,

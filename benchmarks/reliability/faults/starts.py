@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import resource
 import shutil
 import socket
@@ -128,7 +129,7 @@ def full_at_cache(number: int) -> Tried:
         return refused(started(APP, "--model=embedded", f"--cache-dir={place}"))
 
 
-#: What becomes of a converted model's files.
+#: What becomes of the files of an OpenVINO model.
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "openvino_model.bin": lambda file: file.write_bytes(b"\0" * 1000),
     "openvino_model.xml": lambda file: file.write_text("<net"),
@@ -140,13 +141,40 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 def damaged_cache(number: int) -> Tried:
-    """Start with a converted model of which a file is damaged, or missing."""
+    """Start where a byte of what was converted has changed since, so that it is converted anew."""
+    cache = Settings().cache_dir
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        place = Path(folder)
+        os.link(embedded.path(cache), embedded.path(place))
+        copy = _copied(convert.place(embedded.path(place), place, "ir"))
+        files = sorted(copy.iterdir())
+        file = files[number % len(files)]
+        data = bytearray(file.read_bytes())
+        data[random.Random(number).randrange(len(data))] ^= 1 << number % 8
+        file.unlink()
+        file.write_bytes(data)
+        flags = "--model=embedded", "--engine=openvino", f"--cache-dir={place}", "--no-tune"
+        ended = started(APP, *flags)
+        anew = ended.status is None and "made anew" in ended.output
+        wrong = [] if anew else ["it was not made anew"]
+        if UNFIT.search(ended.output):
+            wrong.append("a traceback, or a library's words")
+        return Tried(ended.seconds, "a start", wrong)
+
+
+def _copied(place: Path) -> Path:
+    """Return `place` with the converted model in it, whose files are those of the cache."""
     cache = Settings().cache_dir
     made = convert.place(embedded.path(cache), cache, "ir")
+    shutil.copytree(made, place, copy_function=os.link)
+    return place
+
+
+def damaged_folder(number: int) -> Tried:
+    """Start with somebody's OpenVINO model of which a file is damaged, or missing."""
     name, damage = [*DAMAGES.items()][number % len(DAMAGES)]
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
-        copy = Path(folder, "model")
-        shutil.copytree(made, copy, copy_function=os.link)
+    with tempfile.TemporaryDirectory(dir=Settings().cache_dir) as folder:
+        copy = _copied(Path(folder, "model"))
         (copy / name).unlink()
         if number // len(DAMAGES) % 2 == 0:
             damage(copy / name)
@@ -207,6 +235,7 @@ POINTS: dict[str, Callable[[int], Tried]] = {
     "disk full at key": full_at_key,
     "no cache": full_at_cache,
     "damaged cache": damaged_cache,
+    "damaged folder": damaged_folder,
     "damaged key": damaged_key,
     "port taken": port_taken,
     "two starts at once": two_at_once,

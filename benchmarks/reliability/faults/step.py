@@ -16,8 +16,8 @@ TIMES = 40
 #: Those that take a whole start or more, and are left out where each is tried but once.
 DEAR = {
     *("SIGTERM while idle", "SIGTERM while reading", "SIGTERM while draining"),
-    *("disk full at conversion", "disk full at key", "damaged cache", "damaged key"),
-    *("two starts at once", "worker hung"),
+    *("disk full at conversion", "disk full at key", "damaged cache", "damaged folder"),
+    *("damaged key", "two starts at once", "worker hung"),
 }
 
 

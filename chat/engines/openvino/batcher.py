@@ -10,6 +10,7 @@ It speaks over one pipe (see `chat.engines.process`).
 """
 
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -26,6 +27,8 @@ from chat.engines.openvino.wire import GRAMMAR_BYTES, STEP_TOKENS, Applied, Job,
 from chat.engines.process import Part, work
 from chat.errors import ModelError
 
+#: What OpenVINO says of files that are not whole.
+DAMAGED = re.compile(r"Unable to read the model|bin file|at offset \d")
 #: Seconds between two looks at what is sent while there is nothing to do but to compile.
 PAUSE = 0.01
 STATES: dict[Any, Literal["running", "done", "failed"]] = {
@@ -246,11 +249,13 @@ def load(plan: Plan) -> tuple[Batcher, int]:
     try:
         batcher = Batcher(plan)
         batcher.warm_up(plan.warm_up)
-    except RuntimeError as error:
-        reason = str(error).strip().rpartition("\n")[2]
+    except Exception as error:  # whatever a model's files led it to
+        reason = str(error).strip().rpartition("\n")[2].rstrip(".")
         if "json.exception" in reason:
-            reason = "its generation_config.json, or another of its JSON files, is damaged."
-        raise ModelError(f"OpenVINO cannot run this model: {reason}") from None
+            reason = "its generation_config.json, or another of its JSON files, is damaged"
+        elif isinstance(error, ValueError) or DAMAGED.search(reason):
+            reason = "one of its files is damaged"
+        raise ModelError(f"OpenVINO cannot run this model: {reason}.") from None
     return batcher, batcher.cache_bytes
 
 

@@ -30,7 +30,7 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
     smaller = options.assistant_model and locate.locate(options.assistant_model, cache, cuda=False)
     tokenizer, folder = ir.tokenizer_and_folder(source, cache)
     if any(named.values()):
-        layers = ir_layers.layers(folder, built=folder != source)
+        layers = ir_layers.layers(folder)
         for adapter in filter(None, named.values()):
             ir_layers.check(adapter, layers)
     if smaller:

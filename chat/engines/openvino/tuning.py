@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from threading import Timer
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from chat.engines.line import Line
 from chat.engines.openvino.wire import Timed, Tries
@@ -80,7 +81,8 @@ def tuned(folder: Path, cache: Path, fixed: Mapping[str, Any], *, again: bool = 
     in_vain = 0 if found.speed else 1 + _kept(file, fixed).get("in_vain", 0)
     made = file.with_suffix(f".{os.getpid()}")
     with suppress(OSError):  # a cache may be there to be read alone
-        made.write_text(json.dumps({"for": _here(fixed), "tuned": found, "in_vain": in_vain}))
+        kept = {"for": _here(fixed), "tuned": found, "in_vain": in_vain}
+        made.write_text(json.dumps({**kept, "sum": _sum(kept)}))
         made.replace(file)
     return found
 
@@ -159,9 +161,15 @@ def _kept(file: Path, fixed: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a file says of this machine; nothing if it says none, or is damaged."""
     try:
         kept: dict[str, Any] = json.loads(file.read_text())
-        return kept if kept["for"] == _here(fixed) else {}
-    except (OSError, ValueError, TypeError, KeyError):
+        # What was damaged may still be JSON, with settings that OpenVINO has not.
+        whole = kept.pop("sum") == _sum(kept)
+        return kept if whole and kept["for"] == _here(fixed) else {}
+    except Exception:  # whatever its bytes led to
         return {}
+
+
+def _sum(kept: Mapping[str, Any]) -> int:
+    return crc32(json.dumps(kept).encode())
 
 
 def _file(folder: Path, cache: Path) -> Path:

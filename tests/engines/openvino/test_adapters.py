@@ -56,7 +56,7 @@ def engine(
     folder: Path, place: Path, merged: dict[str, PreTrainedModel]
 ) -> Iterator[OpenVINOEngine]:
     named = shutil.copytree(folder, place / "model")
-    layers = ir_layers.layers(named, built=True)
+    layers = ir_layers.layers(named)
     adapters = read(f"{place / 'tales'},none,{place / 'poems'}")
     for adapter in filter(None, adapters.values()):
         ir_layers.check(adapter, layers)
@@ -114,7 +114,7 @@ async def test_folders_that_are_converted_have_adapters_too(family: str, tmp_pat
     plain = families.save(families.PLAIN[family](), tmp_path / "model")
     built(tmp_path / "model", tmp_path / "ir", "F16")
     merged = lora.write(tmp_path / "tales", plain)
-    layers = ir_layers.layers(tmp_path / "ir", built=True)
+    layers = ir_layers.layers(tmp_path / "ir")
     adapters = read(str(tmp_path / "tales"))
     ir_layers.check(adapters["tales"], layers)  # type: ignore[arg-type]
     engine = OpenVINOEngine(tmp_path / "ir", {NEVER}, 256, 1, EXACT, adapters)
