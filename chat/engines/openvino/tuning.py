@@ -173,7 +173,8 @@ def _sum(kept: Mapping[str, Any]) -> int:
 
 
 def _file(folder: Path, cache: Path) -> Path:
-    return convert.place(folder, cache, "tuned").with_suffix(".json")
+    place = convert.place(folder, cache, "tuned")
+    return place.with_name(f"{place.name}.json")  # in which there may be dots, as in Q4_1's
 
 
 def _here(fixed: Mapping[str, Any]) -> dict[str, Any]:

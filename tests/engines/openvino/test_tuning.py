@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -126,6 +127,14 @@ def test_it_is_done_once_for_a_model_a_machine_and_what_is_fixed(
     assert count() == 3
     monkeypatch.setattr(tuning.metadata, "version", lambda name: "9.9")
     assert known(folder, tmp_path, FEWER) is None
+
+
+def test_models_whose_names_begin_alike_have_settings_of_their_own(
+    folder: Path, tmp_path: Path, count: Counted
+) -> None:
+    for name in ("tiny.Q4_1", "tiny.Q8_0") * 2:
+        tuned(shutil.copytree(folder, tmp_path / name, dirs_exist_ok=True), tmp_path, {})
+    assert count() == 2
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"for": 1}', "\0", "1", "[" * 10_000])
