@@ -57,6 +57,8 @@ class Tab:
         self._chatbot = next(part["id"] for part in parts if part["type"] == "chatbot")
         by_name = {part["props"].get("elem_id"): part["id"] for part in parts}
         self._status = by_name.get("status")
+        #: Where a reply is while it is written.
+        self._live = by_name.get("live", self._chatbot)
         self._submit, self._textbox = next(
             (event, target)
             for event in self._events
@@ -80,7 +82,7 @@ class Tab:
 
     def keeps(self, message: str) -> bool:
         """Whether what was written is there: in the conversation, or still in the text box."""
-        said = [_said(entry) for entry in self._values[self._chatbot] or []]
+        said = [_said(entry) for entry in self.history]
         return message in said or self._values[self._textbox] == message
 
     async def send(self, message: str) -> Turn:
@@ -89,7 +91,7 @@ class Tab:
         Raises:
             ReplyError: there was no answer.
         """
-        self._before = len(self._values[self._chatbot] or [])
+        self._before = len(self._values[self._live] or [])
         self.under_way.clear()
         self.session.notices.clear()
         self._values[self._textbox] = message
@@ -106,7 +108,8 @@ class Tab:
     @property
     def history(self) -> list[dict[str, Any]]:
         """The conversation, as the browser has it."""
-        return [*(self._values[self._chatbot] or [])]
+        parts = dict.fromkeys((self._chatbot, self._live))
+        return [entry for part in parts for entry in self._values[part] or []]
 
     @history.setter
     def history(self, messages: list[dict[str, Any]]) -> None:
@@ -148,7 +151,7 @@ class Tab:
             self._values[component] = value
             if component == self._status and value:
                 self._turn.lines.append(value)
-            if component == self._chatbot and len(value or []) > self._before + 1:
+            if component == self._live and len(value or []) > self._before + 1:
                 self._turn.grow(_text(value[-1]), now)
                 if len(self._turn.updates) == UNDER_WAY:
                     self.under_way.set()
