@@ -46,7 +46,9 @@ def once(target: Path, doing: str, make: Callable[[Path], None]) -> Path:
         with alone(target, doing):
             if not whole(target):  # another process may have made it just now
                 if target.exists():
-                    print(f"{target.name} in the cache is damaged, and made anew", flush=True)
+                    print(
+                        f"{target.name} in the cache is damaged or older, and made anew", flush=True
+                    )
                     shutil.rmtree(target)
                 with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
                     made = Path(scratch, target.name)

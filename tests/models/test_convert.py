@@ -154,7 +154,7 @@ def test_a_folder_that_was_damaged_is_made_anew(
     assert convert.once(target, "making it", make) == target
     assert convert.whole(target)
     assert {name: (target / name).read_bytes() for name in FILES} == FILES
-    assert capsys.readouterr().out == "made in the cache is damaged, and made anew\n"
+    assert capsys.readouterr().out == "made in the cache is damaged or older, and made anew\n"
 
 
 def test_of_a_large_file_parts_from_all_of_it_are_looked_at(

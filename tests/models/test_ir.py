@@ -104,7 +104,7 @@ def test_what_was_converted_and_damaged_since_is_converted_anew(
     assert ir.tokenizer_and_folder(file, tmp_path)[1] == folder
     assert (folder / "openvino_tokenizer.bin").read_bytes() == whole
     assert capsys.readouterr().out == (
-        f"{folder.name} in the cache is damaged, and made anew\n"
+        f"{folder.name} in the cache is damaged or older, and made anew\n"
         "Converting tiny.gguf for OpenVINO, once\n"
     )
 

@@ -100,11 +100,16 @@ def grouped(controls: Controls) -> dict[str, list[str]]:
     return {group: names for group, names in {**found, MORE: rest}.items() if names}
 
 
+def authors(chat: Chat) -> dict[str, Any]:
+    """Return the values that the model's authors have set, by the names of their controls."""
+    # The length for a model that thinks is nobody's, unless by chance.
+    length = {"max_new_tokens": THINKING_TOKENS}
+    return {name: value for name, value in chat.suited.items() if length.get(name) != value}
+
+
 def _whose(name: str, settings: Settings, chat: Chat) -> str:
     """Return a sentence for a value that the model's authors have set, and the host has not."""
-    if name not in chat.suited or name in settings.model_fields_set:
-        return ""
-    value = chat.suited[name]
-    if name == "max_new_tokens" and value == THINKING_TOKENS:  # nobody's, unless by chance
+    value = authors(chat).get(name)
+    if value is None or name in settings.model_fields_set:
         return ""
     return f" {value:,} is this model's own."

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from chat.core.chat import Chat
-from chat.web.page.controls import MORE, Controls, element, grouped
+from chat.web.page.controls import MORE, Controls, authors, element, grouped
 from prompts import texts
 
 
@@ -16,9 +16,12 @@ def drawer(controls: Controls, chat: Chat, prompt: gr.Textbox) -> None:
         at_first = {name: control.value for name, control in controls.items()}
         with gr.Row(elem_classes="ways"):
             _setting("Reset", at_first, controls)
-            suited = {name: value for name, value in chat.suited.items() if name in controls}
-            if any(at_first[name] != value for name, value in suited.items()):
-                _setting("As the model's authors set it", suited, controls)
+            theirs = {
+                name: min(value, getattr(controls[name], "maximum", value))
+                for name, value in authors(chat).items()
+            }
+            if any(at_first[name] != value for name, value in theirs.items()):
+                _setting("As the model's authors set it", theirs, controls)
         for group, names in grouped(controls).items():
             with gr.Accordion(group, open=group != MORE):
                 if "system_prompt" in names:

@@ -34,6 +34,8 @@ class Reply:
     kept: Kept[Update] | None = None
     #: Whether somebody has stopped it.
     stopped: bool = False
+    #: Whether anything of it has been on the screen.
+    seen: bool = False
     #: Whether the whole conversation was cleared meanwhile.
     cleared: bool = False
     #: By which it is found again.
@@ -113,8 +115,10 @@ class Turn:
     def outcome(self, *, seen: bool) -> "Outcome":
         """Return what comes of it: without any answer, all is as before and the message a draft.
 
-        `seen` says whether anything of the reply has been on the screen.
+        `seen` says whether anything of the reply is on the screen, as a part that is being written.
+        After Stop this is asked twice, and of the second time it is there no more.
         """
+        self.reply.seen = seen = self.reply.seen or seen
         text, thought = self.so_far(self.reply.update)
         answered, reply = bool((text + thought.text).strip()), self.reply
         if answered and not seen:  # it was stopped before the first word came there

@@ -178,15 +178,19 @@ def test_a_message_that_could_not_be_sent_is_still_there(serve: Serve, visit: Vi
         expect(tab.box).to_have_value("")
 
 
+def two_tabs(url: str, visit: Visit) -> tuple[Tab, Tab]:
+    """Return one in which a reply is written, and an empty one beside it."""
+    first = visit(url)
+    first.send("Talk")
+    expect(first.replies).to_contain_text("word1")
+    return first, Tab(first.page.context, url)
+
+
 def test_a_second_tab_shows_the_same_reply_and_changes_nothing_in_the_first(
     serve: Serve, visit: Visit
 ) -> None:
     engine = ScriptedEngine(talk, PACE)
-    url = serve(engine)
-    first = visit(url)
-    first.send("Talk")
-    expect(first.replies).to_contain_text("word1")
-    second = Tab(first.page.context, url)
+    first, second = two_tabs(serve(engine), visit)
     second.page.locator("#panel li > button").click()
     grows(second, "word1", "word5")
     grows(first, "word5", "word7")
@@ -204,11 +208,7 @@ def test_a_second_tab_that_is_slow_to_save_it_leaves_the_first_what_it_goes_on_w
     serve: Serve, visit: Visit
 ) -> None:
     engine = ScriptedEngine(talk, PACE)
-    url = serve(engine)
-    first = visit(url)
-    first.send("Talk")
-    expect(first.replies).to_contain_text("word1")
-    second = Tab(first.page.context, url)
+    first, second = two_tabs(serve(engine), visit)
     saves: list[Route] = []
     second.page.route("**/saved_seal", lambda route: saves.append(route))
     second.page.locator("#panel li > button").click()
@@ -232,11 +232,7 @@ def test_a_second_tab_that_is_slow_to_save_it_leaves_the_first_what_it_goes_on_w
 
 def test_a_second_tab_can_stop_it_for_both(serve: Serve, visit: Visit) -> None:
     engine = ScriptedEngine(talk, PACE)
-    url = serve(engine)
-    first = visit(url)
-    first.send("Talk")
-    expect(first.replies).to_contain_text("word1")
-    second = Tab(first.page.context, url)
+    first, second = two_tabs(serve(engine), visit)
     second.page.locator("#panel li > button").click()
     grows(second, "word1", "word3")
     second.stop_button.click()

@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import gradio as gr
+import pytest
 
+from chat.core.sampling import THINKING_TOKENS
 from chat.settings import Settings
 from chat.web.page import page
 from chat.web.page.controls import GROUPS, MORE, controls, grouped
@@ -58,8 +60,24 @@ def test_the_authors_values_are_one_click_away_where_the_host_has_others() -> No
     assert set_by(made, "As the model's authors set it") == {"setting-temperature": 0.3}
 
 
-def test_where_the_host_has_set_nothing_else_there_is_no_second_button() -> None:
-    made = built({"temperature": 0.3})
+def test_theirs_go_no_further_than_the_slider() -> None:
+    made = built({"max_new_tokens": 9000, "top_k": 20}, top_k=40)
+    given = set_by(made, "As the model's authors set it")
+    assert given == {"setting-max_new_tokens": 1000, "setting-top_k": 20}
+
+
+@pytest.mark.parametrize(
+    "suited",
+    [
+        {"temperature": 0.3},
+        {"max_new_tokens": 9000},  # more than there is room for
+        {"max_new_tokens": THINKING_TOKENS},  # which no author has set
+    ],
+)
+def test_where_the_host_has_set_nothing_else_there_is_no_second_button(
+    suited: dict[str, Any],
+) -> None:
+    made = built(suited)
     labels = {one.value for one in made.blocks.values() if isinstance(one, gr.Button)}
     assert "Reset" in labels
     assert "As the model's authors set it" not in labels

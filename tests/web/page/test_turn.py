@@ -30,7 +30,7 @@ def words(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def after(turn: Turn, reply: Reply, *, seen: bool = False) -> Outcome:
-    return replace(turn, reply=reply).outcome(seen=seen)
+    return replace(turn, reply=replace(reply)).outcome(seen=seen)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,13 @@ def test_an_answer_that_nobody_saw_is_none(state: Any, failure: str) -> None:
     reply = Reply(Update(state, "Yes"), failure)
     line = Reply(failure=failure).line
     assert after(SENT, reply) == Outcome(HELLO, line, "More?", more=False)
+
+
+@pytest.mark.parametrize("state", ["writing", "finished"])
+def test_what_has_come_of_it_stays_so_when_it_is_asked_once_more(state: Any) -> None:
+    for seen in (True, False):
+        turn = replace(SENT, reply=Reply(Update(state, text="Much")))
+        assert turn.outcome(seen=seen) == turn.outcome(seen=False)
 
 
 @pytest.mark.parametrize(
