@@ -5,11 +5,12 @@
     /** In pixels: so near to the end somebody is at the end. */
     const NEAR = 60;
 
-    /** Have the conversation followed, once it is there. */
+    /** Have the conversation followed, once it is there with its two parts. */
     function follow() {
         const said = document.getElementById("conversation");
         const composer = document.getElementById("composer");
-        if (!said || !composer) return requestAnimationFrame(follow);
+        const parts = /** @type {HTMLElement[]} */ ([...said?.children ?? []]);
+        if (!said || !composer || parts.length < 2) return requestAnimationFrame(follow);
         let atEnd = true, top = 0;
         const toEnd = () => {
             atEnd = true;
@@ -23,23 +24,13 @@
         const look = () => jump.hidden = atEnd;
         said.addEventListener("scroll", () => {
             const left = said.scrollHeight - said.clientHeight - said.scrollTop;
-            // Only who goes up has left the end. What grows scrolls nobody; where a part has got
-            // smaller, as at the end of a turn, the browser did it.
+            // What grows scrolls nobody: only who goes up has left the end.
             if (left < NEAR) atEnd = true;
-            else if (said.scrollTop < top && !parts.some(smaller)) atEnd = false;
+            else if (said.scrollTop < top) atEnd = false;
             top = said.scrollTop;
             look();
         }, {passive: true});
-        const parts = /** @type {HTMLElement[]} */ ([...said.children]);
-        /** @type {Map<HTMLElement, number>} */
-        const heights = new Map();
-        /** @param {HTMLElement} part */
-        const smaller = (part) => part.offsetHeight < (heights.get(part) ?? 0);
-        const resized = new ResizeObserver(() => {
-            for (const part of parts) heights.set(part, part.offsetHeight);
-            if (atEnd) toEnd();
-            else look();
-        });
+        const resized = new ResizeObserver(() => atEnd ? toEnd() : look());
         for (const part of [said, ...parts]) resized.observe(part);
         window.toEnd = toEnd;
         look();
