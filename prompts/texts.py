@@ -33,8 +33,17 @@ def examples(format: str, folder: Path = HERE / "examples") -> list[str]:
     """
     for name in (format, "chat"):
         if (file := folder / f"{name}.txt").is_file():
-            return [line.strip() for line in _read(file).splitlines() if line.strip()]
+            return lines(file)
     return []
+
+
+def lines(file: Path) -> list[str]:
+    """Return the lines of a file in which anything is.
+
+    Raises:
+        PromptError: it is not text.
+    """
+    return [line.strip() for line in _read(file).splitlines() if line.strip()]
 
 
 def _read(file: Path) -> str:

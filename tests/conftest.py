@@ -38,6 +38,7 @@ for name in [name for name in os.environ if name.startswith(("CHAT_", "GRADIO_SE
 
 # What a start would find out to be the fastest says how busy the machine is.
 os.environ["CHAT_TUNE"] = "false"
+os.environ["CHAT_TITLES"] = "false"
 # And a second thread costs half as much again for the same reply.
 os.environ["CHAT_THREADS"] = "1"
 

@@ -76,7 +76,8 @@ class Update:
     tokens: int = 0
     #: How many of them are thought.
     thought_tokens: int = 0
-    #: Seconds from the first of them to the last.
+    #: Seconds from when the reply was asked for to the first of them, and from that to the last.
+    first_token: float = 0.0
     seconds: float = 0.0
     #: How many of those passed while it thought.
     thought_seconds: float = 0.0
@@ -295,6 +296,7 @@ class Chat:
                         update,
                         state=state,
                         queued=isinstance(ids, Queued),
+                        first_token=first - measured.asked if first else 0.0,
                         seconds=seconds,
                         thought_seconds=spent if seen.thought else 0.0,
                         **seen._asdict(),

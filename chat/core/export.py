@@ -8,12 +8,28 @@
 What was thought before a reply is its `reasoning_content`. The list of messages alone, a
 system prompt first, is a conversation too. That is what the terminal saves and what other
 programs read.
+
+Where a message was edited, or a reply written anew, there are several ways on. `messages` is
+the one that was on the screen; the others are beside it, each to its end:
+
+    "versions": [{"at": 1, "ways": [{"messages": [
+        {"role": "assistant", "content": "No poem."}]}, null]}]
 """
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, FailFast, Field, StrictStr, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    FailFast,
+    Field,
+    NonNegativeInt,
+    StrictStr,
+    ValidationError,
+)
 
+from chat.core.made import Made
 from chat.errors import BadRequest
 from prompts.base import Message, Role
 
@@ -25,6 +41,8 @@ class Entry(BaseModel):
     content: StrictStr
     #: What was thought before it.
     reasoning_content: StrictStr = Field("", exclude_if=lambda thought: not thought)
+    #: How it was made, if that is known.
+    made: Made | None = Field(None, exclude_if=lambda made: made is None)
 
     @property
     def message(self) -> Message:
@@ -32,12 +50,45 @@ class Entry(BaseModel):
         return Message(self.role, self.content, thought=self.reasoning_content)
 
 
+class Fork(BaseModel):
+    """A place from which a conversation goes on in several ways."""
+
+    #: How many messages of its branch come before it, a system prompt aside.
+    at: NonNegativeInt
+    #: In the order in which they came; None is the one that the branch itself takes.
+    ways: list["Branch | None"]
+
+
+Messages = Annotated[list[Entry], FailFast()]  # a million faults would take gigabytes
+Forks = Annotated[list[Fork], FailFast(), Field(exclude_if=lambda forks: not forks)]
+
+
+class Branch(BaseModel):
+    """A conversation from some message on, with all that it forks into."""
+
+    messages: Messages
+    versions: Forks = []
+
+    @property
+    def text(self) -> str:
+        """The same as it is saved: without versions a list, as it was before there were any."""
+        saved = self.model_dump(mode="json")
+        return json.dumps(saved if self.versions else saved["messages"], ensure_ascii=False)
+
+
+def branch(text: str) -> Branch:
+    """Return what was saved as this text."""
+    saved = json.loads(text)
+    return Branch(**saved) if isinstance(saved, dict) else Branch(messages=saved)
+
+
 class Conversation(BaseModel):
     """A conversation with a name, and when it was saved last."""
 
     title: StrictStr = ""
     saved: AwareDatetime | None = None
-    messages: Annotated[list[Entry], FailFast()]  # a million faults would take gigabytes
+    messages: Messages
+    versions: Forks = []
 
 
 class File(BaseModel):

@@ -1,6 +1,35 @@
 """What the page says of itself."""
 
+from pathlib import Path
+from typing import Literal
+
 from pydantic import BaseModel, Field, field_validator
+
+#: Colours of Gradio's, each from light to dark.
+Accent = Literal[
+    "red",
+    "orange",
+    "amber",
+    "yellow",
+    "lime",
+    "green",
+    "emerald",
+    "teal",
+    "cyan",
+    "sky",
+    "blue",
+    "indigo",
+    "violet",
+    "purple",
+    "fuchsia",
+    "pink",
+    "rose",
+    "slate",
+    "gray",
+    "zinc",
+    "neutral",
+    "stone",
+]
 
 
 class PageSettings(BaseModel):
@@ -16,6 +45,19 @@ class PageSettings(BaseModel):
         "**Say something.** Shift + Enter starts a new line.",
         max_length=2000,
         description="what stands where no conversation is yet, in Markdown",
+    )
+    examples: Path | None = Field(
+        None,
+        description="a file with messages to begin with, one a line, in place of those in "
+        "prompts/examples",
+    )
+    titles: bool = Field(
+        True,
+        description="have the model give each conversation a title after its first reply, when "
+        "nobody waits for anything; else it is called by its first words",
+    )
+    accent: Accent = Field(
+        "orange", description="the colour of what stands out, such as red, teal, blue or violet"
     )
 
     @field_validator("title")

@@ -85,7 +85,7 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
                 ssr_mode=False,  # a Space may switch it on, and Node would stand between
                 enable_monitoring=False,
                 footer_links=[],
-                theme=gr.themes.Default(**FONTS),
+                theme=gr.themes.Default(primary_hue=settings.accent, **FONTS),
                 css=CSS,
                 head=HEAD,
                 prevent_thread_lock=True,

@@ -8,13 +8,13 @@ is one, then user and assistant in turn, of whom either may begin.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from chat.core.conversation import clean
-from chat.core.export import Conversation, Entry, parse
+from chat.core.conversation import clean, dialogue
+from chat.core.export import Branch, Conversation, Entry, Fork, parse
 from chat.core.imports import (
     chatgpt,
     claude,
@@ -165,7 +165,7 @@ def _find(content: Any, depth: int = 3) -> list[Found | None]:
 
 def _found(conversation: Conversation) -> Found:
     messages = [entry.model_dump() for entry in conversation.messages]
-    return Found(messages, conversation.title, conversation.saved)
+    return Found(messages, conversation.title, conversation.saved, forks=conversation.versions)
 
 
 def _taken(found: Found | None, left: Counter[Reason]) -> Conversation | None:
@@ -195,7 +195,24 @@ def _taken(found: Found | None, left: Counter[Reason]) -> Conversation | None:
         title=line(found.title) if isinstance(found.title, str) else "",
         saved=_time(found.time),
         messages=[Entry(**message.entry) for message in messages],
+        versions=list(_forks(found.forks, len(dialogue))),
     )
+
+
+def _forks(forks: Sequence[Fork], messages: int) -> Iterator[Fork]:
+    """Yield the forks of a conversation of so many messages, cleaned as those are."""
+    for fork in forks:
+        ways = [way and _branch(way) for way in fork.ways]
+        if fork.at <= messages and ways.count(None) == 1:
+            yield Fork(at=fork.at, ways=ways)
+
+
+def _branch(branch: Branch) -> Branch | None:
+    """Return what is said in it, or None if nothing is."""
+    messages = dialogue([entry.model_dump() for entry in branch.messages])
+    entries = [Entry(**message.entry) for message in messages]
+    versions = list(_forks(branch.versions, len(messages)))
+    return Branch(messages=entries, versions=versions) if entries else None
 
 
 def _time(value: Any) -> datetime | None:

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 from chat import child
 from chat.core import imports
-from chat.core.export import Conversation
+from chat.core.export import Branch, Conversation
 from chat.core.title import first_words, line
 from chat.errors import BadRequest
-from prompts import Message
 
 #: What a process may take: bytes of memory, seconds of CPU time, and seconds on a busy machine.
 MEMORY, SECONDS, PATIENCE = 1_000_000_000, 20, 90
@@ -68,11 +67,6 @@ def read(files: Sequence[tuple[str, str]], longest: int) -> Files:
     return Files([Read(*one) for one in conversations], Counter(left), refused)
 
 
-def text_of(messages: Sequence[Message]) -> str:
-    """Return messages as they are saved."""
-    return json.dumps([message.entry for message in messages], ensure_ascii=False)
-
-
 def _read(files: Sequence[tuple[str, str]], longest: int) -> Files:
     found: list[Conversation] = []
     left: Counter[imports.Reason] = Counter()
@@ -113,7 +107,7 @@ def _take(data: bytes, file: str) -> imports.Taken:
 
 def _as_read(found: Conversation, longest: int) -> Read:
     messages = [entry.message for entry in found.messages]
-    text = text_of(messages)
+    text = Branch(messages=found.messages, versions=found.versions).text
     saved = found.saved.timestamp() * 1000 if found.saved else None
     fits = len(text.encode()) <= longest
     return Read(found.title or first_words(messages), text if fits else None, saved)

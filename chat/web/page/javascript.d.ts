@@ -9,7 +9,7 @@ declare const TITLE: string;
 declare const MODEL: string;
 /** What can be asked, and where (chat/web/page/panel/__init__.py). */
 declare const ENDPOINTS: Record<
-    "seal" | "rename" | "names" | "open" | "texts" | "export" | "markdown" | "import" | "running",
+    "seal" | "rename" | "title" | "names" | "open" | "texts" | "export" | "markdown" | "import" | "running",
     string
 >;
 /** Most conversations that can be asked about at once. */
@@ -20,6 +20,10 @@ declare const LONGEST_TITLE: number;
 declare const LARGEST_IMPORT: number;
 /** Of sealed texts that are opened at once, in characters. */
 declare const LARGEST_SEARCH: number;
+/** What the controls are called, by their names (chat/core/sampling.py). */
+declare const CONTROLS: Record<string, string>;
+/** Whether the model gives conversations their titles. */
+declare const TITLES: boolean;
 /** With which the page begins. */
 declare const SYSTEM_PROMPT: string;
 
@@ -32,6 +36,33 @@ declare function trigger(event: "show" | "come_back"): void;
 interface Message {
     role: string;
     content: string | {text: string}[];
+}
+
+/** A conversation from some message on, as the server opens it (chat/core/export.py). */
+interface SavedBranch {
+    messages: Message[];
+    /** How the replies among the rows of messages were made. */
+    made: (Made | null)[];
+    versions: SavedFork[];
+}
+
+/** How a reply was made (chat/core/made.py). */
+interface Made {
+    model: string;
+    ended: "stop" | "length" | "stopped" | "error";
+    prompt_tokens: number;
+    dropped_turns: number;
+    tokens: number;
+    thought_tokens: number;
+    first_token: number;
+    seconds: number;
+    window: number;
+    controls: Record<string, string | number | boolean>;
+}
+
+interface SavedFork {
+    at: number;
+    ways: (SavedBranch | null)[];
 }
 
 /** What the page's events have done by the panel; those that change the screen tell it after. */
@@ -54,8 +85,14 @@ interface Conversations {
     clear(): void;
     /** It is about to be changed. */
     change(): void;
+    /** All that a reply has come to is there, and how it was made, as JSON. */
+    settled(history?: Message[], system?: string, made?: string): Promise<void> | undefined;
     /** It was changed; without a history that failed. */
-    changed(history?: Message[], system?: string, reply?: string): Promise<void> | undefined;
+    changed(
+        history?: Message[], system?: string, reply?: string, made?: Made,
+    ): Promise<void> | undefined;
+    /** Something that was opened is on the screen, or the same in another version. */
+    showed(history?: Message[], system?: string): Promise<void> | undefined;
 }
 
 interface Window {

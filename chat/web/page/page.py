@@ -21,6 +21,7 @@ from chat.web.page.escape import unescape
 from chat.web.page.gradio_internals import ChatInterface, update_in_javascript
 from chat.web.page.header import header
 from chat.web.page.history import History, entry, last_reply, last_thought, split_last
+from chat.web.page.made import made
 from chat.web.page.messages import place, shown
 from chat.web.page.panel import Panel, before
 from chat.web.page.panel.saved import SavedConversations
@@ -39,12 +40,15 @@ BUTTONS = {"submit_btn": "Send", "stop_btn": "Stop"}
 def build(chat: Chat, settings: Settings) -> "Page | CompletionPage":
     """Return the page, by the model's kind; `chat.web.serve` serves it."""
     try:
-        parts = chat, settings.title, controls(settings, chat), texts.examples(chat.format.name)
+        file = settings.examples
+        examples = texts.lines(file) if file else texts.examples(chat.format.name)
+        parts = chat, settings.title, controls(settings, chat), examples
         if chat.format.name == "plain":
             return CompletionPage(*parts)
         seal = Seal(settings.data_dir, settings.conversations_secret())
         running = Running(chat.gate, settings.keep_seconds, seal)
-        return Page(*parts, settings.welcome, SavedConversations(seal), running)
+        saved = SavedConversations(seal, chat if settings.titles else None)
+        return Page(*parts, settings.welcome, saved, running)
     except PromptError as error:
         raise SettingsError(str(error)) from None
 
@@ -76,6 +80,7 @@ class Page(ChatInterface):
             #: update Gradio's page goes through all messages of a component.
             self.live = live(render=False)
             self.token = gr.Textbox(visible=False, render=False)  # of the reply that is written
+            self.made = gr.Textbox(visible=False, render=False)  # how the last reply was, as JSON
         self.chat = chat
         self._controls = controls
         self._saved = saved
@@ -100,7 +105,7 @@ class Page(ChatInterface):
     def add_header(self) -> None:
         """Render the line at the top, and the saved conversations."""
         header(self.title, self.chat.name, self._controls["adapter"])
-        self.panel = Panel(self._controls["system_prompt"])
+        self.panel = Panel(self._controls["system_prompt"], titles=self._saved.titles)
 
     def add_chat(self) -> None:
         """Render the conversation, and where it goes on."""
@@ -117,6 +122,7 @@ class Page(ChatInterface):
         """Render the settings and the prompt."""
         drawer(self._controls, self.chat, self.prompt)
         self.token.render()
+        self.made.render()
 
     def add_events(self) -> None:
         """Connect the components."""
@@ -148,12 +154,12 @@ class Page(ChatInterface):
                 settled = after(
                     self._settle,
                     [self.turn, *shown],
-                    [*shown, self.status, self.textbox, self.go_on],
+                    [*shown, self.status, self.textbox, self.go_on, self.made],
                     js=before("settle"),
                     queue=False,
                     **quiet,
                 )
-                self.panel.after(settled, "changed", *shown)
+                self.panel.after(settled, "settled", *shown, self.made)
                 settled.then(None, js=FOCUS, api_visibility="private")
             runs.append(running)
         self.textbox.stop(self._stop, [self.turn], None, queue=False, cancels=runs, **quiet)
@@ -190,7 +196,7 @@ class Page(ChatInterface):
             self.prompt: update_in_javascript(value="", label=EMPTY),
             self.go_on: update_in_javascript(visible=False),
         }
-        self.panel.connect(self._saved, self._running, self.chatbot, opened)
+        self.panel.connect(self._saved, self._running, self.chatbot, self.live, opened)
         add_endpoint(self.textbox, self._controls, self.status, self._fetched)
 
     def _send(self, message: str, history: History) -> Changes:
@@ -258,6 +264,7 @@ class Page(ChatInterface):
         reply = turn.reply
         try:
             if not reply.kept:
+                reply.controls = dict(zip(self._controls, values, strict=True))
                 begun = turn.begun, turn.thought.text
                 updates = self._ask(turn.message, turn.before, values, *begun)
                 self._running.begin(turn, updates, self.login())
@@ -286,16 +293,20 @@ class Page(ChatInterface):
     def _settle(self, turn: Turn | None, history: History, live: History) -> Changes:
         """Show what came of it, and unlock the text box."""
         textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
+        how = ""
         if turn is None:
             after = lost([*history, *live])
         elif turn.reply.cleared:
             after = NOTHING
         elif not turn.message:
             textbox = gr.Textbox(**textbox)
-            return {self.chatbot: turn.original, self.live: [], self.textbox: textbox}
+            changes = {self.chatbot: turn.original, self.live: [], self.textbox: textbox}
+            return {**changes, self.made: how}
         else:
             seen = bool(last_reply(live) or last_thought(live).text)
             after = turn.outcome(seen=seen)
+            if after.history is not turn.original:
+                how = made(self.chat, turn.reply)
         if after.draft is not None:
             textbox["value"] = after.draft
         return {
@@ -304,6 +315,7 @@ class Page(ChatInterface):
             self.status: after.line,
             self.textbox: gr.Textbox(**textbox),
             self.go_on: gr.Button(visible=after.more),
+            self.made: how,
         }
 
     def _undo(self, history: History) -> Changes:

@@ -1,13 +1,14 @@
 """One message and its reply, as values that the server keeps while the page shows them."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chat.core import status
 from chat.core.chat import Update
 from chat.core.kept import Kept, new_id
+from chat.core.made import Ending
 from chat.web.page.history import (
     NO_THOUGHT,
     History,
@@ -38,6 +39,8 @@ class Reply:
     seen: bool = False
     #: Whether the whole conversation was cleared meanwhile.
     cleared: bool = False
+    #: The values of the controls that it is made with, by their names.
+    controls: Mapping[str, Any] = field(default_factory=dict)
     #: By which it is found again.
     id: str = field(default_factory=new_id)
 
@@ -67,6 +70,15 @@ class Reply:
         if self.failure or self.update is None:
             return False
         return self.update.state in ("thinking", "writing", "length")
+
+    @property
+    def ended(self) -> Ending:
+        """Why nothing more will come."""
+        if self.failure:
+            return "error"
+        if self.update and self.update.state in ("finished", "length"):
+            return "length" if self.update.state == "length" else "stop"
+        return "stopped"
 
     @property
     def line(self) -> str:

@@ -9,24 +9,30 @@ programs write.
 
     gradio.js      what the panel needs of Gradio's page
     storage.js     what lies in the browser's storage, and asking the server
+    versions.js    what a conversation forks into
     screen.js      which conversation is on the screen, and when it is saved
     files.js       export and import
     groups.js      what is pinned, and the rest by day and month
     search.js      which of them some words are found in
     box.js         the search box
-    list.js        what is seen
+    list.js        what is seen of all that
+    tools.js       what can be done with each message
+    about.js       how a reply was made, and how full the model's window is
 
 `gr.BrowserState` is not used: it hands its key to every browser, writes all that it
 holds at once, so that two tabs overwrite each other's, and is silent when that fails.
 """
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from chat.core import title
+from chat.core.export import Branch
+from chat.core.sampling import Sampling
 from chat.web.page.gradio_internals import Event
 from chat.web.page.javascript import script
 from chat.web.page.panel.saved import (
@@ -42,13 +48,16 @@ _HERE = Path(__file__).parent
 #: They are one function, which Gradio calls with the `element` and with `trigger`.
 SCRIPTS = tuple(
     f"{name}.js"
-    for name in ("gradio", "storage", "screen", "files", "groups", "search", "box", "list")
+    for name in (
+        *("gradio", "storage", "versions", "screen", "files", "groups", "search", "box"),
+        *("about", "tools", "list"),
+    )
 )
 #: What the browser may ask, and what it is called as an endpoint.
 ENDPOINTS = {
     question: f"saved_{question}"
     for question in (
-        *("seal", "rename", "names", "open", "texts"),
+        *("seal", "rename", "title", "names", "open", "texts"),
         *("export", "markdown", "import", "running"),
     )
 }
@@ -80,7 +89,7 @@ def before(what: str) -> str:
 class Panel:
     """The list, in a side bar of the page."""
 
-    def __init__(self, system_prompt: gr.components.Component) -> None:
+    def __init__(self, system_prompt: gr.components.Component, *, titles: bool) -> None:
         self._system_prompt = system_prompt
         with gr.Sidebar(open=False, width=320, elem_id="panel"):
             self._html = gr.HTML(
@@ -93,7 +102,9 @@ class Panel:
                     LONGEST_TITLE=title.LONGEST,
                     LARGEST_IMPORT=LARGEST_IMPORT,
                     LARGEST_SEARCH=LARGEST_SEARCH,
+                    CONTROLS={name: one.title for name, one in Sampling.model_fields.items()},
                     SYSTEM_PROMPT=system_prompt.value,
+                    TITLES=titles,
                 ),
                 head=f"<style>{(_HERE / 'panel.css').read_text('utf-8')}</style>",
                 apply_default_css=False,
@@ -130,6 +141,7 @@ class Panel:
         saved: SavedConversations,
         running: Running,
         chatbot: gr.Chatbot,
+        live: gr.Chatbot,
         others: dict[gr.components.Component, str],
     ) -> None:
         """Answer what the panel asks, and have what it opens shown in `chatbot`.
@@ -138,13 +150,12 @@ class Panel:
         """
 
         def open(owner: str | None, text: str) -> Any:
-            messages = [message.entry for message in saved.open(owner, text)]
-            start = int(messages[0]["role"] == "system")
-            return [*messages[:start], *chatbot.postprocess(messages[start:]).model_dump()]
+            return _as_shown(saved.open(owner, text), chatbot)
 
         answers: dict[str, Callable[..., Any]] = {
             "seal": saved.seal,
             "rename": saved.rename,
+            "title": saved.title,
             "names": saved.names,
             "open": open,
             "texts": saved.texts,
@@ -160,14 +171,29 @@ class Panel:
                 api_visibility="private",
                 queue=False,
             )
-        self._html.show(
+        shown = self._html.show(
             None,
             [self._system_prompt],
             [chatbot, self._system_prompt, *others],
             js="(system) => [window.conversations?.shown(), "
             f"window.conversations?.system(system), {', '.join(others.values())}]",
             api_visibility="private",
-        ).then(None, js=FOCUS, api_visibility="private")
+        )
+        self.after(shown, "showed", chatbot, live)
+        shown.then(None, js=FOCUS, api_visibility="private")
+
+
+def _as_shown(branch: Branch, chatbot: gr.Chatbot) -> dict[str, Any]:
+    """Return a conversation as the browser has it, but for a system prompt, which is as it is."""
+    messages = [entry.message.entry for entry in branch.messages]
+    start = int(messages[:1] != [] and messages[0]["role"] == "system")
+    shown = [*messages[:start], *chatbot.postprocess(messages[start:]).model_dump()]
+    versions = [
+        {"at": fork.at, "ways": [way and _as_shown(way, chatbot) for way in fork.ways]}
+        for fork in branch.versions
+    ]
+    made = [entry.made and entry.made.model_dump() for entry in branch.messages[start:]]
+    return {"messages": shown, "made": made, "versions": versions}
 
 
 def _for_login(answer: Callable[..., Any]) -> Callable[..., Any]:
@@ -176,4 +202,7 @@ def _for_login(answer: Callable[..., Any]) -> Callable[..., Any]:
     def answer_login(values: list[Any], request: gr.Request) -> Any:
         return answer(request.username, *values)
 
-    return answer_login
+    async def answer_in_time(values: list[Any], request: gr.Request) -> Any:
+        return await answer(request.username, *values)
+
+    return answer_in_time if iscoroutinefunction(answer) else answer_login

@@ -6,18 +6,23 @@ taken as it comes: histories and files become clean messages first, like all tha
 """
 
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from chat.core import imports, markdown
+from pydantic import ValidationError
+
+from chat.core import imports, markdown, titling
+from chat.core.chat import Chat
 from chat.core.conversation import clean, dialogue
-from chat.core.export import Conversation, Entry, File
+from chat.core.export import Branch, Conversation, Entry, File, Fork, branch
 from chat.core.imports import apart
+from chat.core.made import Made
 from chat.core.title import LONGEST as LONGEST_TITLE
 from chat.core.title import first_words, line
 from chat.errors import BadRequest
 from chat.web.page.messages import given
 from chat.web.page.panel.seal import LONGEST, Seal
-from prompts import Message
 
 #: More at once than this the page never asks about.
 MOST_CONVERSATIONS = 1000
@@ -27,6 +32,9 @@ LARGEST_SEARCH = LONGEST
 #: Characters of the texts in an answer to that, until which it goes on: they were packed, and
 #: a million letters that are the same are sealed as a thousand.
 SEARCHED = 2_000_000
+
+#: Versions inside of versions inside of versions: as many as a reader of JSON goes down.
+DEEPEST = 100
 
 #: Bytes of the files that are imported at once.
 LARGEST_IMPORT = 25_000_000
@@ -38,26 +46,37 @@ Sealed = dict[str, Any]
 
 
 class SavedConversations:
-    """The answers; `owner` is who is logged in, and nobody else can open what they save."""
+    """The answers; `owner` is who is logged in, and nobody else can open what they save.
 
-    def __init__(self, seal: Seal) -> None:
+    `titling` is what gives conversations their titles, if anything does.
+    """
+
+    def __init__(self, seal: Seal, titling: Chat | None = None) -> None:
         self._seal = seal
+        self._titling = titling
 
-    def seal(self, owner: str | None, history: Any, system: str | None = None) -> Sealed | None:
-        """Seal what is on the screen; None if nobody has said anything.
+    @property
+    def titles(self) -> bool:
+        """Whether the model gives conversations their titles."""
+        return self._titling is not None
 
+    def seal(self, owner: str | None, said: Any, system: str | None = None) -> Sealed | None:
+        """Seal a conversation as the browser has it; None if nobody has said anything.
+
+        It is a mapping: `messages` as they are on the screen, `made` what is known of each side's
+        in turn, and `versions` with others in their places, as in an export (`chat.core.export`).
         `system` is the system prompt, unless it is the one that the page begins with.
 
         Raises:
             BadRequest: it is too long.
         """
-        messages = dialogue(given(history))
-        if not messages:
+        found = _branch(said)
+        if not found.messages:
             return None
-        title = first_words(messages)
+        title = first_words([entry.message for entry in found.messages])
         if system is not None:
-            messages.insert(0, Message("system", clean(system).strip()))
-        return self._sealed(owner, title, apart.text_of(messages))
+            found.messages.insert(0, Entry(role="system", content=clean(system).strip()))
+        return self._sealed(owner, title, found.text)
 
     def rename(self, owner: str | None, name: str) -> Sealed:
         """Seal a title.
@@ -69,6 +88,12 @@ class SavedConversations:
             raise BadRequest("A title needs at least one character.")
         return {"name": name, "title": self._seal.close(name, owner)}
 
+    async def title(self, owner: str | None, history: Any) -> Sealed | None:
+        """Seal a title that the model gives to what begins like this; None if it has none now."""
+        messages = dialogue(given(history))[:2]
+        name = await titling.written(self._titling, messages) if self._titling and messages else ""
+        return self.rename(owner, name) if name else None
+
     def names(self, owner: str | None, titles: list[str]) -> list[str | None]:
         """Open titles; None for what another key or another login has sealed.
 
@@ -78,15 +103,15 @@ class SavedConversations:
         _check_number(titles)
         return [self._name(owner, title) for title in titles]
 
-    def open(self, owner: str | None, text: str) -> list[Message]:
-        """Open the messages of a conversation, the first of which may be its system prompt.
+    def open(self, owner: str | None, text: str) -> Branch:
+        """Open a conversation, whose first message may be its system prompt.
 
         That has no text where somebody wanted none.
 
         Raises:
             BadRequest: it was sealed with another key or for another login, or never.
         """
-        return [Entry(**entry).message for entry in json.loads(self._seal.open(text, owner))]
+        return branch(self._seal.open(text, owner))
 
     def texts(self, owner: str | None, texts: list[str]) -> list[str | None]:
         """Return what is said in conversations, to search it: of all, or of the first few.
@@ -105,7 +130,9 @@ class SavedConversations:
             except BadRequest:
                 opened.append(None)
                 continue
-            said = [entry["content"] for entry in json.loads(content) if entry["role"] != "system"]
+            saved = json.loads(content)  # which is many times as quick as to check it too
+            entries = saved["messages"] if isinstance(saved, dict) else saved
+            said = [entry["content"] for entry in entries if entry["role"] != "system"]
             opened.append("\n\n".join(said))
             size += len(content)
             if size > SEARCHED:
@@ -118,9 +145,8 @@ class SavedConversations:
         Raises:
             BadRequest: as for `open`.
         """
-        name, messages = self._said(owner, title, text)
-        entries = [Entry(**message.entry) for message in messages]
-        content = {"title": name, "saved": saved, "messages": entries}
+        name, found = self._said(owner, title, text)
+        content = {"title": name, "saved": saved, **dict(found)}
         file = File(format="fourbit-chat", version=1, conversations=[Conversation(**content)])
         return file.model_dump(mode="json")
 
@@ -130,7 +156,8 @@ class SavedConversations:
         Raises:
             BadRequest: as for `open`.
         """
-        return markdown.write(*self._said(owner, title, text))
+        name, found = self._said(owner, title, text)
+        return markdown.write(name, [entry.message for entry in found.messages])
 
     def import_files(self, owner: str | None, files: list[tuple[str, str]]) -> dict[str, Any]:
         """Seal the conversations in files, which anyone may have written.
@@ -161,9 +188,10 @@ class SavedConversations:
         sentences.insert(0, imports.sentence(len(sealed), left, "Imported"))
         return {"conversations": sealed, "sentence": "\n".join(sentences)}
 
-    def _said(self, owner: str | None, title: str, text: str) -> tuple[str, list[Message]]:
-        messages = [message for message in self.open(owner, text) if message.size]
-        return self._seal.open(title, owner), messages
+    def _said(self, owner: str | None, title: str, text: str) -> tuple[str, Branch]:
+        found = self.open(owner, text)
+        found.messages = [entry for entry in found.messages if entry.message.size]
+        return self._seal.open(title, owner), found
 
     def _sealed(self, owner: str | None, name: str, text: str) -> Sealed:
         return {**self.rename(owner, name), "text": self._seal.close(text, owner)}
@@ -173,6 +201,28 @@ class SavedConversations:
             return self._seal.open(title, owner, most=4 * LONGEST_TITLE)
         except BadRequest:
             return None
+
+
+def _branch(said: Any, deep: int = 0) -> Branch:
+    """Return a conversation that a browser has, with what it forks into."""
+    if not isinstance(said, Mapping):
+        raise BadRequest("The request could not be read.")
+    messages = [Entry(**message.entry) for message in dialogue(given(said.get("messages")))]
+    found = Branch(messages=messages)
+    made, versions = (said.get(key) or [] for key in ("made", "versions"))
+    if len(made) == len(messages):
+        for entry, how in zip(messages, made, strict=True):
+            with suppress(ValidationError):
+                entry.made = how and Made.model_validate(how)
+    if deep == DEEPEST and versions:
+        raise BadRequest("This conversation has too many versions to be saved.")
+    for fork in versions:
+        match fork:
+            case {"at": int(at), "ways": list(ways)} if 0 <= at <= len(messages):
+                found.versions.append(
+                    Fork(at=at, ways=[way and _branch(way, deep + 1) for way in ways])
+                )
+    return found
 
 
 def _check_number(asked: list[Any]) -> None:

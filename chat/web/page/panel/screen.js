@@ -7,9 +7,11 @@
  * @property {string} [title] as the server sealed it, if it was saved
  * @property {string} [text] the item of the storage, as this tab left it
  * @property {string} [system] its system prompt, if it comes with one
+ * @property {boolean} [untitled] whether it is called by its first words, as yet
  * @property {boolean} [unanswered] whether its last message has no reply
  * @property {string} [reply] the token of the reply that is being written to it
  * @property {string} seen what was said when it was saved
+ * @property {Branch} branch what is on the screen, and its other versions
  * @property {boolean} changed whether somebody has gone on with it here
  * @property {number} turn counts its states, of which the last is to be saved
  */
@@ -31,6 +33,8 @@ let own = SYSTEM_PROMPT;
 let running = false;
 /** How many events of the page are about to change the screen. */
 let changing = 0;
+/** Whether what is shown next is to be saved then. */
+let rearranged = false;
 /**
  * That the last change is saved.
  * @type {Promise<void> | undefined}
@@ -39,7 +43,15 @@ let saving;
 
 /** @returns {OnScreen} */
 function newConversation() {
-    return {id: newId(), seen: textsOf([]), changed: true, turn: 0};
+    return {id: newId(), seen: textsOf([]), branch: emptyBranch(), untitled: TITLES, changed: true, turn: 0};
+}
+
+/**
+ * Return the text in a message's content.
+ * @param {Message["content"]} content
+ */
+function textOf(content) {
+    return typeof content === "string" ? content : content.map((part) => part.text).join("");
 }
 
 /**
@@ -47,10 +59,7 @@ function newConversation() {
  * @param {Message[]} history
  */
 function textsOf(history) {
-    /** @param {Message["content"]} content */
-    const text = (content) =>
-        typeof content === "string" ? content : content.map((part) => part.text).join("");
-    return JSON.stringify(history.map(({role, content}) => [role, text(content)]));
+    return JSON.stringify(history.map(({role, content}) => [role, textOf(content)]));
 }
 
 /** Wait until what is under way has changed the screen and is saved, unless it is a reply. */
@@ -84,21 +93,39 @@ function show(conversation, messages) {
 }
 
 /**
+ * Show the branch that the conversation on the screen takes by now, and save it.
+ * @param {string} [title] as the server sealed it
+ */
+function rearrange(title = current.title) {
+    const {branch} = current;
+    const unanswered = branch.rows.at(-1)?.[0].role === "user";
+    Object.assign(current, {title, unanswered, changed: true});
+    changing++;
+    rearranged = true;
+    show(current, branch.rows.flat());
+}
+
+/**
  * Show a saved conversation.
  * @param {Pick<Saved, "id" | "title" | "text" | "sealed">} conversation
  */
 async function openSaved({id, title, text, sealed}) {
     await untilQuiet();
-    /** @type {Message[]} */
-    const messages = await ask("open", sealed);
-    const prompt = messages[0].role === "system" && messages.shift();
+    /** @type {SavedBranch} */
+    const saved = await ask("open", sealed);
+    const prompt = saved.messages[0].role === "system" && saved.messages.shift();
     const system = prompt ? String(prompt.content) : SYSTEM_PROMPT;
     const token = storage[itemName(id, "reply")];
     const reply = token && await ask("running", token) ? token : undefined;
     await untilQuiet();
+    const branch = unpacked(saved);
+    const last = branch.rows.length;
+    // A reply was to come in the place of another one, and never did.
+    if (!reply) take(branch, last, (branch.forks.get(last)?.length ?? 0) - 2);
+    const messages = branch.rows.flat();
     const unanswered = messages.at(-1)?.role === "user";
     const seen = textsOf(messages);
-    show({id, title, text, system, unanswered, reply, seen, changed: false, turn: 0}, messages);
+    show({id, title, text, system, unanswered, reply, seen, branch, changed: false, turn: 0}, messages);
     if (reply) trigger("come_back");
     else writeReply(id);
 }
@@ -115,19 +142,27 @@ async function openNew() {
  * Save what is on the screen.
  * @param {Message[]} history
  * @param {string} [system]
+ * @param {Made} [made] how the reply at its end was made
  */
-async function save(history, system) {
+async function save(history, system, made) {
     const seen = textsOf(history);
+    if (current.changed) bringTo(current.branch, history, running);
+    const last = current.branch.rows.at(-1);
+    if (made && last) last.made = made;
     if (seen === current.seen) {
         current.turn++;  // drops what is about to be saved and is not on the screen any more
         return;
     }
     // What nobody has gone on with has not changed, so this is something else.
-    if (!current.changed) current = newConversation();
+    if (!current.changed) {
+        current = newConversation();
+        bringTo(current.branch, history, running);
+    }
     const mine = current;  // another may be opened while the server works
     const turn = ++mine.turn;
+    const prompt = system === SYSTEM_PROMPT ? null : system;
     /** @type {{name: string, title: string, text: string} | null} */
-    const sealed = await ask("seal", history, system === SYSTEM_PROMPT ? null : system);
+    const sealed = await ask("seal", packed(mine.branch), prompt);
     if (turn !== mine.turn) return;  // there is a later state by now, or it was deleted
     const renamed = storage[itemName(mine.id, "title")] ?? mine.title;
     for (let there; (there = storage[itemName(mine.id, "text")]) !== mine.text;) {
@@ -152,6 +187,24 @@ async function save(history, system) {
         Object.assign(mine, {title: undefined, text: undefined, seen});
     }
     if (mine === current) session[PREFIX + "open"] = current.id;
+    draw();
+}
+
+/**
+ * Have the model give the conversation on the screen a title, unless it has one or is too short.
+ */
+async function giveTitle() {
+    await saving;
+    const {id, title, branch, untitled} = current, mine = current;
+    if (!untitled || !title || branch.rows.length < 2 || running) return;
+    /** @type {{name: string, title: string} | null} */
+    const given = await ask("title", branch.rows.slice(0, 2).flat());
+    const text = storage[itemName(id, "text")];
+    // Somebody may have renamed or deleted it.
+    if (!given || !text || storage[itemName(id, "title")] !== title) return;
+    names.set(given.title, given.name);
+    write({id, title: given.title, text});
+    Object.assign(mine, {title: given.title, untitled: false});
     draw();
 }
 
@@ -199,8 +252,8 @@ function keepDraft() {
  */
 async function saidIn(text) {
     try {
-        /** @type {Message[]} */
-        const messages = await ask("open", text.split(" ")[1]);
+        /** @type {SavedBranch} */
+        const {messages} = await ask("open", text.split(" ")[1]);
         return textsOf(messages.filter(({role}) => role !== "system"));
     } catch {}
 }
@@ -217,9 +270,10 @@ const begins = (one, other) => other.startsWith(one.slice(0, -1));
  * @param {Message[]} history
  * @param {string} [system]
  * @param {string} [reply]
+ * @param {Made} [made]
  */
-async function saveAll(history, system, reply) {
-    const saved = save(history, system);
+async function saveAll(history, system, reply, made) {
+    const saved = save(history, system, made);
     const mine = current;
     mine.reply = reply;
     await saved;
@@ -293,8 +347,24 @@ window.conversations = {
         current.changed = true;
         changing++;
     },
-    changed(history, system, reply) {
+    settled(history, system, made) {
+        const saved = this.changed(history, system, undefined, made && JSON.parse(made));
+        if (made) giveTitle().catch(() => {});  // nobody has asked for it
+        return saved;
+    },
+    changed(history, system, reply, made) {
         changing--;
-        if (history) return saving = attempt(saveAll)(history, system, reply);
+        if (!history) return;
+        saving = attempt(saveAll)(history, system, reply, made);
+        drawTools();
+        drawWindow();
+        return saving;
+    },
+    showed(history, system) {
+        drawTools();
+        drawWindow();
+        if (!rearranged) return;
+        rearranged = false;
+        return this.changed(history, system);
     },
 };
