@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from chat.core.attached import split
 from chat.core.conversation import clean
 from prompts import Message
 
@@ -18,7 +19,9 @@ def first_words(messages: Sequence[Message]) -> str:
     """Return the title that a conversation has until it is renamed."""
     roles = [message.role for message in messages]
     first = roles.index("user" if "user" in roles else "assistant")
-    text = line(messages[first].content or messages[first].thought)
+    files, said = split(messages[first].content)
+    names = ", ".join(file.title for file in files)
+    text = line(said or names or messages[first].thought)
     if len(text) <= USUAL:
         return text
     words, space, _ = text[:USUAL].rpartition(" ")

@@ -56,6 +56,9 @@ class PageSettings(BaseModel):
         description="have the model give each conversation a title after its first reply, when "
         "nobody waits for anything; else it is called by its first words",
     )
+    touch_enter: Literal["newline", "send"] = Field(
+        "newline", description="what Enter does on a touch screen's keyboard; elsewhere it sends"
+    )
     accent: Accent = Field(
         "orange", description="the colour of what stands out, such as red, teal, blue or violet"
     )

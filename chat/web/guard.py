@@ -17,9 +17,10 @@ from chat.web.visitors.login import KEY
 
 #: Bytes of one request. A long conversation that a browser sends has some 100,000.
 MAX_BODY = 1_000_000
-#: What may weigh more: files that somebody imports, in base 64. They come one at a time from each
-#: visitor or address, and so many in all, and are read one at a time.
-IMPORT, MAX_IMPORT, IMPORTERS = "/gradio_api/run/saved_import", 34_000_000, 8
+#: What may weigh more: files that somebody imports or brings, in base 64. They come one at a time
+#: from each visitor or address, and so many in all, and are read one at a time.
+IMPORTS = ("/gradio_api/run/saved_import", "/gradio_api/run/saved_attach")
+MAX_IMPORT, IMPORTERS = 34_000_000, 8
 #: Seconds that one of them may take, from its first byte to the end of the answer.
 PATIENCE = 300.0
 
@@ -81,7 +82,7 @@ class Guard:
             await self._app(scope, receive, send)
         elif not is_open(scope["path"]):
             await refused(scope["path"], HTTPException(404))(scope, receive, send)
-        elif scope["path"] == IMPORT:
+        elif scope["path"] in IMPORTS:
             whose = next((account.name for account in scope.get(KEY, ())), "")
             async with self._own.setdefault(whose, asyncio.Lock()), self._coming:
                 with suppress(TimeoutError):

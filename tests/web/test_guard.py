@@ -15,7 +15,7 @@ from chat.core.shares import Account
 from chat.settings import Settings
 from chat.web import guard
 from chat.web import serve as serving
-from chat.web.guard import IMPORT, MAX_BODY, MAX_IMPORT, Guard, is_open
+from chat.web.guard import IMPORTS, MAX_BODY, MAX_IMPORT, Guard, is_open
 from chat.web.page import page
 from tests.conftest import Serve
 from tests.conftest import serving as start_serving
@@ -156,10 +156,11 @@ def test_a_request_just_within_the_limit_is_passed_on_whole(serve: Serve) -> Non
     assert answer.status_code == 422  # read, and not JSON
 
 
-def test_what_somebody_imports_may_weigh_more_up_to_a_limit(serve: Serve) -> None:
+@pytest.mark.parametrize("address", IMPORTS)
+def test_what_somebody_imports_may_weigh_more_up_to_a_limit(serve: Serve, address: str) -> None:
     url = serve(ScriptedEngine()).rstrip("/")
     for size, status in ((MAX_BODY + 1, 422), (MAX_IMPORT, 422), (MAX_IMPORT + 1, 413)):
-        answer = httpx.post(url + IMPORT, content=b"{" + b" " * (size - 1))
+        answer = httpx.post(url + address, content=b"{" + b" " * (size - 1))
         assert answer.status_code == status  # read, and not JSON
     assert answer.text == f"The limit is {MAX_IMPORT:,} bytes."
 
@@ -182,7 +183,7 @@ class Importing:
 
     async def through(self, guarded: Guard, whose: str = "") -> None:
         visitor = (Account(whose),) if whose else ()
-        scope = {"type": "http", "path": IMPORT, "visitor": visitor}
+        scope = {"type": "http", "path": IMPORTS[0], "visitor": visitor}
         await guarded(scope, self.receive, self.send)
 
 

@@ -9,7 +9,8 @@ declare const TITLE: string;
 declare const MODEL: string;
 /** What can be asked, and where (chat/web/page/panel/__init__.py). */
 declare const ENDPOINTS: Record<
-    "seal" | "rename" | "title" | "names" | "open" | "texts" | "export" | "markdown" | "import" | "running",
+    "seal" | "rename" | "title" | "names" | "open" | "texts" | "export" | "markdown" | "import" | "running"
+    | "attach",
     string
 >;
 /** Most conversations that can be asked about at once. */
@@ -24,6 +25,8 @@ declare const LARGEST_SEARCH: number;
 declare const CONTROLS: Record<string, string>;
 /** Whether the model gives conversations their titles. */
 declare const TITLES: boolean;
+/** What Enter does where somebody types on a touch screen. */
+declare const TOUCH_ENTER: "newline" | "send";
 /** With which the page begins. */
 declare const SYSTEM_PROMPT: string;
 
@@ -36,6 +39,8 @@ declare function trigger(event: "show" | "come_back"): void;
 interface Message {
     role: string;
     content: string | {text: string}[];
+    /** What folds it under a title, if anything does. */
+    metadata?: {title?: string | null} | null;
 }
 
 /** A conversation from some message on, as the server opens it (chat/core/export.py). */
@@ -73,6 +78,10 @@ interface Conversations {
     about(): string;
     /** The system prompt that goes with it, in place of the one that the settings show. */
     system(set: string): string;
+    /** A message is about to be sent; return it with the files that come with it. */
+    send(message: string): string;
+    /** The last turn was taken back. */
+    undone(history?: Message[], system?: string): Promise<void> | undefined;
     /** A message is on its way to the screen, and a reply will follow. */
     begin(): void;
     /** A reply that is being written is about to go on here; by its token it is found. */
@@ -99,6 +108,8 @@ interface Window {
     gradio_config: {api_prefix: string};
     conversations?: Conversations;
     focusMessage(): void;
+    /** Return the text of a message as the server sent it. */
+    plainText(text: string): string;
     /** Say what the conversation is called, or what the page is. */
     nameConversation?(name?: string): void;
     /** Follow the conversation to its end, and stay there. */

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from chat.core.attached import split
 from chat.core.conversation import text_of
 from chat.web.page.escape import escape, unescape, verbatim
 from chat.web.page.history import NO_THOUGHT, History, Thought, entry, thought_of
@@ -25,13 +26,19 @@ FIGURES = re.compile(r"([0-9]{1,7}\.[0-9]) ([0-9]{1,9})")
 def shown(history: Any, *, thinking: bool = False) -> History:
     """Return a history as the browser gets it: a reply is Markdown, all else is typed.
 
-    Each thought is a message of its own there, and the last grows if the model is `thinking`.
+    Each thought is a message of its own there, and the last grows if the model is `thinking`;
+    and so is each file that comes with a message.
     """
     found: History = []
     for one in history or []:
         text = text_of(one["content"])
         if one["role"] != "assistant":
-            found.append(entry(one["role"], verbatim(text)))
+            files, said = split(text)
+            for name, block in files:
+                folded = {"title": verbatim(name), "status": "done"}
+                found.append({**entry(one["role"], verbatim(block)), "metadata": folded})
+            if said or not files:
+                found.append(entry(one["role"], verbatim(said)))
         elif (thought := thought_of(one)).text:
             took = f"{thought.seconds:.1f} {thought.tokens}"
             folded = {"title": title(thought, thinking), "id": took}

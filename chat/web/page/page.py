@@ -7,11 +7,14 @@ from typing import Any
 import gradio as gr
 
 from chat.core import status
+from chat.core.attached import split
 from chat.core.chat import Chat, Update
 from chat.core.conversation import clean, text_of
 from chat.errors import ChatError, SettingsError
 from chat.settings import Settings
+from chat.settings.page import PageSettings
 from chat.web.page.ask import ask, fetched
+from chat.web.page.attach import Attach
 from chat.web.page.chatbot import conversation, live
 from chat.web.page.completion_page import CompletionPage
 from chat.web.page.controls import Changes, Controls, controls
@@ -23,7 +26,7 @@ from chat.web.page.header import header
 from chat.web.page.history import History, entry, last_reply, last_thought, split_last
 from chat.web.page.made import made
 from chat.web.page.messages import place, shown
-from chat.web.page.panel import Panel, before
+from chat.web.page.panel import SENDS, Panel, before
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
 from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
@@ -48,7 +51,7 @@ def build(chat: Chat, settings: Settings) -> "Page | CompletionPage":
         seal = Seal(settings.data_dir, settings.conversations_secret())
         running = Running(chat.gate, settings.keep_seconds, seal)
         saved = SavedConversations(seal, chat if settings.titles else None)
-        return Page(*parts, settings.welcome, saved, running)
+        return Page(*parts, settings, saved, running)
     except PromptError as error:
         raise SettingsError(str(error)) from None
 
@@ -66,7 +69,7 @@ class Page(ChatInterface):
         title: str,
         controls: Controls,
         examples: list[str],
-        welcome: str,
+        settings: PageSettings,
         saved: SavedConversations,
         running: Running,
     ) -> None:
@@ -83,11 +86,12 @@ class Page(ChatInterface):
             self.made = gr.Textbox(visible=False, render=False)  # how the last reply was, as JSON
         self.chat = chat
         self._controls = controls
+        self._settings = settings
         self._saved = saved
         self._running = running
         super().__init__(
             title=title,
-            chatbot=conversation(welcome),
+            chatbot=conversation(settings.welcome),
             textbox=gr.Textbox(
                 placeholder="Type a message…",
                 label="Message",
@@ -105,7 +109,11 @@ class Page(ChatInterface):
     def add_header(self) -> None:
         """Render the line at the top, and the saved conversations."""
         header(self.title, self.chat.name, self._controls["adapter"])
-        self.panel = Panel(self._controls["system_prompt"], titles=self._saved.titles)
+        self.panel = Panel(
+            self._controls["system_prompt"],
+            titles=self._settings.titles,
+            touch_enter=self._settings.touch_enter,
+        )
 
     def add_chat(self) -> None:
         """Render the conversation, and where it goes on."""
@@ -133,7 +141,9 @@ class Page(ChatInterface):
         begins = {"js": before("begin"), "queue": False, **quiet}
         runs = []
         for event in (
-            self.textbox.submit(self._send, [self.textbox, self.chatbot], begun, **begins),
+            self.textbox.submit(
+                self._send, [self.textbox, self.chatbot], begun, **{**begins, "js": SENDS}
+            ),
             self.chatbot.retry(self._retry, [self.chatbot], begun, **begins),
             self.chatbot.edit(self._edit, [self.chatbot], begun, **begins),
             self.chatbot.example_select(self._example, [self.chatbot], begun, **begins),
@@ -180,7 +190,7 @@ class Page(ChatInterface):
             cancels=runs,
             **quiet,
         )
-        self.panel.after(undone, "changed", *shown)
+        self.panel.after(undone, "undone", *shown)
         self.panel.after(cleared, "changed", *shown)
         system_prompt = [self._controls["system_prompt"]]
         cleared.then(
@@ -196,7 +206,8 @@ class Page(ChatInterface):
             self.prompt: update_in_javascript(value="", label=EMPTY),
             self.go_on: update_in_javascript(visible=False),
         }
-        self.panel.connect(self._saved, self._running, self.chatbot, self.live, opened)
+        answers = self._saved, self._running, Attach(self.chat)
+        self.panel.connect(*answers, self.chatbot, self.live, opened)
         add_endpoint(self.textbox, self._controls, self.status, self._fetched)
 
     def _send(self, message: str, history: History) -> Changes:
@@ -261,6 +272,7 @@ class Page(ChatInterface):
             yield {self.live: []}
             return
         asked = sent = self._as_sent(turn.asked[len(turn.before) :])
+        like = {**asked[-1], "metadata": None}
         reply = turn.reply
         try:
             if not reply.kept:
@@ -274,7 +286,7 @@ class Page(ChatInterface):
                     # Nothing, and no empty bubble, while the prompt is being read.
                     answer = turn.answered(*turn.so_far(update))[len(turn.asked) :]
                     answer = shown(answer, thinking=update.state == "thinking")
-                    sent = [*asked, *({**asked[-1], **message} for message in answer)]
+                    sent = [*asked, *({**like, **message} for message in answer)]
                     before, reply.update = reply.update, update
                     yield {
                         self.live: sent,
@@ -308,7 +320,7 @@ class Page(ChatInterface):
             if after.history is not turn.original:
                 how = made(self.chat, turn.reply)
         if after.draft is not None:
-            textbox["value"] = after.draft
+            textbox["value"] = split(after.draft)[1]  # its files the browser has
         return {
             self.chatbot: after.history,
             self.live: [],
@@ -320,7 +332,8 @@ class Page(ChatInterface):
 
     def _undo(self, history: History) -> Changes:
         history, message = split_last(history)
-        return {self.chatbot: history, self.textbox: message, self.status: "", self.go_on: HIDDEN}
+        said = split(message)[1]
+        return {self.chatbot: history, self.textbox: said, self.status: "", self.go_on: HIDDEN}
 
     async def _clear(self, turn: Turn | None) -> Changes:
         await self._stop(turn)

@@ -9,6 +9,7 @@
     /** @param {unknown} text a message as the server sent it */
     const unescape = (text) => String(text).replace(
         escaped, (_, number, sign) => sign ?? String.fromCodePoint(number));
+    window.plainText = unescape;
     /** @param {string} text a message as it is on the screen, where references are signs */
     const unmarked = (text) => text.replace(escaped, (whole, _, sign) => sign ?? whole);
     /** @param {string} text */

@@ -15,14 +15,11 @@ FONTS = {
     "font": [gr.themes.LocalFont("Source Sans Pro", weights=(400, 700)), "system-ui", "sans-serif"],
     "font_mono": [gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "monospace"],
 }
-ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">'
-    '<text y=".9em" font-size="90">💬</text></svg>'
-)
-CSS = "".join((_HERE / name).read_text("utf-8") for name in ("theme.css", "layout.css"))
 #: No picture may come from an address (chat/web/headers.py), so the page's own comes with it.
+ICON = f"data:image/svg+xml,{quote((_HERE / 'icon.svg').read_text('utf-8'))}"
+CSS = "".join((_HERE / name).read_text("utf-8") for name in ("theme.css", "layout.css"))
 HEAD = f"""
-<link rel="icon" href="data:image/svg+xml,{quote(ICON)}">
+<link rel="icon" href="{ICON}">
 <style>{(_HERE / "print.css").read_text("utf-8")}</style>
 <script>{script(_HERE, "theme.js", "follow.js", ESCAPED=ESCAPED, COPIED=COPIED)}</script>
 """

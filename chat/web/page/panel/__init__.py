@@ -17,6 +17,8 @@ programs write.
     box.js         the search box
     list.js        what is seen of all that
     tools.js       what can be done with each message
+    attach.js      files that come with a message
+    typing.js      what is typed, and what Enter does
     about.js       how a reply was made, and how full the model's window is
 
 `gr.BrowserState` is not used: it hands its key to every browser, writes all that it
@@ -33,6 +35,7 @@ import gradio as gr
 from chat.core import title
 from chat.core.export import Branch
 from chat.core.sampling import Sampling
+from chat.web.page.attach import Attach
 from chat.web.page.gradio_internals import Event
 from chat.web.page.javascript import script
 from chat.web.page.panel.saved import (
@@ -50,7 +53,7 @@ SCRIPTS = tuple(
     f"{name}.js"
     for name in (
         *("gradio", "storage", "versions", "screen", "files", "groups", "search", "box"),
-        *("about", "tools", "list"),
+        *("about", "tools", "list", "attach", "typing"),
     )
 )
 #: What the browser may ask, and what it is called as an endpoint.
@@ -58,7 +61,7 @@ ENDPOINTS = {
     question: f"saved_{question}"
     for question in (
         *("seal", "rename", "title", "names", "open", "texts"),
-        *("export", "markdown", "import", "running"),
+        *("export", "markdown", "import", "running", "attach"),
     )
 }
 HTML = """
@@ -78,6 +81,10 @@ HTML = """
 """
 
 
+#: Before a message is sent, as JavaScript: what comes with it is put before it.
+SENDS = "(message, history) => [window.conversations?.send(message) ?? message, history]"
+
+
 def before(what: str) -> str:
     """Return what an event of the page is to do here before it begins, as JavaScript.
 
@@ -89,7 +96,9 @@ def before(what: str) -> str:
 class Panel:
     """The list, in a side bar of the page."""
 
-    def __init__(self, system_prompt: gr.components.Component, *, titles: bool) -> None:
+    def __init__(
+        self, system_prompt: gr.components.Component, *, titles: bool, touch_enter: str
+    ) -> None:
         self._system_prompt = system_prompt
         with gr.Sidebar(open=False, width=320, elem_id="panel"):
             self._html = gr.HTML(
@@ -105,6 +114,7 @@ class Panel:
                     CONTROLS={name: one.title for name, one in Sampling.model_fields.items()},
                     SYSTEM_PROMPT=system_prompt.value,
                     TITLES=titles,
+                    TOUCH_ENTER=touch_enter,
                 ),
                 head=f"<style>{(_HERE / 'panel.css').read_text('utf-8')}</style>",
                 apply_default_css=False,
@@ -140,6 +150,7 @@ class Panel:
         self,
         saved: SavedConversations,
         running: Running,
+        attach: Attach,
         chatbot: gr.Chatbot,
         live: gr.Chatbot,
         others: dict[gr.components.Component, str],
@@ -163,6 +174,7 @@ class Panel:
             "markdown": saved.markdown,
             "import": saved.import_files,
             "running": running.line,
+            "attach": lambda _, *file: attach.read(*file),
         }
         for question, endpoint in ENDPOINTS.items():
             gr.api(

@@ -55,11 +55,6 @@ class SavedConversations:
         self._seal = seal
         self._titling = titling
 
-    @property
-    def titles(self) -> bool:
-        """Whether the model gives conversations their titles."""
-        return self._titling is not None
-
     def seal(self, owner: str | None, said: Any, system: str | None = None) -> Sealed | None:
         """Seal a conversation as the browser has it; None if nobody has said anything.
 

@@ -233,19 +233,6 @@ async function watchReply() {
     setTimeout(watchReply, LOOK * 1000);
 }
 
-/** Keep what is typed until it is sent, for when the page is loaded anew. */
-function keepDraft() {
-    const draft = session[PREFIX + "draft"];
-    const box = messageBox();
-    if (draft && box && !box.value) {
-        box.value = draft;
-        box.dispatchEvent(new Event("input", {bubbles: true}));
-    }
-    document.addEventListener("input", ({target}) => {
-        if (target === messageBox()) session[PREFIX + "draft"] = messageBox()?.value ?? "";
-    });
-}
-
 /**
  * Return what is said in an item of the storage, unless it was sealed with another key meanwhile.
  * @param {string} text
@@ -319,12 +306,21 @@ window.conversations = {
         running = true;
         this.change();
     },
+    send(message) {
+        this.begin();
+        return takeFiles(message);
+    },
+    undone(history, system) {
+        if (history) restoreFiles(current.branch.rows[rowsOf(history).length] ?? []);
+        return this.changed(history, system);
+    },
     come_back() {
         this.begin();
         return current.reply;
     },
     begun(history, system, reply) {
         running &&= Boolean(history);
+        if (!history) keepFiles(false);
         const sent = session[PREFIX + "draft"];
         const saved = this.changed(history, system, running ? reply : undefined);
         saved?.then(() => {
@@ -348,6 +344,7 @@ window.conversations = {
         changing++;
     },
     settled(history, system, made) {
+        if (history) keepFiles(rowsOf(history).length > sentAfter);
         const saved = this.changed(history, system, undefined, made && JSON.parse(made));
         if (made) giveTitle().catch(() => {});  // nobody has asked for it
         return saved;
