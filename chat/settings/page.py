@@ -56,6 +56,11 @@ class PageSettings(BaseModel):
         description="have the model give each conversation a title after its first reply, when "
         "nobody waits for anything; else it is called by its first words",
     )
+    feedback: Path | None = Field(
+        None,
+        description="a file to which ratings are added, which visitors can give replies then, with "
+        "the conversations that they are of; the page tells them so",
+    )
     touch_enter: Literal["newline", "send"] = Field(
         "newline", description="what Enter does on a touch screen's keyboard; elsewhere it sends"
     )

@@ -55,6 +55,7 @@ OPEN_BELOW = (
     "/assets/",
     "/static/",
     "/v1/",
+    "/words/",
     "/gradio_api/call/",
     "/gradio_api/heartbeat/",
     "/gradio_api/run/",

@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 from chat import space
 from chat.errors import SettingsError
 from chat.settings import Settings
-from chat.web import address, api, headers, health, logs, manifest, metrics, proxies, traces
+from chat.web import address, api, headers, health, logs, manifest, metrics, proxies, traces, words
 from chat.web.drain import Drain
 from chat.web.ending import end_with
 from chat.web.guard import Guard
@@ -75,6 +75,7 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
                     "routes": [
                         login.route(),
                         manifest.route(settings.title),
+                        words.route(),
                         *health.routes(page.chat.engine, page.chat.gate),
                         metrics.route(metrics.of(page.chat), settings),
                         *api.routes(page.chat, settings),

@@ -11,8 +11,8 @@ HTML = """
 <button value="panel" aria-label="Conversations" aria-expanded="false" title="Conversations">
     <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M4 6h16M4 12h16M4 18h10"/></svg>
 </button>
-<h1 dir="auto"></h1>
-<span class="model"></span>
+<h1 dir="auto" translate="no"></h1>
+<span class="model" translate="no"></span>
 <button value="drawer" aria-label="Settings" aria-expanded="false">
     <svg viewBox="0 0 24 24" aria-hidden="true">
         <path d="M4 7h8m6 0h2M4 17h2m6 0h8"/><circle cx="15" cy="7" r="2.5"/>

@@ -4,13 +4,15 @@
 declare const ESCAPED: string;
 /** Matches what of a text to be copied is thought (chat/web/page/messages.py). */
 declare const COPIED: string;
+/** What the page's words are there in, beside English (chat/web/words.py). */
+declare const LANGUAGES: string[];
 /** What the host calls the page, and what its model is called (chat/web/page/header.py). */
 declare const TITLE: string;
 declare const MODEL: string;
 /** What can be asked, and where (chat/web/page/panel/__init__.py). */
 declare const ENDPOINTS: Record<
     "seal" | "rename" | "title" | "names" | "open" | "texts" | "export" | "markdown" | "import" | "running"
-    | "attach",
+    | "attach" | "rate",
     string
 >;
 /** Most conversations that can be asked about at once. */
@@ -25,6 +27,8 @@ declare const LARGEST_SEARCH: number;
 declare const CONTROLS: Record<string, string>;
 /** Whether the model gives conversations their titles. */
 declare const TITLES: boolean;
+/** Whether the host collects what visitors think of replies. */
+declare const RATED: boolean;
 /** What Enter does where somebody types on a touch screen. */
 declare const TOUCH_ENTER: "newline" | "send";
 /** With which the page begins. */
@@ -108,6 +112,8 @@ interface Window {
     gradio_config: {api_prefix: string};
     conversations?: Conversations;
     focusMessage(): void;
+    /** Return words of the page in the language of the browser. */
+    translate(text: string): string;
     /** Return the text of a message as the server sent it. */
     plainText(text: string): string;
     /** Say what the conversation is called, or what the page is. */

@@ -21,6 +21,7 @@ from chat.web.page.controls import Changes, Controls, controls
 from chat.web.page.drawer import drawer
 from chat.web.page.endpoint import add_endpoint
 from chat.web.page.escape import unescape
+from chat.web.page.feedback import Feedback
 from chat.web.page.gradio_internals import ChatInterface, update_in_javascript
 from chat.web.page.header import header
 from chat.web.page.history import History, entry, last_reply, last_thought, split_last
@@ -109,11 +110,7 @@ class Page(ChatInterface):
     def add_header(self) -> None:
         """Render the line at the top, and the saved conversations."""
         header(self.title, self.chat.name, self._controls["adapter"])
-        self.panel = Panel(
-            self._controls["system_prompt"],
-            titles=self._settings.titles,
-            touch_enter=self._settings.touch_enter,
-        )
+        self.panel = Panel(self._controls["system_prompt"], self._settings)
 
     def add_chat(self) -> None:
         """Render the conversation, and where it goes on."""
@@ -206,7 +203,9 @@ class Page(ChatInterface):
             self.prompt: update_in_javascript(value="", label=EMPTY),
             self.go_on: update_in_javascript(visible=False),
         }
-        answers = self._saved, self._running, Attach(self.chat)
+        file = self._settings.feedback
+        feedback = Feedback(file, self.chat.name) if file else None
+        answers = self._saved, self._running, Attach(self.chat), feedback
         self.panel.connect(*answers, self.chatbot, self.live, opened)
         add_endpoint(self.textbox, self._controls, self.status, self._fetched)
 

@@ -8,6 +8,7 @@ import gradio as gr
 from chat.web.page.escape import ESCAPED
 from chat.web.page.javascript import script
 from chat.web.page.messages import COPIED
+from chat.web.words import LANGUAGES
 
 _HERE = Path(__file__).parent
 #: As in Gradio's own theme, but that has 600 for bold, and its file of that lacks the letters.
@@ -18,10 +19,17 @@ FONTS = {
 #: No picture may come from an address (chat/web/headers.py), so the page's own comes with it.
 ICON = f"data:image/svg+xml,{quote((_HERE / 'icon.svg').read_text('utf-8'))}"
 CSS = "".join((_HERE / name).read_text("utf-8") for name in ("theme.css", "layout.css"))
+SCRIPT = script(
+    _HERE,
+    *("words.js", "theme.js", "follow.js"),
+    ESCAPED=ESCAPED,
+    COPIED=COPIED,
+    LANGUAGES=LANGUAGES,
+)
 HEAD = f"""
 <link rel="icon" href="{ICON}">
 <style>{(_HERE / "print.css").read_text("utf-8")}</style>
-<script>{script(_HERE, "theme.js", "follow.js", ESCAPED=ESCAPED, COPIED=COPIED)}</script>
+<script>{SCRIPT}</script>
 """
 #: Gives the cursor to the text box (theme.js), as JavaScript.
 FOCUS = "() => window.focusMessage()"

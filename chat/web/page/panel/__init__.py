@@ -35,7 +35,9 @@ import gradio as gr
 from chat.core import title
 from chat.core.export import Branch
 from chat.core.sampling import Sampling
+from chat.settings.page import PageSettings
 from chat.web.page.attach import Attach
+from chat.web.page.feedback import Feedback
 from chat.web.page.gradio_internals import Event
 from chat.web.page.javascript import script
 from chat.web.page.panel.saved import (
@@ -61,7 +63,7 @@ ENDPOINTS = {
     question: f"saved_{question}"
     for question in (
         *("seal", "rename", "title", "names", "open", "texts"),
-        *("export", "markdown", "import", "running", "attach"),
+        *("export", "markdown", "import", "running", "attach", "rate"),
     )
 }
 HTML = """
@@ -96,9 +98,7 @@ def before(what: str) -> str:
 class Panel:
     """The list, in a side bar of the page."""
 
-    def __init__(
-        self, system_prompt: gr.components.Component, *, titles: bool, touch_enter: str
-    ) -> None:
+    def __init__(self, system_prompt: gr.components.Component, settings: PageSettings) -> None:
         self._system_prompt = system_prompt
         with gr.Sidebar(open=False, width=320, elem_id="panel"):
             self._html = gr.HTML(
@@ -113,8 +113,9 @@ class Panel:
                     LARGEST_SEARCH=LARGEST_SEARCH,
                     CONTROLS={name: one.title for name, one in Sampling.model_fields.items()},
                     SYSTEM_PROMPT=system_prompt.value,
-                    TITLES=titles,
-                    TOUCH_ENTER=touch_enter,
+                    TITLES=settings.titles,
+                    RATED=settings.feedback is not None,
+                    TOUCH_ENTER=settings.touch_enter,
                 ),
                 head=f"<style>{(_HERE / 'panel.css').read_text('utf-8')}</style>",
                 apply_default_css=False,
@@ -151,6 +152,7 @@ class Panel:
         saved: SavedConversations,
         running: Running,
         attach: Attach,
+        feedback: Feedback | None,
         chatbot: gr.Chatbot,
         live: gr.Chatbot,
         others: dict[gr.components.Component, str],
@@ -162,6 +164,10 @@ class Panel:
 
         def open(owner: str | None, text: str) -> Any:
             return _as_shown(saved.open(owner, text), chatbot)
+
+        def rate(_: str | None, *rating: Any) -> None:
+            if feedback:
+                feedback.add(*rating)
 
         answers: dict[str, Callable[..., Any]] = {
             "seal": saved.seal,
@@ -175,6 +181,7 @@ class Panel:
             "import": saved.import_files,
             "running": running.line,
             "attach": lambda _, *file: attach.read(*file),
+            "rate": rate,
         }
         for question, endpoint in ENDPOINTS.items():
             gr.api(

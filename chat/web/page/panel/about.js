@@ -20,9 +20,10 @@ meter.role = "meter";
  * @param {Made} made
  */
 function details(at, made) {
+    const whose = ["Model", ...Object.keys(made.controls).map((name) => CONTROLS[name] ?? name)];
     const list = make("dl", {hidden: true}, ...facts(made).flatMap(([name, value]) => [
         make("dt", {textContent: name}),
-        make("dd", {textContent: value, dir: "auto"}),
+        make("dd", {textContent: value, dir: "auto", translate: !whose.includes(name)}),
     ]));
     const shown = tool(ABOUT, "How this reply was made", at, () => {
         list.hidden = !list.hidden;

@@ -35,7 +35,7 @@ const attachButton = button("", () => chosen.click(), {
 /** Show what comes with the next message, and keep it for when the page is loaded anew. */
 function drawChips() {
     chipList.replaceChildren(...chips.map((chip) => make("li", {},
-        make("span", {textContent: chip.title, title: chip.title, dir: "auto"}),
+        make("span", {textContent: chip.title, title: chip.title, dir: "auto", translate: false}),
         button("×", () => {
             chips = chips.filter((one) => one !== chip);
             drawChips();

@@ -3,7 +3,7 @@
 
 /** @typedef {{label: string, conversations: Saved[]}} Group */
 
-const month = new Intl.DateTimeFormat("en", {month: "long", year: "numeric"});
+const month = new Intl.DateTimeFormat(document.documentElement.lang || "en", {month: "long", year: "numeric"});
 const midnight = (/** @type {number} */ time) => new Date(time).setHours(0, 0, 0, 0);
 
 /**

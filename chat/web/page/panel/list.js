@@ -109,7 +109,7 @@ function placeOf(focused) {
  */
 function row(conversation, words) {
     const {id, name, pinned} = conversation;
-    const title = button(name, () => openSaved(conversation), {title: name, dir: "auto"});
+    const title = button(name, () => openSaved(conversation), {title: name, dir: "auto", translate: false});
     if (words.length) title.replaceChildren(...marked(name, words));
     if (words.some((word) => !fold(name.normalize()).includes(word)))
         title.append(make("small", {dir: "auto"}, ...marked(excerpt(id, words), words)));

@@ -226,7 +226,7 @@ async function watchReply() {
         /** @param {string} text without what Markdown does to it */
         const plain = (text) => text.replace(/[^\p{L}\p{N}]/gu, "");
         const there = await answer.catch(() => line);
-        missed = plain(there) === plain(statusLine()) ? 0 : missed + 1;
+        missed = plain(window.translate(there)) === plain(statusLine()) ? 0 : missed + 1;
     }
     if (missed > 1) location.reload();
     lastLine = line;

@@ -5,6 +5,8 @@
 const PREVIOUS = "m14 6-6 6 6 6", NEXT = "m10 6 6 6-6 6";
 const BRANCH = "M7 4v16m0-5c0-5 10-2 10-8V5m-3 3 3-3 3 3";
 const DELETE = "M5 7h14m-9 0V4h4v3M7 7l1 13h8l1-13";
+const GOOD = "M7 10v10H4V10h3m0 1 4-7c2 0 2.5 1 2 3l-1 3h6l-1.5 9H7";
+const BAD = "M7 14V4H4v10h3m0-1 4 7c2 0 2.5-1 2-3l-1-3h6L16.5 5H7";
 const ABOUT = "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18m0 5v.5m0 3v5";
 
 /**
@@ -27,7 +29,7 @@ function drawTools() {
         if (there && there.dataset.drawn === drawn) return;
         const about = said?.made ? details(at, said.made) : [];
         const tools = make("span", {className: "tools"},
-            ...versions(at, place), ...actions(at), ...about);
+            ...versions(at, place), ...actions(at), ...ratings(at), ...about);
         tools.dataset.drawn = drawn;
         there?.remove();
         bar.append(tools);
@@ -64,6 +66,24 @@ const actions = (at) => [
     tool(BRANCH, "Branch into a new conversation", at, () => branchOff(at)),
     tool(DELETE, "Delete message", at, () => deleteRow(at)),
 ];
+
+/**
+ * Return what somebody can say of a reply, if the host collects that.
+ * @param {number} at
+ */
+function ratings(at) {
+    if (!RATED || current.branch.rows[at]?.[0].role !== "assistant") return [];
+    /** @type {[string, string, boolean][]} */
+    const ways = [[GOOD, "Good reply", true], [BAD, "Bad reply", false]];
+    return ways.map(([path, label, good]) => tool(path, label, at, () => say(
+        "Your rating is sent to whoever runs this page, with the conversation up to here.",
+        "Send rating",
+        async () => {
+            await ask("rate", current.branch.rows.slice(0, at + 1).flat(), good);
+            say("Thank you.");
+        },
+    )));
+}
 
 /**
  * Return a button for one row.

@@ -1,0 +1,119 @@
+// @ts-check
+// The page's own words in the language of the browser. They are English everywhere in the code and
+// when they come from the server; here each is looked up as it comes to the screen, with its numbers
+// and names in place of {these}. What nobody has translated stays, and what people and models have
+// written is left alone (`translate="no"`).
+
+{
+    /** What stands for a text: the rest are numbers. */
+    const TEXTS = ["control", "figures", "file", "info", "names", "reason", "reasons", "sentence",
+        "status", "time", "title"];
+    /** Those that are nobody's words. */
+    const NAMES = ["file", "names", "title"];
+    const ATTRIBUTES = ["aria-label", "title", "placeholder"];
+    const LEFT = "[translate=no], [data-testid=user], [data-testid=bot], pre, textarea";
+    const BUT = "[data-testid=bot] .thought-group > [role=button]";
+
+    /** @type {Map<string, string>} */
+    let words = new Map();
+    /** @type {{form: RegExp, names: string[], said: string}[]} */
+    let forms = [];
+    /**
+     * What was translated before, since the status changes with each word of a reply.
+     * @type {Map<string, string>}
+     */
+    const known = new Map();
+    const codes = navigator.languages.map((language) => language.slice(0, 2).toLowerCase());
+    const language = codes.find((code) => code === "en" || LANGUAGES.includes(code)) ?? "en";
+
+    /**
+     * Return a text in the language of the browser.
+     * @param {string} text
+     * @returns {string}
+     */
+    const translate = (text) => {
+        const plain = text.trim();
+        if (!plain || !words.size) return text;
+        let found = words.get(plain) ?? known.get(plain);
+        if (found === undefined) {
+            found = inForm(plain) ?? plain;
+            if (known.size > 1000) known.clear();
+            known.set(plain, found);
+        }
+        return found === plain ? text : text.replace(plain, () => found);
+    };
+    /**
+     * Return a text with numbers or names in it, if it is one that is known.
+     * @param {string} text
+     */
+    const inForm = (text) => {
+        for (const {form, names, said} of forms) {
+            const values = form.exec(text)?.slice(1);
+            if (values) return said.replace(/\{(\w+)\}/g, (_, name) => {
+                const value = values[names.indexOf(name)];
+                return NAMES.includes(name) ? value : TEXTS.includes(name) ? translate(value) : number(value);
+            });
+        }
+    };
+    /** @param {string} value */
+    const number = (value) => {
+        const digits = value.split(".")[1]?.length ?? 0;
+        return Number(value.replaceAll(",", "")).toLocaleString(language, {
+            minimumFractionDigits: digits, maximumFractionDigits: digits,
+        });
+    };
+    /** @param {Element | null} element */
+    const isLeft = (element) => element?.closest(LEFT) && !element.closest(BUT);
+    /** @param {Node} node */
+    const translateNode = (node) => {
+        if (node instanceof Text) {
+            if (isLeft(node.parentElement)) return;
+            const said = translate(node.data);
+            if (said !== node.data) node.data = said;
+        } else if (node instanceof Element && !isLeft(node)) {
+            for (const name of ATTRIBUTES) {
+                const value = node.getAttribute(name);
+                const said = value && translate(value);
+                if (said && said !== value) node.setAttribute(name, said);
+            }
+            node.childNodes.forEach(translateNode);
+        }
+    };
+    /** @param {Record<string, string>} catalog by the English */
+    const begin = (catalog) => {
+        words = new Map(Object.entries(catalog));
+        forms = Object.entries(catalog).filter(([text]) => text.includes("{")).map(([text, said]) => {
+            /** @type {string[]} */
+            const names = [];
+            const pattern = text.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{(\w+)\}/g, (_, name) => {
+                names.push(name);
+                return TEXTS.includes(name) ? "(.+?)" : "([\\d.,]+)";
+            });
+            return {form: new RegExp(`^${pattern}$`, "s"), names, said, size: text.length};
+        }).sort((one, other) => other.size - one.size);  // what is said most exactly first
+        document.documentElement.style.setProperty("--changed", JSON.stringify(translate("changed")));
+        translateNode(document.body);
+        new MutationObserver((changes) => {
+            for (const {type, target, addedNodes, attributeName} of changes) {
+                if (type === "childList") addedNodes.forEach(translateNode);
+                else if (type === "characterData") translateNode(target);
+                else if (target instanceof Element && attributeName && !isLeft(target)) {
+                    const value = target.getAttribute(attributeName) ?? "";
+                    const said = translate(value);
+                    if (said !== value) target.setAttribute(attributeName, said);
+                }
+            }
+        }).observe(document.body, {
+            subtree: true, childList: true, characterData: true, attributeFilter: ATTRIBUTES,
+        });
+    };
+
+    window.translate = translate;
+    document.documentElement.lang = language;
+    if (language === "ar") document.documentElement.dir = "rtl";
+    if (language !== "en")
+        fetch(`./words/${language}.json`).then((answer) => answer.json()).then((catalog) => {
+            if (document.body) begin(catalog);
+            else document.addEventListener("DOMContentLoaded", () => begin(catalog));
+        }).catch(() => {});  // then it stays English
+}
