@@ -9,8 +9,9 @@ change of the page: on a desk, a phone and a wide screen, and at a zoom of 200 %
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,12 @@ def script(prompt: str) -> str:
     return REPLY
 
 
+def varied() -> Callable[[str], str]:
+    """Return a script that says something else each time."""
+    numbers = count(1)
+    return lambda _: f"{REPLY}\n\nThis is answer {next(numbers)}."
+
+
 def thinks(prompt: str) -> str:
     """Return the same with a thought before it, or what is missing of the two."""
     whole = f"<think>\n{THOUGHT}\n</think>\n\n{REPLY}"
@@ -72,7 +79,7 @@ class Person:
     def __init__(self, tab: Page, url: str) -> None:
         tab.goto(url)
         self.tab = tab
-        self.box = tab.get_by_placeholder("Type a message")
+        self.box = tab.locator("#message textarea")
         expect(self.box).to_be_editable(timeout=60_000)
 
     def send(self, text: str, until: str) -> None:
@@ -102,8 +109,8 @@ def take_states(browser: Browser, folder: Path) -> None:
     for screen, options in SCREENS.items():
 
         @contextmanager
-        def at(engine: ScriptedEngine, **settings: Any) -> Iterator[Person]:
-            context = browser.new_context(**options)  # noqa: B023
+        def at(engine: ScriptedEngine, locale: str = "en-US", **settings: Any) -> Iterator[Person]:
+            context = browser.new_context(**options, locale=locale)  # noqa: B023
             with serving() as start:
                 yield Person(context.new_page(), start(engine, **settings))
             context.close()
@@ -118,6 +125,36 @@ def take_states(browser: Browser, folder: Path) -> None:
             person.click("Settings")
             person.tab.wait_for_timeout(600)
             person.picture(name("settings"))
+        with at(ScriptedEngine(script), feedback=folder / "ratings.jsonl") as person:
+            files = person.tab.locator("#composer input[type=file]")
+            files.set_input_files([DOCS / "models.md", DOCS.parent / "app.py"])
+            expect(person.tab.locator("#files li")).to_have_count(2)
+            person.picture(name("files"))
+            person.send("What is in there?", "Finished")
+            person.picture(name("files-sent"))
+            person.click("Edit")
+            person.picture(name("editing"))
+            person.click("Cancel")
+            person.click("Retry")
+            person.sees("Finished")
+        with at(ScriptedEngine(varied())) as person:
+            person.send("How do I greet someone in Python?", "Finished")
+            person.click("Retry")
+            person.sees("Finished")
+            person.click("How this reply was made")
+            person.tab.get_by_text("by itself").scroll_into_view_if_needed()
+            person.picture(name("versions"))
+            person.click("Delete message")
+            expect(person.tab.get_by_text("is deleted")).to_be_visible()
+            person.picture(name("deleted"))
+        with at(ScriptedEngine(script), locale="ar-EG") as person:
+            person.box.fill("مرحبا")
+            person.box.press("Enter")
+            person.tab.wait_for_timeout(2500)
+            person.picture(name("arabic"))
+            person.tab.locator("#header button[value=drawer]").click()
+            person.tab.wait_for_timeout(600)
+            person.picture(name("arabic-settings"))
         with at(ScriptedEngine(lambda _: REPLY + 3 * f"\n\n{REPLY}", pace=0.002)) as person:
             person.send("At length, please.", "Cut off")
             person.tab.evaluate("document.querySelector('#conversation').scrollBy(0, -400)")

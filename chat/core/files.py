@@ -68,7 +68,7 @@ def _cut(text: str, tokens: Tokens, most: int) -> tuple[str, int, int]:
     size = whole = len(tokens.encode([seen]))
     part = seen
     while size > most:
-        part = part[: len(part) * most // size - 1]
+        part = part[: len(part) * most // size]
         end = part.rfind("\n")
         part = part[:end] if end > len(part) * 0.8 else part
         size = len(tokens.encode([part]))
@@ -93,4 +93,4 @@ def _text(name: str, data: bytes) -> str:
 
 
 def _strange(character: str) -> bool:
-    return character == "\ufffd" or (character < " " and character not in "\t\n\r\f\v")
+    return character == "\ufffd" or (character < " " and character not in "\t\n\r\f\v\x1b")

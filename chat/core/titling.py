@@ -44,5 +44,5 @@ async def written(chat: Chat, messages: Sequence[Message]) -> str:
     except ChatError:
         return ""
     said = text.strip().split("\n")[0]
-    title = line(said.removeprefix("Title:").strip(AROUND))
+    title = line(said.strip(AROUND).removeprefix("Title:").strip(AROUND))
     return title if len(title) <= LONGEST else ""

@@ -26,9 +26,11 @@ SCRIPT = script(
     COPIED=COPIED,
     LANGUAGES=LANGUAGES,
 )
+#: Gradio would have what is in CSS apply to its own part of the page alone.
+STYLES = "".join((_HERE / name).read_text("utf-8") for name in ("print.css", "rtl.css"))
 HEAD = f"""
 <link rel="icon" href="{ICON}">
-<style>{(_HERE / "print.css").read_text("utf-8")}</style>
+<style>{STYLES}</style>
 <script>{SCRIPT}</script>
 """
 #: Gives the cursor to the text box (theme.js), as JavaScript.

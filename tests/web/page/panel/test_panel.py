@@ -21,7 +21,7 @@ def url() -> Iterator[str]:
 
 #: `{"my diary": 1}` in base 64.
 DIARY = "eyJteSBkaWFyeSI6IDF9"
-SAID = [{"role": "user", "content": "My diary"}]
+SAID = {"messages": [{"role": "user", "content": "My diary"}]}
 
 
 def ask(url: str, question: str, *data: Any, client: httpx.Client | None = None) -> httpx.Response:
@@ -34,7 +34,7 @@ def test_what_is_sealed_opens_as_the_page_shows_it(url: str) -> None:
     assert sealed["name"] == "My diary"
     assert ask(url, "names", [sealed["title"]]).json()["data"] == [["My diary"]]
     assert ask(url, "texts", [sealed["text"]]).json()["data"] == [["My diary"]]
-    (shown,) = ask(url, "open", sealed["text"]).json()["data"][0]
+    (shown,) = ask(url, "open", sealed["text"]).json()["data"][0]["messages"]
     assert (shown["role"], shown["content"][0]["text"]) == ("user", "My diary")
 
 
@@ -54,6 +54,9 @@ def test_what_is_sealed_opens_as_the_page_shows_it(url: str) -> None:
         ("texts", [7], "The request could not be read."),
         ("texts", [["my diary"] * 1001], "There may be 1,000 conversations at once."),
         ("texts", [["my diary"]], None),
+        ("seal", [["my diary"]], "The request could not be read."),
+        ("attach", ["my diary", 7], "The request could not be read."),
+        ("attach", ["my diary", "é"], "The request could not be read."),
         ("export", ["my diary", "my diary", {"my diary": 1}], "This conversation was saved"),
     ],
 )
@@ -96,7 +99,7 @@ def test_the_key_never_leaves_the_server(serve: Serve, tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [850_000, 950_000])
 def test_what_is_saved_can_come_back(url: str, size: int) -> None:
     noise = "".join(random.Random(0).choices(string.ascii_letters + string.digits, k=size))
-    answer = ask(url, "seal", [{"role": "user", "content": noise}]).json()
+    answer = ask(url, "seal", {"messages": [{"role": "user", "content": noise}]}).json()
     if size > 900_000:
         assert answer["error"] == "This conversation is too long to be saved."
     else:

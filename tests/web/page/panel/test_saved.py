@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chat.core.imports import apart
+from chat.core.made import Made
 from chat.core.title import LONGEST as LONGEST_TITLE
 from chat.errors import BadRequest
 from chat.web.guard import MAX_IMPORT
@@ -18,6 +19,7 @@ from chat.web.page.history import Thought, entry
 from chat.web.page.messages import shown
 from chat.web.page.panel import saved as module
 from chat.web.page.panel.saved import (
+    DEEPEST,
     LARGEST_IMPORT,
     MOST_CONVERSATIONS,
     SavedConversations,
@@ -50,6 +52,17 @@ def imported(saved: SavedConversations, content: Any, owner: str | None = None) 
     return saved.import_files(owner, [file(content)])["conversations"]
 
 
+def sealed_as(
+    saved: SavedConversations, owner: str | None, history: Any, system: str | None = None
+) -> Any:
+    """Seal a history that has no other versions."""
+    return saved.seal(owner, {"messages": history}, system)
+
+
+def opened(saved: SavedConversations, owner: str | None, text: str) -> list[Message]:
+    return [entry.message for entry in saved.open(owner, text).messages]
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> SavedConversations:
     return SavedConversations(Seal(tmp_path_factory.mktemp("data")))
@@ -61,9 +74,9 @@ def test_a_history_comes_back_as_clean_messages(saved: SavedConversations) -> No
         *entries(f"Is <{MARK}b> a tag?\x00", "Yes: `<b>`."),
         {"role": "user", "content": ""},
     ]
-    sealed = saved.seal(None, history)
+    sealed = sealed_as(saved, None, history)
     assert sealed is not None
-    assert saved.open(None, sealed["text"]) == [
+    assert opened(saved, None, sealed["text"]) == [
         Message("user", "Is <b> a tag?"),
         Message("assistant", "Yes: `<b>`."),
     ]
@@ -74,7 +87,7 @@ def test_a_history_comes_back_as_clean_messages(saved: SavedConversations) -> No
 def test_where_nobody_says_anything_nothing_is_saved(
     saved: SavedConversations, history: Any
 ) -> None:
-    assert saved.seal(None, history) is None
+    assert sealed_as(saved, None, history) is None
 
 
 @pytest.mark.parametrize(
@@ -89,7 +102,7 @@ def test_where_nobody_says_anything_nothing_is_saved(
 def test_a_conversation_is_called_by_its_first_words(
     saved: SavedConversations, message: str, title: str
 ) -> None:
-    sealed = saved.seal(None, entries(message, "Yes."))
+    sealed = sealed_as(saved, None, entries(message, "Yes."))
     assert sealed is not None
     assert sealed["name"] == title
     assert saved.names(None, [sealed["title"]]) == [title]
@@ -103,10 +116,10 @@ def test_a_title_is_one_line_of_some_length(saved: SavedConversations) -> None:
 
 def test_a_greeting_is_kept_and_gives_no_title(saved: SavedConversations) -> None:
     greeting = {"role": "assistant", "content": "Welcome!"}
-    sealed = saved.seal(None, [greeting, *entries("Rain?", "Yes.")])
+    sealed = sealed_as(saved, None, [greeting, *entries("Rain?", "Yes.")])
     assert sealed is not None
     assert sealed["name"] == "Rain?"
-    assert saved.open(None, sealed["text"])[0] == Message("assistant", "Welcome!")
+    assert opened(saved, None, sealed["text"])[0] == Message("assistant", "Welcome!")
     (loaded,) = imported(saved, [greeting])
     assert loaded["name"] == "Welcome!"
 
@@ -130,7 +143,7 @@ def test_one_cannot_ask_for_too_much_at_once(saved: SavedConversations) -> None:
 
 def test_what_is_exported_is_imported_as_it_was(saved: SavedConversations) -> None:
     title = saved.rename(None, "Weather")["title"]
-    sealed = saved.seal(None, [message.entry for message in TALK])
+    sealed = sealed_as(saved, None, [message.entry for message in TALK])
     assert sealed is not None
     content = saved.export(None, title, sealed["text"], "2026-01-31T12:00:00.500Z")
     assert content == file_of(
@@ -143,7 +156,7 @@ def test_what_is_exported_is_imported_as_it_was(saved: SavedConversations) -> No
     (loaded,) = imported(saved, content)
     assert (loaded["name"], loaded["saved"]) == ("Weather", 1769860800500)
     assert saved.names(None, [loaded["title"]]) == ["Weather"]
-    assert saved.open(None, loaded["text"]) == TALK
+    assert opened(saved, None, loaded["text"]) == TALK
 
 
 def test_a_file_of_the_terminal_is_imported_with_its_system_prompt(
@@ -152,29 +165,29 @@ def test_a_file_of_the_terminal_is_imported_with_its_system_prompt(
     messages = [Message("system", "Rhyme."), *TALK]
     (loaded,) = imported(saved, [message.entry for message in messages])
     assert (loaded["name"], loaded["saved"]) == ("Rain or snow?", None)
-    assert saved.open(None, loaded["text"]) == messages
+    assert opened(saved, None, loaded["text"]) == messages
 
 
 def test_a_system_prompt_is_kept_and_exported(saved: SavedConversations) -> None:
     said = [message.entry for message in TALK]
-    sealed = saved.seal(None, said, " Rhyme.\x00\n")
+    sealed = sealed_as(saved, None, said, " Rhyme.\x00\n")
     assert sealed is not None
     assert sealed["name"] == "Rain or snow?"
-    assert saved.open(None, sealed["text"]) == [Message("system", "Rhyme."), *TALK]
+    assert opened(saved, None, sealed["text"]) == [Message("system", "Rhyme."), *TALK]
     content = saved.export(None, sealed["title"], sealed["text"], "2026-01-31T12:00:00Z")
     assert content["conversations"][0]["messages"] == [
         {"role": "system", "content": "Rhyme."},
         *said,
     ]
-    assert saved.seal(None, [], "Rhyme.") is None
+    assert sealed_as(saved, None, [], "Rhyme.") is None
 
 
 def test_that_somebody_wanted_no_system_prompt_is_kept_and_not_exported(
     saved: SavedConversations,
 ) -> None:
-    sealed = saved.seal(None, [message.entry for message in TALK], "")
+    sealed = sealed_as(saved, None, [message.entry for message in TALK], "")
     assert sealed is not None
-    assert saved.open(None, sealed["text"]) == [Message("system", ""), *TALK]
+    assert opened(saved, None, sealed["text"]) == [Message("system", ""), *TALK]
     content = saved.export(None, sealed["title"], sealed["text"], "2026-01-31T12:00:00Z")
     assert [entry["role"] for entry in content["conversations"][0]["messages"]] == [
         "user",
@@ -184,7 +197,7 @@ def test_that_somebody_wanted_no_system_prompt_is_kept_and_not_exported(
 
 
 def test_markdown_is_what_the_terminal_saves(saved: SavedConversations) -> None:
-    sealed = saved.seal(None, [message.entry for message in TALK], "Rhyme.")
+    sealed = sealed_as(saved, None, [message.entry for message in TALK], "Rhyme.")
     assert sealed is not None
     title = saved.rename(None, "Weather")["title"]
     assert saved.markdown(None, title, sealed["text"]) == (
@@ -201,7 +214,7 @@ def test_what_programs_write_is_imported(
     assert taken["sentence"].startswith("Imported 1 conversation")
     (loaded,) = taken["conversations"]
     thought = "Hm." * (name in ("LibreChat", "DeepSeek"))
-    assert saved.open(None, loaded["text"]) == [
+    assert opened(saved, None, loaded["text"]) == [
         Message("user", "A poem?"),
         Message("assistant", "Drops on the window.", thought=thought),
     ]
@@ -223,7 +236,7 @@ def test_what_is_as_long_as_can_be_is_taken(saved: SavedConversations) -> None:
     room = LONGEST - len(json.dumps([{"role": "user", "content": ""}]))
     for content in ("a" * room, "é" * (room // 2)):
         (loaded,) = imported(saved, [{"role": "user", "content": content}])
-        assert saved.open(None, loaded["text"]) == [Message("user", content)]
+        assert opened(saved, None, loaded["text"]) == [Message("user", content)]
     many = [{"role": ("user", "assistant")[at % 2], "content": "a"} for at in range(LONGEST // 30)]
     for messages in (
         [{"role": "user", "content": "a" * (room + 1)}],
@@ -366,7 +379,7 @@ def test_any_file_is_refused_or_becomes_clean_conversations(
         except BadRequest:
             return
     for conversation in json.loads(json.dumps(loaded)):
-        messages = saved.open("ann", conversation["text"])
+        messages = opened(saved, "ann", conversation["text"])
         roles = [role for role, *_ in messages]
         roles = roles["system" in roles[:1] :]
         dialogue = roles["assistant" in roles[:1] :]  # after a greeting
@@ -387,23 +400,23 @@ THOUGHT = [
 
 def test_thoughts_are_sealed_and_opened_with_their_replies(saved: SavedConversations) -> None:
     history = [entry(one.role, one.content, Thought(one.thought, 2.0, 9)) for one in THOUGHT]
-    sealed = saved.seal(None, shown(history))
+    sealed = sealed_as(saved, None, shown(history))
     assert sealed is not None
-    assert saved.open(None, sealed["text"]) == THOUGHT
+    assert opened(saved, None, sealed["text"]) == THOUGHT
     content = saved.export(None, sealed["title"], sealed["text"], "2026-01-31T12:00:00Z")
     messages = content["conversations"][0]["messages"]
     assert messages[1]["reasoning_content"] == "Is 2*3*4 < 5?"
     assert "reasoning_content" not in messages[0]
     assert messages[3] == {"role": "assistant", "content": "", "reasoning_content": "Half a"}
     (again,) = imported(saved, content)
-    assert saved.open(None, again["text"]) == THOUGHT
+    assert opened(saved, None, again["text"]) == THOUGHT
     assert "> Half a" in saved.markdown(None, sealed["title"], sealed["text"])
 
 
 def test_what_was_saved_when_there_were_no_thoughts_is_opened(tmp_path: Path) -> None:
     seal = Seal(tmp_path)
     text = seal.close('[{"role": "user", "content": "Hi"}]', None)
-    assert SavedConversations(seal).open(None, text) == [Message("user", "Hi")]
+    assert opened(SavedConversations(seal), None, text) == [Message("user", "Hi")]
 
 
 def test_a_thought_alone_has_a_title(saved: SavedConversations) -> None:
@@ -414,8 +427,8 @@ def test_a_thought_alone_has_a_title(saved: SavedConversations) -> None:
 
 def test_what_is_said_is_opened_to_be_searched_and_nothing_else(saved: SavedConversations) -> None:
     history = [entry(one.role, one.content, Thought(one.thought, 2.0, 9)) for one in THOUGHT]
-    one = saved.seal("ann", shown(history), "Obey.")
-    other = saved.seal("bob", entries("Mine"))
+    one = sealed_as(saved, "ann", shown(history), "Obey.")
+    other = sealed_as(saved, "bob", entries("Mine"))
     assert one is not None
     assert other is not None
     texts = [other["text"], one["text"], "forged"]
@@ -426,7 +439,7 @@ def test_an_answer_to_a_search_ends_where_it_would_grow_too_long(
     saved: SavedConversations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SEARCHED", 5000)
-    sealed = saved.seal(None, entries("a" * 3000))
+    sealed = sealed_as(saved, None, entries("a" * 3000))
     assert sealed is not None
     assert saved.texts(None, [sealed["text"]] * 9) == ["a" * 3000] * 2
     monkeypatch.setattr(module, "SEARCHED", 5)
@@ -434,6 +447,88 @@ def test_an_answer_to_a_search_ends_where_it_would_grow_too_long(
 
 
 def test_no_conversation_is_unpacked_for_a_title(saved: SavedConversations) -> None:
-    sealed = saved.seal(None, entries("a" * 100_000))
+    sealed = sealed_as(saved, None, entries("a" * 100_000))
     assert sealed is not None
     assert saved.names(None, [sealed["text"], sealed["title"]]) == [None, sealed["name"]]
+
+
+# Versions
+
+
+def way(*contents: str, **more: Any) -> dict[str, Any]:
+    return {"messages": entries(*contents), **more}
+
+
+HOW = {
+    "model": "model",
+    "ended": "stop",
+    "prompt_tokens": 12,
+    "dropped_turns": 0,
+    "tokens": 3,
+    "thought_tokens": 0,
+    "first_token": 0.25,
+    "seconds": 1.5,
+    "window": 2000,
+    "controls": {"temperature": 0.5, "stop": "a"},
+}
+
+
+def test_versions_and_how_replies_were_made_are_saved_exported_and_imported(
+    saved: SavedConversations,
+) -> None:
+    inner = way("X", "Y", versions=[{"at": 1, "ways": [{"messages": []}, None]}])
+    said = {
+        **way("A", "B < c"),
+        "made": [None, HOW],
+        "versions": [{"at": 0, "ways": [inner, None]}, {"at": 1, "ways": [None, way("C")]}],
+    }
+    sealed = saved.seal(None, said, "Obey.")
+    assert sealed is not None
+    found = saved.open(None, sealed["text"])
+    assert [fork.at for fork in found.versions] == [0, 1]
+    first, none = found.versions[0].ways
+    assert first is not None
+    assert none is None
+    assert [entry.content for entry in first.messages] == ["X", "Y"]
+    assert found.messages[2].made == Made(**HOW)
+    file = saved.export(None, sealed["title"], sealed["text"], "2026-01-31T12:00:00Z")
+    assert [one["content"] for one in file["conversations"][0]["messages"]] == [
+        "Obey.",
+        "A",
+        "B < c",
+    ]
+    (again,) = imported(saved, file)
+    opened_again = saved.open(None, again["text"])
+    assert opened_again.versions[1] == found.versions[1]
+    # What nobody says in is no version.
+    assert opened_again.versions[0].ways[0] == first.model_copy(update={"versions": []})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"versions": [{"at": 7, "ways": [None, {"messages": []}]}]},
+        {"versions": [{"at": "0", "ways": []}, {}, 7, None]},
+        {"made": [HOW]},
+        {"made": [None, {**HOW, "tokens": -1}]},
+        {"made": [None, {**HOW, "controls": {"stop": "a" * 201}}]},
+        {"made": [None, 7]},
+    ],
+)
+def test_versions_that_are_none_are_left_out(
+    saved: SavedConversations, more: dict[str, Any]
+) -> None:
+    sealed = saved.seal(None, {**way("A", "B"), **more})
+    assert sealed is not None
+    found = saved.open(None, sealed["text"])
+    assert found.versions == []
+    assert [entry.made for entry in found.messages] == [None, None]
+
+
+def test_versions_inside_of_versions_have_an_end(saved: SavedConversations) -> None:
+    said = way("A")
+    for _ in range(DEEPEST):
+        said = way("A", versions=[{"at": 0, "ways": [None, said]}])
+    assert saved.seal(None, said) is not None
+    with pytest.raises(BadRequest, match="too many versions"):
+        saved.seal(None, way("A", versions=[{"at": 0, "ways": [None, said]}]))

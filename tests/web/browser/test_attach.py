@@ -1,0 +1,159 @@
+"""Files that come with a message, as a person brings them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import DATA, Serve
+from tests.support.fakes import ScriptedEngine, last_message
+from tests.support.pdf_file import pdf_of
+from tests.support.tab import AGES, Tab, Visit, expect
+
+TABLE = b"year,rain\n2026,7\n"
+BLOCK = "File: rain.csv (16 tokens)\n```csv\nyear,rain\n2026,7\n```"
+
+
+def says(prompt: str) -> str:
+    return f"Read {len(last_message(prompt))} letters."
+
+
+@pytest.fixture
+def engine() -> ScriptedEngine:
+    return ScriptedEngine(says)
+
+
+@pytest.fixture
+def tab(engine: ScriptedEngine, serve: Serve, visit: Visit) -> Tab:
+    return visit(serve(engine))
+
+
+def choose(tab: Tab, *files: tuple[str, bytes]) -> None:
+    paths = []
+    for name, data in files:
+        paths.append(Path(DATA.name) / name)
+        paths[-1].write_bytes(data)
+    tab.page.locator("#composer input[type=file]").set_input_files(paths)
+
+
+def chips(tab: Tab, *titles: str) -> None:
+    expect(tab.page.locator("#files span")).to_have_text(list(titles))
+
+
+def test_a_file_stands_before_the_message_and_is_folded_in_the_conversation(
+    tab: Tab, engine: ScriptedEngine
+) -> None:
+    choose(tab, ("rain.csv", TABLE))
+    chips(tab, "rain.csv (16 tokens)")
+    tab.ask("Sum it up.")
+    chips(tab)
+    assert f"user: {BLOCK}\n\nSum it up.\0" in engine.prompts[-1]
+    folded = tab.messages.get_by_role("button", name="rain.csv")
+    expect(folded).to_have_attribute("aria-expanded", "false")
+    expect(tab.messages.last).to_have_text("Sum it up.")
+    expect(tab.page.get_by_role("heading", level=1)).to_have_text("Sum it up.")
+    tab.ask("And now?")
+    assert f"user: {BLOCK}\n\nSum it up.\0assistant: Read" in engine.prompts[-1]
+    tab.page.reload()
+    expect(tab.messages.get_by_role("button", name="rain.csv")).to_be_visible()
+    tab.ask("Still there?")
+    assert f"user: {BLOCK}\n\nSum it up.\0assistant: Read" in engine.prompts[-1]
+
+
+def test_files_wait_for_the_message_through_a_reload_and_can_be_left_out(
+    tab: Tab, engine: ScriptedEngine
+) -> None:
+    choose(tab, ("rain.csv", TABLE), ("paper.pdf", pdf_of("Rain in spring")))
+    chips(tab, "rain.csv (16 tokens)", "paper.pdf (14 tokens)")
+    tab.page.reload()
+    chips(tab, "rain.csv (16 tokens)", "paper.pdf (14 tokens)")
+    tab.button("Remove rain.csv (16 tokens)").click()
+    tab.send("")  # a file says enough
+    expect(tab.replies).to_have_count(1)
+    tab.settled("Finished:")
+    assert "```pdf\nRain in spring\n```\0" in engine.prompts[-1]
+    assert "year" not in engine.prompts[-1]
+
+
+def test_a_message_that_is_refused_keeps_its_files(tab: Tab, engine: ScriptedEngine) -> None:
+    engine.reading = AGES
+    choose(tab, ("rain.csv", TABLE))
+    chips(tab, "rain.csv (16 tokens)")
+    tab.send("Sum it up.")
+    expect(tab.status).to_contain_text("Reading")
+    tab.stop_button.click()
+    tab.settled("Stopped before the first word")
+    expect(tab.box).to_have_value("Sum it up.")
+    chips(tab, "rain.csv (16 tokens)")
+    engine.reading = 0
+    tab.box.press("Enter")
+    expect(tab.replies).to_have_count(1)
+    tab.settled("Finished:")
+    tab.button("Undo").click()
+    expect(tab.box).to_have_value("Sum it up.")
+    chips(tab, "rain.csv (16 tokens)")
+    tab.ask("Sum it up.")
+    assert engine.prompts[-1].count(BLOCK) == 1
+
+
+def test_an_edited_message_keeps_its_files(tab: Tab, engine: ScriptedEngine) -> None:
+    choose(tab, ("rain.csv", TABLE))
+    chips(tab, "rain.csv (16 tokens)")
+    tab.ask("Sum it up.")
+    tab.button("Edit").last.click()
+    tab.chat.get_by_role("textbox").last.fill("Draw it.")
+    tab.button("Submit").click()
+    expect(tab.messages.last).to_have_text("Draw it.")
+    tab.settled("Finished:")
+    assert f"user: {BLOCK}\n\nDraw it.\0" in engine.prompts[-1]
+    tab.button("Retry").click()
+    tab.settled("Finished:")
+    assert f"user: {BLOCK}\n\nDraw it.\0" in engine.prompts[-1]
+
+
+PASTE = """([text, name]) => {
+    const data = new DataTransfer();
+    if (name) data.items.add(new File([text], name));
+    else data.setData("text/plain", text);
+    document.querySelector("#message textarea").dispatchEvent(
+        new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
+}"""
+DROP = """(type) => {
+    const data = new DataTransfer();
+    data.items.add(new File(["year,rain\\n2026,7\\n"], "rain.csv"));
+    document.querySelector("#conversation").dispatchEvent(
+        new DragEvent(type, {dataTransfer: data, bubbles: true, cancelable: true}));
+}"""
+
+
+def test_a_long_text_that_is_pasted_is_a_file_and_a_short_one_is_not(tab: Tab) -> None:
+    tab.page.evaluate(PASTE, ["a short one", ""])
+    tab.page.evaluate(PASTE, ["word " * 700, ""])
+    expect(tab.page.locator("#files span")).to_have_text(
+        [re.compile(r"^Pasted text \(the first [\d,]+ of 3,500 tokens\)$")]
+    )
+
+
+def test_files_can_be_pasted_and_dropped(tab: Tab) -> None:
+    tab.page.evaluate(PASTE, ["a,b", "one.csv"])
+    chips(tab, "one.csv (3 tokens)")
+    tab.page.evaluate(DROP, "dragover")
+    expect(tab.page.locator("#composer")).to_have_class(re.compile("dropping"))
+    tab.page.evaluate(DROP, "drop")
+    chips(tab, "one.csv (3 tokens)", "rain.csv (16 tokens)")
+    expect(tab.page.locator("#composer")).not_to_have_class(re.compile("dropping"))
+
+
+def test_what_cannot_be_read_is_said_and_leaves_the_others(tab: Tab) -> None:
+    choose(tab, ("rain.csv", TABLE), ("picture.png", bytes(range(256))))
+    expect(tab.page.locator("#saying span")).to_have_text(
+        "picture.png holds no text that can be read here."
+    )
+    chips(tab, "rain.csv (16 tokens)")
+
+
+def test_a_name_is_shown_as_it_is(tab: Tab) -> None:
+    choose(tab, ("<b>*x* &amp;.txt", b"Text"))
+    chips(tab, "<b>*x* &amp;.txt (4 tokens)")
+    tab.ask("Hi")
+    expect(tab.messages.get_by_role("button", name="<b>*x* &amp;.txt (4 tokens)")).to_be_visible()
