@@ -14,10 +14,15 @@ function keepDraft() {
     });
 }
 
+/**
+ * Keep Gradio from sending a message where somebody wants a new line.
+ * @param {KeyboardEvent} event
+ */
+function keepLine(event) {
+    const plain = event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.metaKey;
+    if (plain && event.target === messageBox() && matchMedia("(pointer: coarse)").matches)
+        event.stopImmediatePropagation();
+}
 if (TOUCH_ENTER === "newline")
-    document.addEventListener("keydown", (event) => {
-        const plain = event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.metaKey;
-        // Before Gradio hears of it, which would send.
-        if (plain && event.target === messageBox() && matchMedia("(pointer: coarse)").matches)
-            event.stopImmediatePropagation();
-    }, true);
+    for (const kind of /** @type {const} */ (["keydown", "keypress"]))
+        document.addEventListener(kind, keepLine, true);
