@@ -165,7 +165,7 @@ def _find(content: Any, depth: int = 3) -> list[Found | None]:
 
 def _found(conversation: Conversation) -> Found:
     messages = [entry.model_dump() for entry in conversation.messages]
-    return Found(messages, conversation.title, conversation.saved, forks=conversation.versions)
+    return Found(messages, conversation.title, conversation.saved, ours=conversation)
 
 
 def _taken(found: Found | None, left: Counter[Reason]) -> Conversation | None:
@@ -191,11 +191,12 @@ def _taken(found: Found | None, left: Counter[Reason]) -> Conversation | None:
         return None
     left["messages"] += said.count(None)
     messages = [*([Message("system", "\n\n".join(systems))] if systems else []), *dialogue]
+    ours = found.ours or Branch(messages=[])
     return Conversation(
         title=line(found.title) if isinstance(found.title, str) else "",
         saved=_time(found.time),
-        messages=[Entry(**message.entry) for message in messages],
-        versions=list(_forks(found.forks, len(dialogue))),
+        messages=_entries(messages, ours.messages),
+        versions=list(_forks(ours.versions, len(dialogue))),
     )
 
 
@@ -210,9 +211,18 @@ def _forks(forks: Sequence[Fork], messages: int) -> Iterator[Fork]:
 def _branch(branch: Branch) -> Branch | None:
     """Return what is said in it, or None if nothing is."""
     messages = dialogue([entry.model_dump() for entry in branch.messages])
-    entries = [Entry(**message.entry) for message in messages]
+    entries = _entries(messages, branch.messages)
     versions = list(_forks(branch.versions, len(messages)))
     return Branch(messages=entries, versions=versions) if entries else None
+
+
+def _entries(messages: Sequence[Message], read: Sequence[Entry]) -> list[Entry]:
+    """Return messages as they are saved, with how they were made where that was read."""
+    entries = [Entry(**message.entry) for message in messages]
+    if len(read) == len(entries):
+        for entry, one in zip(entries, read, strict=True):
+            entry.made = one.made
+    return entries
 
 
 def _time(value: Any) -> datetime | None:

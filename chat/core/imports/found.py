@@ -1,9 +1,8 @@
 """A conversation as it was found in a file of some program, before its messages are read."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from chat.core.export import Fork
+from chat.core.export import Conversation
 
 
 class Found(NamedTuple):
@@ -15,5 +14,5 @@ class Found(NamedTuple):
     time: Any = None
     #: The system prompt, where it does not stand among the messages.
     system: Any = None
-    #: Where it goes on in several ways, if the program is this one.
-    forks: Sequence[Fork] = ()
+    #: The same as it was read, if the program is this one.
+    ours: Conversation | None = None
