@@ -43,7 +43,7 @@ class Tab:
         self.page.on("requestfailed", self._spare)
         self.page.set_default_timeout(30_000)
         self.page.goto(url)
-        chatting = self.page.get_by_placeholder("Type a message")
+        chatting = self.page.locator("#message textarea")
         self.box = chatting.or_(self.page.get_by_placeholder("Write the beginning"))
         self.chat = self.page.get_by_role("log")
         self.replies = self.chat.get_by_test_id("bot")

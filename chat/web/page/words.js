@@ -11,7 +11,7 @@
     /** Those that are nobody's words. */
     const NAMES = ["file", "names", "title"];
     const ATTRIBUTES = ["aria-label", "title", "placeholder"];
-    const LEFT = "[translate=no], [data-testid=user], [data-testid=bot], pre, textarea";
+    const LEFT = "[translate=no], [data-testid=user], [data-testid=bot], pre";
     const BUT = "[data-testid=bot] .thought-group > [role=button]";
 
     /** @type {Map<string, string>} */
@@ -67,7 +67,7 @@
     /** @param {Node} node */
     const translateNode = (node) => {
         if (node instanceof Text) {
-            if (isLeft(node.parentElement)) return;
+            if (node.parentElement instanceof HTMLTextAreaElement || isLeft(node.parentElement)) return;
             const said = translate(node.data);
             if (said !== node.data) node.data = said;
         } else if (node instanceof Element && !isLeft(node)) {
