@@ -19,6 +19,7 @@ def made(chat: Chat, reply: Reply) -> str:
         return ""
     known = vars(reply.update)
     figures = {name: known[name] for name in known.keys() & Made.model_fields.keys()}
+    figures |= {name: round(figures[name], 3) for name in ("first_token", "seconds")}
     return Made(
         model=chat.name[:LONGEST],
         ended=reply.ended,

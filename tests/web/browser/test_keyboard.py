@@ -54,16 +54,21 @@ def test_tab_goes_through_the_page_in_its_order_and_can_be_seen(serve: Serve, vi
         const focused = document.activeElement;
         return getComputedStyle(focused.closest("#message") || focused).outline;
     }"""
-    for name in ("Type a message…", "Send"):
+    for name in ("Type a message…", "Send", "Attach files"):
         assert focused(tab) == name
         assert "solid 2px" in tab.page.evaluate(outline)
         tab.page.keyboard.press("Tab")
     tab.box.focus()
     back = []
-    for _ in range(5):
+    for _ in range(10):
         tab.page.keyboard.press("Shift+Tab")
         back.append(focused(tab))
-    assert back == ["Undo", "Retry", "Copy message", "Edit", "Copy message"]
+    ours = ["Delete message", "Branch into a new conversation"]
+    theirs = ["Undo", "Retry", "Copy message"]
+    assert back == [
+        *("How this reply was made", *ours, *theirs),
+        *(*ours, "Edit", "Copy message"),
+    ]
 
 
 def test_the_settings_open_and_close_by_keyboard_and_give_the_cursor_back(

@@ -740,14 +740,37 @@ def test_a_browser_that_keeps_nothing_chats_all_the_same(url: str, as_with: AsWi
 def test_on_a_phone_the_panel_is_out_of_the_way(url: str, as_with: AsWith) -> None:
     phone = as_with(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     tab = Tab(phone, url)
-    tab.ask("Hi")
+    say(tab, "Hi")
     expect(tab.button("New chat")).to_be_hidden()
     tab.button("Conversations").click()
     tab.new_chat()
     expect(tab.button("New chat")).to_be_hidden()
     tab.says()
-    tab.ask("Next")
+    say(tab, "Next")
     assert tab.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def say(tab: Tab, text: str) -> None:
+    """Send a message with the button."""
+    tab.box.fill(text)
+    tab.send_button.click()
+    tab.says(text, f"Re: {text}")
+    tab.settled("Finished:")
+
+
+@pytest.mark.parametrize("way", ["newline", "send"])
+def test_on_a_touch_screen_enter_is_a_new_line_unless_the_host_wants_it_otherwise(
+    serve: Serve, as_with: AsWith, way: str
+) -> None:
+    phone = as_with(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    tab = Tab(phone, serve(ScriptedEngine(echo), touch_enter=way))
+    tab.send("One")
+    if way == "newline":
+        tab.box.press_sequentially("Two")
+        expect(tab.box).to_have_value("One\nTwo")
+        tab.says()
+    else:
+        tab.says("One", "Re: One")
 
 
 def test_all_of_it_can_be_done_from_the_keyboard(url: str, visit: Visit) -> None:

@@ -217,7 +217,7 @@ def exported(tab: Tab, name: str) -> str:
 
 def messages(tab: Tab) -> Any:
     (conversation,) = json.loads(exported(tab, "Export all"))["conversations"]
-    return conversation["messages"]
+    return [{**one, "made": None} for one in conversation["messages"]]
 
 
 def test_a_saved_conversation_keeps_its_thoughts(serve: Serve, visit: Visit) -> None:
@@ -225,8 +225,13 @@ def test_a_saved_conversation_keeps_its_thoughts(serve: Serve, visit: Visit) -> 
     tab = tab_with(engine, serve, visit)
     ask(tab, "Hi")
     said = [
-        {"role": "user", "content": "Hi"},
-        {"role": "assistant", "content": f"Hi: {REPLY}", "reasoning_content": THOUGHT},
+        {"role": "user", "content": "Hi", "made": None},
+        {
+            "role": "assistant",
+            "content": f"Hi: {REPLY}",
+            "reasoning_content": THOUGHT,
+            "made": None,
+        },
     ]
     assert messages(tab) == said
     assert "> **Thought**\n>\n> They greet me" in exported(tab, "Markdown")

@@ -15,7 +15,8 @@ ENGLISH = json.loads((FOLDER / "en.json").read_text("utf-8"))
 #: All that a person sees or hears of the page, but for what people and models have written, and
 #: the buttons that Gradio itself has words for.
 SEEN = """() => {
-    const left = "[translate=no], [data-testid=user], [data-testid=bot], pre, .example, .icon-button";
+    const left = "[translate=no], [data-testid=user], [data-testid=bot], pre, .example, " +
+        ".icon-button";
     const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     const found = [];
     while (walk.nextNode()) {
