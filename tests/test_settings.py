@@ -27,6 +27,9 @@ def test_each_setting_is_a_flag_and_a_variable(
         "strict_api": "true",
         "echo": "true",
         "tune": "true",
+        "titles": "false",
+        "touch_enter": "send",
+        "accent": "teal",
         "engine": "openvino",
         "prompt_format": "chatml",
         "context_window": "100",
@@ -39,7 +42,9 @@ def test_each_setting_is_a_flag_and_a_variable(
         "trusted_proxies": "10.0.0.0/8",
     }.get(name, "1")
     flag = f"--{name.replace('_', '-')}"
-    by_flag = read([flag] if value == "true" else [flag, value])
+    flags = {"true": [flag], "false": [f"--no-{flag[2:]}"]}
+    monkeypatch.delenv(f"CHAT_{name.upper()}", raising=False)
+    by_flag = read(flags.get(value, [flag, value]))
     monkeypatch.setenv(f"CHAT_{name.upper()}", value)
     by_variable = read([])
     assert getattr(by_flag, name) == getattr(by_variable, name)
