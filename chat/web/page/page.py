@@ -1,5 +1,6 @@
 """The page: a Gradio ChatInterface around `Chat.reply`, and its API endpoint `/chat`."""
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -26,7 +27,7 @@ from chat.web.page.gradio_internals import ChatInterface, update_in_javascript
 from chat.web.page.header import header
 from chat.web.page.history import History, entry, last_reply, last_thought, split_last
 from chat.web.page.made import made
-from chat.web.page.messages import place, shown
+from chat.web.page.messages import messages_in, place, shown
 from chat.web.page.panel import SENDS, Panel, before
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
@@ -83,8 +84,9 @@ class Page(ChatInterface):
             #: The turn that is being written, which the conversation gets at its end: with each
             #: update Gradio's page goes through all messages of a component.
             self.live = live(render=False)
-            self.token = gr.Textbox(visible=False, render=False)  # of the reply that is written
-            self.made = gr.Textbox(visible=False, render=False)  # how the last reply was, as JSON
+            #: What the panel is told of a turn, as JSON: how many messages stay before it, and then
+            #: the token of its reply, or in the end what comes after those, and how it was made.
+            self.told = gr.Textbox(visible=False, render=False)
         self.chat = chat
         self._controls = controls
         self._settings = settings
@@ -126,14 +128,13 @@ class Page(ChatInterface):
     def add_settings(self) -> None:
         """Render the settings and the prompt."""
         drawer(self._controls, self.chat, self.prompt)
-        self.token.render()
-        self.made.render()
+        self.told.render()
 
     def add_events(self) -> None:
         """Connect the components."""
         self.turn = gr.State()  # a Turn, or None if nothing was sent to this server
         shown = [self.chatbot, self.live]
-        begun = [self.turn, *shown, self.textbox, self.status, self.go_on, self.token]
+        begun = [self.turn, *shown, self.textbox, self.status, self.go_on, self.told]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         begins = {"js": before("begin"), "queue": False, **quiet}
         runs = []
@@ -145,7 +146,7 @@ class Page(ChatInterface):
             self.chatbot.edit(self._edit, [self.chatbot], begun, **begins),
             self.chatbot.example_select(self._example, [self.chatbot], begun, **begins),
             self.go_on.click(self._continue, [self.chatbot], begun, **begins),
-            self.panel.comes_back(self._come_back, [self.token], begun, queue=False, **quiet),
+            self.panel.comes_back(self._come_back, [self.told], begun, queue=False, **quiet),
         ):
             running = event.success(
                 self._run,
@@ -155,18 +156,19 @@ class Page(ChatInterface):
                 postprocess=False,  # `_run` gives what the browser takes, 25 times a second
                 **quiet,
             )
-            self.panel.after(event, "begun", *shown, self.token)
+            # The panel knows all the rest, of which Gradio would make copies for it.
+            self.panel.tell(event, "begun", self.live, self.told)
             # After Stop Gradio runs `failure`, and `success` too if the server was quick.
             for after in (running.success, running.failure):
                 settled = after(
                     self._settle,
                     [self.turn, *shown],
-                    [*shown, self.status, self.textbox, self.go_on, self.made],
+                    [*shown, self.status, self.textbox, self.go_on, self.told],
                     js=before("settle"),
                     queue=False,
                     **quiet,
                 )
-                self.panel.after(settled, "settled", *shown, self.made)
+                self.panel.tell(settled, "settled", self.told)
                 settled.then(None, js=FOCUS, api_visibility="private")
             runs.append(running)
         self.textbox.stop(self._stop, [self.turn], None, queue=False, cancels=runs, **quiet)
@@ -248,7 +250,7 @@ class Page(ChatInterface):
                 self.turn: turn,
                 self.chatbot: turn.original,
                 self.textbox: locked,
-                self.token: "",
+                self.told: "",
             }
         changes = {
             self.turn: turn,
@@ -256,7 +258,12 @@ class Page(ChatInterface):
             self.textbox: locked,
             self.status: status.SENDING,
             self.go_on: HIDDEN,
-            self.token: self._running.token(turn, self.login()),
+            self.told: json.dumps(
+                {
+                    "kept": messages_in(turn.before),
+                    "token": self._running.token(turn, self.login()),
+                }
+            ),
         }
         if turn.before != turn.original:  # else it is there, and may be long
             changes[self.chatbot] = turn.before
@@ -304,18 +311,18 @@ class Page(ChatInterface):
     def _settle(self, turn: Turn | None, history: History, live: History) -> Changes:
         """Show what came of it, and unlock the text box."""
         textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
-        how = ""
+        kept, how = 0, ""
         if turn is None:
-            after = lost([*history, *live])
+            after, kept = lost([*history, *live]), len(history)
         elif turn.reply.cleared:
             after = NOTHING
         elif not turn.message:
             textbox = gr.Textbox(**textbox)
             changes = {self.chatbot: turn.original, self.live: [], self.textbox: textbox}
-            return {**changes, self.made: how}
+            return {**changes, self.told: ""}
         else:
             seen = bool(last_reply(live) or last_thought(live).text)
-            after = turn.outcome(seen=seen)
+            after, kept = turn.outcome(seen=seen), len(turn.before)
             if after.history is not turn.original:
                 how = made(self.chat, turn.reply)
         if after.draft is not None:
@@ -326,7 +333,13 @@ class Page(ChatInterface):
             self.status: after.line,
             self.textbox: gr.Textbox(**textbox),
             self.go_on: gr.Button(visible=after.more),
-            self.made: how,
+            self.told: json.dumps(
+                {
+                    "kept": messages_in(after.history[:kept]),
+                    "rest": self._as_sent(after.history[kept:]),
+                    "made": how and json.loads(how),
+                }
+            ),
         }
 
     def _undo(self, history: History) -> Changes:

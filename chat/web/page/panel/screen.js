@@ -310,19 +310,22 @@ window.conversations = {
         this.begin();
         return takeFiles(message);
     },
-    undone(history, system) {
+    undone(system, history) {
         if (history) restoreFiles(current.branch.rows[rowsOf(history).length] ?? []);
-        return this.changed(history, system);
+        return this.changed(system, history);
     },
     come_back() {
         this.begin();
         return current.reply;
     },
-    begun(history, system, reply) {
-        running &&= Boolean(history);
-        if (!history) keepFiles(false);
+    begun(system, live, told) {
+        running &&= Boolean(live);
+        if (!live) keepFiles(false);
         const sent = session[PREFIX + "draft"];
-        const saved = this.changed(history, system, running ? reply : undefined);
+        /** @type {{kept?: number, token?: string}} */
+        const {kept, token} = told ? JSON.parse(told) : {};
+        const history = live && [...current.branch.rows.flat().slice(0, kept), ...live];
+        const saved = this.changed(system, history, running ? token : undefined);
         saved?.then(() => {
             if (session[PREFIX + "draft"] === sent) delete session[PREFIX + "draft"];
         });
@@ -343,13 +346,17 @@ window.conversations = {
         current.changed = true;
         changing++;
     },
-    settled(history, system, made) {
+    settled(system, told) {
+        /** @type {{kept?: number, rest?: Message[], made?: Made}} */
+        const {kept, rest, made} = told ? JSON.parse(told) : {};
+        const history = told === undefined ? undefined
+            : [...current.branch.rows.flat().slice(0, kept), ...rest ?? []];
         if (history) keepFiles(rowsOf(history).length > sentAfter);
-        const saved = this.changed(history, system, undefined, made && JSON.parse(made));
+        const saved = this.changed(system, history, undefined, made || undefined);
         if (made) giveTitle().catch(() => {});  // nobody has asked for it
         return saved;
     },
-    changed(history, system, reply, made) {
+    changed(system, history, reply, made) {
         changing--;
         if (!history) return;
         saving = attempt(saveAll)(history, system, reply, made);
@@ -357,11 +364,11 @@ window.conversations = {
         drawWindow();
         return saving;
     },
-    showed(history, system) {
+    showed(system, history) {
         drawTools();
         drawWindow();
         if (!rearranged) return;
         rearranged = false;
-        return this.changed(history, system);
+        return this.changed(system, history);
     },
 };
