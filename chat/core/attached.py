@@ -9,7 +9,6 @@ So a message with files is a text like any other: in a prompt, in an export, and
 """
 
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 #: Matches a block at the beginning of a message.
@@ -40,8 +39,3 @@ def split(message: str) -> tuple[list[Attached], str]:
         found.append(Attached(one["title"], one[0].rstrip("\n")))
         place = one.end()
     return found, message[place:]
-
-
-def joined(blocks: Sequence[str], message: str) -> str:
-    """Return the message that begins with these."""
-    return "\n\n".join([*blocks, *filter(None, [message])])

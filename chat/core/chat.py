@@ -14,13 +14,13 @@ engine. It knows no page; see `chat.web.page.page` for how Gradio uses it.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from chat.core import thinking
 from chat.core.conversation import Conversation, Prompt, check_lengths, clean, fit, session
@@ -40,6 +40,8 @@ from prompts.formats.plain import Plain
 #: Seconds between two updates of one reply, at least and at most. A browser shows no more, and
 #: each costs the server 1 to 2 ms; what is written meanwhile comes with the next.
 INTERVAL, LONGEST = 0.04, 0.125
+Found = TypeVar("Found")
+
 #: How many replies at once are updated as often as one alone.
 FEW = 16
 
@@ -162,6 +164,18 @@ class Chat:
         other.format = format
         return other
 
+    async def beside(self, work: Callable[..., Found], *given: Any) -> Found:
+        """Do something with the tokenizer for whoever asks, in a thread: two at a time in all.
+
+        Raises:
+            RateLimited: whoever asks has asked for too much.
+        """
+        with self.shares.place(asking.get()) as share:
+            async with self._composing:
+                found = await asyncio.to_thread(work, *given)
+            share.count()
+            return found
+
     async def prompt(self, conversation: Conversation) -> list[int]:
         """Return the ids of the prompt for a conversation, of which nothing is left out.
 
@@ -170,11 +184,7 @@ class Chat:
             TooLong: one message has more characters than any that is answered.
             RateLimited: whoever asks has asked for too much.
         """
-        with self.shares.place(asking.get()) as share:
-            async with self._composing:
-                ids = await asyncio.to_thread(self._encode, conversation)
-            share.count()
-            return ids
+        return await self.beside(self._encode, conversation)
 
     def _encode(self, conversation: Conversation) -> list[int]:
         asked, begun = conversation.asked, conversation.begun

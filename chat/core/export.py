@@ -17,6 +17,7 @@ the one that was on the screen; the others are beside it, each to its end:
 """
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -50,6 +51,10 @@ class Entry(BaseModel):
         return Message(self.role, self.content, thought=self.reasoning_content)
 
 
+#: Versions of one conversation in all, and as many inside of each other as a reader of JSON goes down.
+MOST_WAYS, DEEPEST = 1000, 100
+
+
 class Fork(BaseModel):
     """A place from which a conversation goes on in several ways."""
 
@@ -74,6 +79,12 @@ class Branch(BaseModel):
         """The same as it is saved: without versions a list, as it was before there were any."""
         saved = self.model_dump(mode="json")
         return json.dumps(saved if self.versions else saved["messages"], ensure_ascii=False)
+
+
+def ways(forks: Sequence[Fork]) -> int:
+    """Return how many ways there are in forks, and in what those fork into."""
+    there = [way for fork in forks for way in fork.ways]
+    return len(there) + sum(ways(way.versions) for way in there if way)
 
 
 def branch(text: str) -> Branch:

@@ -19,7 +19,7 @@ SHARE = 0.5
 #: More tokens than this are left, or there is no room for a file.
 LEAST = 64
 #: Characters for each token that a file may have that are looked at.
-CHARACTERS_PER_TOKEN = 40
+CHARACTERS_PER_TOKEN = 16
 #: Seconds that a child may take to read a PDF on a busy machine.
 PATIENCE = 60.0
 
@@ -35,13 +35,25 @@ class File(NamedTuple):
     tokens: int
 
 
-def file(name: str, data: bytes, tokens: Tokens, window: int, used: int = 0) -> File:
-    """Return the text in a file, as much of it as there is room for.
+def read(name: str, data: bytes) -> str:
+    """Return the text in a file, whoever made it.
+
+    Raises:
+        BadRequest: there is none.
+    """
+    text = clean(_text(line(name), data)).strip("\n")
+    if not text.strip():
+        raise BadRequest(f"{line(name)} holds no text.")
+    return text
+
+
+def fitted(name: str, text: str, tokens: Tokens, window: int, used: int = 0) -> File:
+    """Return a text that comes with a message, as much of it as there is room for.
 
     `window` is the model's, and `used` are the tokens of other files with the same message.
 
     Raises:
-        BadRequest: there is no text in it, or no room.
+        BadRequest: there is no room.
     """
     name = line(name) or "File"
     most = int(window * SHARE) - used
@@ -50,9 +62,6 @@ def file(name: str, data: bytes, tokens: Tokens, window: int, used: int = 0) -> 
             f"There is no room for {name}: the files of one message may have "
             f"{int(window * SHARE):,} tokens in all."
         )
-    text = clean(_text(name, data)).strip("\n")
-    if not text.strip():
-        raise BadRequest(f"{name} holds no text.")
     part, size, whole = _cut(text, tokens, most)
     count = f"{size:,} token{'s' * (size != 1)}"
     if part != text:
@@ -66,9 +75,10 @@ def _cut(text: str, tokens: Tokens, most: int) -> tuple[str, int, int]:
     """Return what fits of a text, its tokens, and those of all; 0 if nobody has counted them."""
     seen = text[: most * CHARACTERS_PER_TOKEN]
     size = whole = len(tokens.encode([seen]))
-    part = seen
+    part, share = seen, 1.0
     while size > most:
-        part = part[: len(part) * most // size]
+        part = part[: int(len(part) * min(most / size, share))]
+        share = 0.8  # a text that is not alike all over would take many rounds
         end = part.rfind("\n")
         part = part[:end] if end > len(part) * 0.8 else part
         size = len(tokens.encode([part]))

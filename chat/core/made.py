@@ -2,31 +2,35 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt
+from pydantic import BaseModel, Field
 
 #: Why it ended: by itself, at its length, since somebody stopped it, by a fault.
 Ending = Literal["stop", "length", "stopped", "error"]
 #: Characters of a name or a value, of which some are whole schemas.
 LONGEST = 200
 
-Value = Annotated[str, Field(max_length=LONGEST)] | float | bool
+#: Larger numbers there are not, and JSON of some programs cannot hold them.
+Whole = Annotated[int, Field(ge=0, le=10**12)]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+Text = Annotated[str, Field(max_length=LONGEST)]
+Value = Text | Annotated[float, Field(ge=-1e12, le=1e12)] | bool
 
 
-class Made(BaseModel, strict=True):
+class Made(BaseModel, strict=True, allow_inf_nan=False):
     """How one reply was made."""
 
-    model: str = Field(max_length=LONGEST)
+    model: Text
     ended: Ending
-    prompt_tokens: NonNegativeInt
+    prompt_tokens: Whole
     #: How many of the oldest turns did not fit the window.
-    dropped_turns: NonNegativeInt
+    dropped_turns: Whole
     #: Without the one that ends it; `thought_tokens` of them are thought.
-    tokens: NonNegativeInt
-    thought_tokens: NonNegativeInt
+    tokens: Whole
+    thought_tokens: Whole
     #: Seconds from when it was asked for until its first token, and from that to its last.
-    first_token: NonNegativeFloat
-    seconds: NonNegativeFloat
+    first_token: Seconds
+    seconds: Seconds
     #: Tokens that a prompt and its reply may have together.
-    window: NonNegativeInt
+    window: Whole
     #: The controls by their names.
-    controls: dict[str, Value] = Field(max_length=64)
+    controls: dict[Text, Value] = Field(max_length=64)

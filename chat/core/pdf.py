@@ -23,7 +23,7 @@ def main() -> None:
         reader.decrypt("")  # many can be read by everybody, and not be changed
     written = 0
     for page in reader.pages[:PAGES]:
-        text = page.extract_text().strip()
+        text = page.extract_text().strip()[: CHARACTERS - written + 1]
         sys.stdout.buffer.write(f"{text}\n\n".encode("utf-8", "replace"))
         written += len(text)
         if written > CHARACTERS:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from chat.core.chat import Chat
 from chat.core.conversation import Conversation
 from chat.core.sampling import Sampling
+from chat.core.shares import asking
 from chat.core.title import line
 from chat.errors import ChatError
 from prompts import Message
@@ -34,6 +35,7 @@ async def written(chat: Chat, messages: Sequence[Message]) -> str:
         thinking="off" if chat.format.thoughts else "auto",
     )
     text = ""
+    asking.set(())  # nobody has asked, so that it is in nobody's share
     try:
         asked = Conversation([*seen, Message("user", ASK)])
         async with aclosing(chat.reply(asked, sampling)) as updates:

@@ -4,9 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.core.attached import Attached, block, joined, split
+from chat.core.attached import Attached, block, split
 from chat.core.title import first_words
 from prompts import Message
+
+
+def joined(blocks: list[str], message: str) -> str:
+    """Return a message with files as a page sends it."""
+    return "\n\n".join([*blocks, *filter(None, [message])])
+
 
 TEXTS = st.text(st.sampled_from("a`\n ~File: "), max_size=30)
 

@@ -1,6 +1,7 @@
 """chat.core.files: what of a file's text a model has room for."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from chat.core import files, pdf
 from chat.core.attached import split
 from chat.errors import BadRequest
+from prompts import Piece
 from tests.support.fakes import CharTokens
 from tests.support.pdf_file import pdf_of
 
@@ -15,7 +17,7 @@ TOKENS = CharTokens()
 
 
 def file(name: str, data: bytes, window: int = 2000, used: int = 0) -> files.File:
-    return files.file(name, data, TOKENS, window, used)
+    return files.fitted(name, files.read(name, data), TOKENS, window, used)
 
 
 def test_a_text_stands_in_a_block_with_its_name_its_size_and_its_kind() -> None:
@@ -69,6 +71,21 @@ def test_a_long_text_is_cut_at_a_line_and_says_so() -> None:
 def test_of_a_text_too_long_to_be_counted_only_what_is_read_is_told() -> None:
     found = file("a.txt", b"a b c d " * 100_000, window=400)
     assert found.title == f"a.txt (the first {found.tokens} tokens)"
+
+
+def test_a_text_that_is_dense_at_first_takes_few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counting(CharTokens):
+        rounds = 0
+
+        def encode(self, pieces: Sequence[Piece]) -> list[int]:
+            self.rounds += 1
+            text = str(pieces[0])
+            return [0] * sum(8 if letter == "a" else 1 for letter in text)
+
+    tokens = Counting()
+    text = "a" * 300 + "b" * 100_000
+    assert files.fitted("a.txt", text, tokens, 4000).tokens <= 2000
+    assert tokens.rounds < 15
 
 
 def test_files_of_one_message_have_a_share_of_the_window_together() -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from chat.core.conversation import clean, dialogue
-from chat.core.export import Branch, Conversation, Entry, Fork, parse
+from chat.core.export import MOST_WAYS, Branch, Conversation, Entry, Fork, parse, ways
 from chat.core.imports import (
     chatgpt,
     claude,
@@ -202,10 +202,12 @@ def _taken(found: Found | None, left: Counter[Reason]) -> Conversation | None:
 
 def _forks(forks: Sequence[Fork], messages: int) -> Iterator[Fork]:
     """Yield the forks of a conversation of so many messages, cleaned as those are."""
+    if ways(forks) > MOST_WAYS:
+        return
     for fork in forks:
-        ways = [way and _branch(way) for way in fork.ways]
-        if fork.at <= messages and ways.count(None) == 1:
-            yield Fork(at=fork.at, ways=ways)
+        found = [way and _branch(way) for way in fork.ways]
+        if fork.at <= messages and found.count(None) == 1:
+            yield Fork(at=fork.at, ways=found)
 
 
 def _branch(branch: Branch) -> Branch | None:

@@ -30,7 +30,7 @@ class Read(NamedTuple):
     """One conversation as it was read."""
 
     title: str
-    #: Its messages as JSON, or None if it is too long.
+    #: What is saved of it (`chat.core.export.Branch`), or None if it is too long.
     text: str | None
     #: When it was changed last, in milliseconds since 1970.
     saved: float | None

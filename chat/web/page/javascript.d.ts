@@ -42,7 +42,7 @@ declare function trigger(event: "show" | "come_back"): void;
 /** A message as Gradio's Chatbot has it. */
 interface Message {
     role: string;
-    content: string | {text: string}[];
+    content: string | {type?: string, text: string}[];
     /** What folds it under a title, if anything does. */
     metadata?: {title?: string | null} | null;
 }

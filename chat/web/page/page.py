@@ -206,13 +206,13 @@ class Page(ChatInterface):
             self.go_on: update_in_javascript(visible=False),
         }
         file = self._settings.feedback
-        feedback = Feedback(file, self.chat.name) if file else None
+        feedback = Feedback(file, self.chat) if file else None
         answers = self._saved, self._running, Attach(self.chat), feedback
         self.panel.connect(*answers, self.chatbot, self.live, opened)
         add_endpoint(self.textbox, self._controls, self.status, self._fetched)
 
     def _send(self, message: str, history: History) -> Changes:
-        return self._begin(Turn(clean(message or ""), history, history))
+        return self._begin(Turn(clean(message or ""), history, history), sent=True)
 
     def _retry(self, history: History) -> Changes:
         before, message = split_last(history)
@@ -241,9 +241,15 @@ class Page(ChatInterface):
         del changes[self.status]  # it says so already
         return changes
 
-    def _begin(self, turn: Turn) -> Changes:
-        """Show the message at once, and Stop in place of the send button."""
-        locked = gr.Textbox("", interactive=False, submit_btn=False, stop_btn=BUTTONS["stop_btn"])
+    def _begin(self, turn: Turn, *, sent: bool = False) -> Changes:
+        """Show the message at once, and Stop in place of the send button.
+
+        What is in the text box stays there, unless it was `sent`.
+        """
+        empty: dict[str, Any] = {"value": ""} if sent else {}
+        locked = gr.Textbox(
+            interactive=False, submit_btn=False, stop_btn=BUTTONS["stop_btn"], **empty
+        )
         if not turn.message.strip():
             turn = Turn("", turn.original, turn.original)
             return {

@@ -23,7 +23,13 @@
      * @type {Map<string, string>}
      */
     const known = new Map();
-    const codes = navigator.languages.map((language) => language.slice(0, 2).toLowerCase());
+    /**
+     * What was put in place, which is not to be looked up: some words are the same in two languages,
+     * whose numbers are not.
+     * @type {WeakMap<Node, Set<string>>}
+     */
+    const put = new WeakMap();
+    const codes = navigator.languages.map((language) => language.split("-")[0].toLowerCase());
     const language = codes.find((code) => code === "en" || LANGUAGES.includes(code)) ?? "en";
 
     /**
@@ -64,18 +70,35 @@
     };
     /** @param {Element | null} element */
     const isLeft = (element) => element?.closest(LEFT) && !element.closest(BUT);
+    /**
+     * Return what is to be in a node in place of a text, if anything else is.
+     * @param {Node} node
+     * @param {string} text
+     */
+    const inPlace = (node, text) => {
+        const there = put.get(node) ?? new Set();
+        if (there.has(text)) return;
+        const said = translate(text);
+        if (said === text) return;
+        put.set(node, there.add(said));
+        return said;
+    };
+    /**
+     * @param {Element} element
+     * @param {string} name
+     */
+    const translateAttribute = (element, name) => {
+        const said = inPlace(element, element.getAttribute(name) ?? "");
+        if (said !== undefined) element.setAttribute(name, said);
+    };
     /** @param {Node} node */
     const translateNode = (node) => {
         if (node instanceof Text) {
             if (node.parentElement instanceof HTMLTextAreaElement || isLeft(node.parentElement)) return;
-            const said = translate(node.data);
-            if (said !== node.data) node.data = said;
+            const said = inPlace(node, node.data);
+            if (said !== undefined) node.data = said;
         } else if (node instanceof Element && !isLeft(node)) {
-            for (const name of ATTRIBUTES) {
-                const value = node.getAttribute(name);
-                const said = value && translate(value);
-                if (said && said !== value) node.setAttribute(name, said);
-            }
+            for (const name of ATTRIBUTES) translateAttribute(node, name);
             node.childNodes.forEach(translateNode);
         }
     };
@@ -93,16 +116,14 @@
         }).sort((one, other) => other.size - one.size);  // what is said most exactly first
         document.documentElement.style.setProperty("--changed", JSON.stringify(translate("changed")));
         translateNode(document.body);
-        new MutationObserver((changes) => {
+        new MutationObserver((changes, observer) => {
             for (const {type, target, addedNodes, attributeName} of changes) {
                 if (type === "childList") addedNodes.forEach(translateNode);
                 else if (type === "characterData") translateNode(target);
-                else if (target instanceof Element && attributeName && !isLeft(target)) {
-                    const value = target.getAttribute(attributeName) ?? "";
-                    const said = translate(value);
-                    if (said !== value) target.setAttribute(attributeName, said);
-                }
+                else if (target instanceof Element && attributeName && !isLeft(target))
+                    translateAttribute(target, attributeName);
             }
+            observer.takeRecords();  // of what was put in place here
         }).observe(document.body, {
             subtree: true, childList: true, characterData: true, attributeFilter: ATTRIBUTES,
         });

@@ -158,10 +158,6 @@ class Panel:
         def open(owner: str | None, text: str) -> Any:
             return _as_shown(saved.open(owner, text), chatbot)
 
-        def rate(_: str | None, *rating: Any) -> None:
-            if feedback:
-                feedback.add(*rating)
-
         answers: dict[str, Callable[..., Any]] = {
             "seal": saved.seal,
             "rename": saved.rename,
@@ -173,13 +169,13 @@ class Panel:
             "markdown": saved.markdown,
             "import": saved.import_files,
             "running": running.line,
-            "attach": lambda _, *file: attach.read(*file),
-            "rate": rate,
+            "attach": attach.read,
+            **({"rate": feedback.add} if feedback else {}),
         }
-        for question, endpoint in ENDPOINTS.items():
+        for question, answer in answers.items():
             gr.api(
-                _for_login(answers[question]),
-                api_name=endpoint,
+                _for_login(answer),
+                api_name=ENDPOINTS[question],
                 api_visibility="private",
                 queue=False,
             )

@@ -16,16 +16,15 @@ meter.role = "meter";
 
 /**
  * Return a button for how a reply was made, and that.
- * @param {number} at
  * @param {Made} made
  */
-function details(at, made) {
+function details(made) {
     const whose = ["Model", ...Object.keys(made.controls).map((name) => CONTROLS[name] ?? name)];
     const list = make("dl", {hidden: true}, ...facts(made).flatMap(([name, value]) => [
         make("dt", {textContent: name}),
         make("dd", {textContent: value, dir: "auto", translate: !whose.includes(name)}),
     ]));
-    const shown = tool(ABOUT, "How this reply was made", at, () => {
+    const shown = tool(ABOUT, "How this reply was made", () => {
         list.hidden = !list.hidden;
         shown.ariaExpanded = String(!list.hidden);
     });

@@ -22,8 +22,8 @@ let chips = [];
 let sent = [];
 /** How many rows there were before it. */
 let sentAfter = 0;
-/** That files are read, one after another. */
-let reading = Promise.resolve();
+/** That files are read, one after another, and how many of them are still to be. */
+let reading = Promise.resolve(), filesComing = 0;
 
 const chosen = make("input", {type: "file", multiple: true, hidden: true});
 const chipList = make("ul", {id: "files", ariaLabel: "Files", hidden: true});
@@ -54,6 +54,8 @@ function drawChips() {
  * @param {File[]} files
  */
 function attachFiles(files) {
+    filesComing += files.length;
+    let left = files.length;
     return reading = reading.then(attempt(async () => {
         for (const file of files) {
             if (file.size > LARGEST_IMPORT)
@@ -61,10 +63,12 @@ function attachFiles(files) {
             const used = chips.reduce((sum, {tokens}) => sum + tokens, 0);
             say(`Reading ${file.name}…`);
             chips.push(await ask("attach", file.name, await base64(file), used));
+            left--;
+            filesComing--;
             dismiss();
             drawChips();
         }
-    }));
+    })).finally(() => filesComing -= left);  // those after one that could not be read
 }
 
 /**
@@ -94,7 +98,7 @@ function keepFiles(there) {
  * @param {Row} row
  */
 function restoreFiles(row) {
-    const files = row.filter(({metadata}) => metadata?.title);
+    const files = row.filter(({role, metadata}) => role === "user" && metadata?.title);
     chips = [...files.map(({metadata, content}) => {
         const block = window.plainText(textOf(content));
         return {title: window.plainText(metadata?.title ?? ""), block, tokens: 0};
@@ -118,7 +122,7 @@ function takeAttachments() {
         if (event.target !== messageBox()) return;
         const files = [...event.clipboardData?.files ?? []];
         const text = event.clipboardData?.getData("text/plain") ?? "";
-        if (!files.length && text.length < LONG) return;
+        if (text ? text.length < LONG : !files.length) return;
         event.preventDefault();
         attachFiles(text ? [new File([text], "Pasted text")] : files);
     }, true);

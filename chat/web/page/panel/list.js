@@ -147,6 +147,7 @@ function rename({id, name}, title) {
             /** @type {{name: string, title: string}} */
             const renamed = await ask("rename", typed);
             names.set(renamed.title, renamed.name);
+            if (id === current.id) current.untitled = false;
             const text = storage[itemName(id, "text")];
             if (text) write({id, title: renamed.title, text});  // unless it was deleted meanwhile
         }
@@ -194,10 +195,10 @@ window.addEventListener("storage", () => {
         return learnNames().then(draw);
     }), 50);
 });
+keepDraft();
 attempt(async () => {
     await learnNames();
     draw();
     const last = savedConversations().find(({id}) => id === session[PREFIX + "open"]);
     if (last && !running) await openSaved(last);
-    keepDraft();
 })();

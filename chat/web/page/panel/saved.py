@@ -6,8 +6,9 @@ taken as it comes: histories and files become clean messages first, like all tha
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,7 +16,16 @@ from pydantic import ValidationError
 from chat.core import imports, markdown, titling
 from chat.core.chat import Chat
 from chat.core.conversation import clean, dialogue
-from chat.core.export import Branch, Conversation, Entry, File, Fork, branch
+from chat.core.export import (
+    DEEPEST,
+    MOST_WAYS,
+    Branch,
+    Conversation,
+    Entry,
+    File,
+    Fork,
+    branch,
+)
 from chat.core.imports import apart
 from chat.core.made import Made
 from chat.core.title import LONGEST as LONGEST_TITLE
@@ -32,9 +42,6 @@ LARGEST_SEARCH = LONGEST
 #: Characters of the texts in an answer to that, until which it goes on: they were packed, and
 #: a million letters that are the same are sealed as a thousand.
 SEARCHED = 2_000_000
-
-#: Versions inside of versions inside of versions: as many as a reader of JSON goes down.
-DEEPEST = 100
 
 #: Bytes of the files that are imported at once.
 LARGEST_IMPORT = 25_000_000
@@ -65,7 +72,7 @@ class SavedConversations:
         Raises:
             BadRequest: it is too long.
         """
-        found = _branch(said)
+        found = _branch(said, count())
         if not found.messages:
             return None
         title = first_words([entry.message for entry in found.messages])
@@ -198,10 +205,12 @@ class SavedConversations:
             return None
 
 
-def _branch(said: Any, deep: int = 0) -> Branch:
-    """Return a conversation that a browser has, with what it forks into."""
+def _branch(said: Any, numbers: Iterator[int], deep: int = 0) -> Branch:
+    """Return a conversation that a browser has, with what it forks into, all that it counts."""
     if not isinstance(said, Mapping):
         raise BadRequest("The request could not be read.")
+    if next(numbers) > MOST_WAYS or deep > DEEPEST:
+        raise BadRequest("This conversation has too many versions to be saved.")
     messages = [Entry(**message.entry) for message in dialogue(given(said.get("messages")))]
     found = Branch(messages=messages)
     made, versions = (said.get(key) or [] for key in ("made", "versions"))
@@ -209,14 +218,12 @@ def _branch(said: Any, deep: int = 0) -> Branch:
         for entry, how in zip(messages, made, strict=True):
             with suppress(ValidationError):
                 entry.made = how and Made.model_validate(how)
-    if deep == DEEPEST and versions:
-        raise BadRequest("This conversation has too many versions to be saved.")
     for fork in versions:
         match fork:
             case {"at": int(at), "ways": list(ways)} if 0 <= at <= len(messages):
-                found.versions.append(
-                    Fork(at=at, ways=[way and _branch(way, deep + 1) for way in ways])
-                )
+                there = [way and _branch(way, numbers, deep + 1) for way in ways]
+                if there.count(None) == 1 and all(way.messages for way in there if way):
+                    found.versions.append(Fork(at=at, ways=there))
     return found
 
 

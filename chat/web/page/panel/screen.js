@@ -12,6 +12,7 @@
  * @property {string} [reply] the token of the reply that is being written to it
  * @property {string} seen what was said when it was saved
  * @property {Branch} branch what is on the screen, and its other versions
+ * @property {number} ways how many of those there were when it was saved
  * @property {boolean} changed whether somebody has gone on with it here
  * @property {number} turn counts its states, of which the last is to be saved
  */
@@ -43,7 +44,7 @@ let saving;
 
 /** @returns {OnScreen} */
 function newConversation() {
-    return {id: newId(), seen: textsOf([]), branch: emptyBranch(), untitled: TITLES, changed: true, turn: 0};
+    return {id: newId(), seen: textsOf([]), branch: emptyBranch(), ways: 0, untitled: TITLES, changed: true, turn: 0};
 }
 
 /**
@@ -98,8 +99,7 @@ function show(conversation, messages) {
  */
 function rearrange(title = current.title) {
     const {branch} = current;
-    const unanswered = branch.rows.at(-1)?.[0].role === "user";
-    Object.assign(current, {title, unanswered, changed: true});
+    Object.assign(current, {title, unanswered: false, changed: true});
     changing++;
     rearranged = true;
     show(current, branch.rows.flat());
@@ -118,14 +118,12 @@ async function openSaved({id, title, text, sealed}) {
     const token = storage[itemName(id, "reply")];
     const reply = token && await ask("running", token) ? token : undefined;
     await untilQuiet();
-    const branch = unpacked(saved);
-    const last = branch.rows.length;
-    // A reply was to come in the place of another one, and never did.
-    if (!reply) take(branch, last, (branch.forks.get(last)?.length ?? 0) - 2);
+    const branch = unpacked(saved), ways = waysIn(saved);
+    if (!reply) takeBack(branch);  // what was to come in its place never did
     const messages = branch.rows.flat();
     const unanswered = messages.at(-1)?.role === "user";
     const seen = textsOf(messages);
-    show({id, title, text, system, unanswered, reply, seen, branch, changed: false, turn: 0}, messages);
+    show({id, title, text, system, unanswered, reply, seen, branch, ways, changed: false, turn: 0}, messages);
     if (reply) trigger("come_back");
     else writeReply(id);
 }
@@ -136,6 +134,22 @@ async function openNew() {
     // So that the page gives the cursor to its text box.
     if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
     show(newConversation(), []);
+}
+
+/**
+ * Have the server seal a conversation; without other versions, if with them it is too long.
+ * @param {OnScreen} mine
+ * @param {string | null | undefined} prompt
+ */
+async function seal(mine, prompt) {
+    try {
+        return await ask("seal", packed(mine.branch), prompt);
+    } catch (problem) {
+        if (!mine.branch.forks.size) throw problem;
+        const alone = await ask("seal", packed({...mine.branch, forks: new Map()}), prompt);
+        say("Only the version on the screen is saved: with the others it would be too long.");
+        return alone;
+    }
 }
 
 /**
@@ -162,18 +176,19 @@ async function save(history, system, made) {
     const turn = ++mine.turn;
     const prompt = system === SYSTEM_PROMPT ? null : system;
     /** @type {{name: string, title: string, text: string} | null} */
-    const sealed = await ask("seal", packed(mine.branch), prompt);
+    const sealed = await seal(mine, prompt);
     if (turn !== mine.turn) return;  // there is a later state by now, or it was deleted
     const renamed = storage[itemName(mine.id, "title")] ?? mine.title;
     for (let there; (there = storage[itemName(mine.id, "text")]) !== mine.text;) {
-        const said = there && await saidIn(there);  // by another tab
+        const other = there && await saidIn(there);  // by another tab
         if (turn !== mine.turn) return;
-        if (said && begins(seen, said)) {  // which has all of this, and may have gone on
-            if (seen === said) mine.text = there;
+        if (other && begins(seen, other.said)) {  // which has all of this, and may have gone on
+            if (seen === other.said) mine.text = there;
             mine.seen = seen;
             return;
         }
-        if (said && begins(said, mine.seen)) mine.text = there;
+        const known = other && other.ways <= mine.ways;
+        if (known && begins(other.said, mine.seen)) mine.text = there;
         else Object.assign(mine, {id: newId(), text: undefined});  // so this becomes a copy
     }
     if (sealed) {
@@ -181,8 +196,8 @@ async function save(history, system, made) {
         const text = `${Date.now()} ${sealed.text}`;
         names.set(sealed.title, sealed.name);
         write({id: mine.id, title, text});
-        Object.assign(mine, {title, text, seen});
-    } else {
+        Object.assign(mine, {title, text, seen, ways: waysIn(packed(mine.branch))});
+    } else if (!mine.branch.forks.size) {  // else what is saved has all that there is
         remove(mine.id);
         Object.assign(mine, {title: undefined, text: undefined, seen});
     }
@@ -201,7 +216,8 @@ async function giveTitle() {
     const given = await ask("title", branch.rows.slice(0, 2).flat());
     const text = storage[itemName(id, "text")];
     // Somebody may have renamed or deleted it.
-    if (!given || !text || storage[itemName(id, "title")] !== title) return;
+    if (storage[itemName(id, "title")] !== title) mine.untitled = false;
+    if (!given || !text || !mine.untitled) return;
     names.set(given.title, given.name);
     write({id, title: given.title, text});
     Object.assign(mine, {title: given.title, untitled: false});
@@ -234,14 +250,15 @@ async function watchReply() {
 }
 
 /**
- * Return what is said in an item of the storage, unless it was sealed with another key meanwhile.
+ * Return what is said in an item of the storage, and its versions' number, unless it was sealed with another key meanwhile.
  * @param {string} text
  */
 async function saidIn(text) {
     try {
         /** @type {SavedBranch} */
-        const {messages} = await ask("open", text.split(" ")[1]);
-        return textsOf(messages.filter(({role}) => role !== "system"));
+        const saved = await ask("open", text.split(" ")[1]);
+        const said = textsOf(saved.messages.filter(({role}) => role !== "system"));
+        return {said, ways: waysIn(saved)};
     } catch {}
 }
 
@@ -311,8 +328,17 @@ window.conversations = {
         return takeFiles(message);
     },
     undone(system, history) {
-        if (history) restoreFiles(current.branch.rows[rowsOf(history).length] ?? []);
-        return this.changed(system, history);
+        const {branch} = current;
+        if (history) restoreFiles(branch.rows[rowsOf(history).length] ?? []);
+        // Somebody has begun to edit a message: that is what is undone.
+        const editing = history && branch.forks.has(branch.rows.length);
+        const saved = this.changed(system, editing ? undefined : history);
+        if (history && branch.forks.has(branch.rows.length)) {
+            takeBack(branch);
+            rearrange();
+        }
+        keepTyped();
+        return saved;
     },
     come_back() {
         this.begin();
@@ -321,14 +347,11 @@ window.conversations = {
     begun(system, live, told) {
         running &&= Boolean(live);
         if (!live) keepFiles(false);
-        const sent = session[PREFIX + "draft"];
         /** @type {{kept?: number, token?: string}} */
         const {kept, token} = told ? JSON.parse(told) : {};
         const history = live && [...current.branch.rows.flat().slice(0, kept), ...live];
         const saved = this.changed(system, history, running ? token : undefined);
-        saved?.then(() => {
-            if (session[PREFIX + "draft"] === sent) delete session[PREFIX + "draft"];
-        });
+        saved?.then(keepTyped);
         return saved;
     },
     settle() {
@@ -354,6 +377,7 @@ window.conversations = {
         if (history) keepFiles(rowsOf(history).length > sentAfter);
         const saved = this.changed(system, history, undefined, made || undefined);
         if (made) giveTitle().catch(() => {});  // nobody has asked for it
+        keepTyped();
         return saved;
     },
     changed(system, history, reply, made) {

@@ -166,7 +166,7 @@ async function askFor(signal, question, ...data) {
     }
     if (response.status === 413)
         throw new Problem(
-            question === "import"
+            question === "import" || question === "attach"
                 ? "This is too large for the server, or for a proxy in front of it."
                 : "This conversation is too long."
         );

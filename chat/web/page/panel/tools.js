@@ -4,6 +4,7 @@
 /** What is drawn on the buttons, as paths of 24 by 24. */
 const PREVIOUS = "m14 6-6 6 6 6", NEXT = "m10 6 6 6-6 6";
 const BRANCH = "M7 4v16m0-5c0-5 10-2 10-8V5m-3 3 3-3 3 3";
+const EDIT = "M4 20h4L19 9l-4-4L4 16v4m9-13 4 4";
 const DELETE = "M5 7h14m-9 0V4h4v3M7 7l1 13h8l1-13";
 const GOOD = "M7 10v10H4V10h3m0 1 4-7c2 0 2.5 1 2 3l-1 3h6l-1.5 9H7";
 const BAD = "M7 14V4H4v10h3m0-1 4 7c2 0 2.5-1 2-3l-1-3h6L16.5 5H7";
@@ -22,23 +23,36 @@ function drawTools() {
         const bar = row.nextElementSibling;
         if (!bar?.matches(".message-buttons")) return;
         const said = current.branch.rows[at];
+        const several = said?.length > 1 && said[0].role === "user";
+        bar.classList.toggle("several", several);
         const ways = said && current.branch.forks.get(at);
         const place = ways ? `${ways.indexOf(null) + 1} of ${ways.length}` : "";
-        const drawn = JSON.stringify([place, said?.made]);
+        const drawn = JSON.stringify([place, said?.[0].role, several, said?.made]);
         const there = /** @type {HTMLElement | null} */ (bar.querySelector(".tools"));
         if (there && there.dataset.drawn === drawn) return;
-        const about = said?.made ? details(at, said.made) : [];
+        const about = said?.made ? details(said.made) : [];
+        const edit = several ? [tool(EDIT, "Edit", () => editRow(at))] : [];
         const tools = make("span", {className: "tools"},
-            ...versions(at, place), ...actions(at), ...ratings(at), ...about);
+            ...versions(at, place), ...edit, ...actions(at), ...ratings(at), ...about);
         tools.dataset.drawn = drawn;
         there?.remove();
         bar.append(tools);
         const [focusedAt, label] = focusTool ?? [];
-        if (focusedAt !== at) return;
-        focusTool = undefined;
+        // Unless somebody has gone on meanwhile.
+        if (focusedAt !== at || document.activeElement !== document.body) return;
         const usable = [...tools.querySelectorAll("button")].filter(({disabled}) => !disabled);
         (usable.find(({ariaLabel}) => ariaLabel === label) ?? usable[0]).focus();
     });
+}
+
+/**
+ * Have a button of a row keep the focus when it has changed the conversation.
+ * @param {number} at
+ * @param {string} label what it is called
+ */
+function keepFocus(at, label) {
+    focusTool = [at, label];
+    setTimeout(() => focusTool = undefined, 1000);
 }
 
 /**
@@ -50,11 +64,16 @@ function versions(at, place) {
     if (!place) return [];
     const [number, last] = place.split(" of ").map(Number);
     /** @param {number} next */
-    const go = (next) => changeBranch((branch) => take(branch, at, next - 1));
+    const go = async (next) => {
+        await untilQuiet();
+        take(current.branch, at, next - 1);
+        keepFocus(at, next < number ? "Previous version" : "Next version");
+        rearrange();
+    };
     return [
-        tool(PREVIOUS, "Previous version", at, () => go(number - 1), number === 1),
+        tool(PREVIOUS, "Previous version", () => go(number - 1), number === 1),
         make("span", {textContent: place}),
-        tool(NEXT, "Next version", at, () => go(number + 1), number === last),
+        tool(NEXT, "Next version", () => go(number + 1), number === last),
     ];
 }
 
@@ -63,8 +82,8 @@ function versions(at, place) {
  * @param {number} at
  */
 const actions = (at) => [
-    tool(BRANCH, "Branch into a new conversation", at, () => branchOff(at)),
-    tool(DELETE, "Delete message", at, () => deleteRow(at)),
+    tool(BRANCH, "Branch into a new conversation", () => branchOff(at)),
+    tool(DELETE, "Delete message", () => deleteRow(at)),
 ];
 
 /**
@@ -75,40 +94,43 @@ function ratings(at) {
     if (!RATED || current.branch.rows[at]?.[0].role !== "assistant") return [];
     /** @type {[string, string, boolean][]} */
     const ways = [[GOOD, "Good reply", true], [BAD, "Bad reply", false]];
-    return ways.map(([path, label, good]) => tool(path, label, at, () => say(
-        "Your rating is sent to whoever runs this page, with the conversation up to here.",
-        "Send rating",
-        async () => {
-            await ask("rate", current.branch.rows.slice(0, at + 1).flat(), good);
-            say("Thank you.");
-        },
-    )));
+    return ways.map(([path, label, good]) => tool(path, label, () => {
+        const rated = current.branch.rows.slice(0, at + 1).flat();  // another may be opened
+        say(
+            "Your rating is sent to whoever runs this page, with the conversation up to here.",
+            "Send rating",
+            async () => {
+                await ask("rate", rated, good);
+                say("Thank you.");
+            },
+        );
+    }));
 }
 
 /**
  * Return a button for one row.
  * @param {string} path what is drawn on it
  * @param {string} label
- * @param {number} at
  * @param {() => unknown} action
  * @param {boolean} [disabled]
  */
-function tool(path, label, at, action, disabled = false) {
-    const press = () => {
-        focusTool = [at, label];
-        return action();
-    };
+function tool(path, label, action, disabled = false) {
     const drawn = `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${path}"/></svg>`;
-    return button("", press, {innerHTML: drawn, ariaLabel: label, title: label, disabled});
+    return button("", action, {innerHTML: drawn, ariaLabel: label, title: label, disabled});
 }
 
 /**
- * Change what is on the screen, once nothing else does.
- * @param {(branch: Branch) => void} change
+ * Take a message of several parts back to where one is written, as Gradio edits each by itself.
+ * @param {number} at
  */
-async function changeBranch(change) {
+async function editRow(at) {
     await untilQuiet();
-    change(current.branch);
+    if (messageBox()?.value.trim()) throw new Problem("There is a message in the box already.");
+    const row = current.branch.rows[at];
+    leave(current.branch, at);
+    restoreFiles(row);
+    const said = row.filter(({metadata}) => !metadata?.title);
+    typeMessage(said.map(({content}) => window.plainText(textOf(content))).join("\n\n"));
     rearrange();
 }
 
@@ -138,6 +160,7 @@ async function deleteRow(at) {
     const {id, branch} = current;
     const before = structuredClone(branch);
     takeOut(branch, at);
+    keepFocus(Math.min(at, branch.rows.length - 1), "Delete message");
     rearrange();
     say("The message is deleted.", "Restore", async () => {
         await untilQuiet();

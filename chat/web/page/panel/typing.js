@@ -3,15 +3,28 @@
 
 /** Keep what is typed until it is sent, for when the page is loaded anew. */
 function keepDraft() {
+    if (!messageBox()) return requestAnimationFrame(keepDraft);  // it comes with the rest of the page
     const draft = session[PREFIX + "draft"];
-    const box = messageBox();
-    if (draft && box && !box.value) {
-        box.value = draft;
-        box.dispatchEvent(new Event("input", {bubbles: true}));
-    }
+    if (draft && !messageBox()?.value) typeMessage(draft);
     document.addEventListener("input", ({target}) => {
-        if (target === messageBox()) session[PREFIX + "draft"] = messageBox()?.value ?? "";
+        if (target === messageBox()) keepTyped();
     });
+}
+
+/** Keep what is in the box, once the page has put there what it puts there. */
+function keepTyped() {
+    setTimeout(() => session[PREFIX + "draft"] = messageBox()?.value ?? "", 50);
+}
+
+/**
+ * Put a text where a message is written.
+ * @param {string} text
+ */
+function typeMessage(text) {
+    const box = messageBox();
+    if (!box) return;
+    box.value = text;
+    box.dispatchEvent(new Event("input", {bubbles: true}));
 }
 
 /**
@@ -26,3 +39,19 @@ function keepLine(event) {
 if (TOUCH_ENTER === "newline")
     for (const kind of /** @type {const} */ (["keydown", "keypress"]))
         document.addEventListener(kind, keepLine, true);
+
+/**
+ * Keep a message from being sent without a file that is still being read.
+ * @param {Event} event
+ */
+function awaitFiles(event) {
+    const sends = event instanceof KeyboardEvent
+        ? event.key === "Enter" && !event.shiftKey && event.target === messageBox()
+        : event.target instanceof Element && event.target.closest("button.submit-button");
+    if (!sends || !filesComing) return;
+    event.stopImmediatePropagation();
+    event.preventDefault();
+    say("A file is still being read. Please wait a moment.");
+}
+for (const kind of ["keydown", "keypress", "click"])
+    document.addEventListener(kind, awaitFiles, true);

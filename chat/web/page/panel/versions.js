@@ -58,8 +58,29 @@ function add(branch, {rows, forks}) {
 }
 
 /**
- * Have a branch take one of the ways on after so many rows. The one it has taken is the last of the
- * others now, or gone if it is not to be kept.
+ * Have a branch end after so many rows, and what came after them be one of the ways on.
+ * @param {Branch} branch
+ * @param {number} at
+ */
+function leave(branch, at) {
+    const ways = branch.forks.get(at) ?? [null];
+    ways[ways.indexOf(null)] = cut(branch, at);
+    branch.forks.set(at, [...ways, null]);
+}
+
+/**
+ * Have a branch that ends where others go on take the last of those, if there are any.
+ * @param {Branch} branch
+ */
+function takeBack(branch) {
+    const at = branch.rows.length, ways = branch.forks.get(at) ?? [];
+    const last = ways.length - (ways.at(-1) ? 1 : 2);
+    take(branch, at, last, false);
+}
+
+/**
+ * Have a branch take one of the ways on after so many rows. The one it has taken is one of the
+ * others now, in its place, or gone if it is not to be kept.
  * @param {Branch} branch
  * @param {number} at
  * @param {number} number which way
@@ -89,17 +110,13 @@ function bringTo(branch, history, coming) {
     const differs = rows.findIndex((row, at) => saysOf([row]) !== saysOf(branch.rows.slice(at, at + 1)));
     const at = differs < 0 ? rows.length : differs;
     const rest = rows.slice(at);
-    const ways = branch.forks.get(at) ?? [null];
+    const ways = branch.forks.get(at) ?? [];
+    const was = branch.rows.slice(at);
+    const answered = was.some(([{role}]) => role === "assistant");
     const back = ways.findIndex((way) => way && rest.length && saysOf(way.rows) === saysOf(rest));
-    if (back >= 0) {  // as nothing came in its place
-        const was = branch.rows.slice(at);
-        return take(branch, at, back, was.some(([{role}]) => role === "assistant"));
-    }
-    const was = cut(branch, at);
-    if (was.rows.length && (rest.length ? !goesOn(was.rows, rest) : coming)) {
-        ways[ways.indexOf(null)] = was;
-        branch.forks.set(at, [...ways, null]);
-    }
+    if (back >= 0) return take(branch, at, back, answered);  // nothing came in its place
+    if (answered && (rest.length ? !goesOn(was, rest) : coming)) leave(branch, at);
+    else cut(branch, at);
     add(branch, {rows: rest, forks: new Map()});
 }
 
@@ -111,7 +128,7 @@ function bringTo(branch, history, coming) {
 function goesOn([row, ...more], [other]) {
     const [said, says] = [row, other].map((messages) => messages.map(({content}) => textOf(content)));
     return !more.length && row[0].role === "assistant" && other[0].role === "assistant" &&
-        says.join("").startsWith(said.join(""));
+        said.every((text, part) => says[part]?.startsWith(text));
 }
 
 /**
@@ -129,12 +146,38 @@ function takeOut(branch, at) {
     branch.rows.splice(at, 1);
     const [above, below] = branch.rows.slice(at && at - 1, at + 1);
     const meet = at && below && above[0].role === below[0].role;
-    if (meet) above.push(...branch.rows.splice(at, 1)[0]);
     const gone = meet ? 2 : 1;
+    const beside = meet ? branch.forks.get(at + 1) : undefined;  // versions of the one below
     branch.forks = new Map([...branch.forks].flatMap(([place, ways]) => {
         if (place < at) return [[place, ways]];
         return place < at + gone ? [] : [[place - gone, ways]];
     }));
+    if (!meet) return;
+    if (beside && !branch.forks.has(at - 1))
+        branch.forks.set(at - 1, beside.map((way) => way && withAbove(above, way)));
+    branch.rows.splice(at - 1, 2, together(above, below));
+}
+
+/**
+ * Return a branch that begins with a row of the same side before its own.
+ * @param {Row} above
+ * @param {Branch} way
+ */
+function withAbove(above, {rows: [first, ...rows], forks}) {
+    return {rows: [together(above, first), ...rows], forks};
+}
+
+/**
+ * Return what one side says in two rows as the server saves it: as one text, if it is no more.
+ * @param {Row} above
+ * @param {Row} below
+ * @returns {Row}
+ */
+function together(above, below) {
+    const [one, ...more] = [...above, ...below];
+    if (above.length > 1 || below.length > 1 || one.metadata?.title) return [one, ...more];
+    const text = `${textOf(one.content)}\n\n${textOf(more[0].content)}`;
+    return [{...one, content: [{type: "text", text}]}];
 }
 
 /**
@@ -149,6 +192,14 @@ function packed({rows, forks}) {
         versions: [...forks].map(([at, ways]) => ({at, ways: ways.map((way) => way && packed(way))})),
     };
 }
+
+/**
+ * Return how many other versions are saved with a branch.
+ * @param {SavedBranch} saved
+ * @returns {number}
+ */
+const waysIn = ({versions}) => versions.flatMap(({ways}) => ways)
+    .reduce((sum, way) => sum + (way ? 1 + waysIn(way) : 0), 0);
 
 /**
  * Return the branch that the server has opened.

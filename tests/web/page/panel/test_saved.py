@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from chat.core.export import DEEPEST, MOST_WAYS
 from chat.core.imports import apart
 from chat.core.made import Made
 from chat.core.title import LONGEST as LONGEST_TITLE
@@ -19,7 +20,6 @@ from chat.web.page.history import Thought, entry
 from chat.web.page.messages import shown
 from chat.web.page.panel import saved as module
 from chat.web.page.panel.saved import (
-    DEEPEST,
     LARGEST_IMPORT,
     MOST_CONVERSATIONS,
     SavedConversations,
@@ -476,7 +476,7 @@ HOW = {
 def test_versions_and_how_replies_were_made_are_saved_exported_and_imported(
     saved: SavedConversations,
 ) -> None:
-    inner = way("X", "Y", versions=[{"at": 1, "ways": [{"messages": []}, None]}])
+    inner = way("X", "Y", versions=[{"at": 1, "ways": [way("Z"), None]}])
     said = {
         **way("A", "B < c"),
         "made": [None, HOW],
@@ -500,19 +500,24 @@ def test_versions_and_how_replies_were_made_are_saved_exported_and_imported(
     (again,) = imported(saved, file)
     opened_again = saved.open(None, again["text"])
     assert opened_again.versions[1] == found.versions[1]
-    # What nobody says in is no version.
-    assert opened_again.versions[0].ways[0] == first.model_copy(update={"versions": []})
+    assert opened_again.versions[0].ways[0] == first
 
 
 @pytest.mark.parametrize(
     "more",
     [
-        {"versions": [{"at": 7, "ways": [None, {"messages": []}]}]},
+        {"versions": [{"at": 7, "ways": [None, way("C")]}]},
+        {"versions": [{"at": 1, "ways": [None, {"messages": []}]}]},
+        {"versions": [{"at": 1, "ways": [way("C"), way("D")]}]},
+        {"versions": [{"at": 1, "ways": [None, None]}]},
         {"versions": [{"at": "0", "ways": []}, {}, 7, None]},
         {"made": [HOW]},
         {"made": [None, {**HOW, "tokens": -1}]},
         {"made": [None, {**HOW, "controls": {"stop": "a" * 201}}]},
         {"made": [None, 7]},
+        {"made": [None, {**HOW, "prompt_tokens": 10**30}]},
+        {"made": [None, {**HOW, "seconds": float("inf")}]},
+        {"made": [None, {**HOW, "controls": {"a" * 201: 1}}]},
     ],
 )
 def test_versions_that_are_none_are_left_out(
@@ -523,6 +528,18 @@ def test_versions_that_are_none_are_left_out(
     found = saved.open(None, sealed["text"])
     assert found.versions == []
     assert [entry.made for entry in found.messages] == [None, None]
+
+
+def test_there_are_only_so_many_versions(saved: SavedConversations) -> None:
+    ways = [None, *([way("C")] * (MOST_WAYS - 1))]
+    assert saved.seal(None, {**way("A", "B"), "versions": [{"at": 1, "ways": ways}]})
+    for more in ([*ways, way("C"), way("C")], [{}] * 300_000):
+        with pytest.raises(BadRequest, match="too many versions"):
+            saved.seal(None, {**way("A", "B"), "versions": [{"at": 1, "ways": more}]})
+    said = {"role": "user", "content": "A"}
+    several = {"messages": [said], "versions": [{"at": 0, "ways": [*ways, way("C"), way("C")]}]}
+    (again,) = imported(saved, file_of(several))
+    assert saved.open(None, again["text"]).versions == []
 
 
 def test_versions_inside_of_versions_have_an_end(saved: SavedConversations) -> None:
