@@ -51,7 +51,7 @@ class Entry(BaseModel):
         return Message(self.role, self.content, thought=self.reasoning_content)
 
 
-#: Versions of one conversation in all, and as many inside of each other as a reader of JSON goes down.
+#: Versions of one conversation in all, and inside of each other, as a reader of JSON goes down.
 MOST_WAYS, DEEPEST = 1000, 100
 
 

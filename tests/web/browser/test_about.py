@@ -76,6 +76,21 @@ def test_the_model_gives_a_title_that_a_person_can_change(serve: Serve, visit: V
     assert len(engine.prompts) == asked + 2
 
 
+def test_a_title_of_ones_own_stays_where_the_model_had_none_yet(serve: Serve, visit: Visit) -> None:
+    engine = ScriptedEngine(lambda prompt: "" if "title" in prompt else "Since it is full.")
+    tab = visit(serve(engine, titles=True))
+    tab.ask("Why does it rain?")
+    tab.button("Rename").click()
+    tab.page.get_by_label("Title").fill("Mine")
+    tab.page.get_by_label("Title").press("Enter")
+    expect(tab.page.locator("#panel li > button")).to_have_text("Mine")
+    engine.script = lambda _: "Clouds"
+    tab.ask("More")
+    with tab.page.expect_download():
+        tab.button("Export all").click()
+    expect(tab.page.locator("#panel li > button")).to_have_text("Mine")
+
+
 def test_a_rating_is_sent_once_it_is_said_to_whom(
     serve: Serve, visit: Visit, tmp_path: Path
 ) -> None:

@@ -100,11 +100,13 @@ def test_an_edited_message_keeps_its_files(tab: Tab, engine: ScriptedEngine) -> 
     choose(tab, ("rain.csv", TABLE))
     chips(tab, "rain.csv (16 tokens)")
     tab.ask("Sum it up.")
-    tab.button("Edit").last.click()
-    tab.chat.get_by_role("textbox").last.fill("Draw it.")
-    tab.button("Submit").click()
+    tab.button("Edit").click()  # where a message is written, since it has two parts
+    expect(tab.box).to_have_value("Sum it up.")
+    chips(tab, "rain.csv (16 tokens)")
+    tab.says()
+    tab.ask("Draw it.")
     expect(tab.messages.last).to_have_text("Draw it.")
-    tab.settled("Finished:")
+    expect(tab.page.locator(".tools span")).to_have_text(["2 of 2"])
     assert f"user: {BLOCK}\n\nDraw it.\0" in engine.prompts[-1]
     tab.button("Retry").click()
     tab.settled("Finished:")
@@ -142,6 +144,41 @@ def test_files_can_be_pasted_and_dropped(tab: Tab) -> None:
     tab.page.evaluate(DROP, "drop")
     chips(tab, "one.csv (3 tokens)", "rain.csv (16 tokens)")
     expect(tab.page.locator("#composer")).not_to_have_class(re.compile("dropping"))
+
+
+def test_who_begins_to_edit_and_leaves_it_finds_all_as_it_was(
+    tab: Tab, engine: ScriptedEngine
+) -> None:
+    tab.ask("First")
+    choose(tab, ("rain.csv", TABLE))
+    chips(tab, "rain.csv (16 tokens)")
+    tab.ask("Sum it up.")
+    tab.box.fill("A draft")
+    tab.button("Edit").last.click()
+    expect(tab.page.locator("#saying span")).to_have_text("There is a message in the box already.")
+    tab.box.fill("")
+    tab.button("Edit").last.click()
+    expect(tab.replies).to_have_count(1)
+    tab.page.reload()
+    expect(tab.replies).to_have_count(2)
+    expect(tab.box).to_have_value("Sum it up.")
+
+
+def test_nothing_is_sent_without_a_file_that_is_still_read(tab: Tab) -> None:
+    held = []
+    tab.page.route("**/saved_attach", held.append)
+    with tab.page.expect_request("**/saved_attach"):
+        choose(tab, ("rain.csv", TABLE))
+    tab.send("Sum it up.")
+    expect(tab.page.locator("#saying span")).to_have_text(
+        "A file is still being read. Please wait a moment."
+    )
+    tab.send_button.click()
+    held.pop().continue_()
+    chips(tab, "rain.csv (16 tokens)")
+    tab.says()
+    tab.box.press("Enter")
+    expect(tab.replies).to_have_count(1)
 
 
 def test_what_cannot_be_read_is_said_and_leaves_the_others(tab: Tab) -> None:

@@ -156,6 +156,51 @@ def test_only_what_differs_is_a_version(tab: Tab, engine: Numbered) -> None:
     places(tab)
 
 
+def test_undo_after_an_edit_takes_back_what_was_edited(tab: Tab, engine: Numbered) -> None:
+    tab.ask("B")
+    tab.edit(0, "Z")
+    tab.says("Z", "Z 3")
+    tab.settled("Finished:")
+    tab.button("Undo").click()
+    expect(tab.box).to_have_value("Z")
+    tab.says("A", "A 1", "B", "B 2")
+    places(tab)
+    export(tab)
+    tab.page.reload()
+    tab.says("A", "A 1", "B", "B 2")
+    expect(tab.box).to_have_value("Z")  # what was typed is there too
+    tab.box.fill("")
+
+
+def test_what_somebody_types_stays_while_another_reply_is_written(tab: Tab) -> None:
+    tab.box.fill("A draft")
+    retry(tab, "A 2")
+    expect(tab.box).to_have_value("A draft")
+    tab.page.reload()
+    expect(tab.box).to_have_value("A draft")
+
+
+def test_who_types_keeps_the_cursor_when_a_message_was_deleted(tab: Tab, engine: Numbered) -> None:
+    tab.button("Delete message").last.click()
+    tab.says("A")
+    tab.ask("B")
+    expect(tab.box).to_be_focused()
+
+
+def test_versions_below_a_deleted_reply_stay(tab: Tab, engine: Numbered) -> None:
+    tab.ask("B")
+    tab.edit(1, "C")
+    tab.says("A", "A 1", "C", "C 3")
+    tab.settled("Finished:")
+    tab.button("Delete message").nth(1).click()
+    tab.says("A C", "C 3")
+    tab.button("Previous version").click()
+    tab.says("A B", "B 2")
+    tab.page.reload()
+    tab.says("A B", "B 2")
+    places(tab, "1 of 2")
+
+
 def test_a_reply_comes_back_if_the_one_in_its_place_never_comes(visit: Visit) -> None:
     engine = Numbered()
     with serving() as serve:

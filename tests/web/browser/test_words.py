@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chat.web.words import FOLDER
+from chat.web.words import FOLDER, LANGUAGES
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine, ThinkingFormat
 from tests.support.tab import AGES, Browser, BrowserContext, Route, Tab, echo, expect
@@ -30,6 +30,19 @@ SEEN = """() => {
             if (!one.closest(left) && one.checkVisibility({visibilityProperty: true}))
                 found.push(one.getAttribute(name).trim());
     return found.filter((text) => /[A-Za-z]{2}/.test(text));
+}"""
+#: Puts a text there, moves it about, and tells what it says each time.
+AGAIN = """async () => {
+    const one = document.createElement("p");
+    one.textContent = "12,345 tokens, 1.5 tokens/s";
+    one.title = one.textContent;
+    const said = [];
+    for (let round = 0; round < 5; round++) {
+        document.body.append(one);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        said.push(one.textContent + one.title);
+    }
+    return said;
 }"""
 #: What is the same everywhere: names, and what Gradio says of itself.
 SAME = {"Ann's model", "model", "JSON", "Markdown"}
@@ -133,6 +146,19 @@ def test_numbers_and_parts_are_put_into_words(
     assert "model" not in said(
         "0 always takes the likeliest token; higher is freer. 0.6 is this model's own."
     ).replace("Modell", "")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_in_place_is_not_looked_up_again(
+    browser: Browser, contexts: list[BrowserContext], serve: Serve, language: str
+) -> None:
+    """In some languages it is said as in English, but for its numbers."""
+    tab = Tab(abroad(browser, contexts, language), serve(ScriptedEngine(echo)))
+    there = json.loads((FOLDER / f"{language}.json").read_text("utf-8"))
+    expect(tab.page.get_by_role("button", name=there["Settings"], exact=True)).to_be_visible()
+    said = tab.page.evaluate(AGAIN)
+    assert len(set(said)) == 1
+    assert re.search("12.?345", said[0])
 
 
 @pytest.mark.parametrize(
