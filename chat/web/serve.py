@@ -18,6 +18,7 @@ from chat.web.page.gradio_internals import (
     UNPROBED,
     end_sessions,
     keep_no_statistics,
+    keep_no_values,
     let_go,
     serve_own_files,
     served_with,
@@ -45,6 +46,7 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
         SettingsError: the address was free when it was chosen, and is no more.
     """
     keep_no_statistics()
+    keep_no_values()
     logins = settings.logins()
     page.queue(api_open=False, max_size=settings.max_waiting + SPARE)
     try:

@@ -26,6 +26,7 @@ from gradio import http_server
 from gradio.context import LocalContext
 from gradio.events import Dependency
 from gradio.queueing import Queue
+from gradio.state_holder import SessionState
 
 from chat.core.shares import Visitor, asking
 from chat.errors import ChatError, describe
@@ -182,6 +183,14 @@ def take_as_sent(component: gr.components.Component) -> None:
 def keep_no_statistics() -> None:
     """Keep Gradio from making a pandas frame of all past events whenever one ends."""
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
+
+
+def keep_no_values() -> None:
+    """Keep Gradio from holding, for hours, what each session has sent and was shown last.
+
+    It is there for deep links, which are shut here: of a long conversation it is a megabyte.
+    """
+    SessionState._update_value_in_config = lambda *_: None
 
 
 @contextmanager

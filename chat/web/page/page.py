@@ -34,7 +34,7 @@ from chat.web.page.panel.seal import Seal
 from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
 from chat.web.page.running import Running
 from chat.web.page.theme import FOCUS
-from chat.web.page.turn import NOTHING, Turn, lost
+from chat.web.page.turn import NOTHING, OVER, Turn, lost
 from prompts import PromptError, texts
 
 HIDDEN = gr.Button(visible=False)
@@ -163,7 +163,7 @@ class Page(ChatInterface):
                 settled = after(
                     self._settle,
                     [self.turn, *shown],
-                    [*shown, self.status, self.textbox, self.go_on, self.told],
+                    [self.turn, *shown, self.status, self.textbox, self.go_on, self.told],
                     js=before("settle"),
                     queue=False,
                     **quiet,
@@ -311,12 +311,14 @@ class Page(ChatInterface):
             yield {self.live: sent, self.status: reply.line}
 
     async def _stop(self, turn: Turn | None) -> None:
-        if turn:
+        if turn and not turn.over:
             turn.reply.stop()
 
     def _settle(self, turn: Turn | None, history: History, live: History) -> Changes:
         """Show what came of it, and unlock the text box."""
         textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
+        if turn and turn.over:  # it is asked a second time
+            return {self.turn: turn}
         kept, how = 0, ""
         if turn is None:
             after, kept = lost([*history, *live]), len(history)
@@ -325,7 +327,7 @@ class Page(ChatInterface):
         elif not turn.message:
             textbox = gr.Textbox(**textbox)
             changes = {self.chatbot: turn.original, self.live: [], self.textbox: textbox}
-            return {**changes, self.told: ""}
+            return {**changes, self.told: "", self.turn: OVER}
         else:
             seen = bool(last_reply(live) or last_thought(live).text)
             after, kept = turn.outcome(seen=seen), len(turn.before)
@@ -334,6 +336,7 @@ class Page(ChatInterface):
         if after.draft is not None:
             textbox["value"] = split(after.draft)[1]  # its files the browser has
         return {
+            self.turn: OVER,
             self.chatbot: after.history,
             self.live: [],
             self.status: after.line,
@@ -355,7 +358,7 @@ class Page(ChatInterface):
 
     async def _clear(self, turn: Turn | None) -> Changes:
         await self._stop(turn)
-        if turn:
+        if turn and not turn.over:
             turn.reply.cleared = True
         return {
             self.chatbot: [],

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import DATA, Serve
 from tests.support.fakes import ScriptedEngine, last_message
 from tests.support.pdf_file import pdf_of
-from tests.support.tab import AGES, Tab, Visit, expect
+from tests.support.tab import AGES, Route, Tab, Visit, expect
 
 TABLE = b"year,rain\n2026,7\n"
 BLOCK = "File: rain.csv (16 tokens)\n```csv\nyear,rain\n2026,7\n```"
@@ -165,8 +165,8 @@ def test_who_begins_to_edit_and_leaves_it_finds_all_as_it_was(
 
 
 def test_nothing_is_sent_without_a_file_that_is_still_read(tab: Tab) -> None:
-    held = []
-    tab.page.route("**/saved_attach", held.append)
+    held: list[Route] = []
+    tab.page.route("**/saved_attach", lambda route: held.append(route))
     with tab.page.expect_request("**/saved_attach"):
         choose(tab, ("rain.csv", TABLE))
     tab.send("Sum it up.")

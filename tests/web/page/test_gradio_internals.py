@@ -25,9 +25,12 @@ import pytest
 import uvicorn
 from gradio.context import LocalContext
 
+from benchmarks.client import Tab, config
 from chat.core.shares import Account, Limits
 from chat.errors import BadRequest
+from chat.settings import Settings
 from chat.web import stubs
+from chat.web.page import page
 from chat.web.page.gradio_internals import (
     Blocks,
     ChatInterface,
@@ -38,9 +41,11 @@ from chat.web.page.gradio_internals import (
     update_in_javascript,
     visitor_of,
 )
+from chat.web.serve import launch
 from chat.web.visitors.login import KEY
 from tests.conftest import Serve
-from tests.support.fakes import ScriptedEngine
+from tests.support.fakes import ScriptedEngine, chat_with
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 FRONT_END = Path(gr.__file__).parent / "templates" / "frontend"
@@ -280,6 +285,12 @@ def test_the_browser_finds_the_addresses() -> None:
         ("sidebar", "chat/web/page/panel/gradio.js"),
         ("toggle-button", "chat/web/page/panel/gradio.js"),
         ("sidebar-content", "chat/web/page/panel/panel.css"),
+        ("icon-button", "chat/web/page/panel/panel.css"),
+        ("icon-button-wrapper", "chat/web/page/panel/panel.css"),
+        ("message-buttons", "chat/web/page/panel/tools.js"),
+        ("message-row", "chat/web/page/panel/tools.js"),
+        ("submit-button", "chat/web/page/panel/typing.js"),
+        ("slider_input_container", "chat/web/page/rtl.css"),
         ("examples", "chat/web/page/theme.py"),
         ("max_value", "chat/web/page/theme.py"),
         ("message", "chat/web/page/theme.py"),
@@ -317,3 +328,21 @@ def test_a_page_that_answers_slowly_at_first_is_served_all_the_same(
     monkeypatch.setattr(gradio.networking, "url_ok", lambda url: False)
     url = serve(ScriptedEngine())
     assert httpx.get(f"{url}health").status_code == 200, changed("Blocks.launch's _frontend")
+
+
+async def test_what_was_said_is_not_held_once_it_is_on_the_page() -> None:
+    chosen = Settings(server_port=free_port(), keep_seconds=0)
+    built = page.build(chat_with(ScriptedEngine(lambda _: "Drops.")), chosen)
+    url = launch(built, chosen, block=False)
+    try:
+        tab = Tab(url, await config(url))
+        await tab.open()
+        await tab.send("Umbrellas?")
+        assert "Drops." in str(tab.history)
+        tab.close()
+        held = [vars(one) for one in built.app.state_holder.session_data.values()]
+        assert held, changed("StateHolder.session_data")
+        told = str([(one["state_data"], one["config_values"]) for one in held])
+        assert "Umbrellas" not in told, changed("SessionState._update_value_in_config")
+    finally:
+        built.close()

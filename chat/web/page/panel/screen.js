@@ -319,6 +319,7 @@ window.conversations = {
     },
     begin() {
         dismiss();
+        focusTool = undefined;
         window.toEnd?.();
         running = true;
         this.change();
