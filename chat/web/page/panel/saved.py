@@ -221,7 +221,7 @@ def _branch(said: Any, numbers: Iterator[int], deep: int = 0) -> Branch:
     for fork in versions:
         match fork:
             case {"at": int(at), "ways": list(ways)} if 0 <= at <= len(messages):
-                there = [way and _branch(way, numbers, deep + 1) for way in ways]
+                there = [None if way is None else _branch(way, numbers, deep + 1) for way in ways]
                 if there.count(None) == 1 and all(way.messages for way in there if way):
                     found.versions.append(Fork(at=at, ways=there))
     return found
