@@ -536,8 +536,8 @@ def test_there_are_only_so_many_versions(saved: SavedConversations) -> None:
     for more in ([*ways, way("C"), way("C")], [{}] * 300_000):
         with pytest.raises(BadRequest, match="too many versions"):
             saved.seal(None, {**way("A", "B"), "versions": [{"at": 1, "ways": more}]})
-    said = {"role": "user", "content": "A"}
-    several = {"messages": [said], "versions": [{"at": 0, "ways": [*ways, way("C"), way("C")]}]}
+    said = {"messages": [{"role": "user", "content": "A"}]}
+    several = {**said, "versions": [{"at": 0, "ways": [None, *([said] * (MOST_WAYS + 1))]}]}
     (again,) = imported(saved, file_of(several))
     assert saved.open(None, again["text"]).versions == []
 
