@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import aclosing
 
+from chat.core.attached import split
 from chat.core.chat import Chat
 from chat.core.conversation import Conversation
 from chat.core.sampling import Sampling
@@ -11,40 +12,45 @@ from chat.core.title import line
 from chat.errors import ChatError
 from prompts import Message
 
-ASK = "What is a title of two to five words for this conversation? Answer with the title alone."
+#: What it is asked, and how its reply begins: small models make a title of a message alone, and
+#: go on with a conversation.
+ASK, BEGUN = "Summarize in a title of two to five words: {said}", "Title:"
 #: Tokens that it may take, and characters of what is no title any more.
 TOKENS, LONGEST = 24, 60
-#: Characters of each message that the model sees of it.
-SEEN = 1500
+#: Characters that the model sees of what is said.
+SEEN = 1000
 #: What models put around a title.
 AROUND = " \t*_#\"'`“”„«»‘’.:"
 
 
 async def written(chat: Chat, messages: Sequence[Message]) -> str:
-    """Return a title for a conversation that begins with these messages.
+    """Return a title for a conversation that begins with these messages, by what a user says.
 
     There is none if anybody else is answered or waits, or comes meanwhile, nor if the model
     says something that is none.
     """
-    if chat.gate.size:
+    files, said = split(next((one.content for one in messages if one.role == "user"), ""))
+    said = said.strip() or ", ".join(file.title for file in files)
+    if chat.gate.size or not said:
         return ""
-    seen = [Message(one.role, one.content[:SEEN]) for one in messages]
     sampling = Sampling(
         max_new_tokens=TOKENS,
         temperature=0.0,
         thinking="off" if chat.format.thoughts else "auto",
     )
-    text = ""
+    last = None
     asking.set(())  # nobody has asked, so that it is in nobody's share
     try:
-        asked = Conversation([*seen, Message("user", ASK)])
+        messages = [Message("user", ASK.format(said=said[:SEEN])), Message("assistant", BEGUN)]
+        asked = Conversation(messages)
         async with aclosing(chat.reply(asked, sampling)) as updates:
             async for update in updates:
                 if chat.gate.size > 1:
                     return ""
-                text = update.text
+                last = update
     except ChatError:
         return ""
-    said = text.strip().split("\n")[0]
-    title = line(said.strip(AROUND).removeprefix("Title:").strip(AROUND))
-    return title if len(title) <= LONGEST else ""
+    first, *more = last.text.removeprefix(BEGUN).strip().split("\n") if last else [""]
+    whole = more or (last and last.state == "finished")
+    title = line(first.strip(AROUND).removeprefix(BEGUN).strip(AROUND))
+    return title if whole and len(title) <= LONGEST else ""

@@ -5,12 +5,14 @@ import asyncio
 import pytest
 
 from chat.core import titling
+from chat.core.attached import block
 from chat.core.conversation import rebuild
 from chat.core.sampling import Sampling
 from chat.errors import EngineError
 from prompts import Message
 from tests.support.fakes import ScriptedEngine, ThinkingFormat, chat_with
 
+FILE = block("a.csv (1 token)", "b", "csv")
 SAID = [Message("user", "Why does it rain?"), Message("assistant", "Since clouds are full.")]
 
 
@@ -22,6 +24,7 @@ SAID = [Message("user", "Why does it rain?"), Message("assistant", "Since clouds
         ("**Title:** Rain", "Rain"),
         ("Title: Rain\n\nThis title says it all.", "Rain"),
         ("「雨」", "「雨」"),
+        ("Rain and a sentence that goes on" + " and on" * 30, ""),
         ("", ""),
         ('""', ""),
         ("A sentence that goes on and on, as those of small models do, is no title.", ""),
@@ -35,14 +38,14 @@ async def test_a_title_is_what_the_model_says_without_what_is_around_it(
     assert await titling.written(chat_with(engine), SAID) == expected
 
 
-async def test_the_model_is_asked_after_the_conversation_and_does_not_think() -> None:
+async def test_the_model_is_asked_by_what_is_said_and_does_not_think() -> None:
     engine = ScriptedEngine(lambda _: "Rain")
     chat = chat_with(engine, format=ThinkingFormat())
-    long = [Message("user", "a" * 5000), SAID[1]]
+    long = [Message("user", f"{FILE}\n\n{'a' * 5000}"), SAID[1]]
     assert await titling.written(chat, long) == "Rain"
     (prompt,) = engine.prompts
-    assert prompt.startswith(f"user: {'a' * titling.SEEN}\0assistant: {SAID[1].content}\0user: ")
-    assert titling.ASK in prompt
+    assert prompt.startswith(f"user: {titling.ASK.format(said='a' * titling.SEEN)}\0assistant: ")
+    assert prompt.endswith(f"</think>\n\n{titling.BEGUN}")
     assert engine.samplings[0].temperature == 0
 
 
