@@ -14,15 +14,19 @@ There is no Cross-Origin-Opener-Policy: over plain HTTP browsers complain of it,
 """
 
 import base64
+import gzip
 import hashlib
 import re
 
+from starlette.datastructures import Headers as Headings
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat import space
 from chat.settings import Settings
 
+#: How hard a page is packed, which takes some milliseconds.
+PACKED = 6
 SCRIPT = re.compile(rb"<script(?:\s[^>]*)?>(.*?)</script>", re.DOTALL)
 
 POLICY = (
@@ -93,7 +97,15 @@ class Headers:
                 page += message.get("body", b"")
                 if message.get("more_body"):
                     return
-                MutableHeaders(scope=held).update(self._of_page(page))
+                headers = MutableHeaders(scope=held)
+                headers.update(self._of_page(page))
+                # Gradio packs its files, but not the page, which has all that it is built of.
+                if page and "gzip" in Headings(raw=scope.get("headers", [])).get(
+                    "accept-encoding", ""
+                ):
+                    page = gzip.compress(page, PACKED, mtime=0)
+                    headers.update({"content-encoding": "gzip", "content-length": str(len(page))})
+                    headers.add_vary_header("Accept-Encoding")
                 await send(held)
                 message = {**message, "body": page}
             await send(message)

@@ -15,7 +15,7 @@ from chat.settings import Settings, read
 from chat.web.guard import MAX_BODY
 from chat.web.headers import Headers, frames
 from chat.web.lobby import lobby
-from tests.conftest import serving
+from tests.conftest import Serve, serving
 from tests.support.backends import served
 from tests.support.fakes import ScriptedEngine, chat_with
 from tests.web.test_lobby import listen
@@ -176,3 +176,17 @@ async def test_where_everyone_may_frame_it_nothing_is_said() -> None:
 def test_what_is_no_site_is_refused_and_names_the_flag(bad: str) -> None:
     with pytest.raises(SettingsError, match="--frame-ancestors"):
         read([f"--frame-ancestors={bad}"])
+
+
+def test_a_page_comes_packed_to_whoever_can_unpack_it(serve: Serve) -> None:
+    url = serve(ScriptedEngine())
+    packed, plain = (
+        httpx.get(url, headers={"Accept-Encoding": encoding}) for encoding in ("gzip", "identity")
+    )
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "Accept-Encoding" in packed.headers["vary"]
+    assert "content-encoding" not in plain.headers
+    assert "window.gradio_config" in plain.text
+    assert int(packed.headers["content-length"]) < len(plain.content) / 3
+    one, other = (answer.headers["content-security-policy"] for answer in (packed, plain))
+    assert one.count("sha256") == other.count("sha256") > 0
