@@ -85,30 +85,27 @@ interface Conversations {
     /** A message is about to be sent; return it with the files that come with it. */
     send(message: string): string;
     /** The last turn was taken back. */
-    undone(system?: string, history?: Message[]): Promise<void> | undefined;
+    undone(history?: Message[], system?: string): Promise<void> | undefined;
     /** A message is on its way to the screen, and a reply will follow. */
     begin(): void;
     /** A reply that is being written is about to go on here; by its token it is found. */
     come_back(): string | undefined;
-    /**
-     * The message is there, after some that are kept, and by a token its reply is found, as JSON
-     * tells; without anything it failed.
-     */
-    begun(system?: string, live?: Message[], told?: string): Promise<void> | undefined;
+    /** The message is there, and by this token its reply is found; without a history it failed. */
+    begun(history?: Message[], system?: string, token?: string): Promise<void> | undefined;
     /** The reply has ended. */
     settle(): void;
     /** The conversation is about to be cleared. */
     clear(): void;
     /** It is about to be changed. */
     change(): void;
-    /** All that a reply has come to is there, as JSON tells, and how it was made. */
-    settled(system?: string, told?: string): Promise<void> | undefined;
+    /** All that a reply has come to is there, and how it was made, as JSON. */
+    settled(history?: Message[], system?: string, made?: string): Promise<void> | undefined;
     /** It was changed; without a history that failed. */
     changed(
-        system?: string, history?: Message[], reply?: string, made?: Made,
+        history?: Message[], system?: string, reply?: string, made?: Made,
     ): Promise<void> | undefined;
     /** Something that was opened is on the screen, or the same in another version. */
-    showed(system?: string, history?: Message[]): Promise<void> | undefined;
+    showed(history?: Message[], system?: string): Promise<void> | undefined;
 }
 
 interface Window {

@@ -69,11 +69,6 @@ def given(messages: Any) -> History:
     return found
 
 
-def messages_in(history: History) -> int:
-    """Return how many messages the browser has of a history that it sent."""
-    return sum(1 + ("reasoning_content" in one) for one in history)
-
-
 def place(history: History, number: int) -> int:
     """Return where in a history the message of this number is that the browser has of it."""
     for at, one in enumerate(history):

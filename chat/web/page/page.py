@@ -1,6 +1,5 @@
 """The page: a Gradio ChatInterface around `Chat.reply`, and its API endpoint `/chat`."""
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -27,14 +26,14 @@ from chat.web.page.gradio_internals import ChatInterface, update_in_javascript
 from chat.web.page.header import header
 from chat.web.page.history import History, entry, last_reply, last_thought, split_last
 from chat.web.page.made import made
-from chat.web.page.messages import messages_in, place, shown
+from chat.web.page.messages import place, shown
 from chat.web.page.panel import SENDS, Panel, before
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
 from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
 from chat.web.page.running import Running
 from chat.web.page.theme import FOCUS
-from chat.web.page.turn import NOTHING, OVER, Turn, lost
+from chat.web.page.turn import NOTHING, Turn, lost
 from prompts import PromptError, texts
 
 HIDDEN = gr.Button(visible=False)
@@ -84,8 +83,8 @@ class Page(ChatInterface):
             #: The turn that is being written, which the conversation gets at its end: with each
             #: update Gradio's page goes through all messages of a component.
             self.live = live(render=False)
-            #: What the panel is told of a turn, as JSON: how many messages stay before it, and then
-            #: the token of its reply, or in the end what comes after those, and how it was made.
+            #: What the panel is told of a turn: the token of its reply, and in the end how that was
+            #: made, as JSON.
             self.told = gr.Textbox(visible=False, render=False)
         self.chat = chat
         self._controls = controls
@@ -156,19 +155,18 @@ class Page(ChatInterface):
                 postprocess=False,  # `_run` gives what the browser takes, 25 times a second
                 **quiet,
             )
-            # The panel knows all the rest, of which Gradio would make copies for it.
-            self.panel.tell(event, "begun", self.live, self.told)
+            self.panel.after(event, "begun", *shown, self.told)
             # After Stop Gradio runs `failure`, and `success` too if the server was quick.
             for after in (running.success, running.failure):
                 settled = after(
                     self._settle,
                     [self.turn, *shown],
-                    [self.turn, *shown, self.status, self.textbox, self.go_on, self.told],
+                    [*shown, self.status, self.textbox, self.go_on, self.told],
                     js=before("settle"),
                     queue=False,
                     **quiet,
                 )
-                self.panel.tell(settled, "settled", self.told)
+                self.panel.after(settled, "settled", *shown, self.told)
                 settled.then(None, js=FOCUS, api_visibility="private")
             runs.append(running)
         self.textbox.stop(self._stop, [self.turn], None, queue=False, cancels=runs, **quiet)
@@ -264,12 +262,7 @@ class Page(ChatInterface):
             self.textbox: locked,
             self.status: status.SENDING,
             self.go_on: HIDDEN,
-            self.told: json.dumps(
-                {
-                    "kept": messages_in(turn.before),
-                    "token": self._running.token(turn, self.login()),
-                }
-            ),
+            self.told: self._running.token(turn, self.login()),
         }
         if turn.before != turn.original:  # else it is there, and may be long
             changes[self.chatbot] = turn.before
@@ -311,44 +304,35 @@ class Page(ChatInterface):
             yield {self.live: sent, self.status: reply.line}
 
     async def _stop(self, turn: Turn | None) -> None:
-        if turn and not turn.over:
+        if turn:
             turn.reply.stop()
 
     def _settle(self, turn: Turn | None, history: History, live: History) -> Changes:
         """Show what came of it, and unlock the text box."""
         textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
-        if turn and turn.over:  # it is asked a second time
-            return {self.turn: turn}
-        kept, how = 0, ""
+        how = ""
         if turn is None:
-            after, kept = lost([*history, *live]), len(history)
+            after = lost([*history, *live])
         elif turn.reply.cleared:
             after = NOTHING
         elif not turn.message:
             textbox = gr.Textbox(**textbox)
             changes = {self.chatbot: turn.original, self.live: [], self.textbox: textbox}
-            return {**changes, self.told: "", self.turn: OVER}
+            return {**changes, self.told: ""}
         else:
             seen = bool(last_reply(live) or last_thought(live).text)
-            after, kept = turn.outcome(seen=seen), len(turn.before)
+            after = turn.outcome(seen=seen)
             if after.history is not turn.original:
                 how = made(self.chat, turn.reply)
         if after.draft is not None:
             textbox["value"] = split(after.draft)[1]  # its files the browser has
         return {
-            self.turn: OVER,
             self.chatbot: after.history,
             self.live: [],
             self.status: after.line,
             self.textbox: gr.Textbox(**textbox),
             self.go_on: gr.Button(visible=after.more),
-            self.told: json.dumps(
-                {
-                    "kept": messages_in(after.history[:kept]),
-                    "rest": self._as_sent(after.history[kept:]),
-                    "made": how and json.loads(how),
-                }
-            ),
+            self.told: how,
         }
 
     def _undo(self, history: History) -> Changes:
@@ -358,7 +342,7 @@ class Page(ChatInterface):
 
     async def _clear(self, turn: Turn | None) -> Changes:
         await self._stop(turn)
-        if turn and not turn.over:
+        if turn:
             turn.reply.cleared = True
         return {
             self.chatbot: [],

@@ -103,8 +103,6 @@ class Turn:
     #: Its own, since two can be on their way: Gradio cannot stop what the server has not
     #: confirmed yet, and lets it go on unseen.
     reply: Reply = field(default_factory=Reply)
-    #: Whether all that comes of it is on the page.
-    over: bool = False
 
     @property
     def asked(self) -> History:
@@ -161,9 +159,6 @@ class Outcome(NamedTuple):
     #: Whether the reply can be continued.
     more: bool
 
-
-#: What is left of a turn that is over, since each session has its last one for hours.
-OVER = Turn("", [], [], over=True)
 
 #: What there is after all was cleared.
 NOTHING = Outcome([], "", None, more=False)

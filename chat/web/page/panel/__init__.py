@@ -121,17 +121,24 @@ class Panel:
                 apply_default_css=False,
             )
 
-    def after(self, event: Event, what: str, chatbot: gr.Chatbot, live: gr.Chatbot) -> None:
-        """Have the panel do this when the event is over, with what both chatbots have."""
-        done = f"window.conversations?.{what}(system, said && [...said, ...live])"
-        self._after(event, f"(system, said, live) => {done}", chatbot, live)
+    def after(
+        self,
+        event: Event,
+        what: str,
+        chatbot: gr.Chatbot,
+        live: gr.Chatbot,
+        *more: gr.components.Component,
+    ) -> None:
+        """Have the panel do this when the event is over; `more` is what else it is told.
 
-    def tell(self, event: Event, what: str, *told: gr.components.Component) -> None:
-        """Have the panel do this when the event is over, and tell it what these components have."""
-        self._after(event, f"(...told) => window.conversations?.{what}(...told)", *told)
-
-    def _after(self, event: Event, js: str, *told: gr.components.Component) -> None:
-        event.then(None, [self._system_prompt, *told], js=js, api_visibility="private")
+        What is said is that in both chatbots, one after the other.
+        """
+        js = (
+            "(said, live, ...values) => "
+            f"window.conversations?.{what}(said && [...said, ...live], ...values)"
+        )
+        told = [chatbot, live, self._system_prompt, *more]
+        event.then(None, told, js=js, api_visibility="private")
         event.failure(None, js=js, api_visibility="private")
 
     def comes_back(self, *event: Any, **more: Any) -> Event:

@@ -13,6 +13,7 @@
  * @property {string} seen what was said when it was saved
  * @property {Branch} branch what is on the screen, and its other versions
  * @property {number} ways how many of those there were when it was saved
+ * @property {boolean} [editing] whether its last message is where one is written, to be edited
  * @property {boolean} changed whether somebody has gone on with it here
  * @property {number} turn counts its states, of which the last is to be saved
  */
@@ -44,7 +45,8 @@ let saving;
 
 /** @returns {OnScreen} */
 function newConversation() {
-    return {id: newId(), seen: textsOf([]), branch: emptyBranch(), ways: 0, untitled: TITLES, changed: true, turn: 0};
+    const empty = {seen: textsOf([]), branch: emptyBranch(), ways: 0};
+    return {id: newId(), ...empty, untitled: TITLES, changed: true, turn: 0};
 }
 
 /**
@@ -99,7 +101,7 @@ function show(conversation, messages) {
  */
 function rearrange(title = current.title) {
     const {branch} = current;
-    Object.assign(current, {title, unanswered: false, changed: true});
+    Object.assign(current, {title, unanswered: false, editing: false, changed: true});
     changing++;
     rearranged = true;
     show(current, branch.rows.flat());
@@ -119,11 +121,13 @@ async function openSaved({id, title, text, sealed}) {
     const reply = token && await ask("running", token) ? token : undefined;
     await untilQuiet();
     const branch = unpacked(saved), ways = waysIn(saved);
-    if (!reply) takeBack(branch);  // what was to come in its place never did
+    const last = branch.rows.at(-1)?.[0].role;
+    if (!reply && last === "user") takeBack(branch);  // what was to come in its place never did
     const messages = branch.rows.flat();
     const unanswered = messages.at(-1)?.role === "user";
     const seen = textsOf(messages);
-    show({id, title, text, system, unanswered, reply, seen, branch, ways, changed: false, turn: 0}, messages);
+    const opened = {id, title, text, system, unanswered, reply, seen, branch, ways};
+    show({...opened, changed: false, turn: 0}, messages);
     if (reply) trigger("come_back");
     else writeReply(id);
 }
@@ -250,7 +254,8 @@ async function watchReply() {
 }
 
 /**
- * Return what is said in an item of the storage, and its versions' number, unless it was sealed with another key meanwhile.
+ * Return what is said in an item of the storage, and how many versions it has, unless it was sealed
+ * with another key meanwhile.
  * @param {string} text
  */
 async function saidIn(text) {
@@ -320,6 +325,7 @@ window.conversations = {
     begin() {
         dismiss();
         focusTool = undefined;
+        current.editing = false;
         window.toEnd?.();
         running = true;
         this.change();
@@ -328,13 +334,12 @@ window.conversations = {
         this.begin();
         return takeFiles(message);
     },
-    undone(system, history) {
-        const {branch} = current;
+    undone(history, system) {
+        const {branch, editing} = current;
         if (history) restoreFiles(branch.rows[rowsOf(history).length] ?? []);
-        // Somebody has begun to edit a message: that is what is undone.
-        const editing = history && branch.forks.has(branch.rows.length);
-        const saved = this.changed(system, editing ? undefined : history);
-        if (history && branch.forks.has(branch.rows.length)) {
+        // Who has begun to edit a message undoes that.
+        const saved = this.changed(editing ? undefined : history, system);
+        if (history && (editing || !branch.rows.length) && branch.forks.has(branch.rows.length)) {
             takeBack(branch);
             rearrange();
         }
@@ -345,13 +350,10 @@ window.conversations = {
         this.begin();
         return current.reply;
     },
-    begun(system, live, told) {
-        running &&= Boolean(live);
-        if (!live) keepFiles(false);
-        /** @type {{kept?: number, token?: string}} */
-        const {kept, token} = told ? JSON.parse(told) : {};
-        const history = live && [...current.branch.rows.flat().slice(0, kept), ...live];
-        const saved = this.changed(system, history, running ? token : undefined);
+    begun(history, system, token) {
+        running &&= Boolean(history);
+        if (!history) keepFiles(false);
+        const saved = this.changed(history, system, running ? token : undefined);
         saved?.then(keepTyped);
         return saved;
     },
@@ -370,18 +372,14 @@ window.conversations = {
         current.changed = true;
         changing++;
     },
-    settled(system, told) {
-        /** @type {{kept?: number, rest?: Message[], made?: Made}} */
-        const {kept, rest, made} = told ? JSON.parse(told) : {};
-        const history = told === undefined ? undefined
-            : [...current.branch.rows.flat().slice(0, kept), ...rest ?? []];
+    settled(history, system, made) {
         if (history) keepFiles(rowsOf(history).length > sentAfter);
-        const saved = this.changed(system, history, undefined, made || undefined);
+        const saved = this.changed(history, system, undefined, made ? JSON.parse(made) : undefined);
         if (made) giveTitle().catch(() => {});  // nobody has asked for it
         keepTyped();
         return saved;
     },
-    changed(system, history, reply, made) {
+    changed(history, system, reply, made) {
         changing--;
         if (!history) return;
         saving = attempt(saveAll)(history, system, reply, made);
@@ -389,11 +387,11 @@ window.conversations = {
         drawWindow();
         return saving;
     },
-    showed(system, history) {
+    showed(history, system) {
         drawTools();
         drawWindow();
         if (!rearranged) return;
         rearranged = false;
-        return this.changed(system, history);
+        return this.changed(history, system);
     },
 };

@@ -131,7 +131,8 @@ async function editRow(at) {
     restoreFiles(row);
     const said = row.filter(({metadata}) => !metadata?.title);
     typeMessage(said.map(({content}) => window.plainText(textOf(content))).join("\n\n"));
-    rearrange();
+    current.editing = true;
+    show(current, current.branch.rows.flat());  // what is saved stays as it is until it is sent
 }
 
 /**

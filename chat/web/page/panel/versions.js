@@ -176,7 +176,9 @@ function withAbove(above, {rows: [first, ...rows], forks}) {
 function together(above, below) {
     const [one, ...more] = [...above, ...below];
     if (above.length > 1 || below.length > 1 || one.metadata?.title) return [one, ...more];
-    const text = `${textOf(one.content)}\n\n${textOf(more[0].content)}`;
+    // As the server would show it: what a user says is no Markdown (chat/web/page/escape.py).
+    const lines = one.role === "user" ? "&#0010;&#0010;" : "\n\n";
+    const text = textOf(one.content) + lines + textOf(more[0].content);
     return [{...one, content: [{type: "text", text}]}];
 }
 
