@@ -330,7 +330,7 @@ def test_a_page_that_answers_slowly_at_first_is_served_all_the_same(
     assert httpx.get(f"{url}health").status_code == 200, changed("Blocks.launch's _frontend")
 
 
-async def test_what_was_said_is_not_held_once_it_is_on_the_page() -> None:
+async def test_what_a_session_was_shown_last_is_not_held() -> None:
     chosen = Settings(server_port=free_port(), keep_seconds=0)
     built = page.build(chat_with(ScriptedEngine(lambda _: "Drops.")), chosen)
     url = launch(built, chosen, block=False)
