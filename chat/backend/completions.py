@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from chat.backend.body import Ask, asked, blaming, left_open, most_bytes
 from chat.backend.events import DONE, HEARTBEAT, Events, failed
 from chat.core.chat import Chat, interval
-from chat.core.engine import until_stop
+from chat.core.engine import Cached, until_stop
 from chat.core.shares import asking
 from chat.engines.server.refusals import ENDED
 from chat.errors import RequestError
@@ -39,6 +39,8 @@ class Batch(NamedTuple):
     ids: list[int]
     #: Why it ended, of the last one.
     reason: str | None = None
+    #: How much of the prompt lay in the prefix cache, in the one that says so.
+    cached: int | None = None
 
 
 class Completions:
@@ -129,7 +131,7 @@ async def batches(chat: Chat, ask: Ask, session: str) -> AsyncGenerator[Batch]:
                     written += len(last)
                     if _ended(last, ask) or written >= ask.sampling.max_new_tokens:
                         break
-                    yield Batch(last)
+                    yield Batch(last, cached=ids.tokens if isinstance(ids, Cached) else None)
                     last = []
                     if ids:
                         await asyncio.sleep(interval(chat.gate.inside))
@@ -144,4 +146,6 @@ def _ended(ids: list[int], ask: Ask) -> bool:
 
 
 def _event(events: Events, batch: Batch) -> bytes:
-    return events.more(*batch) if batch.ids or batch.reason else HEARTBEAT
+    if batch.cached is not None:
+        return events.cached(batch.cached)
+    return events.more(batch.ids, batch.reason) if batch.ids or batch.reason else HEARTBEAT

@@ -24,12 +24,18 @@ class Events:
             "created": int(time.time()),
             "model": ask.model,
         }
-        self._head = json_bytes(head)[:-1] + b', "choices": [{"index": 0, "text": "", '
+        self._start = json_bytes(head)[:-1]
+        self._head = self._start + b', "choices": [{"index": 0, "text": "", '
         self._scored = ask.sampling.logprobs
 
     def more(self, ids: Sequence[int], reason: str | None) -> bytes:
         """Return the event for ids, after the last of which `reason` says why it was."""
         return b"data: " + self._head + self._rest(ids, reason) + b"\n\n"
+
+    def cached(self, tokens: int) -> bytes:
+        """Return the event that says how much of the prompt lay in the prefix cache."""
+        usage = json_bytes({"prompt_tokens_details": {"cached_tokens": tokens}})
+        return b'data: %b, "choices": [], "usage": %b}\n\n' % (self._start, usage)
 
     def whole(self, prompt: Sequence[int], ids: Sequence[int], reason: str) -> bytes:
         """Return the reply to a prompt, all at once."""

@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeVar
 
 from chat.core import thinking
 from chat.core.conversation import Conversation, Prompt, check_lengths, clean, fit, session
-from chat.core.engine import Engine, Queued, Resumed
+from chat.core.engine import Cached, Engine, Queued, Resumed
 from chat.core.gate import Gate
 from chat.core.meter import Measured, Meter
 from chat.core.reply import Composed, Reply
@@ -72,6 +72,8 @@ class Update:
     #: The prompt as the model reads it, control tokens visible.
     prompt: str = ""
     prompt_tokens: int = 0
+    #: How many of them were in the prefix cache, if the engine says so.
+    cached_tokens: int | None = None
     #: How many of the oldest turns did not fit the window.
     dropped_turns: int = 0
     #: How many tokens were written, without the one that ends the reply.
@@ -292,6 +294,9 @@ class Chat:
                     measured.wrote(len(ids))
                     if isinstance(ids, Resumed):
                         measured.resumed()
+                    if isinstance(ids, Cached) and update.cached_tokens is None:
+                        cached = min(ids.tokens, update.prompt_tokens)
+                        update = replace(update, cached_tokens=cached)
                     now = time.monotonic()
                     first = first or (now if ids else 0.0)
                     new = [id for id in ids if id not in self.engine.stop_ids]

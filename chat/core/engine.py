@@ -45,6 +45,14 @@ class Queued(list[int]):
     """Nothing yet: others come first where the model is."""
 
 
+class Cached(list[int]):
+    """Nothing yet: the first `tokens` of the prompt lie in the prefix cache, and are not read."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__()
+        self.tokens = tokens
+
+
 class Engine(Protocol):
     """One loaded model."""
 
@@ -85,7 +93,8 @@ class Engine(Protocol):
 
         Ends after one of `stop_ids` (which is given too) or after
         `sampling.max_new_tokens`. While the prompt is being read an empty list
-        comes now and then, and `Resumed` where another goes on with the reply.
+        comes now and then, `Cached` where that is known, and `Resumed` where another goes on
+        with the reply.
         Closing the generator ends the work within one token.
 
         Raises:

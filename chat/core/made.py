@@ -22,6 +22,8 @@ class Made(BaseModel, strict=True, allow_inf_nan=False):
     model: Text
     ended: Ending
     prompt_tokens: Whole
+    #: How many of them were in the prefix cache, where the engine says so.
+    cached_tokens: Whole | None = None
     #: How many of the oldest turns did not fit the window.
     dropped_turns: Whole
     #: Without the one that ends it; `thought_tokens` of them are thought.

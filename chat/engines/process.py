@@ -27,6 +27,8 @@ class Part(NamedTuple):
     logprobs: Sequence[float] = ()
     #: A sentence for whoever asked, if there is one for why it failed.
     reason: str = ""
+    #: How much of the prompt lies in the prefix cache, once that is known.
+    cached: int | None = None
 
 
 class Batcher(Protocol):

@@ -233,6 +233,8 @@ class Remote:
     def _hand_on(self, part: Part) -> None:
         if not (asked := self._asked.get(part.number)):
             return
+        if part.cached is not None:
+            asked.stream.cached(part.cached)
         with suppress(StreamClosed):
             asked.stream.put(*(map(Scored, part.ids, part.logprobs) if part.logprobs else part.ids))
         if part.state != "running":

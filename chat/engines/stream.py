@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
-from chat.core.engine import TICK
+from chat.core.engine import TICK, Cached
 
 
 class StreamClosed(Exception):
@@ -20,6 +20,7 @@ class TokenStream:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._ids: deque[int] = deque()
+        self._cached: Cached | None = None
         self._waiting = False
         self._ended = False
         self._error: Exception | None = None
@@ -32,6 +33,11 @@ class TokenStream:
         """
         self.check()
         self._ids.extend(ids)
+        self._notify()
+
+    def cached(self, tokens: int) -> None:
+        """Say that so many of the prompt's tokens need not be read (worker)."""
+        self._cached = Cached(tokens)
         self._notify()
 
     def check(self) -> None:
@@ -57,6 +63,9 @@ class TokenStream:
         try:
             while True:
                 await self._wait()
+                if self._cached is not None:
+                    yield self._cached
+                    self._cached = None
                 ended = self._ended  # before the ids: the worker sets it after them
                 ids = [self._ids.popleft() for _ in range(len(self._ids))]
                 if ids or not ended:
@@ -72,7 +81,7 @@ class TokenStream:
         """Wait for something to be there, at most for one tick."""
         self._wake.clear()
         self._waiting = True  # before it looks, or it might miss what comes meanwhile
-        if not self._ids and not self._ended:
+        if not (self._ids or self._ended or self._cached is not None):
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK):
                     await self._wake.wait()

@@ -306,3 +306,11 @@ async def test_once_it_is_to_end_who_is_in_is_answered_and_nobody_is_let_in() ->
     assert int(refused.headers["retry-after"]) > 0
     assert (await backend.client.get("/live")).status_code == 200
     assert told(choices(await reply)) == [*ids("hello"), END]
+
+
+async def test_what_the_cache_holds_of_a_prompt_is_told_as_vllm_tells_of_usage() -> None:
+    answer = await Backend(ScriptedEngine(hello, cached=2)).streams()
+    event = json.loads(answer.text.split("\n\n")[0].removeprefix("data: "))
+    assert event["choices"] == []
+    assert event["usage"] == {"prompt_tokens_details": {"cached_tokens": 2}}
+    assert told(choices(answer)) == [*ids("hello"), END]

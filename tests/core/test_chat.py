@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chat.core.chat import FEW, INTERVAL, LONGEST, Chat, Update, interval
 from chat.core.conversation import rebuild
-from chat.core.engine import TICK, Queued
+from chat.core.engine import TICK, Cached, Queued, Resumed
 from chat.core.gate import Gate
 from chat.core.reply import tidy
 from chat.core.sampling import Sampling
@@ -522,3 +522,15 @@ async def test_what_a_prompt_format_refuses_is_a_request_that_cannot_be_answered
         await anext(ask(chat_with(engine, format=Refusing())))
     assert caught.value.field == "message"
     assert engine.prompts == []
+
+
+async def test_what_the_engine_says_first_of_the_prefix_cache_is_told() -> None:
+    updates = await collect(ask(chat_with(BatchEngine("", Cached(5), "a", Cached(9), f"b{STOP}"))))
+    assert [update.cached_tokens for update in updates] == [None, None, *[5] * 5]
+    assert updates[-1].text == "ab"
+
+
+async def test_that_is_never_more_than_the_prompt_has() -> None:
+    """Where another goes on with a reply, what is written of it is a part of its prompt."""
+    *_, last = await collect(ask(chat_with(BatchEngine(Resumed(), Cached(999), f"a{STOP}"))))
+    assert last.cached_tokens == last.prompt_tokens

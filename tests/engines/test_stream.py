@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
-from chat.core.engine import TICK
+from chat.core.engine import TICK, Cached
 from chat.engines.stream import StreamClosed, TokenStream
 from chat.errors import EngineError
 
@@ -119,3 +119,18 @@ def test_the_worker_is_stopped_when_the_event_loop_is_gone() -> None:
     with pytest.raises(StreamClosed):
         stream.put(2)
     stream.end()
+
+
+async def test_what_the_cache_holds_is_told_at_once_and_before_the_ids() -> None:
+    stream = TokenStream()
+    batches = stream.batches()
+    waiting = asyncio.ensure_future(anext(batches))
+    await settle()
+    stream.cached(7)
+    async with asyncio.timeout(TICK / 2):
+        told = await waiting
+    assert isinstance(told, Cached)
+    assert (told, told.tokens) == ([], 7)
+    stream.put(1)
+    stream.end()
+    assert [ids async for ids in batches if ids] == [[1]]

@@ -67,7 +67,7 @@ def choices(answer: httpx.Response) -> list[Any]:
     *events, done, rest = answer.text.split("\n\n")
     assert (done, rest) == ("data: [DONE]", "")
     found = [json.loads(event[6:]) for event in events if event.startswith("data: ")]
-    return [one["choices"][0] for one in found]
+    return [choice for one in found for choice in one["choices"]]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 from chat.core.chat import Chat
-from chat.core.engine import TICK, Scored, State
+from chat.core.engine import TICK, Cached, Scored, State
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from prompts import Control, Message, Piece, PromptFormat, visible
@@ -103,8 +103,10 @@ class ScriptedEngine:
         pace: float = 0.0,
         reading: float = 0.0,
         partly: str = "",
+        cached: int | None = None,
     ) -> None:
         self.script = script
+        self.cached = cached
         self.pace = pace
         self.reading = reading
         self.partly = partly
@@ -133,6 +135,8 @@ class ScriptedEngine:
             self.prompts.append(text)
             self.samplings.append(sampling)
             self.sessions.append(session)
+            if self.cached is not None:
+                yield Cached(self.cached)
             left = self.reading
             while left > 0:
                 await asyncio.sleep(min(left, TICK))

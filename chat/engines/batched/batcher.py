@@ -139,6 +139,8 @@ class Batcher:
                 slot = min({*range(self._parallel)} - taken)
                 compiled = grammar.result() if grammar else None
                 self._running[job.number] = Reply(job, ranges, self._pool.device, compiled, slot)
+                cached = min(ranges[0].length, len(job.prompt))
+                parts.append(Part(job.number, [], "running", cached=cached))
             except Exception as error:
                 if self._passes.lost():
                     raise

@@ -32,6 +32,8 @@ class Said(NamedTuple):
     ids: list[int]
     #: Whether these were the last ones.
     ended: bool
+    #: How much of the prompt lay in the server's prefix cache, where it says so.
+    cached: int | None = None
 
 
 class Dialect(Protocol):

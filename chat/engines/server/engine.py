@@ -200,6 +200,8 @@ class ServerEngine:
             async with aclosing(self._connection.events(self._dialect.path, body, name)) as events:
                 async for event in events:
                     said = read(event)
+                    if said.cached is not None:
+                        stream.cached(said.cached)
                     if said.ids:
                         stream.put(*said.ids)
                     if said.ended:

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from chat.core.sampling import Sampling
 from chat.core.token_bytes import TokenBytes
-from chat.engines.server.dialect import Asked, Body, Said, drawing, token_ids
+from chat.engines.server.dialect import Asked, Body, Said, drawing, token_id, token_ids
 from chat.errors import BadRequest, Broken
 
 #: In this order a token is chosen, as it is by transformers and vLLM.
@@ -99,7 +99,8 @@ class LlamaCpp:
             ids = ids[-new:] if new else []
             if ids and new > len(ids):
                 ids = self._lost(event["content"].encode(), new - 1, ids[-1]) + ids
-            return Said(ids, ended=event["stop"] is True)
+            ended = event["stop"] is True
+            return Said(ids, ended, cached=_cached(event) if ended else None)
 
         return read
 
@@ -134,6 +135,12 @@ class LlamaCpp:
         vocabulary = self._backend.get_vocab(with_added_tokens=False)
         ids = sorted(vocabulary.values(), reverse=True)
         return {self._bytes.of(id): id for id in ids}
+
+
+def _cached(event: Mapping[str, Any]) -> int | None:
+    """Return how much of the prompt lay in the prefix cache, if the last event says it."""
+    found = (event.get("timings") or {}).get("cache_n")
+    return None if found is None else token_id(found)
 
 
 def _literal(text: str) -> str:

@@ -69,7 +69,7 @@ class VLLM:
 
         def read(event: Mapping[str, Any]) -> Said:
             if not event["choices"]:  # an event about usage
-                return Said([], ended=False)
+                return Said([], ended=False, cached=_cached(event))
             [choice] = event["choices"]
             ids = token_ids(choice.get("token_ids") or [])
             if choice.get("text") and not ids:
@@ -170,6 +170,13 @@ class Ours(VLLM):
         if sampling.regex:
             return {"structured_outputs": {"regex": sampling.regex}}
         return {"structured_outputs": {"json": json.loads(sampling.json_schema)}}
+
+
+def _cached(event: Mapping[str, Any]) -> int | None:
+    """Return how much of the prompt lay in the prefix cache, if an event about usage says it."""
+    details = (event.get("usage") or {}).get("prompt_tokens_details") or {}
+    found = details.get("cached_tokens")
+    return None if found is None else token_id(found)
 
 
 def _logprob(value: Any) -> float:

@@ -130,6 +130,7 @@ class TransformersEngine(Worker):
             cache = None
             if self._prefix_cache:
                 cache = self._prefix_cache.take(prompt, adapter, sampling.max_new_tokens)
+                self.cached(cache.length)
             if assistant:
                 assistant.new = sampling.max_new_tokens
             with suppress(StreamClosed):

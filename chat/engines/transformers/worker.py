@@ -121,6 +121,11 @@ class Worker:
             self._beat()
             self._current.check()
 
+    def cached(self, tokens: int) -> None:
+        """Say that so many of the prompt's tokens need not be read (worker)."""
+        if self._current:
+            self._current.cached(tokens)
+
     def _beat(self) -> None:
         if self._watchdog:
             self._watchdog.beat()

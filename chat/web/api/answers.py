@@ -33,12 +33,23 @@ class ThoughtTokens(Answer):
     reasoning_tokens: int
 
 
+class CachedTokens(Answer):
+    """Of the tokens of the prompt, those that lay in the prefix cache."""
+
+    cached_tokens: int
+
+
 class Usage(Answer):
-    """How many tokens were read and written; which of them were thought, if the model thinks."""
+    """How many tokens were read and written.
+
+    Which of them lay in the cache is there if the engine says so, and which were thought if the
+    model thinks.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: CachedTokens | None = None
     completion_tokens_details: ThoughtTokens | None = None
 
 

@@ -94,11 +94,19 @@ class TextReply:
     def _usage(self, updates: Sequence[Update]) -> dict[str, Any]:
         read = sum({update.prompt: update.prompt_tokens for update in updates}.values())
         written = sum(update.tokens for update in updates)
+        # Of several replies to one prompt the first had it read, and the others found it there.
+        cached = {
+            update.prompt: update.cached_tokens
+            for update in reversed(updates)
+            if update.cached_tokens is not None
+        }
+        known = {"cached_tokens": sum(cached.values())}
         thought = {"reasoning_tokens": sum(update.thought_tokens for update in updates)}
         return {
             "prompt_tokens": read,
             "completion_tokens": written,
             "total_tokens": read + written,
+            **({"prompt_tokens_details": known} if cached else {}),
             **({"completion_tokens_details": thought} if self._thinks else {}),
         }
 

@@ -60,6 +60,7 @@ interface Made {
     model: string;
     ended: "stop" | "length" | "stopped" | "error";
     prompt_tokens: number;
+    cached_tokens?: number | null;
     dropped_turns: number;
     tokens: number;
     thought_tokens: number;

@@ -319,3 +319,14 @@ def test_what_the_model_cannot_read_does_not_get_to_it(texts: dict[str, list[int
     assert replies.finish()[1] == alone("llama-3", TEXT[:5], 12)
     assert min(read) >= 0
     assert max(read) < VOCABULARY
+
+
+def test_how_much_of_a_prompt_was_there_is_told_when_it_enters() -> None:
+    """The last token is read in any case, for the first scores."""
+    many = batcher(fresh("llama-2"), TOKENS)
+    told = {}
+    for number, prompt in enumerate([TEXT[:20], TEXT[:30], TEXT[:30], TEXT[50:]]):
+        many.take(job(number, prompt, greedy(1)))
+        while many.busy:
+            told |= {part.number: part.cached for part in many.step() if part.cached is not None}
+    assert told == {0: 0, 1: 20, 2: 29, 3: 0}

@@ -194,3 +194,8 @@ def test_another_tokenizer_is_refused(running: tuple[Running, list[dict[str, Any
     way = Connection(running[0].url)
     with pytest.raises(ModelError, match="tokenizer is not that of the model"):
         probe.dialect(way, probe.served(way), llama3_tokenizer())
+
+
+def test_what_the_last_event_says_of_the_cache() -> None:
+    read = DIALECT.reader(Sampling())
+    assert read(final(0) | {"timings": {"cache_n": 8, "prompt_n": 1}}).cached == 8

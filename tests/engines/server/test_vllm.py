@@ -171,3 +171,13 @@ def test_the_likeliest_tokens_are_ids_that_a_tokenizer_takes() -> None:
     read = Ours(OPTIONAL).reader(Sampling(logprobs=True, top_logprobs=1))
     with pytest.raises(TypeError):
         read(chosen(token_ids=[5], logprobs=scores))
+
+
+def test_what_an_event_about_usage_says_of_the_cache() -> None:
+    usage = {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 8}}
+    read = VLLM().reader(Sampling())
+    assert read({**USAGE, "usage": usage}) == Said([], ended=False, cached=8)
+    for other in (None, {"prompt_tokens_details": None}):
+        assert read({**USAGE, "usage": other}) == Said([], ended=False)
+    with pytest.raises(TypeError):
+        read({**USAGE, "usage": {"prompt_tokens_details": {"cached_tokens": "8"}}})

@@ -14,6 +14,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from chat.core.chat import Chat
 from chat.core.conversation import rebuild
+from chat.core.engine import Cached
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from chat.engines.transformers.engine import TransformersEngine, prepare
@@ -457,3 +458,12 @@ async def test_ids_that_the_model_has_not_do_not_get_to_it(
     watched.remove()
     assert len(await collect(engine.generate([5], greedy(3)))) == 3
     engine.close()
+
+
+async def test_how_much_of_a_prompt_was_in_the_cache_is_told(engine: TransformersEngine) -> None:
+    told = []
+    for prompt in ([1, 2, 3], [1, 2, 3, 4, 5], [9]):
+        async for ids in engine.generate(prompt, greedy(2)):
+            if isinstance(ids, Cached):
+                told.append(ids.tokens)
+    assert told == [0, 3, 0]

@@ -137,3 +137,10 @@ async def test_where_the_line_has_no_room_for_all_none_is_answered() -> None:
 async def test_one_is_one(n: Any) -> None:
     whole = (await Programs(counting()).chats(n=n, messages=HI)).json()
     assert len(whole["choices"]) == 1
+
+
+async def test_what_the_cache_held_of_it_too_where_the_engine_says_so() -> None:
+    engine = counting()
+    engine.cached = 3
+    usage = (await Programs(engine).chats(n=3)).json()["usage"]
+    assert usage["prompt_tokens_details"] == {"cached_tokens": 3}

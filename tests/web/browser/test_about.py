@@ -17,7 +17,7 @@ def facts(tab: Tab) -> dict[str, str]:
 def test_how_a_reply_was_made_is_told_on_demand_and_after_a_reload(
     serve: Serve, visit: Visit
 ) -> None:
-    tab = visit(serve(ScriptedEngine(echo, pace=0.02)))
+    tab = visit(serve(ScriptedEngine(echo, pace=0.02, cached=4)))
     tab.button("Settings").click()
     tab.setting("Temperature", "0.35")
     tab.ask("Hi")
@@ -26,6 +26,7 @@ def test_how_a_reply_was_made_is_told_on_demand_and_after_a_reload(
     about.click()
     told = facts(tab)
     assert re.fullmatch(r"\d+ tokens", told["Read"])
+    assert told["From the cache"] == "4 tokens"
     assert told["Wrote"] == "6 tokens"
     assert re.fullmatch(r"[\d.]+ tokens/s", told["Speed"])
     assert re.fullmatch(r"after [\d.]+ s", told["First token"])

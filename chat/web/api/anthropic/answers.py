@@ -43,7 +43,10 @@ class ThoughtTokens(Answer):
 
 
 class MessageUsage(Answer):
-    """How many tokens were read and written; which of them were known is not counted."""
+    """How many tokens were read and written.
+
+    Those that lay in the prefix cache, if the engine says so, are not among the others.
+    """
 
     input_tokens: int
     output_tokens: int

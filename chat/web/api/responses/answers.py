@@ -84,7 +84,7 @@ class InputResult(Answer):
 
 
 class Cached(Answer):
-    """Of the tokens that were read, those that came from a cache, which is not counted."""
+    """Of the tokens that were read, those that lay in the prefix cache, if that is known."""
 
     cached_tokens: int
     cache_write_tokens: int

@@ -207,7 +207,10 @@ def _status(update: Update) -> str:
 def _usage(update: Update) -> dict[str, Any]:
     return {
         "input_tokens": update.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "input_tokens_details": {
+            "cached_tokens": update.cached_tokens or 0,
+            "cache_write_tokens": 0,
+        },
         "output_tokens": update.tokens,
         "output_tokens_details": {"reasoning_tokens": update.thought_tokens},
         "total_tokens": update.prompt_tokens + update.tokens,

@@ -43,6 +43,10 @@ function facts(made) {
     return [
         ["Model", made.model],
         ["Read", inTokens(made.prompt_tokens) + left],
+        ...(made.cached_tokens == null ? [] : [
+            /** @type {[string, string]} */
+            (["From the cache", inTokens(made.cached_tokens)])
+        ]),
         ["Wrote", inTokens(tokens) + (thought ? `, ${figure.format(thought)} of them thought` : "")],
         ...(tokens > 1 && seconds > 0 ? [
             /** @type {[string, string]} */
