@@ -27,6 +27,12 @@ from chat.engines.openvino.wire import GRAMMAR_BYTES, STEP_TOKENS, Applied, Job,
 from chat.engines.process import Part, work
 from chat.errors import ModelError
 
+#: How many kernels OpenVINO keeps, and how many oneDNN does below it. Each is made for a number of
+#: tokens, of which every step may have another one: with what they are by default, 5,000 and 1,024,
+#: a process grows for hours. These are enough for some steps, and cost nothing that was measured.
+KERNELS = {"CPU_RUNTIME_CACHE_CAPACITY": "64"}
+os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = "256"
+
 #: What OpenVINO says of files that are not whole.
 DAMAGED = re.compile(r"Unable to read the model|bin file|at offset \d")
 #: Seconds between two looks at what is sent while there is nothing to do but to compile.
@@ -63,6 +69,7 @@ class Batcher:
     """
 
     def __init__(self, plan: Plan) -> None:
+        plan = plan._replace(properties=KERNELS | plan.properties)
         tokenizer = genai.Tokenizer(plan.folder)
         self.longest = 0.0
         #: By the name of the adapter, and whether it drafts.

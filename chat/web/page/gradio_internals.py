@@ -42,6 +42,8 @@ UNPROBED: dict[str, Any] = {"_frontend": False}
 
 #: Sessions whose browsers may have something left to fetch.
 SESSIONS = 2000
+#: Seconds after which a session whose browser has gone is let go of.
+CLOSED = 900
 
 log = logging.getLogger(__name__)
 
@@ -188,9 +190,23 @@ def keep_no_statistics() -> None:
 def keep_no_values() -> None:
     """Keep Gradio from holding, for hours, what each session has sent and was shown last.
 
-    It is there for deep links, which are shut here: of a long conversation it is a megabyte.
+    It is there for deep links, which are shut here: of a long conversation it is a megabyte. And
+    a component that was changed gets another number than the one that it is known by, so that
+    each turn would add one to its session. What a closed session has in its `gr.State`, which is
+    a conversation, would be there for an hour.
     """
-    SessionState._update_value_in_config = lambda *_: None
+    SessionState.config_values = property(lambda _: {}, lambda *_: None)
+    SessionState.STATE_TTL_WHEN_CLOSED = property(lambda _: CLOSED, lambda *_: None)
+    SessionState._update_config = SessionState._update_value_in_config = lambda *_: None
+    SessionState.__setitem__ = _keep
+
+
+def _keep(
+    self: SessionState, key: int, value: Any, keep: Callable[..., None] = SessionState.__setitem__
+) -> None:
+    if isinstance(value, gr.blocks.Block):
+        value._id = key
+    keep(self, key, value)
 
 
 @contextmanager

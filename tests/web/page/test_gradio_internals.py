@@ -30,7 +30,7 @@ from chat.core.shares import Account, Limits
 from chat.errors import BadRequest
 from chat.settings import Settings
 from chat.web import stubs
-from chat.web.page import page
+from chat.web.page import gradio_internals, page
 from chat.web.page.gradio_internals import (
     Blocks,
     ChatInterface,
@@ -330,20 +330,26 @@ def test_a_page_that_answers_slowly_at_first_is_served_all_the_same(
     assert httpx.get(f"{url}health").status_code == 200, changed("Blocks.launch's _frontend")
 
 
-async def test_what_a_session_was_shown_last_is_not_held() -> None:
+async def test_a_session_holds_one_turn_and_once_it_is_closed_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gradio_internals, "CLOSED", 0.5)
     chosen = Settings(server_port=free_port(), keep_seconds=0)
     built = page.build(chat_with(ScriptedEngine(lambda _: "Drops.")), chosen)
     url = launch(built, chosen, block=False)
     try:
         tab = Tab(url, await config(url))
         await tab.open()
-        await tab.send("Umbrellas?")
+        for _ in range(3):
+            await tab.send("Umbrellas?")
         assert "Drops." in str(tab.history)
+        sessions = built.app.state_holder.session_data
+        (held,) = (one for one in sessions.values() if "Umbrellas" in str(one.state_data))
+        assert set(held.blocks_config.blocks) == set(built.blocks), changed("Block._id")
+        assert held.config_values == {}, changed("SessionState.config_values")
         tab.close()
-        held = [vars(one) for one in built.app.state_holder.session_data.values()]
-        assert held, changed("StateHolder.session_data")
-        assert "Umbrellas" not in str([one["config_values"] for one in held]), changed(
-            "SessionState._update_value_in_config"
-        )
+        async with asyncio.timeout(20):
+            while any(one.state_data for one in sessions.values()):
+                await asyncio.sleep(0.1)
     finally:
         built.close()
