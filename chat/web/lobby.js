@@ -15,8 +15,8 @@
         }
         /* Not at once: a poll may fall between this server and Gradio's. */
         const stopped = failures > 2;
-        const text = stopped ? "The server has stopped." : "Loading the model …";
-        if (line.textContent !== text) line.textContent = text;
+        const text = stopped ? line.dataset.stopped : line.dataset.loading;
+        if (text && line.textContent !== text) line.textContent = text;
         bar.hidden = stopped;
         setTimeout(poll, 1000);
     }

@@ -4,6 +4,7 @@ Gradio is still being imported then, which takes longer than to load a small
 model, and a large one takes minutes to download.
 """
 
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -13,10 +14,11 @@ from pathlib import Path
 from threading import Thread
 
 import uvicorn
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from chat.web import health
+from chat.web import health, words
 from chat.web.headers import Headers, hashes
 from chat.web.reverse_proxy import ReverseProxy
 from chat.web.visitors.connections import options
@@ -24,8 +26,14 @@ from chat.web.visitors.private import LOOPBACK
 
 LOADING = "The model is still loading. Please try again in a moment."
 
+#: What the page says, by the place of each.
+SAID = {
+    "loading": "Loading the model …",
+    "bar": "Loading the model",
+    "stopped": "The server has stopped.",
+}
 PAGE = """<!doctype html>
-<html lang="en">
+<html lang="{language}" dir="{direction}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
@@ -46,8 +54,8 @@ PAGE = """<!doctype html>
     progress { width: 200px; max-width: 100%; accent-color: light-dark(#ea580c, #f97316); }
 </style>
 <h1>{title}</h1>
-<p role="status">Loading the model …</p>
-<progress aria-label="Loading the model"></progress>
+<p role="status" data-loading="{loading}" data-stopped="{stopped}">{loading}</p>
+<progress aria-label="{bar}"></progress>
 <script>{script}</script>
 </html>
 """.replace("{script}", (Path(__file__).parent / "lobby.js").read_text("utf-8"))
@@ -62,10 +70,9 @@ def lobby(
 
     A reverse proxy may show it below the path `root`, and sites that `frames` has in a frame.
     """
-    page = PAGE.replace("{title}", escape(title))
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await _response(scope["path"], page)(scope, receive, send)
+        await _response(Request(scope), title)(scope, receive, send)
 
     app = Headers(ReverseProxy(answer, root), frames)
     config = uvicorn.Config(
@@ -87,13 +94,28 @@ def lobby(
             time.sleep(0.005)
 
 
-def _response(path: str, page: str) -> Response:
+def page(title: str, language: str) -> str:
+    """Return the page that waits, in one of the languages that there are."""
+    there = words.catalog(language)
+    holes = {
+        "title": title,
+        "language": language,
+        "direction": "rtl" if language in words.FROM_RIGHT else "ltr",
+    }
+    holes |= {name: there.get(text, text) for name, text in SAID.items()}
+    return re.sub(r"\{(\w+)\}", lambda hole: escape(holes[hole[1]]), PAGE)
+
+
+def _response(request: Request, title: str) -> Response:
+    path = request.scope["path"]
     if path == "/health":
         return health.answer("loading")
     if path == "/live":
         return health.live()
     if path == "/":
-        return HTMLResponse(page, 503, headers=health.RETRY)
+        language = words.accepted(request.headers.get("accept-language", ""))
+        headers = {**health.RETRY, "Vary": "Accept-Language"}
+        return HTMLResponse(page(title, language), 503, headers=headers)
     if path.startswith("/v1/messages"):
         overloaded = {"type": "overloaded_error", "message": LOADING}
         return JSONResponse({"type": "error", "error": overloaded}, 503, headers=health.RETRY)

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from chat.web.lobby import PAGE, lobby
+from chat.web.words import catalog
 from tests.support.ports import free_port
 
 
@@ -105,3 +106,12 @@ def test_it_is_called_as_its_host_calls_it_and_that_is_no_html() -> None:
     named = "Ann &amp; Bob&#x27;s &lt;script&gt;"
     assert f"<title>{named}</title>" in text
     assert f"<h1>{named}</h1>" in text
+
+
+def test_it_speaks_the_language_of_the_browser(url: str) -> None:
+    answer = httpx.get(url, headers={"Accept-Language": "ar,en;q=0.5"})
+    said = catalog("ar")["Loading the model …"]
+    assert '<html lang="ar" dir="rtl">' in answer.text
+    assert f">{said}</p>" in answer.text
+    assert answer.headers["vary"] == "Accept-Language"
+    assert ">Loading the model …</p>" in httpx.get(url).text

@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64encode
 from typing import Any
 
 import httpx
@@ -9,16 +10,43 @@ import pytest
 
 from chat.core import status
 from chat.core.chat import Update
-from chat.core.sampling import OPTIONAL
+from chat.core.imports import REASONS, apart, sentence
+from chat.core.sampling import OPTIONAL, Sampling
+from chat.errors import BadRequest
 from chat.settings import Settings
 from chat.web.page import page
-from chat.web.words import FOLDER, LANGUAGES
+from chat.web.words import FOLDER, LANGUAGES, accepted
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine, ThinkingFormat, chat_with
 
 ENGLISH: list[str] = json.loads((FOLDER / "en.json").read_text("utf-8"))
-TEXTS = {"control", "figures", "file", "info", "names", "reason", "reasons", "sentence", "status"}
-TEXTS |= {"time", "title"}
+TEXTS = {"control", "figures", "file", "info", "names", "path", "reason", "reasons", "sentence"}
+TEXTS |= {"status", "time", "title"}
+#: Those that are nobody's words.
+VERBATIM = {"file", "path", "title"}
+#: Values that are no good, by the control.
+UNUSABLE = {
+    "choices": ["x\n" * 65],
+    "regex": ["(", "^$", "a{9999}", "a\x01", "(?=a)", "(?i)a", "(a{100}){100}"],
+    "json_schema": [
+        *("[]", "{", "3", '{"type": "foo"}', '{"properties": 3}', '{"properties": {"a": 3}}'),
+        *('{"$ref": "#"}', '{"$ref": "#/a"}', '{"$ref": "http://x/y"}', '{"not": {}}'),
+        '{"type": "string", "minLength": 5, "maxLength": 2}',
+        '{"type": "object", "required": ["a"], "additionalProperties": false}',
+        '{"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}',
+        '{"properties": {"a": {"$ref": "#/properties/a"}}}',
+        '{"enum": [1], "minimum": 0}',
+        '{"allOf": [{"pattern": "a"}, {"pattern": "b"}]}',
+        f'{{"enum": {json.dumps([*range(99999)])}}}',
+    ],
+    "temperature": [-1, 99, "x"],
+    "max_new_tokens": [0, 1.5],
+}
+FILES = [
+    *(b"", b"{", b"[]", b"3", b'{"a": 1}', b'{"messages": []}', b'[{"a": 1}, {"messages": 3}]'),
+    *(b"PK\x03\x04", b"\xff\xfe\xfd", b'{"conversations": [{"messages": [{"role": 1}]}]}'),
+    b'{"messages": [{"role": "user", "content": ""}]}',
+]
 
 
 def words(language: str) -> dict[str, str]:
@@ -43,9 +71,10 @@ def known(text: str) -> bool:
         )
         if found := re.fullmatch(form, text, re.DOTALL):
             parts = dict(zip(names, found.groups(), strict=True))
-            if all(known(value) for name, value in parts.items() if name not in ("file", "title")):
+            if all(known(value) for name, value in parts.items() if name not in VERBATIM):
                 return True
-    return False
+    several = re.split("; |\n", text)
+    return len(several) > 1 and all(map(known, several))
 
 
 def test_there_are_those_that_the_page_is_promised_in() -> None:
@@ -94,6 +123,44 @@ def test_each_status_has_words(state: Any) -> None:
             update = Update(state, place=tokens, prompt_tokens=tokens, tokens=tokens, **more)
             lines = [status.line(update), status.stopped(update), status.failed("Thank you.")]
             assert [line for line in lines if not known(line)] == []
+
+
+@pytest.mark.parametrize(
+    ("control", "value"), [(name, one) for name, values in UNUSABLE.items() for one in values]
+)
+def test_each_reason_why_a_value_is_not_usable_has_words(control: str, value: object) -> None:
+    with pytest.raises(BadRequest) as refused:
+        Sampling.checked(**{control: value})
+    assert known(str(refused.value)), refused.value
+
+
+@pytest.mark.parametrize("content", FILES)
+@pytest.mark.parametrize("files", [1, 2])
+def test_each_reason_why_a_file_cannot_be_imported_has_words(content: bytes, files: int) -> None:
+    given = [("a.json", b64encode(content).decode()), ("b.json", "")][:files]
+    assert [one for one in apart.read(given, 1000).refused if not known(one)] == []
+
+
+@pytest.mark.parametrize("number", [1, 1234])
+def test_what_was_not_imported_has_words(number: int) -> None:
+    for left in ({}, dict.fromkeys(REASONS, number), *({reason: number} for reason in REASONS)):
+        for taken in (1, 1234):
+            assert known(sentence(taken, left, "Imported"))
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("", "en"),
+        ("de-AT,de;q=0.9,en;q=0.8", "de"),
+        ("nl, fr;q=0.4, PT-br;q=0.5", "pt"),
+        ("en-US,en;q=0.9,de;q=0.8", "en"),
+        ("xx, *;q=0.1", "en"),
+        ("de;q=x, ar;q=0.1, ;;,", "ar"),
+    ],
+)
+def test_the_language_that_a_browser_likes_best(header: str, language: str) -> None:
+    assert accepted(header) == language
 
 
 def test_they_are_served(serve: Serve) -> None:

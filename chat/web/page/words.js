@@ -6,10 +6,12 @@
 
 {
     /** What stands for a text: the rest are numbers. */
-    const TEXTS = ["control", "figures", "file", "info", "names", "reason", "reasons", "sentence",
-        "status", "time", "title"];
+    const TEXTS = ["control", "figures", "file", "info", "names", "path", "reason", "reasons",
+        "sentence", "status", "time", "title"];
     /** Those that are nobody's words. */
-    const NAMES = ["file", "names", "title"];
+    const NAMES = ["file", "names", "path", "title"];
+    /** What stands between several. */
+    const BETWEEN = /(; |\n)/;
     const ATTRIBUTES = ["aria-label", "title", "placeholder"];
     const LEFT = "[translate=no], [data-testid=user], [data-testid=bot], pre";
     const BUT = "[data-testid=bot] .thought-group > [role=button]";
@@ -42,7 +44,8 @@
         if (!plain || !words.size) return text;
         let found = words.get(plain) ?? known.get(plain);
         if (found === undefined) {
-            found = inForm(plain) ?? plain;
+            found = inForm(plain) ??
+                (BETWEEN.test(plain) ? plain.split(BETWEEN).map(translate).join("") : plain);
             if (known.size > 1000) known.clear();
             known.set(plain, found);
         }

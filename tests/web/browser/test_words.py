@@ -142,6 +142,12 @@ def test_numbers_and_parts_are_put_into_words(
         line = said(f"Finished: 1,234 tokens, {speed} tokens/s")
         assert "1.234 Token" in line
         assert speed.replace(",", "x").replace(".", ",").replace("x", ".") in line
+    assert said("Imported 2 conversations; 3 hold no text.\na.json is empty.") == (
+        f"{said('Imported 2 conversations; 3 hold no text.')}\n{said('a.json is empty.')}"
+    )
+    for part in ("Imported", "hold", "empty"):
+        assert part not in said("Imported 2 conversations; 3 hold no text.\na.json is empty.")
+    assert said("JSON schema can never be fulfilled, at properties.a.").endswith("properties.a.")
     assert said("Whatever else 7 is said.") == "Whatever else 7 is said."
     assert "model" not in said(
         "0 always takes the likeliest token; higher is freer. 0.6 is this model's own."
