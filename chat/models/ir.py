@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 
 from chat import child
 from chat.errors import ModelError
-from chat.models import config, convert, parts, plain
+from chat.models import config, convert, parts, plain, progress
 from chat.models.memory import require
 from chat.models.unusable import no_tokenizer, unusable
 
@@ -196,8 +196,11 @@ def _convert(source: Path, folder: Path) -> None:
     print(f"Converting {name} for OpenVINO, once", flush=True)
     # In a process of its own, whose memory is free again afterwards.
     process = child.start("chat.models.build", source, folder, stderr=subprocess.PIPE)
+    # A folder is written as a GGUF file first.
+    total = int(_size(source)) * (2 if source.is_dir() else 1)
     try:
-        errors = process.communicate()[1]
+        with progress.written(folder, total, "Converting"):
+            errors = process.communicate()[1]
     finally:
         process.kill()  # if it is not done, someone has interrupted this
     if process.returncode:

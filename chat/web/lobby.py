@@ -103,7 +103,8 @@ def page(title: str, language: str) -> str:
         "direction": "rtl" if language in words.FROM_RIGHT else "ltr",
     }
     holes |= {name: there.get(text, text) for name, text in SAID.items()}
-    return re.sub(r"\{(\w+)\}", lambda hole: escape(holes[hole[1]]), PAGE)
+    # All at once, since a title may have such a name in it.
+    return re.sub(rf"{{({'|'.join(holes)})}}", lambda hole: escape(holes[hole[1]]), PAGE)
 
 
 def _response(request: Request, title: str) -> Response:

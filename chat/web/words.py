@@ -17,7 +17,7 @@ FROM_RIGHT = ("ar",)
 
 def accepted(header: str) -> str:
     """Return the language that a browser likes best of those that there are (Accept-Language)."""
-    liked = {}
+    liked: dict[str, float] = {}
     for part in header.lower().split(","):
         name, _, weight = part.partition(";")
         language = name.strip().partition("-")[0]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from chat.web.lobby import PAGE, lobby
+from chat.web.lobby import PAGE, lobby, page
 from chat.web.words import catalog
 from tests.support.ports import free_port
 
@@ -63,7 +63,7 @@ def test_those_of_anthropics_get_one_in_its_shape(url: str) -> None:
 
 
 def test_the_page_asks_no_other_host_and_may_not(url: str) -> None:
-    assert httpx.get(url).text == PAGE.replace("{title}", "Fourbit Chat")
+    assert httpx.get(url).text == page("Fourbit Chat", "en")
     assert not re.search(r"https?:|//|src=|url\(|@import", PAGE)
     assert "default-src 'none'" in PAGE
 
@@ -113,5 +113,5 @@ def test_it_speaks_the_language_of_the_browser(url: str) -> None:
     said = catalog("ar")["Loading the model …"]
     assert '<html lang="ar" dir="rtl">' in answer.text
     assert f">{said}</p>" in answer.text
-    assert answer.headers["vary"] == "Accept-Language"
+    assert "Accept-Language" in answer.headers["vary"]
     assert ">Loading the model …</p>" in httpx.get(url).text

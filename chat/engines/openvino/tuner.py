@@ -13,11 +13,10 @@ from typing import Any
 import openvino as ov
 import openvino_genai as genai
 
-from chat.engines.openvino.wire import BLOCK, STEP_TOKENS, Timed, Tries
+from chat.engines.openvino.wire import BLOCK, ROUNDS, STEP_TOKENS, Timed, Tries
 
 #: Replies at once, and the tokens of each.
 MANY, TOKENS = 8, 24
-ROUNDS = 3
 #: What is said before a reply.
 ASKED = "You are a helpful assistant. Tell a long story about {}, with at least five paragraphs."
 ABOUT = (

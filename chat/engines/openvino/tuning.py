@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from chat.engines.line import Line
-from chat.engines.openvino.wire import Timed, Tries
-from chat.models import convert
+from chat.engines.openvino.wire import ROUNDS, Timed, Tries
+from chat.models import convert, progress
 
 #: Seconds that all of it may take, and of these for loading the model, once for each setting.
 SECONDS, LOADING = 10.0, 5.0
@@ -147,8 +147,10 @@ def _tried(tries: Tries, seconds: float) -> tuple[list[dict[str, Any]], list[Tim
     try:
         line.send(tries)
         loaded = line.receive()
-        while True:
-            rounds.append(line.receive())
+        with progress.bar("Tuning", ROUNDS * len(loaded), " rounds") as shown:
+            while True:
+                rounds.append(line.receive())
+                shown.update()
     except EOFError:
         return loaded, rounds
     finally:

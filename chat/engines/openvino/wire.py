@@ -89,6 +89,10 @@ class Tries(NamedTuple):
     loading: float
 
 
+#: How often each of the settings is tried.
+ROUNDS = 3
+
+
 class Timed(NamedTuple):
     """What came of one of the settings in one round."""
 
