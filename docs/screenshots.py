@@ -40,6 +40,8 @@ SCREENS: dict[str, dict[str, Any]] = {
         "color_scheme": "light",
     },
 }
+#: Nothing is caught on its way.
+STILL: dict[str, Any] = {"reduced_motion": "reduce"}
 REPLY = """Of course. This is **how**:
 
 ```python
@@ -110,7 +112,7 @@ def take_states(browser: Browser, folder: Path) -> None:
 
         @contextmanager
         def at(engine: ScriptedEngine, locale: str = "en-US", **settings: Any) -> Iterator[Person]:
-            context = browser.new_context(**options, locale=locale)  # noqa: B023
+            context = browser.new_context(**options, **STILL, locale=locale)  # noqa: B023
             with serving() as start:
                 yield Person(context.new_page(), start(engine, **settings))
             context.close()
@@ -198,6 +200,7 @@ def take_states(browser: Browser, folder: Path) -> None:
             for number in range(9):
                 person.send(f"{number} " + "and so on " * 20, "Cut off")
             person.picture(name("trimmed"))
+    (folder / "ratings.jsonl").unlink(missing_ok=True)
 
 
 def take_pictures(browser: Browser) -> None:

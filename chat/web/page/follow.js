@@ -4,6 +4,7 @@
 {
     /** In pixels: so near to the end somebody is at the end. */
     const NEAR = 60;
+    const MESSAGE = "[data-testid=user], [data-testid=bot]";
 
     /** Have the conversation followed, once it is there with its two parts. */
     function follow() {
@@ -14,7 +15,9 @@
         let atEnd = true, top = 0;
         const toEnd = () => {
             atEnd = true;
-            said.scrollTop = said.scrollHeight;
+            // What stands there before the first message is read from its beginning.
+            said.scrollTop = said.querySelector(MESSAGE) ? said.scrollHeight : 0;
+            top = said.scrollTop;
             look();
         };
         const jump = document.createElement("button");
@@ -30,7 +33,11 @@
             top = said.scrollTop;
             look();
         }, {passive: true});
-        const resized = new ResizeObserver(() => atEnd ? toEnd() : look());
+        const resized = new ResizeObserver(() => {
+            top = Math.min(top, said.scrollTop);  // what shrinks scrolls nobody either
+            if (atEnd) toEnd();
+            else look();
+        });
         for (const part of [said, ...parts]) resized.observe(part);
         window.toEnd = toEnd;
         look();

@@ -77,6 +77,22 @@ def test_the_end_stays_in_sight_unless_one_has_scrolled_away(url: str, visit: Vi
     expect(to_end).to_be_hidden()
 
 
+@pytest.mark.parametrize("height", [410, 300])
+def test_in_a_low_window_the_beginning_is_seen_first_and_then_the_end(
+    url: str, visit: Visit, height: int
+) -> None:
+    """As in a browser at a zoom of 200 %, where the examples have no room."""
+    tab = visit(url)
+    tab.page.set_viewport_size({"width": 550, "height": height})
+    tab.page.reload()
+    expect(tab.page.get_by_text("Say something.")).to_be_in_viewport()
+    assert tab.page.evaluate(BELOW) > 1
+    expect(tab.button("To the end")).to_be_hidden()
+    tab.ask("At length")
+    assert tab.page.evaluate(BELOW) <= 1
+    expect(tab.button("To the end")).to_be_hidden()
+
+
 def test_code_says_what_it_is_in_and_is_as_wide_as_the_reply(url: str, visit: Visit) -> None:
     tab = visit(url)
     tab.ask("Code")
