@@ -110,7 +110,7 @@ interface Conversations {
 }
 
 interface Window {
-    gradio_config: {api_prefix: string};
+    gradio_config: {api_prefix: string, username?: string | null};
     conversations?: Conversations;
     focusMessage(): void;
     /** Return words of the page in the language of the browser. */

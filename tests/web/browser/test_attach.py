@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import DATA, Serve
 from tests.support.fakes import ScriptedEngine, last_message
 from tests.support.pdf_file import pdf_of
-from tests.support.tab import AGES, Route, Tab, Visit, expect
+from tests.support.tab import AGES, Browser, Route, Tab, Visit, expect
 
 TABLE = b"year,rain\n2026,7\n"
 BLOCK = "File: rain.csv (16 tokens)\n```csv\nyear,rain\n2026,7\n```"
@@ -194,3 +194,58 @@ def test_a_name_is_shown_as_it_is(tab: Tab) -> None:
     chips(tab, "<b>*x* &amp;.txt (4 tokens)")
     tab.ask("Hi")
     expect(tab.messages.get_by_role("button", name="<b>*x* &amp;.txt (4 tokens)")).to_be_visible()
+
+
+def test_a_page_that_was_reloaded_meanwhile_gives_them_back_too(
+    tab: Tab, engine: ScriptedEngine
+) -> None:
+    engine.reading = AGES
+    choose(tab, ("rain.csv", TABLE))
+    chips(tab, "rain.csv (16 tokens)")
+    tab.send("Sum it up.")
+    expect(tab.status).to_contain_text("Reading")
+    tab.page.reload()
+    expect(tab.status).to_contain_text("Reading")
+    tab.stop_button.click()
+    tab.settled("Stopped before the first word")
+    expect(tab.box).to_have_value("Sum it up.")
+    chips(tab, "rain.csv (16 tokens)")
+    engine.reading = 0
+    tab.box.press("Enter")
+    expect(tab.replies).to_have_count(1)
+    tab.settled("Finished:")
+    assert engine.prompts[-1].count(BLOCK) == 1
+
+
+def test_who_logs_in_after_somebody_else_does_not_find_what_they_typed(
+    serve: Serve, browser: Browser
+) -> None:
+    url = serve(ScriptedEngine(), auth="ann:secret,bob:secret")
+    page = browser.new_page()
+    box = page.get_by_placeholder("Type a message")
+    file = page.locator("#files span")
+
+    def log_in(name: str) -> None:
+        page.goto(f"{url}logout")
+        page.get_by_role("button", name="Log out").click()
+        page.get_by_label("Username").fill(name)
+        page.get_by_label("Password").fill("secret")
+        page.get_by_role("button", name="Login").click()
+        expect(box).to_be_editable()
+
+    page.goto(url)
+    page.get_by_label("Username").fill("ann")
+    page.get_by_label("Password").fill("secret")
+    page.get_by_role("button", name="Login").click()
+    expect(box).to_be_editable()
+    page.locator("#composer input[type=file]").set_input_files(__file__)
+    expect(file).to_have_count(1)
+    box.fill("Ann's secret")
+    page.wait_for_timeout(200)  # until it is kept
+    log_in("bob")
+    expect(box).to_have_value("")
+    expect(file).to_have_count(0)
+    log_in("ann")
+    expect(box).to_have_value("Ann's secret")
+    expect(file).to_have_count(1)
+    page.close()

@@ -44,8 +44,8 @@ function drawChips() {
     )));
     chipList.hidden = !chips.length;
     try {
-        if (chips.length) session[PREFIX + "files"] = JSON.stringify(chips);
-        else delete session[PREFIX + "files"];
+        if (chips.length) session[FILES] = JSON.stringify(chips);
+        else delete session[FILES];
     } catch {}  // for which the storage is too full
 }
 
@@ -93,17 +93,33 @@ function keepFiles(there) {
     drawChips();
 }
 
+/** Know again which files came with the message that is answered, after the page was loaded anew. */
+function recallFiles() {
+    const {rows} = current.branch;
+    sentAfter = rows.map(([{role}]) => role).lastIndexOf("user");
+    sent = filesOf(rows[sentAfter] ?? []);
+}
+
 /**
  * Have the files of a message come with the next one.
  * @param {Row} row
  */
 function restoreFiles(row) {
+    chips = [...filesOf(row), ...chips];
+    drawChips();
+}
+
+/**
+ * Return the files that came with a message.
+ * @param {Row} row
+ * @returns {Chip[]}
+ */
+function filesOf(row) {
     const files = row.filter(({role, metadata}) => role === "user" && metadata?.title);
-    chips = [...files.map(({metadata, content}) => {
+    return files.map(({metadata, content}) => {
         const block = window.plainText(textOf(content));
         return {title: window.plainText(metadata?.title ?? ""), block, tokens: 0};
-    }), ...chips];
-    drawChips();
+    });
 }
 
 /** Put the list and the button where a message is written, and take what is dropped or pasted. */
@@ -143,7 +159,7 @@ function takeAttachments() {
         event.preventDefault();
         attachFiles([...event.dataTransfer?.files ?? []]);
     });
-    chips = JSON.parse(session[PREFIX + "files"] ?? "[]");
+    chips = JSON.parse(session[FILES] ?? "[]");
     drawChips();
 }
 takeAttachments();

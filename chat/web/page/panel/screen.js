@@ -348,6 +348,7 @@ window.conversations = {
     },
     come_back() {
         this.begin();
+        recallFiles();
         return current.reply;
     },
     begun(history, system, token) {

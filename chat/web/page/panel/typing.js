@@ -4,7 +4,7 @@
 /** Keep what is typed until it is sent, for when the page is loaded anew. */
 function keepDraft() {
     if (!messageBox()) return requestAnimationFrame(keepDraft);  // it comes with the rest of the page
-    const draft = session[PREFIX + "draft"];
+    const draft = session[DRAFT];
     if (draft && !messageBox()?.value) typeMessage(draft);
     document.addEventListener("input", ({target}) => {
         if (target === messageBox()) keepTyped();
@@ -13,7 +13,7 @@ function keepDraft() {
 
 /** Keep what is in the box, once the page has put there what it puts there. */
 function keepTyped() {
-    setTimeout(() => session[PREFIX + "draft"] = messageBox()?.value ?? "", 50);
+    setTimeout(() => session[DRAFT] = messageBox()?.value ?? "", 50);
 }
 
 /**
