@@ -1,5 +1,6 @@
 // @ts-check
-// The end of the conversation stays in sight while it grows, unless somebody has scrolled away.
+// The end of the conversation stays in sight while it grows, unless somebody has scrolled away; and
+// the page's style is told whether anything is said yet, or asked now.
 
 {
     /** In pixels: so near to the end somebody is at the end. */
@@ -12,6 +13,14 @@
         const composer = document.getElementById("composer");
         const parts = /** @type {HTMLElement[]} */ ([...said?.children ?? []]);
         if (!said || !composer || parts.length < 2) return requestAnimationFrame(follow);
+        document.documentElement.dataset.page = "chat";
+        const tell = () => ["unsaid", "asked"].forEach((name, part) => {
+            const there = Boolean(parts[part].querySelector(MESSAGE));
+            said.toggleAttribute(`data-${name}`, there === (name === "asked"));
+        });
+        for (const part of parts)
+            new MutationObserver(tell).observe(part, {subtree: true, childList: true});
+        tell();
         let atEnd = true, top = 0;
         const toEnd = () => {
             atEnd = true;

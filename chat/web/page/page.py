@@ -139,7 +139,11 @@ class Page(ChatInterface):
         runs = []
         for event in (
             self.textbox.submit(
-                self._send, [self.textbox, self.chatbot], begun, **{**begins, "js": SENDS}
+                self._send,
+                [self.textbox, self.chatbot],
+                # What was said before stays as it is, and is copied for each event that names it.
+                [one for one in begun if one is not self.chatbot],
+                **{**begins, "js": SENDS},
             ),
             self.chatbot.retry(self._retry, [self.chatbot], begun, **begins),
             self.chatbot.edit(self._edit, [self.chatbot], begun, **begins),
@@ -210,7 +214,8 @@ class Page(ChatInterface):
         add_endpoint(self.textbox, self._controls, self.status, self._fetched)
 
     def _send(self, message: str, history: History) -> Changes:
-        return self._begin(Turn(clean(message or ""), history, history), sent=True)
+        changes = self._begin(Turn(clean(message or ""), history, history), sent=True)
+        return {one: value for one, value in changes.items() if one is not self.chatbot}
 
     def _retry(self, history: History) -> Changes:
         before, message = split_last(history)

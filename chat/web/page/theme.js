@@ -56,39 +56,51 @@
     // To Gradio the title of a folded message is a button that knows no space bar and does not
     // say whether it is open, with another button in it.
     const ready = new WeakSet();
-    const chat = new MutationObserver(() => {
-        /** @type {NodeListOf<HTMLElement>} */
-        const titles = document.querySelectorAll(".thought-group > [role=button]");
-        for (const title of titles) {
-            title.ariaExpanded = String(title.classList.contains("expanded"));
-            if (ready.has(title)) continue;
-            ready.add(title);
-            title.querySelector(".arrow")?.setAttribute("inert", "");
-            title.closest(".thought-group")?.setAttribute("aria-live", "off");  // it is long
-            title.addEventListener("keydown", (event) => {
-                if (event.key !== " ") return;
-                event.preventDefault();
-                title.click();
-            });
-        }
+    whenThere(".thought-group > [role=button]", (title) => {
+        title.ariaExpanded = String(title.classList.contains("expanded"));
+        if (ready.has(title)) return;
+        ready.add(title);
+        title.querySelector(".arrow")?.setAttribute("inert", "");
+        title.closest(".thought-group")?.setAttribute("aria-live", "off");  // it is long
+        title.addEventListener("keydown", (event) => {
+            if (event.key !== " ") return;
+            event.preventDefault();
+            title.click();
+        });
     });
-    chat.observe(document, {subtree: true, childList: true, attributeFilter: ["class"]});
+}
+
+// Each block of code says what it is in (theme.css).
+whenThere(".code_wrap", (block) => {
+    const code = block.querySelector("code")?.className ?? "";
+    const language = /language-(\S+)/.exec(code)?.[1];
+    if (language) block.dataset.language = language;
+});
+
+/**
+ * Do something with each element of a kind that comes to the page, or whose classes change. What is
+ * there already is not looked through: after 200 turns that takes longer than all else.
+ * @param {string} selector
+ * @param {(found: HTMLElement) => void} use
+ */
+function whenThere(selector, use) {
+    new MutationObserver((changes) => {
+        for (const {target, addedNodes} of changes) for (const one of [target, ...addedNodes]) {
+            if (!(one instanceof HTMLElement)) continue;
+            if (one.matches(selector)) use(one);
+            if (one !== target) for (const inner of one.querySelectorAll(selector))
+                use(/** @type {HTMLElement} */ (inner));
+        }
+    }).observe(document, {subtree: true, childList: true, attributeFilter: ["class"]});
 }
 
 {
-    // Each block of code says what it is in (theme.css).
-    new MutationObserver((changes) => {
-        for (const {addedNodes} of changes) for (const added of addedNodes) {
-            if (!(added instanceof HTMLElement)) continue;
-            /** @type {NodeListOf<HTMLElement>} */
-            const blocks = added.querySelectorAll(".code_wrap");
-            for (const block of [added, ...blocks]) {
-                const language = block.matches(".code_wrap") && /language-(\S+)/.exec(
-                    block.querySelector("code")?.className ?? "")?.[1];
-                if (language) block.dataset.language = language;
-            }
-        }
-    }).observe(document, {subtree: true, childList: true});
+    // With each update of a reply it also copies the whole conversation, text by text; to have a
+    // text copied takes the browser a hundred times as long as to give it back.
+    const clone = window.structuredClone;
+    window.structuredClone = (value, options) =>
+        ["string", "number", "boolean"].includes(typeof value) || value === null
+            ? value : clone(value, options);
 }
 
 {

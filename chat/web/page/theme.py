@@ -28,7 +28,9 @@ SCRIPT = script(
 )
 #: Gradio would have what is in CSS apply to its own part of the page alone.
 STYLES = "".join((_HERE / name).read_text("utf-8") for name in ("print.css", "rtl.css"))
+#: Gradio's page looks for the first line with each update, to its end where it finds none.
 HEAD = f"""
+<meta property="csp-nonce">
 <link rel="icon" href="{ICON}">
 <style>{STYLES}</style>
 <script>{SCRIPT}</script>

@@ -42,11 +42,13 @@ const CONNECTION_LOST = "Connection to the server was lost";
  * @param {() => void} action
  */
 function whenLost(action) {
-    new MutationObserver(() => {
-        /** @type {NodeListOf<HTMLElement>} */
-        const toasts = document.querySelectorAll("[data-testid=toast-body]");
-        for (const toast of toasts) {
-            if (toast.ariaHidden || !toast.textContent?.includes(CONNECTION_LOST)) continue;
+    const TOAST = "[data-testid=toast-body]";
+    new MutationObserver((changes) => {
+        for (const {addedNodes} of changes) for (const added of addedNodes) {
+            const around = added instanceof Element ? added : added.parentElement;
+            const toast = /** @type {HTMLElement | null | undefined} */ (
+                around?.closest(TOAST) ?? around?.querySelector(TOAST));
+            if (!toast || toast.ariaHidden || !toast.textContent?.includes(CONNECTION_LOST)) continue;
             toast.ariaHidden = "true";
             toast.style.setProperty("display", "none", "important");
             action();

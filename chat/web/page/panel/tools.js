@@ -18,7 +18,9 @@ let focusTool;
 
 /** Give each message its buttons, and those with other versions the way to them. */
 function drawTools() {
-    const rows = document.querySelectorAll("#said .message-row");
+    // Next to one another, as the first of them finds them: formulas are thousands of elements.
+    const all = document.querySelector("#said .message-row")?.parentElement?.children ?? [];
+    const rows = [...all].filter((one) => one.matches(".message-row"));
     rows.forEach((row, at) => {
         const bar = row.nextElementSibling;
         if (!bar?.matches(".message-buttons")) return;
