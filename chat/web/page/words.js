@@ -10,8 +10,6 @@
         "sentence", "status", "time", "title"];
     /** Those that are nobody's words. */
     const NAMES = ["file", "names", "path", "title"];
-    /** What stands between several. */
-    const BETWEEN = /(; |\n)/;
     const ATTRIBUTES = ["aria-label", "title", "placeholder"];
     const LEFT = "[translate=no], [data-testid=user], [data-testid=bot], pre";
     const BUT = "[data-testid=bot] .thought-group > [role=button]";
@@ -44,12 +42,21 @@
         if (!plain || !words.size) return text;
         let found = words.get(plain) ?? known.get(plain);
         if (found === undefined) {
-            found = inForm(plain) ??
-                (BETWEEN.test(plain) ? plain.split(BETWEEN).map(translate).join("") : plain);
+            found = inParts(plain, /(\n)/) ?? inForm(plain) ?? inParts(plain, /(; )/) ?? plain;
             if (known.size > 1000) known.clear();
             known.set(plain, found);
         }
         return found === plain ? text : text.replace(plain, () => found);
+    };
+    /**
+     * Return a text of several, if there are several and one of them is known.
+     * @param {string} text
+     * @param {RegExp} between what stands between them
+     */
+    const inParts = (text, between) => {
+        const parts = text.split(between);
+        const said = parts.length > 1 ? parts.map(translate).join("") : text;
+        return said === text ? undefined : said;
     };
     /**
      * Return a text with numbers or names in it, if it is one that is known.
