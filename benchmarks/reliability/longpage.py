@@ -128,22 +128,32 @@ def _watch(url: str, turns: int) -> dict[str, float]:
         # Playwright's locators go through all that is on the page, which takes 0.1 s and more.
         page.evaluate(f"{BOX}.focus()")
         page.evaluate(NOTING)
-        began = time.perf_counter()
+        watching = page.context.new_cdp_session(page)
+        watching.send("Performance.enable")
+        began, busy = time.perf_counter(), _busy(watching)
         page.keyboard.insert_text("Go on.")
         page.keyboard.press("Enter")
         while not ENDED.search(page.evaluate(STATUS)):
             page.wait_for_timeout(200)
         page.wait_for_timeout(500)
         freezes: dict[str, Any] = page.evaluate("window.freezes")
-        seconds = time.perf_counter() - began
+        seconds, busy = time.perf_counter() - began, _busy(watching) - busy
         browser.close()
     return {
         TASK: freezes["task"],
         "tasks over 50 ms": freezes["tasks"],
         TIMER: freezes["timer"],
         "longest gap between frames (ms)": freezes["frame"],
+        "browser's thread busy (% of the time)": 100 * busy / seconds,
         "seconds": seconds,
     }
+
+
+def _busy(watching: Any) -> float:
+    """Return for how many seconds the page's own thread has done something so far."""
+    told = {one["name"]: one["value"] for one in watching.send("Performance.getMetrics")["metrics"]}
+    found: float = told["TaskDuration"]
+    return found
 
 
 def _file(turns: int) -> bytes:
