@@ -98,6 +98,7 @@ SLOW = {
     "tests/engines/batched/test_grammars.py",
     "tests/engines/batched/test_linear.py",
     "tests/engines/openvino/test_adapters.py",
+    "tests/engines/openvino/test_kernels.py",
     "tests/engines/server/test_engine.py",
     "tests/engines/server/test_entry.py",
     "tests/engines/server/test_llama_cpp.py",
