@@ -93,6 +93,23 @@ def test_in_a_low_window_the_beginning_is_seen_first_and_then_the_end(
     expect(tab.button("To the end")).to_be_hidden()
 
 
+def test_what_is_for_the_last_reply_is_not_there_while_another_is_written(
+    url: str, visit: Visit
+) -> None:
+    tab = visit(url)
+    tab.ask("Code")
+    for name in ("Retry", "Undo"):
+        expect(tab.button(name)).to_be_visible()
+    tab.send("Slowly")
+    expect(tab.replies.last).to_contain_text("word")
+    for name in ("Retry", "Undo"):
+        expect(tab.button(name)).to_be_hidden()
+    expect(tab.button("Copy message").last).to_be_visible()
+    tab.settled("Finished:")
+    for name in ("Retry", "Undo"):
+        expect(tab.button(name)).to_be_visible()
+
+
 def test_code_says_what_it_is_in_and_is_as_wide_as_the_reply(url: str, visit: Visit) -> None:
     tab = visit(url)
     tab.ask("Code")
