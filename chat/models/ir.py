@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
-import transformers
-from transformers import PreTrainedTokenizerFast
 
 from chat import child
 from chat.errors import ModelError
@@ -101,9 +99,7 @@ def outlook(source: Path, cache: Path) -> Found:
         _require_whole(folder)
         weights = "an OpenVINO model" if folder is source else "converted to an OpenVINO model"
         needed = loading_needs(folder)
-        return Found(
-            _tokenizer(folder), config.read(folder), weights, needed / WITH_ROOM, needed, 0
-        )
+        return Found(tokenizer(folder), config.read(folder), weights, needed / WITH_ROOM, needed, 0)
     memory, disk = conversion_needs(source)
     try:
         from transformers import AutoConfig, AutoTokenizer
@@ -111,7 +107,7 @@ def outlook(source: Path, cache: Path) -> Found:
         where, options = (
             (source, {}) if source.is_dir() else (source.parent, {"gguf_file": source.name})
         )
-        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
+        own = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
         settings = AutoConfig.from_pretrained(where, trust_remote_code=False, **options).to_dict()
     except Exception as error:
         raise no_tokenizer(error) from None
@@ -120,7 +116,7 @@ def outlook(source: Path, cache: Path) -> Found:
         if source.is_dir()
         else "to be converted as they are, once"
     )
-    return Found(tokenizer, settings, kind, _size(source), memory, disk)
+    return Found(own, settings, kind, _size(source), memory, disk)
 
 
 def place(source: Path, cache: Path) -> Path:
@@ -134,11 +130,20 @@ def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
     Raises:
         ModelError: the files cannot be used, or the memory does not suffice.
     """
-    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    folder = ready(source, cache)
+    return tokenizer(folder), folder
+
+
+def ready(source: Path, cache: Path) -> Path:
+    """Return the OpenVINO folder of a folder or GGUF file.
+
+    Raises:
+        ModelError: the files cannot be used, or the memory does not suffice.
+    """
     folder = source if _is_ready(source) else _converted(source, cache)
     _require_whole(folder)
     require_more(folder, 0)
-    return _tokenizer(folder), folder
+    return folder
 
 
 def loading_needs(folder: Path) -> float:
@@ -150,7 +155,12 @@ def _is_ready(source: Path) -> bool:
     return (source / "openvino_model.xml").is_file()
 
 
-def _tokenizer(folder: Path) -> Any:
+def tokenizer(folder: Path) -> Any:
+    """Return the tokenizer of an OpenVINO folder.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
     for name in ("tokenizer.json", "openvino_tokenizer.xml"):
         if not (folder / name).is_file():
             raise ModelError(
@@ -158,6 +168,10 @@ def _tokenizer(folder: Path) -> Any:
                 "older ones have not, and has to be made anew."
             )
     try:
+        # Which takes a second, while the model is being loaded.
+        from transformers import PreTrainedTokenizerFast, logging
+
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         # Not AutoTokenizer, which imports torch; this class reads tokenizer.json too.
         return PreTrainedTokenizerFast.from_pretrained(folder)
     except Exception as error:

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
@@ -110,7 +110,7 @@ class OpenVINOEngine:
             {"KV_CACHE_PRECISION": "f16", **(properties or {})},
             Job(
                 0,
-                [min(self.stop_ids)] * 8,
+                [min(self.stop_ids, default=0)] * 8,
                 self._options(Sampling(max_new_tokens=4, min_new_tokens=4, temperature=0)),
                 drafting=self._drafting,
             ),
@@ -122,6 +122,11 @@ class OpenVINOEngine:
         self._judge = Judge(folder, plan.vocabulary)
         self._remote = Remote("chat.engines.openvino.batcher", plan, "OpenVINO", watchdog)
         self.kv_cache_bytes: int = self._remote.ready
+
+    def stopping_at(self, stop_ids: Iterable[int]) -> Self:
+        """Have these ids end a reply too, which are known when the tokenizer is."""
+        self.stop_ids |= frozenset(stop_ids)
+        return self
 
     @property
     def state(self) -> State:
@@ -165,7 +170,7 @@ class OpenVINOEngine:
             "repetition_penalty": sampling.repetition_penalty,
             "presence_penalty": sampling.presence_penalty,
             "frequency_penalty": sampling.frequency_penalty,
-            "eos_token_id": min(self.stop_ids),
+            "eos_token_id": min(self.stop_ids, default=0),
             "stop_token_ids": set(self.stop_ids),
             # Before all that changes the scores, as test_engine.py holds it to.
             "logprobs": int(sampling.logprobs),

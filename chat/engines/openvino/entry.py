@@ -1,6 +1,7 @@
 """What the app knows of this engine before it is loaded."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
 
     named, assistant = adapters.read(options.adapter), None
     smaller = options.assistant_model and locate.locate(options.assistant_model, cache, cuda=False)
-    tokenizer, folder = ir.tokenizer_and_folder(source, cache)
+    folder = ir.ready(source, cache)
     if any(named.values()):
         layers = ir_layers.layers(folder)
         for adapter in filter(None, named.values()):
@@ -37,7 +38,7 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
         if reason := ir.refusal(smaller, cache):
             raise ModelError(f"OpenVINO cannot run the assistant model: {reason}.")
         other, assistant = ir.tokenizer_and_folder(smaller, cache)
-        same_vocabulary(tokenizer, other)
+        same_vocabulary(ir.tokenizer(folder), other)
     ir.require_more(folder, _pipelines(options) - 1)
     properties = _fixed(options)
     if options.tune is not False:
@@ -45,10 +46,10 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
         print(f"{TUNED}: {found}", flush=True)
         properties = {**properties, **found.properties}
 
-    def start(stop_ids: Iterable[int]) -> Engine:
-        engine = OpenVINOEngine(
+    def loaded() -> OpenVINOEngine:
+        return OpenVINOEngine(
             folder,
-            stop_ids,
+            (),
             window,
             _parallel(options),
             properties,
@@ -57,6 +58,12 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
             prompt_lookup=options.prompt_lookup,
             watchdog=options.watchdog,
         )
+
+    # In its own process, while transformers is imported here for the tokenizer alone.
+    loading = ThreadPoolExecutor(1).submit(loaded)
+
+    def start(stop_ids: Iterable[int]) -> Engine:
+        engine = loading.result().stopping_at(stop_ids)
         if engine.parallel > 1:
             print(
                 f"Up to {engine.parallel} people are answered at once; the KV cache holds "
@@ -65,6 +72,11 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
             )
         return engine
 
+    try:
+        tokenizer = ir.tokenizer(folder)
+    except ModelError:
+        loading.result().close()
+        raise
     return Loaded(tokenizer, start, config.generation(folder), tuple(named))
 
 

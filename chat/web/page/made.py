@@ -26,7 +26,7 @@ def made(chat: Chat, reply: Reply) -> str:
         window=chat.engine.window,
         controls=_told(reply.controls),
         **figures,
-    ).model_dump_json()
+    ).model_dump_json(exclude_none=True)
 
 
 def _told(given: Mapping[str, Any]) -> dict[str, str | float | bool]:
