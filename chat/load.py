@@ -205,9 +205,15 @@ def prompting(settings: Settings, tokenizer: Any) -> Prompting:
 
 
 def _together(settings: Settings, loaded: Loaded, name: str, *, cuda: bool) -> Chat:
-    format, plain, tokens, tooled = prompting(settings, loaded.tokenizer)
-    if settings.thinking == "on" and not format.thoughts:
-        raise ModelError("This model does not think before it replies; leave out --thinking on.")
+    try:
+        format, plain, tokens, tooled = prompting(settings, loaded.tokenizer)
+        if settings.thinking == "on" and not format.thoughts:
+            raise ModelError(
+                "This model does not think before it replies; leave out --thinking on."
+            )
+    except BaseException:
+        loaded.close()
+        raise
     engine = loaded.start(tokens.stop_ids(format.stop))
     gate = Gate(engine.parallel, settings.max_waiting)
     name = locate.title(name, cuda=cuda)

@@ -294,7 +294,8 @@ class Chat:
                     measured.wrote(len(ids))
                     if isinstance(ids, Resumed):
                         measured.resumed()
-                    if isinstance(ids, Cached) and update.cached_tokens is None:
+                    # Later it is of a prompt with a part of the reply in it.
+                    if isinstance(ids, Cached) and not first:
                         cached = min(ids.tokens, update.prompt_tokens)
                         update = replace(update, cached_tokens=cached)
                     now = time.monotonic()

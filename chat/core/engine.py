@@ -93,8 +93,8 @@ class Engine(Protocol):
 
         Ends after one of `stop_ids` (which is given too) or after
         `sampling.max_new_tokens`. While the prompt is being read an empty list
-        comes now and then, `Cached` where that is known, and `Resumed` where another goes on
-        with the reply.
+        comes now and then, and `Resumed` where another goes on with the reply. Before the first
+        token there is a `Cached` where that is known; the last one counts.
         Closing the generator ends the work within one token.
 
         Raises:

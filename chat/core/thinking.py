@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Container, Sequence
 from contextlib import aclosing
 from typing import Literal, NamedTuple
 
-from chat.core.engine import Engine
+from chat.core.engine import Cached, Engine
 from chat.core.sampling import Sampling
 from chat.core.tokens import Decoder, Tokens
 from prompts import Control
@@ -54,7 +54,8 @@ async def generate(
     Raises:
         EngineError: see `Engine.generate`.
     """
-    if ahead and (sampling.tied or sampling.thinking_budget):
+    goes_on = bool(ahead) and (sampling.tied or sampling.thinking_budget)
+    if ahead and goes_on:
         thought, written = _Thought(ahead, sampling, engine.stop_ids), list[int]()
         async with aclosing(engine.generate(prompt, sampling.free(), negative, session)) as batches:
             async for ids in batches:
@@ -77,7 +78,8 @@ async def generate(
         prompt, negative = [*prompt, *written], [*negative, *written] if negative else negative
     async with aclosing(engine.generate(prompt, sampling, negative, session)) as batches:
         async for ids in batches:
-            yield ids
+            # The prompt has the thought in it by now, and its figure is known.
+            yield [] if goes_on and isinstance(ids, Cached) else ids
 
 
 class _Thought:

@@ -89,8 +89,12 @@ class ManyOptions(BesideOptions):
     )
 
 
+def _nothing() -> None:
+    pass
+
+
 class Loaded(NamedTuple):
-    """A model that is in memory."""
+    """A model that is in memory, or on its way there."""
 
     #: Of transformers.
     tokenizer: Any
@@ -100,6 +104,8 @@ class Loaded(NamedTuple):
     generation: Mapping[str, Any]
     #: By what the model can be changed, the default one first (see `chat.models.adapters`).
     adapters: tuple[str, ...] = ()
+    #: Gives back what it takes, if it is not started.
+    close: Callable[[], None] = _nothing
 
 
 class Outlook(NamedTuple):

@@ -64,10 +64,8 @@ class Remote:
     (see `resume`). One that ends no step for `watchdog` seconds, or several times as long as its
     longest step, is killed; for 0 none is. What ends one process after another has to be among
     those that were there each time; so then the one of them that came last is given up, where
-    others would end with it. `title` is what does the work, for sentences.
-
-    Raises:
-        ModelError: it cannot load it.
+    others would end with it. `title` is what does the work, for sentences. Nothing may be asked
+    before `wait`.
     """
 
     def __init__(self, module: str, plan: Any, title: str, watchdog: float = LEAST) -> None:
@@ -85,11 +83,21 @@ class Remote:
         self.state: State = "loading"
         #: What the process said of itself.
         self.ready: Any = None
-        begun = time.monotonic()
-        self._start()
-        self._loading = max(LOADING, FACTOR * (time.monotonic() - begun))
+        self._thread: threading.Thread | None = None
+        self._begun = time.monotonic()
+        self._begin()
+
+    def wait(self) -> Self:
+        """Wait until it is loaded, which begins when this is made.
+
+        Raises:
+            ModelError: it cannot be.
+        """
+        self._receive(self._line)
+        self._loading = max(LOADING, FACTOR * (time.monotonic() - self._begun))
         self._thread = threading.Thread(target=self._listen, name="engine", daemon=True)
         self._thread.start()
+        return self
 
     async def ask(self, job: Job, begun: Begun) -> AsyncGenerator[list[int]]:
         """Give the ids of the reply to `job`, which has `begun`, as they come.
@@ -118,24 +126,34 @@ class Remote:
         """Give back all that it took; nothing can be asked afterwards."""
         self._closed = True
         self._line.kill()
-        self._thread.join()
+        if self._thread:
+            self._thread.join()
+        else:
+            self._line.end()
 
-    def _start(self, within: float | None = None) -> None:
-        """Start the process, and wait until it is ready, for so many seconds at the most.
+    def _begin(self) -> Line:
+        """Start the process, and have it load.
 
         Raises:
-            ModelError: it does not get ready.
             OSError: it cannot be started.
         """
         line = self._line = Line(self._module)
         if self._closed:  # just now, when there was the one before
             line.kill()
+        line.send(self._plan)
+        return line
+
+    def _receive(self, line: Line, within: float | None = None) -> None:
+        """Wait until the process is ready, for so many seconds at the most.
+
+        Raises:
+            ModelError: it does not get ready.
+        """
         late = threading.Timer(within or 0, self._hung, [line, within])
         late.daemon = True
         if within:
             late.start()
         try:
-            line.send(self._plan)
             answer = line.receive()
             longest = 0.0 if isinstance(answer, ModelError) else line.receive()
         except EOFError:
@@ -222,7 +240,7 @@ class Remote:
             raise ModelError("That was once too often within ten minutes: there is no other one.")
         self._restarts.append(now)
         try:
-            self._start(self._loading if self._patience else None)
+            self._receive(self._begin(), self._loading if self._patience else None)
         except _Unloaded as error:
             if self._closed:
                 raise

@@ -63,9 +63,10 @@ class TokenStream:
         try:
             while True:
                 await self._wait()
-                if self._cached is not None:
-                    yield self._cached
+                if (cached := self._cached) is not None:
                     self._cached = None
+                    yield cached
+                    continue
                 ended = self._ended  # before the ids: the worker sets it after them
                 ids = [self._ids.popleft() for _ in range(len(self._ids))]
                 if ids or not ended:

@@ -215,13 +215,13 @@ def _convert(source: Path, folder: Path) -> None:
     try:
         with progress.written(folder, total, "Converting"):
             errors = process.communicate()[1]
+            if process.returncode:
+                reason = errors.strip().rpartition("\n")[2] if process.returncode > 0 else ""
+                reason = reason or "it is damaged, or takes too much time or memory"
+                way_out = " Try --engine transformers." if source.is_dir() else ""
+                raise ModelError(f"{name} could not be converted ({reason}).{way_out}")
     finally:
         process.kill()  # if it is not done, someone has interrupted this
-    if process.returncode:
-        reason = errors.strip().rpartition("\n")[2] if process.returncode > 0 else ""
-        reason = reason or "it is damaged, or takes too much time or memory"
-        way_out = " Try --engine transformers." if source.is_dir() else ""
-        raise ModelError(f"{name} could not be converted ({reason}).{way_out}")
 
 
 def conversion_needs(source: Path) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """How far work has come that takes a while: a bar in a terminal, and nothing elsewhere."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -39,6 +39,6 @@ def written(folder: Path, total: int, doing: str) -> Iterator[None]:
 
 def _watch(folder: Path, shown: Any, over: Event) -> None:
     while not over.wait(PAUSE):
-        there = sum(file.lstat().st_size for file in folder.glob("*") if not file.is_symlink())
-        # What is written on the way is let go of again.
-        shown.update(max(0, min(there, shown.total) - shown.n))
+        with suppress(OSError):  # what is written on the way is let go of again
+            there = sum(file.lstat().st_size for file in folder.glob("*") if not file.is_symlink())
+            shown.update(max(0, min(there, shown.total) - shown.n))

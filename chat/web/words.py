@@ -21,8 +21,8 @@ def accepted(header: str) -> str:
     for part in header.lower().split(","):
         name, _, weight = part.partition(";")
         language = name.strip().partition("-")[0]
-        if language in ("en", *LANGUAGES):
-            liked.setdefault(language, _number(weight))
+        if language in ("en", *LANGUAGES) and (number := _number(weight)) > liked.get(language, 0):
+            liked[language] = number
     return max(liked, key=lambda language: liked[language], default="en")
 
 

@@ -43,7 +43,7 @@ def _start() -> Iterator[Start]:
     started = []
 
     def start(plan: Plan = PLAN, **options: Any) -> Remote:
-        started.append(Remote("tests.support.echo", plan, "The counting engine", **options))
+        started.append(Remote("tests.support.echo", plan, "The counting engine", **options).wait())
         return started[-1]
 
     yield start

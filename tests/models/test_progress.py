@@ -6,8 +6,15 @@ import time
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils.tqdm import enable_progress_bars
 
 from chat.models import progress
+
+
+@pytest.fixture(autouse=True)
+def _shown() -> None:
+    """Whatever tests before have switched off."""
+    enable_progress_bars()
 
 
 class Terminal(io.StringIO):

@@ -157,6 +157,8 @@ def test_what_was_not_imported_has_words(number: int) -> None:
         ("en-US,en;q=0.9,de;q=0.8", "en"),
         ("xx, *;q=0.1", "en"),
         ("de;q=x, ar;q=0.1, ;;,", "ar"),
+        ("de;q=0, fr;q=nan", "en"),
+        ("de;q=0.3, de-AT;q=0.9, fr;q=0.5", "de"),
     ],
 )
 def test_the_language_that_a_browser_likes_best(header: str, language: str) -> None:

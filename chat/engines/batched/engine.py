@@ -33,7 +33,7 @@ class BatchedEngine:
 
     def __init__(self, plan: Plan, watchdog: float = LEAST) -> None:
         title = "The batched engine"
-        self._remote = Remote("chat.engines.batched.loading", plan, title, watchdog)
+        self._remote = Remote("chat.engines.batched.loading", plan, title, watchdog).wait()
         #: What there is.
         self.ready: Ready = self._remote.ready
         self.parallel = self.ready.parallel

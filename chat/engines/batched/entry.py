@@ -97,7 +97,7 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
     def start(stop_ids: Iterable[int]) -> Engine:
         return engine.start(stop_ids)
 
-    return Loaded(ready.tokenizer, start, ready.generation, ready.adapters)
+    return Loaded(ready.tokenizer, start, ready.generation, ready.adapters, engine.close)
 
 
 def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Outlook:

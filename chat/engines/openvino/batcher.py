@@ -31,7 +31,7 @@ from chat.errors import ModelError
 #: tokens, of which every step may have another one: with what they are by default, 5,000 and 1,024,
 #: a process grows for hours. These are enough for some steps, and cost nothing that was measured.
 KERNELS = {"CPU_RUNTIME_CACHE_CAPACITY": "64"}
-os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = "256"
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
 #: What OpenVINO says of files that are not whole.
 DAMAGED = re.compile(r"Unable to read the model|bin file|at offset \d")

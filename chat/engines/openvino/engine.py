@@ -50,6 +50,7 @@ class OpenVINOEngine:
     smaller model, in the folder `assistant`, or in steps of `prompt_lookup` tokens from the
     text so far, if nobody else is answered when they begin: where they are drawn, or beside
     others, OpenVINO (2026.4.1) fails or writes something else with an assistant.
+    It is loaded from when it is made on; without `wait` the caller waits, by `until_loaded`.
     All adapters, and drafting, take their own share of the memory, the weights included.
 
     OpenVINO rounds to 8 and 16 bits, and in a batch, or with another part of the
@@ -78,6 +79,8 @@ class OpenVINOEngine:
         assistant: Path | None = None,
         prompt_lookup: int = 0,
         watchdog: float = LEAST,
+        *,
+        wait: bool = True,
     ) -> None:
         settings = config.shape(config.read(folder))
         own = config.eos_ids(settings) | config.eos_ids(config.generation(folder))
@@ -121,11 +124,17 @@ class OpenVINOEngine:
         )
         self._judge = Judge(folder, plan.vocabulary)
         self._remote = Remote("chat.engines.openvino.batcher", plan, "OpenVINO", watchdog)
-        self.kv_cache_bytes: int = self._remote.ready
+        if wait:
+            self.until_loaded()
 
-    def stopping_at(self, stop_ids: Iterable[int]) -> Self:
-        """Have these ids end a reply too, which are known when the tokenizer is."""
+    def until_loaded(self, stop_ids: Iterable[int] = ()) -> Self:
+        """Wait until it can be asked; these ids, known by now, end a reply too.
+
+        Raises:
+            ModelError: the model cannot be loaded.
+        """
         self.stop_ids |= frozenset(stop_ids)
+        self.kv_cache_bytes: int = self._remote.wait().ready
         return self
 
     @property

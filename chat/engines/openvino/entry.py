@@ -1,7 +1,6 @@
 """What the app knows of this engine before it is loaded."""
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -46,24 +45,27 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
         print(f"{TUNED}: {found}", flush=True)
         properties = {**properties, **found.properties}
 
-    def loaded() -> OpenVINOEngine:
-        return OpenVINOEngine(
-            folder,
-            (),
-            window,
-            _parallel(options),
-            properties,
-            adapters=named,
-            assistant=assistant,
-            prompt_lookup=options.prompt_lookup,
-            watchdog=options.watchdog,
-        )
-
-    # In its own process, while transformers is imported here for the tokenizer alone.
-    loading = ThreadPoolExecutor(1).submit(loaded)
+    engine = OpenVINOEngine(
+        folder,
+        (),
+        window,
+        _parallel(options),
+        properties,
+        adapters=named,
+        assistant=assistant,
+        prompt_lookup=options.prompt_lookup,
+        watchdog=options.watchdog,
+        wait=False,
+    )
+    try:
+        # Meanwhile transformers is imported here, for the tokenizer alone.
+        tokenizer = ir.tokenizer(folder)
+    except BaseException:  # a Ctrl-C too
+        engine.close()
+        raise
 
     def start(stop_ids: Iterable[int]) -> Engine:
-        engine = loading.result().stopping_at(stop_ids)
+        engine.until_loaded(stop_ids)
         if engine.parallel > 1:
             print(
                 f"Up to {engine.parallel} people are answered at once; the KV cache holds "
@@ -72,12 +74,7 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
             )
         return engine
 
-    try:
-        tokenizer = ir.tokenizer(folder)
-    except ModelError:
-        loading.result().close()
-        raise
-    return Loaded(tokenizer, start, config.generation(folder), tuple(named))
+    return Loaded(tokenizer, start, config.generation(folder), tuple(named), engine.close)
 
 
 def _fixed(options: ManyOptions) -> dict[str, Any]:

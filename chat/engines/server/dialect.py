@@ -80,6 +80,11 @@ def drawing(sampling: Sampling) -> Body:
     }
 
 
+def count(value: Any) -> int | None:
+    """Return a number of tokens as a server gives it, or None if it is none."""
+    return value if type(value) is int and value >= 0 else None
+
+
 def token_ids(value: Any) -> list[int]:
     """Return a list of ids as a server gives it.
 

@@ -196,12 +196,14 @@ class ServerEngine:
         read: Callable[[Mapping[str, Any]], Said] = self._dialect.reader(asked.sampling)
         body = self._dialect.body(asked)
         error: Exception | None = Broken()
+        known = False  # how much of the prompt was in its cache
         try:
             async with aclosing(self._connection.events(self._dialect.path, body, name)) as events:
                 async for event in events:
                     said = read(event)
-                    if said.cached is not None:
+                    if said.cached is not None and not known:
                         stream.cached(said.cached)
+                        known = True
                     if said.ids:
                         stream.put(*said.ids)
                     if said.ended:

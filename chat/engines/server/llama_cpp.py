@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from chat.core.sampling import Sampling
 from chat.core.token_bytes import TokenBytes
-from chat.engines.server.dialect import Asked, Body, Said, drawing, token_id, token_ids
+from chat.engines.server.dialect import Asked, Body, Said, count, drawing, token_ids
 from chat.errors import BadRequest, Broken
 
 #: In this order a token is chosen, as it is by transformers and vLLM.
@@ -68,6 +68,7 @@ class LlamaCpp:
             "stream": True,
             "return_tokens": True,
             "cache_prompt": True,
+            "timings_per_token": True,
             "n_predict": sampling.max_new_tokens,
             **drawing(sampling),
             "samplers": SAMPLERS,
@@ -99,8 +100,7 @@ class LlamaCpp:
             ids = ids[-new:] if new else []
             if ids and new > len(ids):
                 ids = self._lost(event["content"].encode(), new - 1, ids[-1]) + ids
-            ended = event["stop"] is True
-            return Said(ids, ended, cached=_cached(event) if ended else None)
+            return Said(ids, ended=event["stop"] is True, cached=_cached(event))
 
         return read
 
@@ -138,9 +138,8 @@ class LlamaCpp:
 
 
 def _cached(event: Mapping[str, Any]) -> int | None:
-    """Return how much of the prompt lay in the prefix cache, if the last event says it."""
-    found = (event.get("timings") or {}).get("cache_n")
-    return None if found is None else token_id(found)
+    """Return how much of the prompt lay in the prefix cache, if an event says it."""
+    return count((event.get("timings") or {}).get("cache_n"))
 
 
 def _literal(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from chat.core.engine import Scored
 from chat.core.sampling import Sampling
-from chat.engines.server.dialect import Asked, Body, Said, drawing, token_id, token_ids
+from chat.engines.server.dialect import Asked, Body, Said, count, drawing, token_id, token_ids
 from chat.errors import FAILED, Broken, EngineError
 
 
@@ -175,8 +175,7 @@ class Ours(VLLM):
 def _cached(event: Mapping[str, Any]) -> int | None:
     """Return how much of the prompt lay in the prefix cache, if an event about usage says it."""
     details = (event.get("usage") or {}).get("prompt_tokens_details") or {}
-    found = details.get("cached_tokens")
-    return None if found is None else token_id(found)
+    return count(details.get("cached_tokens"))
 
 
 def _logprob(value: Any) -> float:

@@ -20,7 +20,7 @@ from typing import Any
 import spaces
 from transformers import PreTrainedModel
 
-from chat.core.engine import State
+from chat.core.engine import Cached, State
 from chat.core.sampling import Sampling
 from chat.engines.stream import StreamClosed, TokenStream
 from chat.engines.transformers.engine import TransformersEngine, limits, supported
@@ -94,6 +94,8 @@ class ZeroGPUEngine:
                 for ids in batches:
                     if isinstance(ids, EngineError):
                         raise ids
+                    if isinstance(ids, Cached):
+                        stream.cached(ids.tokens)
                     if ids and not first:
                         first, written = time.monotonic(), -len(ids)
                     written += len(ids)

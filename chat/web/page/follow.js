@@ -14,10 +14,11 @@
         const parts = /** @type {HTMLElement[]} */ ([...said?.children ?? []]);
         if (!said || !composer || parts.length < 2) return requestAnimationFrame(follow);
         document.documentElement.dataset.page = "chat";
-        const tell = () => ["unsaid", "asked"].forEach((name, part) => {
-            const there = Boolean(parts[part].querySelector(MESSAGE));
-            said.toggleAttribute(`data-${name}`, there === (name === "asked"));
-        });
+        const tell = () => {
+            const [before, live] = parts.map((part) => Boolean(part.querySelector(MESSAGE)));
+            said.toggleAttribute("data-unsaid", !before);
+            said.toggleAttribute("data-asked", live);
+        };
         for (const part of parts)
             new MutationObserver(tell).observe(part, {subtree: true, childList: true});
         tell();

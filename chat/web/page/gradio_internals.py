@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from inspect import Parameter, Signature
+from math import inf
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -196,9 +197,15 @@ def keep_no_values() -> None:
     a conversation, would be there for an hour.
     """
     SessionState.config_values = property(lambda _: {}, lambda *_: None)
-    SessionState.STATE_TTL_WHEN_CLOSED = property(lambda _: CLOSED, lambda *_: None)
+    SessionState.STATE_TTL_WHEN_CLOSED = property(_closed, lambda *_: None)
     SessionState._update_config = SessionState._update_value_in_config = lambda *_: None
     SessionState.__setitem__ = _keep
+
+
+def _closed(self: SessionState) -> float:
+    """Return how long a closed session is kept: for as long as something in it `lasts`."""
+    lasts = any(getattr(value, "lasts", False) for value in self.state_data.values())
+    return inf if lasts else CLOSED
 
 
 def _keep(

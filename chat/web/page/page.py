@@ -215,6 +215,7 @@ class Page(ChatInterface):
 
     def _send(self, message: str, history: History) -> Changes:
         changes = self._begin(Turn(clean(message or ""), history, history), sent=True)
+        # It is among them for a message of nothing, and as it was.
         return {one: value for one, value in changes.items() if one is not self.chatbot}
 
     def _retry(self, history: History) -> Changes:

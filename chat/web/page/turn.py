@@ -142,6 +142,11 @@ class Turn:
         return Outcome(self.answered(text, thought), reply.line, None, more)
 
     @property
+    def lasts(self) -> bool:
+        """Whether the reply is still being written."""
+        return self.reply.kept is not None and not self.reply.kept.over
+
+    @property
     def _retried(self) -> bool:
         """Whether it only asks anew for a reply that was there."""
         last = split_last(self.original)[1]

@@ -196,6 +196,7 @@ def test_another_tokenizer_is_refused(running: tuple[Running, list[dict[str, Any
         probe.dialect(way, probe.served(way), llama3_tokenizer())
 
 
-def test_what_the_last_event_says_of_the_cache() -> None:
+def test_what_an_event_says_of_the_cache() -> None:
     read = DIALECT.reader(Sampling())
-    assert read(final(0) | {"timings": {"cache_n": 8, "prompt_n": 1}}).cached == 8
+    assert read(partial("Hi", [40], 1) | {"timings": {"cache_n": 8, "prompt_n": 1}}).cached == 8
+    assert read(final(1) | {"timings": {"cache_n": "8"}}).cached is None

@@ -43,10 +43,7 @@ class ThoughtTokens(Answer):
 
 
 class MessageUsage(Answer):
-    """How many tokens were read and written.
-
-    Those that lay in the prefix cache, if the engine says so, are not among the others.
-    """
+    """How many tokens were read and written; which of them were known is not counted."""
 
     input_tokens: int
     output_tokens: int

@@ -161,11 +161,11 @@ def _end(update: Update) -> dict[str, Any]:
 
 def _usage(update: Update) -> dict[str, Any]:
     thought = {"output_tokens_details": {"thinking_tokens": update.thought_tokens}}
-    cached = update.cached_tokens or 0
     return {
         **(thought if update.thought_tokens else {}),
-        "input_tokens": update.prompt_tokens - cached,
+        "input_tokens": update.prompt_tokens,
         "output_tokens": update.tokens,
         "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": cached,
+        # A stream begins before it is known, and clients add up what begins and what ends it.
+        "cache_read_input_tokens": 0,
     }

@@ -353,7 +353,8 @@ window.conversations = {
     },
     begun(history, system, token) {
         running &&= Boolean(history);
-        if (!history) keepFiles(false);
+        // What could not be gone on with is there all the same.
+        if (!history) keepFiles(Boolean(current.reply));
         const saved = this.changed(history, system, running ? token : undefined);
         saved?.then(keepTyped);
         return saved;

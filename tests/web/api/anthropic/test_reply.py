@@ -302,9 +302,3 @@ async def test_effort_is_told_where_the_template_has_a_name_for_it() -> None:
     programs = thinker(lambda prompt: "ok", EFFORTS)
     await ask(programs, output_config={"effort": "high"})
     assert programs.engine.prompts[0].startswith("<|im_start|>system\nReasoning: high<|im_end|>")
-
-
-async def test_what_lay_in_the_cache_is_counted_apart() -> None:
-    usage = (await both(Programs(ScriptedEngine(cached=3))))["usage"]
-    assert usage["input_tokens"] == PROMPT - 3
-    assert usage["cache_read_input_tokens"] == 3

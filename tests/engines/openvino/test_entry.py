@@ -1,0 +1,66 @@
+"""chat.engines.openvino.entry: the model loads beside its tokenizer, and goes without one."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat.engines.openvino import engine, entry
+from chat.errors import ModelError
+from chat.models import config, ir
+
+
+class Loading:
+    """An engine that is told what happens to it."""
+
+    parallel = 1
+
+    def __init__(self, *_: Any, wait: bool, **__: Any) -> None:
+        assert not wait
+        self.log: list[Any] = ["begun"]
+        made.append(self)
+
+    def until_loaded(self, stop_ids: Any) -> None:
+        self.log.append(stop_ids)
+
+    def close(self) -> None:
+        self.log.append("closed")
+
+
+made: list[Loading] = []
+
+
+@pytest.fixture(autouse=True)
+def _loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    made.clear()
+    monkeypatch.setattr(engine, "OpenVINOEngine", Loading)
+    monkeypatch.setattr(ir, "ready", lambda source, cache: source)
+    monkeypatch.setattr(ir, "require_more", lambda *_: None)
+    monkeypatch.setattr(config, "generation", lambda folder: {})
+
+
+def load(tmp_path: Path) -> Any:
+    return entry.OPENVINO.load(tmp_path, tmp_path, 100, entry.ManyOptions(tune=False))
+
+
+def test_the_model_is_loaded_while_its_tokenizer_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ir, "tokenizer", lambda folder: list(made[0].log))
+    loaded = load(tmp_path)
+    assert loaded.tokenizer == ["begun"]
+    assert loaded.start([5]) is made[0]
+    assert made[0].log == ["begun", [5]]
+
+
+@pytest.mark.parametrize("error", [ModelError("It has none."), KeyboardInterrupt()])
+def test_without_a_tokenizer_it_is_let_go_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException
+) -> None:
+    def tokenizer(folder: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(ir, "tokenizer", tokenizer)
+    with pytest.raises(type(error)):
+        load(tmp_path)
+    assert made[0].log == ["begun", "closed"]
