@@ -7,6 +7,8 @@ import asyncio
 import inspect
 import re
 import sys
+from datetime import datetime, timedelta
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -353,3 +355,17 @@ async def test_a_session_holds_one_turn_and_once_it_is_closed_none(
                 await asyncio.sleep(0.1)
     finally:
         built.close()
+
+
+@pytest.mark.parametrize(("lasts", "kept"), [(True, inf), (False, gradio_internals.CLOSED)])
+def test_a_closed_session_is_kept_as_long_as_its_reply_lasts(lasts: bool, kept: float) -> None:
+    with Blocks() as built:
+        turn = gr.State()
+    gradio_internals.keep_no_values()
+    state = gradio.blocks.SessionState(built)
+    state[turn._id] = SimpleNamespace(lasts=lasts)
+    state.is_closed = True
+    state._state_ttl[turn._id] = 0, datetime.now() - timedelta(days=1)
+    assert kept == state.STATE_TTL_WHEN_CLOSED
+    ((_, _, expired),) = state.state_components
+    assert expired is not lasts, changed("SessionState.state_components")
