@@ -13,7 +13,7 @@ import signal
 import sys
 from threading import Thread
 
-from chat import space
+from chat import interrupts, space
 from chat.errors import ChatError
 from chat.settings import Settings, read
 
@@ -22,6 +22,7 @@ def main() -> None:
     """Read the settings, load the model, serve the page."""
     # What stops a container sends this, and the first process there would ignore it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts.keep()
     space.use_storage()
     try:
         settings = read(sys.argv[1:])

@@ -14,6 +14,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from functools import partial
 from io import TextIOWrapper
 
+from chat import interrupts
 from chat.core.engine import Engine
 from chat.errors import BadRequest, ChatError
 from chat.settings import Settings, add_flags, checked
@@ -36,6 +37,7 @@ def main(arguments: list[str]) -> None:
             stream.reconfigure(errors="replace")
     # The engine's log is for a server, where nobody watches; here errors are shown.
     logging.getLogger("chat").setLevel(logging.CRITICAL)
+    interrupts.keep()
     try:
         chosen, settings = _parse(arguments)
         if chosen.quiet:

@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from threading import Thread
 
+from chat import interrupts
 from chat.errors import ChatError, SettingsError
 from chat.settings import Settings, add_flags, checked
 
@@ -18,6 +19,7 @@ nothing here. It ends with its engine, with status 70: have it started again."""
 def main(arguments: list[str]) -> None:
     """Read the settings, load the model, and serve it until interrupted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts.keep()
     try:
         settings = _read(arguments)
         if settings.check:
