@@ -32,7 +32,7 @@ class EchoEngine:
     def __init__(self, tokens: FastTokens, stop_ids: set[int]) -> None:
         self.stop_ids = frozenset(stop_ids)
         self._tokens = tokens
-        self._remote = Remote("benchmarks.reliability.echo.worker", "nothing", "The echo")
+        self._remote = Remote("benchmarks.reliability.echo.worker", "nothing", "The echo").wait()
 
     @property
     def state(self) -> State:
