@@ -10,6 +10,7 @@ from benchmarks.reliability.faults import processes, replies, starts, stops
 from benchmarks.reliability.faults.house import House
 from benchmarks.reliability.faults.tried import Tried
 from benchmarks.reliability.steps import Found
+from chat.errors import describe
 
 #: How often each is tried.
 TIMES = 40
@@ -31,13 +32,23 @@ async def _run(times: int) -> Found:
     async with House() as house:
         # At each point another door comes first, so that a small share has them all.
         for place, (name, attempt) in enumerate(replies.POINTS.items()):
-            found[name] = [await attempt(house, place + number) for number in range(times)]
+            found[name] = [
+                await _outcome(attempt(house, place + number)) for number in range(times)
+            ]
     for name, start in _alone().items():
         if times > 1 or name not in DEAR:
-            found[name] = [await start(number) for number in range(times)]
+            found[name] = [await _outcome(start(number)) for number in range(times)]
     if times > 1:
         found["worker hung"] = await processes.hung(times)
     return judged(found)
+
+
+async def _outcome(attempt: Awaitable[Tried]) -> Tried:
+    """Return what came of a try, also of one that itself fails: the others are not lost with it."""
+    try:
+        return await attempt
+    except Exception as error:
+        return Tried(0.0, "nothing", [f"the try itself failed ({describe(error)})"])
 
 
 def _alone() -> dict[str, Callable[[int], Awaitable[Tried]]]:
