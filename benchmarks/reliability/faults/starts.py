@@ -209,7 +209,7 @@ def two_at_once(number: int) -> Tried:
             for page in pages:
                 page.wait()
             seconds = time.monotonic() - began
-            said = [{"role": "user", "content": "my diary"}]
+            said = {"messages": [{"role": "user", "content": "my diary"}]}
             [sealed] = _run(pages[0], "saved_seal", [said])
             [opened] = _run(pages[1], "saved_names", [[sealed["title"]]])
             if opened != ["my diary"]:
