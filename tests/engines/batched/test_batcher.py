@@ -115,9 +115,9 @@ def test_a_long_prompt_is_read_between_the_tokens_of_the_others() -> None:
     replies.batcher.take(job(2, TEXT[5:55], greedy(2)))
     before = len(replies.ids[1])
     for _ in range(3):
-        assert {part.number for part in replies.step()} == {1}
+        assert {part.number for part in replies.step() if part.ids} == {1}
     assert len(replies.ids[1]) == before + 3
-    assert {part.number for part in replies.step()} == {1, 2}
+    assert {part.number for part in replies.step() if part.ids} == {1, 2}
 
 
 def test_who_leaves_is_gone_with_the_next_step() -> None:

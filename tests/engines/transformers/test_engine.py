@@ -192,8 +192,7 @@ async def test_closing_stops_the_reading_of_a_long_prompt_between_two_layers(
 ) -> None:
     first_layer, second_layer = model.model.layers
     brake, later = Brake(first_layer), Brake(second_layer)
-    batches = engine.generate([5] * 200, greedy(5))
-    waiting = asyncio.ensure_future(anext(batches))
+    waiting = asyncio.ensure_future(collect(engine.generate([5] * 200, greedy(5))))
     await reached(brake)
     waiting.cancel()
     await asyncio.wait([waiting])

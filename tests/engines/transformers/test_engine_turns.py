@@ -146,7 +146,7 @@ async def test_a_stop_between_two_layers_leaves_what_both_have_read(make: Make, 
         known = [*PROMPT[:10], *await run.reply(PROMPT[:10])][:-1] if turns else []
         prompt = [*known, *PROMPT[10:]]
         brake = Brake(_layers(run.model)[0])
-        waiting = asyncio.ensure_future(anext(run.engine.generate(prompt, greedy(9))))
+        waiting = asyncio.ensure_future(collect(run.engine.generate(prompt, greedy(9))))
         await reached(brake)
         waiting.cancel()
         await asyncio.wait([waiting])
