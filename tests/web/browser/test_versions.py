@@ -129,6 +129,7 @@ def test_only_what_differs_is_a_version(tab: Tab, engine: Numbered) -> None:
     expect(tab.replies.last).to_contain_text("word1")
     tab.stop_button.click()
     tab.settled("Stopped")
+    expect(tab.replies.last).to_contain_text("word1")
     engine.script, engine.pace = lambda _: " And so on.", 0
     tab.button("Continue").click()
     expect(tab.replies.last).to_have_text(re.compile(r"word1.*And so on\.\s*$"))
