@@ -1,180 +1,30 @@
 """chat.core.imports: what people bring becomes conversations, and what does not is counted."""
 
 import json
-import time
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from chat.core import imports
-from chat.core.export import Conversation
 from chat.core.imports import MOST, sentence, take
 from chat.errors import BadRequest
-
-S, U, A = "system", "user", "assistant"
-RAIN = [(U, "A poem?"), (A, "Drops on the window.")]
-
-
-def shown(conversation: Conversation) -> list[tuple[str, str]]:
-    return [(entry.role, entry.content) for entry in conversation.messages]
-
-
-def only(content: Any) -> list[tuple[str, str]]:
-    (conversation,) = take(content).conversations
-    return shown(conversation)
-
-
-def entries(*said: tuple[str, Any]) -> list[dict[str, Any]]:
-    return [{"role": role, "content": content} for role, content in said]
-
-
-# What programs write. Each holds RAIN.
-REQUEST = {"model": "any", "messages": entries(*RAIN), "temperature": 0, "stream": True}
-SHAREGPT = {
-    "id": "x1",
-    "conversations": [
-        {"from": "human", "value": "A poem?"},
-        {"from": "gpt", "value": "Drops on the window.", "weight": 1},
-    ],
-}
-
-
-def chatgpt(*nodes: tuple[str, str | None, Any], current: Any = None, **more: Any) -> Any:
-    """Return a conversation as ChatGPT exports it; a node is its id, its parent and its message."""
-    children: dict[str | None, list[str]] = {}
-    for id, parent, _ in nodes:
-        children.setdefault(parent, []).append(id)
-    return {
-        "title": "Rain",
-        "create_time": 1700000000.5,
-        "update_time": 1700000100.5,
-        "mapping": {
-            id: {"id": id, "parent": parent, "children": children.get(id, []), "message": message}
-            for id, parent, message in nodes
-        },
-        "current_node": current,
-        "conversation_id": "c",
-        **more,
-    }
-
-
-def part(role: str, *parts: Any, **more: Any) -> Any:
-    return {
-        "author": {"role": role, "name": None, "metadata": {}},
-        "create_time": 1700000000.5,
-        "content": {"content_type": "text", "parts": list(parts)},
-        "weight": 1.0,
-        "metadata": {},
-        "recipient": "all",
-        **more,
-    }
-
-
-HIDDEN = {"is_visually_hidden_from_conversation": True}
-CHATGPT = chatgpt(
-    ("root", None, None),
-    ("s", "root", part("system", "", metadata=HIDDEN)),
-    ("old", "s", part(U, "A poem?")),
-    ("old2", "old", part(A, "Roses are red.")),
-    ("u", "s", part(U, "A poem?")),
-    ("call", "u", part(A, '{"query": "rain"}', recipient="browser")),
-    ("tool", "call", part("tool", "Results")),
-    ("a", "tool", part(A, "Drops on the window.")),
-    current="a",
+from tests.support.exports import (
+    CHATGPT,
+    CLAUDE,
+    LIBRECHAT,
+    OPEN_WEBUI,
+    OURS,
+    RAIN,
+    REQUEST,
+    SHAREGPT,
+    WRITTEN,
+    A,
+    S,
+    U,
+    entries,
+    only,
+    shown,
 )
-OPEN_WEBUI = {
-    "id": "1",
-    "user_id": "2",
-    "title": "Rain",
-    "updated_at": 1700000100,
-    "chat": {
-        "title": "Rain",
-        "models": ["llama"],
-        "params": {},
-        "messages": [],
-        "history": {
-            "currentId": "b",
-            "messages": {
-                "a": {"id": "a", "parentId": None, "childrenIds": ["x", "b"], "role": U}
-                | {"content": "A poem?"},
-                "x": {"id": "x", "parentId": "a", "role": A, "content": "No."},
-                "b": {"id": "b", "parentId": "a", "role": A, "content": "Drops on the window."},
-            },
-        },
-    },
-}
-LIBRECHAT = {
-    "conversationId": "1",
-    "endpoint": "openAI",
-    "title": "Rain",
-    "exportAt": "10:00:00 GMT",
-    "branches": True,
-    "recursive": False,
-    "options": {"presetId": None, "model": "m"},
-    "messages": [
-        {"messageId": "a", "parentMessageId": "0-0", "sender": "User", "isCreatedByUser": True}
-        | {"text": "A poem?", "createdAt": "2023-11-14T22:13:20Z"},
-        {"messageId": "x", "parentMessageId": "a", "sender": "GPT-4", "isCreatedByUser": False}
-        | {"text": "No."},
-        {"messageId": "b", "parentMessageId": "a", "sender": "GPT-4", "isCreatedByUser": False}
-        | {"text": "", "content": [{"type": "think", "think": "Hm."}]}
-        | {"createdAt": "2023-11-14T22:15:00.500Z"},
-    ],
-}
-LIBRECHAT["messages"][2]["content"] += [  # type: ignore[index]
-    {"type": "text", "text": {"value": "Drops on the window."}}
-]
-CLAUDE = {
-    "uuid": "1",
-    "name": "Rain",
-    "updated_at": "2023-11-14T22:15:00.500000Z",
-    "chat_messages": [
-        {"uuid": "a", "sender": "human", "text": "A poem?", "content": []},
-        {"uuid": "b", "sender": "assistant", "text": "", "content": []}
-        | {"content": [{"type": "text", "text": "Drops on the window."}]},
-    ],
-}
-DEEPSEEK = {
-    "id": "1",
-    "title": "Rain",
-    "updated_at": "2023-11-14T22:15:00.500000Z",
-    "mapping": {
-        "root": {"id": "root", "parent": None, "children": ["1"], "message": None},
-        "1": {"id": "1", "parent": "root", "children": ["2", "3"]}
-        | {"message": {"fragments": [{"type": "REQUEST", "content": "A poem?"}]}},
-        "2": {"id": "2", "parent": "1", "children": []}
-        | {"message": {"fragments": [{"type": "RESPONSE", "content": "No."}]}},
-        "3": {"id": "3", "parent": "1", "children": []}
-        | {
-            "message": {
-                "fragments": [
-                    {"type": "THINK", "content": "Hm."},
-                    {"type": "RESPONSE", "content": "Drops on the window."},
-                ]
-            }
-        },
-    },
-}
-OURS = {
-    "format": "fourbit-chat",
-    "version": 1,
-    "conversations": [{"title": "Rain", "saved": "2023-11-14T22:15:00.5Z"}],
-}
-OURS["conversations"][0]["messages"] = entries(*RAIN)  # type: ignore[index]
-WRITTEN = {
-    "list": entries(*RAIN),
-    "request": REQUEST,
-    "ShareGPT": SHAREGPT,
-    "ChatGPT": CHATGPT,
-    "Open WebUI": OPEN_WEBUI,
-    "LibreChat": LIBRECHAT,
-    "Claude": CLAUDE,
-    "DeepSeek": DEEPSEEK,
-    "ours": OURS,
-}
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -304,126 +154,6 @@ def test_what_is_no_text_of_anyones_is_left_out_and_said(more: Any) -> None:
     assert taken.sentence == "Took 1 conversation; 1 message without text was left out."
 
 
-def thought(content: Any) -> list[tuple[str, str, str]]:
-    (conversation,) = take(content).conversations
-    return [(one.role, one.content, one.reasoning_content) for one in conversation.messages]
-
-
-SAID = "Drops on the window."
-DETAILS = '<details type="reasoning" done="true" duration="2">\n<summary>Thought</summary>\n'
-THINKING = {
-    "OpenAI's shape": {"role": A, "content": SAID, "reasoning_content": "Hm.\n\nWet?"},
-    "OpenRouter": {"role": A, "content": SAID, "reasoning": "Hm.\n\nWet?"},
-    "Ollama": {"role": A, "content": SAID, "thinking": "Hm.\n\nWet?"},
-    "Claude": {
-        "role": A,
-        "content": [
-            {"type": "thinking", "thinking": "Hm.\n\nWet?", "signature": "x"},
-            {"type": "text", "text": SAID},
-        ],
-    },
-    "LibreChat": {
-        "role": A,
-        "content": [
-            {"type": "think", "think": "Hm."},
-            {"type": "think", "think": {"value": "Wet?"}},
-            {"type": "text", "text": SAID},
-        ],
-    },
-    "LibreChat, once": {"role": A, "content": f":::thinking\nHm.\n\nWet?\n:::\n\n{SAID}"},
-    "Vercel": {
-        "role": A,
-        "parts": [
-            {"type": "reasoning", "text": "Hm.\n\nWet?"},
-            {"type": "text", "text": SAID},
-        ],
-    },
-    "a summary": {
-        "role": A,
-        "content": [
-            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm.\n\nWet?"}]},
-            {"type": "output_text", "text": SAID},
-        ],
-    },
-    "Gemini": {
-        "role": "model",
-        "parts": [{"text": "Hm.\n\nWet?", "thought": True}, {"text": SAID}],
-    },
-    "tags": {"role": A, "content": f"<think>\nHm.\n\nWet?\n</think>\n\n{SAID}"},
-    "other tags": {"role": A, "content": f" <thinking>Hm.\n\nWet?</thinking>{SAID}"},
-    "Open WebUI": {"role": A, "content": f"{DETAILS}> Hm.\n> \n> Wet?\n</details>\n{SAID}"},
-    "Open WebUI, later": {
-        "role": A,
-        "content": f"{DETAILS}&gt; Hm.\n&gt; \n&gt; Wet?\n</details>\n{SAID}",
-    },
-}
-
-
-@pytest.mark.parametrize("name", THINKING)
-def test_what_was_thought_is_kept_apart_from_what_was_said(name: str) -> None:
-    talk = [*entries(RAIN[0]), THINKING[name]]
-    assert thought(talk) == [(*RAIN[0], ""), (A, SAID, "Hm.\n\nWet?")]
-    assert take(talk).sentence == "Took 1 conversation."
-
-
-@pytest.mark.parametrize("form", ["thinking", "reasoning"])
-def test_a_thought_alone_is_that_of_the_reply_after_it(form: str) -> None:
-    alone = {"role": A, "content": [{"type": form, form: "Hm."}]}
-    assert thought([*entries(RAIN[0]), alone, *entries(RAIN[1])])[1] == (A, SAID, "Hm.")
-    assert thought([*entries(RAIN[0]), alone])[1] == (A, "", "Hm.")
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        (U, "<think>Hm.</think>Hello"),
-        (A, "Write <think>Hm.</think> first."),
-        (A, "<think>Hm."),
-        (A, "```\n<think>Hm.</think>\n```"),
-        (S, ":::thinking\nHm.\n:::\nHello"),
-    ],
-)
-def test_tags_that_no_reply_begins_with_are_text(said: tuple[str, str]) -> None:
-    other = A if said[0] == U else U
-    assert (*said, "") in thought(entries((other, "Go on."), said))
-
-
-@pytest.mark.parametrize("name", ["LibreChat", "DeepSeek"])
-def test_what_programs_wrote_of_thoughts_is_taken(name: str) -> None:
-    assert thought(WRITTEN[name]) == [(*RAIN[0], ""), (*RAIN[1], "Hm.")]
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        '<details type="reasoning" ' * 200_000,
-        '<details type="reasoning"><summary></summary>' * 100_000,
-        ":::thinking" + "\n" * 1_000_000,
-        "<think>" * 500_000,
-        "\n" * 1_000_000 + "x",
-    ],
-)
-def test_marks_that_nothing_ends_take_no_time(said: str) -> None:
-    start = time.process_time()
-    assert thought(entries((U, "a"), (A, said)))[1] == (A, said, "")
-    assert time.process_time() - start < 3
-
-
-def test_thoughts_of_chatgpt_are_messages_of_their_own() -> None:
-    summaries = [{"summary": "Weather", "content": "Hm."}, {"summary": "", "content": "Wet?"}, 5]
-    thoughts = part(A) | {"content": {"content_type": "thoughts", "thoughts": summaries}}
-    recap = part(A) | {"content": {"content_type": "reasoning_recap", "content": "For 2 s"}}
-    content = chatgpt(
-        ("u", None, part(U, "A poem?")),
-        ("t", "u", thoughts),
-        ("r", "t", recap),
-        ("a", "r", part(A, SAID)),
-        current="a",
-    )
-    assert thought(content) == [(*RAIN[0], ""), (A, SAID, "Weather\n\nHm.\n\nWet?")]
-    assert take(content).sentence == "Took 1 conversation."
-
-
 @pytest.mark.parametrize(
     ("content", "system"),
     [
@@ -463,49 +193,6 @@ def test_a_list_may_be_in_an_object() -> None:
         assert len(take({key: [CHATGPT, OPEN_WEBUI], "version": 3}).conversations) == 2
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({}, RAIN),
-        ({"current_node": "old2"}, [(U, "A poem?"), (A, "Roses are red.")]),
-        ({"current_node": "u"}, RAIN[:1]),
-        ({"current_node": "nowhere"}, RAIN),
-        ({"current_node": None}, RAIN),
-        ({"current_node": 5, "title": None, "update_time": None}, RAIN),
-    ],
-)
-def test_of_chatgpts_tree_the_branch_on_the_screen_is_taken(change: Any, expected: Any) -> None:
-    assert only({**CHATGPT, **change}) == expected
-
-
-def test_chatgpts_pictures_transcripts_and_hidden_messages() -> None:
-    picture = {"content_type": "image_asset_pointer", "asset_pointer": "file-service://x"}
-    voice = {"content_type": "audio_transcription", "text": "Hello there", "direction": "in"}
-    thoughts = part(A, content={"content_type": "thoughts", "thoughts": [{"content": "Hm."}]})
-    content = chatgpt(
-        ("s", None, part("system", "You are helpful.")),
-        ("i", "s", part(U, "About me", metadata=HIDDEN)),
-        ("w", "i", part(A, "Unweighted", weight=0.0)),
-        ("u", "w", part(U, picture, "What is this?")),
-        ("t", "u", thoughts),
-        ("a", "t", part(A, "A cat.")),
-        ("v", "a", part(U, voice)),
-        ("p", "v", part(A, picture)),
-        ("c", "p", part(A, content={"content_type": "code", "language": "py", "text": "1 + 1"})),
-        current="c",
-    )
-    taken = take([content])
-    assert shown(taken.conversations[0]) == [
-        (S, "You are helpful."),
-        (U, "What is this?"),
-        (A, "A cat."),
-        (U, "Hello there"),
-        (A, "1 + 1"),
-    ]
-    assert taken.left == {"messages": 1}
-    assert taken.conversations[0].messages[2].reasoning_content == "Hm."
-
-
 def test_open_webuis_messages_without_a_history_are_taken() -> None:
     chat = {"title": "Rain", "messages": entries(*RAIN), "timestamp": 1700000100000}
     for content in (
@@ -517,16 +204,6 @@ def test_open_webuis_messages_without_a_history_are_taken() -> None:
         assert (conversation.title, shown(conversation)) == ("Rain", RAIN)
         assert conversation.saved
         assert int(conversation.saved.timestamp()) == 1700000100
-
-
-def test_librechats_tree_may_be_nested_and_a_flat_list_is_taken_whole() -> None:
-    first, other, last = LIBRECHAT["messages"]  # type: ignore[misc]
-    nested = {**LIBRECHAT, "recursive": True, "messages": [{**first, "children": [other, last]}]}
-    assert only(nested) == RAIN
-    flat = {**LIBRECHAT, "messages": [first, last]}
-    assert only(flat) == RAIN
-    lost = {**LIBRECHAT, "messages": [first, {**last, "parentMessageId": "lost"}]}
-    assert only(lost) == RAIN
 
 
 def test_what_was_taken_and_what_was_not_is_one_sentence() -> None:
@@ -588,137 +265,3 @@ def test_a_huge_file_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imports, "LARGEST", 10)
     with pytest.raises(BadRequest, match=r"^F is too large for a conversation\.$"):
         take(json.dumps(REQUEST).encode(), "F")
-
-
-def test_a_tree_that_bites_its_tail_ends() -> None:
-    ring = chatgpt(("a", "b", part(U, "A poem?")), ("b", "a", part(A, RAIN[1][1])), current="b")
-    assert only(ring) == RAIN
-    alone = chatgpt(("a", "a", part(U, "A poem?")), current="a")
-    assert only(alone) == RAIN[:1]
-    nodes = OPEN_WEBUI["chat"]["history"]["messages"]  # type: ignore[index]
-    tail = {
-        "chat": {
-            "history": {
-                "currentId": "b",
-                "messages": {**nodes, "a": {**nodes["a"], "parentId": "b"}},
-            }
-        }
-    }
-    assert only(tail) == RAIN
-
-
-def test_a_long_and_a_wide_tree_are_walked_in_a_moment() -> None:
-    size = 100_000
-    long = chatgpt(
-        *((str(at), str(at - 1) if at else None, part((U, A)[at % 2], "x")) for at in range(size)),
-        current=str(size - 1),
-    )
-    assert len(only(long)) == size
-    wide = chatgpt(("r", None, None), *((str(at), "r", part(U, "x")) for at in range(size)))
-    assert only(wide) == [(U, "x")]
-    messages = [
-        {"messageId": str(at), "parentMessageId": "r", "isCreatedByUser": True, "text": "x"}
-        for at in range(size)
-    ]
-    assert only({"conversationId": "1", "messages": messages}) == [(U, "x")]
-    nested: Any = []
-    for _ in range(size):
-        nested = [{"isCreatedByUser": True, "text": "x", "children": nested}]
-    assert only({"conversationId": "1", "messages": nested}) == [(U, "\n\n".join("x" * size))]
-
-
-JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
-KEYS = ["role", "from", "sender", "author", "content", "value", "text", "parts", "isCreatedByUser"]
-KEYS += ["messages", "conversations", "items", "mapping", "current_node", "parent", "children"]
-KEYS += [
-    "message",
-    "metadata",
-    "weight",
-    "recipient",
-    "create_time",
-    "update_time",
-    "title",
-    "chat",
-]
-KEYS += ["history", "currentId", "parentId", "params", "system", "options", "conversationId"]
-KEYS += ["messageId", "parentMessageId", "chat_messages", "uuid", "name", "updated_at", "body"]
-KEYS += ["input", "format", "version", "saved", "type", "a", "b"]
-VALUES = [U, A, S, "tool", "root", "human", "gpt", "a", "b", "all", "text", "fourbit-chat", 1, "Hi"]
-VALUES += ["2026-01-31", "0001-01-01T00:00:00+23:59", 1e308, 1700000000, -1e20, 10**400, True]
-NEAR = st.recursive(
-    st.sampled_from(VALUES) | JUNK,
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6)
-    ),
-    max_leaves=25,
-)
-
-
-def places(content: Any) -> list[tuple[Any, Any]]:
-    """Return where in what was JSON something stands: each container and a key of it."""
-    found, left = [], [content]
-    while left:
-        one = left.pop()
-        keys = list(one) if isinstance(one, dict) else range(len(one))
-        found += [(one, key) for key in keys]
-        left += [one[key] for key in keys if isinstance(one[key], dict | list)]
-    return found
-
-
-@st.composite
-def spoiled(draw: st.DrawFn) -> Any:
-    """Return what a program writes, with other things in some places."""
-    content = json.loads(json.dumps(draw(st.sampled_from([*WRITTEN.values()]))))
-    for _ in range(draw(st.integers(1, 3))):
-        if where := places(content):
-            container, key = draw(st.sampled_from(where))
-            container[key] = draw(JUNK | st.sampled_from(VALUES))
-    return draw(st.sampled_from([content, [content], [content, REQUEST]]))
-
-
-@settings(deadline=None, max_examples=500)
-@given(JUNK | NEAR | spoiled())
-@example([{"role": U, "content": "\ud800"}])
-@example({**CLAUDE, "name": "\ud800\x00\n", "updated_at": "0001-01-01T00:00:00+23:59"})
-@example({**CHATGPT, "update_time": float("nan"), "mapping": {"a": {"parent": [], "message": {}}}})
-def test_whatever_is_brought_is_refused_or_becomes_clean_conversations(content: Any) -> None:
-    check(content)
-    check(json.dumps(content).encode())
-    check(b"\n".join([json.dumps(content).encode()] * 2))
-
-
-@settings(deadline=None)
-@given(st.binary(max_size=30) | st.text(max_size=20).map(str.encode))
-def test_whatever_bytes_are_brought_are_refused_or_become_conversations(data: bytes) -> None:
-    check(data)
-
-
-def check(content: Any) -> None:
-    try:
-        taken = take(content)
-    except BadRequest as error:
-        refused = str(error)
-    else:
-        refused = ""
-    if refused:
-        assert refused.startswith("This file ")
-        assert "\n" not in refused
-        return
-    assert taken.sentence.startswith("Took ")
-    written = [conversation.model_dump(mode="json") for conversation in taken.conversations]
-    for conversation in json.loads(json.dumps(written)):
-        roles = [entry["role"] for entry in conversation["messages"]]
-        dialogue = roles[S in roles[:1] :]
-        assert dialogue
-        assert S not in dialogue
-        assert all(one != two for one, two in pairwise(dialogue))
-        for entry in conversation["messages"]:
-            assert (entry["content"] + entry.get("reasoning_content", "")).strip()
-        assert "\x1b" not in str(conversation)
-        assert conversation["title"] == " ".join(conversation["title"].split())

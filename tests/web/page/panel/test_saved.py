@@ -26,7 +26,7 @@ from chat.web.page.panel.saved import (
 )
 from chat.web.page.panel.seal import LONGEST, Seal
 from prompts import Message
-from tests.core.imports.test_imports import WRITTEN
+from tests.support.exports import WRITTEN
 
 TALK = [Message("user", "Rain or snow?"), Message("assistant", "Rain.")]
 
