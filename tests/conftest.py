@@ -153,7 +153,7 @@ SLOW = {
     "tests/web/api/test_streams.py",
     "tests/web/api/test_tools.py",
     "tests/web/page/panel/test_panel.py",
-    "tests/web/page/panel/test_saved.py",
+    "tests/web/page/panel/test_saved_imports.py",
     "tests/web/page/test_completion_page.py",
     "tests/web/page/test_page.py",
     "tests/web/test_drain.py",

@@ -1,70 +1,21 @@
 """chat.core.chat: one message in, the reply so far out."""
 
-import asyncio
-import threading
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import ExitStack, aclosing
-from itertools import pairwise
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from chat.core.chat import FEW, INTERVAL, LONGEST, Chat, Update, interval
+from chat.core.chat import FEW, INTERVAL, LONGEST, interval
 from chat.core.conversation import rebuild
-from chat.core.engine import TICK, Cached, Queued, Resumed
+from chat.core.engine import Cached, Resumed
 from chat.core.gate import Gate
-from chat.core.reply import tidy
 from chat.core.sampling import Sampling
-from chat.core.tokens import FastTokens
-from chat.errors import BadRequest, EngineError, QueueFull, TooLong
-from prompts import Message, Piece, PromptError, PromptFormat
-from prompts.formats.plain import Plain
-from tests.support.fakes import END, CharTokens, LineFormat, ScriptedEngine, chat_with, last_message
-from tests.support.tiny import chatml_tokenizer
-
-STOP = chr(END)
-
-
-class BatchEngine(ScriptedEngine):
-    """Gives these batches, one after another, and fails at an exception among them."""
-
-    def __init__(self, *batches: str | list[int] | Exception) -> None:
-        super().__init__()
-        self.batches = batches
-
-    async def generate(
-        self,
-        prompt: Sequence[int],
-        sampling: Sampling,
-        negative: Sequence[int] = (),
-        session: str = "",
-    ) -> AsyncGenerator[list[int]]:
-        self.active += 1
-        self.prompts.append("".join(map(chr, prompt)))
-        try:
-            for batch in self.batches:
-                if isinstance(batch, Exception):
-                    raise batch
-                yield [ord(letter) for letter in batch] if isinstance(batch, str) else batch
-        finally:
-            self.active -= 1
-
-
-def ask(chat: Chat, message: Any = "hi", **sampling: Any) -> AsyncGenerator[Update]:
-    return chat.reply(rebuild([], message, ""), Sampling(**sampling))
-
-
-async def collect(updates: AsyncGenerator[Update]) -> list[Update]:
-    return [update async for update in updates]
-
-
-async def test_it_is_told_that_others_come_first_where_the_model_is() -> None:
-    chat = chat_with(BatchEngine(Queued(), "", f"a{STOP}"))
-    updates = await collect(ask(chat))
-    assert [update.queued for update in updates] == [False, True, False, False, False]
+from chat.errors import BadRequest, EngineError, TooLong
+from prompts import Message, Piece, PromptError
+from tests.support.fakes import LineFormat, ScriptedEngine, chat_with
+from tests.support.replies import STOP, BatchEngine, ask, collect
 
 
 async def test_a_reply_goes_from_reading_over_writing_to_finished() -> None:
@@ -81,11 +32,6 @@ async def test_a_reply_goes_from_reading_over_writing_to_finished() -> None:
     assert {update.prompt_tokens for update in updates} == {
         len("user: hi") + 1 + len("assistant: ")
     }
-
-
-async def test_stray_white_space_never_shows() -> None:
-    updates = await collect(ask(chat_with(BatchEngine(" ", "\n Hi ", f"there \n{STOP}"))))
-    assert [update.text for update in updates] == ["", "", "Hi", "Hi there", "Hi there"]
 
 
 async def test_the_prompt_holds_system_prompt_history_and_message() -> None:
@@ -234,165 +180,6 @@ async def test_an_error_of_the_engine_comes_after_the_text_so_far_and_the_next_m
     assert (await collect(ask(chat)))[-1].text == "well"
 
 
-@pytest.mark.parametrize("seen", [1, 2, 3])
-async def test_closing_the_reply_at_any_moment_ends_the_generation(seen: int) -> None:
-    engine = BatchEngine(*"Hello")
-    chat = chat_with(engine, max_waiting=0)
-    updates = ask(chat)
-    for _ in range(seen):
-        await anext(updates)
-    assert chat.gate.size == 1
-    await updates.aclose()
-    assert (engine.active, chat.gate.size) == (0, 0)
-
-
-async def test_cancelling_the_task_ends_the_generation() -> None:
-    engine = ScriptedEngine(lambda prompt: "no end " * 100)
-    chat, written = chat_with(engine), asyncio.Event()
-
-    async def consume() -> None:
-        async with aclosing(ask(chat)) as updates:
-            async for update in updates:
-                if update.text:
-                    written.set()
-
-    task = asyncio.create_task(consume())
-    await written.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert (engine.active, chat.gate.size) == (0, 0)
-
-
-async def test_who_waits_sees_the_place_in_line_and_is_answered_in_turn() -> None:
-    engine = BatchEngine("ok")
-    chat = chat_with(engine)
-    lines = [ask(chat, name) for name in "abc"]
-    seen = [await anext(line) for line in lines]
-    assert [(update.state, update.place) for update in seen] == [
-        ("reading", 0),
-        ("waiting", 1),
-        ("waiting", 2),
-    ]
-    await lines[0].aclose()
-    assert (await anext(lines[2])).place == 1
-    assert (await anext(lines[1])).state == "reading"
-    assert (await collect(lines[1]))[-1].text == "ok"
-    assert (await collect(lines[2]))[-1].text == "ok"
-    assert [last_message(prompt) for prompt in engine.prompts] == ["b", "c"]
-
-
-async def test_who_gives_up_in_the_queue_never_reaches_the_engine() -> None:
-    engine = BatchEngine("ok")
-    chat = chat_with(engine)
-    first, second = ask(chat, "a"), ask(chat, "b")
-    await anext(first)
-    assert (await anext(second)).state == "waiting"
-    waiting = asyncio.create_task(anext(second))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert chat.gate.size == 1
-    assert (await collect(first))[-1].text == "ok"
-    assert [last_message(prompt) for prompt in engine.prompts] == ["a"]
-
-
-async def test_who_waits_hears_something_after_each_tick() -> None:
-    chat = chat_with(BatchEngine("ok"))
-    first, second = ask(chat), ask(chat)
-    await anext(first)
-    for _ in range(2):
-        assert (await asyncio.wait_for(anext(second), 20 * TICK)).state == "waiting"
-    await second.aclose()
-    await first.aclose()
-
-
-async def test_a_full_queue_refuses_at_once_and_opens_again() -> None:
-    chat = chat_with(BatchEngine("ok"), max_waiting=0)
-    first = ask(chat)
-    await anext(first)
-    with pytest.raises(QueueFull):
-        await anext(ask(chat))
-    await first.aclose()
-    assert (await collect(ask(chat)))[-1].text == "ok"
-
-
-async def test_replies_asked_for_at_once_are_written_one_by_one_each_to_its_own_person() -> None:
-    engine = ScriptedEngine(last_message)
-    chat = chat_with(engine)
-    everyone = await asyncio.gather(*(collect(ask(chat, name)) for name in ("ann", "bob", "eve")))
-    assert [updates[-1].text for updates in everyone] == ["ann", "bob", "eve"]
-    assert engine.most_active == 1
-    for updates in everyone:
-        texts = [update.text for update in updates]
-        assert all(after.startswith(before) for before, after in pairwise(texts))
-
-
-async def test_half_a_character_of_one_reply_does_not_come_into_the_next() -> None:
-    tokens = FastTokens(chatml_tokenizer())
-    engine = BatchEngine(tokens.encode(["𐍈"])[:-1])
-    chat = Chat(engine, tokens, LineFormat(), Gate(1, 0))
-    assert (await collect(ask(chat)))[-1].text == ""
-    engine.batches = (tokens.encode(["B"]),)
-    assert (await collect(ask(chat)))[-1].text == "B"
-
-
-async def test_a_prompt_that_is_slow_to_compose_holds_nobody_up() -> None:
-    others_went_on = threading.Event()
-
-    class SlowTokens(CharTokens):
-        def encode(self, pieces: Sequence[Piece]) -> list[int]:
-            assert others_went_on.wait(timeout=20)
-            return super().encode(pieces)
-
-    chat = Chat(BatchEngine("ok"), SlowTokens(), LineFormat(), Gate(1, 0))
-    reply = asyncio.create_task(collect(ask(chat)))
-    await asyncio.sleep(0)
-    others_went_on.set()
-    assert (await reply)[-1].text == "ok"
-
-
-@pytest.mark.parametrize(
-    ("written", "shown"),
-    [
-        (" Hello", "Hello"),
-        ("\n\n  \nHello \n\n", "Hello"),
-        ("    indented()\n  less", "    indented()\n  less"),
-        ("\n    indented()", "    indented()"),
-        ("- one\n  - two\n\n    three", "- one\n  - two\n\n    three"),
-        (" \n\t ", ""),
-        ("", ""),
-    ],
-)
-def test_what_is_stray_around_a_reply_is_stripped_and_nothing_inside(
-    written: str, shown: str
-) -> None:
-    assert tidy(written) == shown
-
-
-TEXTS = st.text(st.sampled_from(" \n\t\r\u3000ab-"), max_size=12) | st.text()
-
-
-@settings(deadline=None)
-@given(TEXTS)
-def test_a_reply_shown_so_far_only_ever_grows(text: str) -> None:
-    shown = [tidy(text[:length]) for length in range(len(text) + 1)]
-    assert all(after.startswith(before) for before, after in pairwise(shown))
-
-
-@settings(deadline=None)
-@given(TEXTS, TEXTS, TEXTS)
-def test_tidying_touches_only_the_ends(before: str, inside: str, after: str) -> None:
-    text = f"{before}x{inside}y{after}"
-    shown = tidy(text)
-    assert shown == shown.rstrip()
-    assert f"x{inside}y" in shown
-    head = text.rstrip().removesuffix(shown)
-    assert not head.strip()
-    assert not head or head.endswith("\n") or head.rpartition("\n")[2] == " "
-
-
 async def test_the_prompt_that_is_shown_and_counted_is_the_one_that_the_engine_is_fed() -> None:
     engine = ScriptedEngine()
     updates = await collect(ask(chat_with(engine), "hi there"))
@@ -402,90 +189,12 @@ async def test_the_prompt_that_is_shown_and_counted_is_the_one_that_the_engine_i
         assert update.prompt == fed.replace(STOP, "|") == "user: hi there|assistant: "
 
 
-def chat_remembering(engine: ScriptedEngine, format: PromptFormat) -> tuple[Chat, CharTokens]:
-    tokens = CharTokens()
-    return Chat(engine, tokens, format, Gate(1, 0)), tokens
-
-
-async def test_the_ids_of_a_reply_are_remembered_by_what_it_showed() -> None:
-    chat, tokens = chat_remembering(BatchEngine(" Hel", f"lo {STOP}"), LineFormat())
-    await collect(ask(chat))
-    assert tokens.remembered == {"Hello": [ord(letter) for letter in " Hello "]}
-
-
-async def test_a_stopped_reply_is_remembered_as_far_as_it_was_shown() -> None:
-    chat, tokens = chat_remembering(BatchEngine("Hel", "lo"), LineFormat())
-    async with aclosing(ask(chat)) as updates:
-        async for update in updates:
-            if update.text:
-                break
-    assert tokens.remembered == {"Hel": [ord(letter) for letter in "Hel"]}
-
-
-@pytest.mark.parametrize(("echo", "opening"), [(True, "A story that"), (False, "")])
-async def test_a_base_model_continues_the_text_to_the_letter(echo: bool, opening: str) -> None:
-    engine = BatchEngine(" makes", f" me \n{STOP}")
-    chat, tokens = chat_remembering(engine, Plain(echo=echo))
-    updates = await collect(ask(chat, "A story that"))
-    assert engine.prompts == ["A story that"]
-    assert updates[-1].text == opening + " makes me \n"
-    assert list(tokens.remembered) == [" makes me \n"]
-
-
-async def test_who_finds_the_queue_full_costs_nothing() -> None:
-    engine = ScriptedEngine(reading=60)
-    chat = chat_with(engine, max_waiting=0)
-    async with aclosing(ask(chat)) as updates:
-        await anext(updates)
-        # Even what is refused for its length is not looked at.
-        with pytest.raises(QueueFull):
-            await anext(ask(chat, "x" * 200_000))
-
-
 async def test_what_the_engine_cannot_obey_is_refused_by_name_before_it_starts() -> None:
     engine = ScriptedEngine()
     for name, title in (("negative_prompt", "Negative prompt"), ("regex", "Regular expression")):
         with pytest.raises(BadRequest, match=f"^{title} cannot be used with the engine"):
             await anext(chat_with(engine).reply(rebuild([], "Hi", ""), Sampling(**{name: "x"})))
     assert engine.prompts == []
-
-
-async def test_who_is_being_admitted_has_no_place_in_line_yet() -> None:
-    begun, refuse = asyncio.Event(), asyncio.Event()
-
-    class Strict(ScriptedEngine):
-        async def admit(self, sampling: Sampling) -> None:
-            begun.set()
-            await refuse.wait()
-            raise BadRequest("Regular expression takes too long to be kept to.", "regex")
-
-    chat = chat_with(Strict(), max_waiting=0)
-    refused = asyncio.ensure_future(anext(ask(chat)))
-    async with asyncio.timeout(10):
-        await begun.wait()
-    assert chat.gate.size == 0
-    refuse.set()
-    with pytest.raises(BadRequest, match="takes too long"):
-        await refused
-    assert chat.gate.size == 0
-
-
-async def test_a_reply_ends_before_its_stop_string_which_is_never_shown() -> None:
-    engine = ScriptedEngine(lambda _: "one two STOP three", pace=0.001)
-    replies = ask(chat_with(engine), "Hi", stop=("STOP",), max_new_tokens=50)
-    shown = [update async for update in replies]
-    assert not any("S" in update.text for update in shown)
-    assert shown[-1].text == "one two"
-    assert shown[-1].state == "finished"
-    assert [update.stopped_by for update in shown if update.stopped_by] == ["STOP"]
-    assert engine.active == 0
-
-
-async def test_what_only_looked_like_a_stop_string_is_shown_at_the_end() -> None:
-    engine = ScriptedEngine(lambda _: "one two ST")
-    replies = ask(chat_with(engine), "Hi", stop=("STOP",), max_new_tokens=50)
-    last = [update async for update in replies][-1]
-    assert (last.text, last.stopped_by) == ("one two ST", "")
 
 
 async def test_the_negative_prompt_is_the_same_conversation_under_another_system_prompt() -> None:

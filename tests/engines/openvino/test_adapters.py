@@ -15,9 +15,9 @@ from chat.core.sampling import Sampling
 from chat.engines.openvino.engine import EXACT, OpenVINOEngine
 from chat.models import ir_layers
 from chat.models.adapters import read
-from tests.engines.openvino.test_engine import CLOSE, NEVER, collect, gaps, greedy
 from tests.support import families, lora
 from tests.support.aside import built
+from tests.support.openvino import CLOSE, NEVER, collect, gaps, greedy
 
 NAMES = ("none", "tales", "poems")
 SETTINGS: dict[str, dict[str, Any]] = {

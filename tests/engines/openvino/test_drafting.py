@@ -13,8 +13,8 @@ import pytest
 from chat.core.sampling import Sampling
 from chat.engines.openvino.engine import EXACT, OpenVINOEngine
 from chat.models import ir
-from tests.engines.openvino.test_engine import NEVER, collect
 from tests.support import gguf_file
+from tests.support.openvino import NEVER, collect
 
 #: For a model as `folder` has it and one that often writes what that does, the engine's options.
 KINDS: dict[str, Callable[[Path, Path], dict[str, Any]]] = {

@@ -1,14 +1,11 @@
-"""The OpenVINO engine and its process, with a random two-layer Llama; transformers to compare."""
+"""The OpenVINO engine, with a random two-layer Llama; transformers to compare."""
 
 import asyncio
 import json
-import random
 import re
 import shutil
-import sys
-import time
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Iterator
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,24 +18,28 @@ from transformers import (
     AutoModelForCausalLM,
     GgufConfig,
     PreTrainedTokenizerFast,
-    RepetitionPenaltyLogitsProcessor,
 )
 
 from chat.core.engine import Scored
 from chat.core.sampling import Sampling
 from chat.engines.openvino import engine as openvino
-from chat.engines.openvino.engine import EXACT, OpenVINOEngine
+from chat.engines.openvino.engine import OpenVINOEngine
 from chat.engines.openvino.judge import Judge
 from chat.engines.transformers.sampler import Penalties
-from chat.errors import BadRequest, EngineError, ModelError
+from chat.errors import BadRequest, ModelError
 from tests.support import gguf_file
+from tests.support.openvino import (
+    CLOSE,
+    NEVER,
+    PROMPT,
+    Start,
+    collect,
+    gaps,
+    greedy,
+    some_ids,
+    starting,
+)
 from tests.support.schemas import SCHEMAS, STRING
-
-PROMPT = [5, 6, 7, 8]
-CLOSE = 0.1  # of logits that spread over tens; OpenVINO computes exp and the like its own way
-NEVER = 1  # as the only stop id: this model never picks it greedily here
-
-Start = Callable[..., OpenVINOEngine]
 
 
 @pytest.fixture(scope="module")
@@ -50,35 +51,6 @@ def model(gguf: Path) -> Any:
         dtype=torch.float32,
         quantization_config=GgufConfig(dequantize=True),
     )
-
-
-@contextmanager
-def starting(folder: Path) -> Iterator[Start]:
-    """Start engines, which live until the end of the block."""
-    engines = []
-
-    def start(folder: Path = folder, **options: Any) -> OpenVINOEngine:
-        chosen = {
-            "stop_ids": {NEVER},
-            "window": 4096,
-            "parallel": 8,
-            "properties": EXACT,
-            **options,
-        }
-        engines.append(OpenVINOEngine(folder, **chosen))
-        return engines[-1]
-
-    try:
-        yield start
-    finally:
-        for engine in engines:
-            engine.close()
-
-
-@pytest.fixture(name="start")
-def _start(folder: Path) -> Iterator[Start]:
-    with starting(folder) as start:
-        yield start
 
 
 @pytest.fixture(scope="module")
@@ -95,57 +67,9 @@ def ending(folder: Path) -> Iterator[OpenVINOEngine]:
         yield start(stop_ids={2})
 
 
-def greedy(tokens: int, **changes: Any) -> Sampling:
-    values = {"temperature": 0, "max_new_tokens": tokens, "repetition_penalty": 1, **changes}
-    return Sampling(**values)
-
-
-#: A window that takes minutes to fill, and what fills it, however long a busy machine looks away.
-LONG = 2**16
-ENDLESS = greedy(60_000, min_new_tokens=60_000)
-
-
-@pytest.fixture
-def long(folder: Path, tmp_path: Path) -> Path:
-    """The model with that window."""
-    copy = shutil.copytree(folder, tmp_path / "long")
-    config = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps({**config, "max_position_embeddings": LONG}))
-    return copy
-
-
-async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
-    return [id async for ids in batches for id in ids]
-
-
-def gaps(model: Any, prompt: list[int], reply: list[int], penalty: float = 1.0) -> list[float]:
-    """Return by how much transformers likes its own next token more, at each token of a reply."""
-    ids = torch.tensor([prompt + reply])
-    logits = model(ids).logits[0].detach()
-    penalize = RepetitionPenaltyLogitsProcessor(penalty)
-    found = []
-    for at, chosen in enumerate(reply, start=len(prompt)):
-        scores = penalize(ids[:, :at], logits[at - 1][None].clone())[0]
-        found.append(float(scores.max() - scores[chosen]))
-    return found
-
-
-def some_ids(count: int, seed: int = 0) -> list[int]:
-    return random.Random(seed).choices(range(10, 400), k=count)
-
-
 def text(folder: Path, reply: list[int]) -> str:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     return str(tokenizer.decode(reply, skip_special_tokens=True))
-
-
-def newest_process() -> psutil.Process:
-    processes = [
-        child
-        for child in psutil.Process().children()
-        if "chat.engines.openvino.batcher" in " ".join(child.cmdline())
-    ]
-    return max(processes, key=psutil.Process.create_time)
 
 
 async def test_takes_the_token_that_transformers_likes_best(
@@ -355,70 +279,6 @@ async def test_who_does_not_fit_the_cache_waits_and_no_reply_is_cut(
     assert given == alone
 
 
-async def test_closing_makes_room_for_the_next_long_before_the_reply_would_have_ended(
-    start: Start, long: Path
-) -> None:
-    """By a clock that ticks once a step: another reply in the same batch."""
-    engine = start(long, window=LONG, parallel=2)  # room for two full windows
-    ticks = 0
-
-    async def tick() -> None:
-        nonlocal ticks
-        async for ids in engine.generate(PROMPT, ENDLESS):
-            ticks += len(ids)
-
-    clock = asyncio.create_task(tick())
-    async with aclosing(engine.generate(some_ids(4), ENDLESS)) as batches:
-        async for ids in batches:
-            if ids and ticks:
-                break
-    before = ticks
-    # It has to wait for the room of one of the two.
-    assert len(await collect(engine.generate(some_ids(250), greedy(5)))) == 5
-    assert ticks < before + LONG // 2
-    assert not clock.done()
-    clock.cancel()
-    await asyncio.wait([clock])
-
-
-@pytest.fixture
-def patient_threads() -> Iterator[None]:
-    """Have a thread that computes keep the others waiting."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(10)
-    yield
-    sys.setswitchinterval(before)
-
-
-@pytest.mark.usefixtures("patient_threads")
-async def test_who_is_answered_while_the_engine_is_closed_hears_of_it(
-    start: Start, long: Path
-) -> None:
-    """With steps in the pipe that nobody has looked at yet."""
-    engine = start(long, window=LONG, parallel=1)
-    batches = engine.generate(PROMPT, ENDLESS)
-    while not await anext(batches):
-        pass
-    until = time.monotonic() + 0.1
-    while time.monotonic() < until:
-        pass
-    engine.close()
-    rest = asyncio.create_task(collect(batches))
-    ended, _ = await asyncio.wait([rest], timeout=10)
-    assert ended
-    with pytest.raises(EngineError, match="Please try again"):
-        await rest
-
-
-async def test_after_close_there_is_nothing_and_a_request_is_refused(start: Start) -> None:
-    engine = start()
-    process = newest_process()
-    engine.close()
-    process.wait(10)
-    with pytest.raises(EngineError):
-        await collect(engine.generate(PROMPT, greedy(5)))
-
-
 async def test_a_warm_cache_gives_what_a_cold_one_gives(start: Start) -> None:
     """Growing turns, a retry, an edit, an undo and a stop in mid-reply, token by token."""
     warm = start()
@@ -442,62 +302,3 @@ async def test_a_warm_cache_gives_what_a_cold_one_gives(start: Start) -> None:
         conversation = conversation + reply[:20] + some_ids(15, turn + 100)
     await check(conversation, "after a stop")
     await check(conversation[:160], "undo")
-
-
-@pytest.mark.parametrize("end", [psutil.Process.kill, psutil.Process.suspend])
-async def test_if_the_process_dies_replies_go_on_in_the_next_one_or_are_said_to_have_ended(
-    start: Start,
-    long: Path,
-    caplog: pytest.LogCaptureFixture,
-    end: Callable[[psutil.Process], None],
-) -> None:
-    engine = start(long, window=LONG, parallel=3, properties=EXACT, watchdog=5.0)
-    whole = greedy(600, min_new_tokens=600)
-    expected = await collect(engine.generate(PROMPT, whole))
-
-    async def ask(sampling: Sampling, begun: asyncio.Event) -> list[int]:
-        given: list[int] = []
-        async for ids in engine.generate(PROMPT, sampling):
-            given += ids
-            if given:
-                begun.set()
-        return given
-
-    # What it has counts for its penalty, which no other process could know.
-    counting = ENDLESS.model_copy(update={"presence_penalty": 0.5})
-    all_begun = [asyncio.Event() for _ in range(3)]
-    samplings = (whole, whole, counting)
-    running = [asyncio.create_task(ask(*one)) for one in zip(samplings, all_begun, strict=True)]
-    for begun in all_begun:
-        await begun.wait()
-    end(newest_process())
-    with pytest.raises(EngineError, match="Please try again"):
-        await running.pop()
-    assert engine.state == "loading"
-    assert await asyncio.gather(*running) == [expected, expected]
-    assert engine.state == "ready"
-    assert "process ended" in caplog.text
-
-
-async def test_if_the_process_cannot_come_back_the_engine_has_failed(
-    start: Start, folder: Path, tmp_path: Path
-) -> None:
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    engine = start(copy)
-    (copy / "openvino_model.xml").write_text("<net/>")
-    newest_process().kill()
-    async with asyncio.timeout(30):
-        while engine.state != "failed":
-            await asyncio.sleep(0.05)
-    with pytest.raises(EngineError, match="Please try again"):
-        await collect(engine.generate(PROMPT, greedy(5)))
-
-
-def test_a_model_that_cannot_be_loaded_is_one_sentence(
-    start: Start, folder: Path, tmp_path: Path
-) -> None:
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    (copy / "openvino_model.xml").write_text("<net/>")
-    with pytest.raises(ModelError, match="OpenVINO cannot run this model") as caught:
-        start(copy)
-    assert "\n" not in str(caught.value)
