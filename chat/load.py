@@ -68,10 +68,15 @@ def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> C
     unfit = ENGINES["transformers"].refusal(source, settings.cache_dir)
     if settings.adapter or settings.assistant_model:
         raise ModelError("--loop shows the model alone, without --adapter and --assistant-model.")
-    if unfit or settings.engine not in ("auto", "transformers"):
+    if settings.engine not in ("auto", "transformers"):
         raise ModelError(
-            "OpenVINO keeps its KV cache to itself, as a server does; --loop needs a model that "
-            "transformers can load, and no --engine openvino or server."
+            f"--loop runs on transformers, which shows its KV cache; leave out --engine "
+            f"{settings.engine}."
+        )
+    if unfit:
+        raise ModelError(
+            "This is an OpenVINO model, whose KV cache cannot be seen; --loop needs one that "
+            "transformers can load."
         )
     from chat.engines.transformers.cpu import threads
     from chat.engines.transformers.loop import LoopEngine

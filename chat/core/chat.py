@@ -3,13 +3,13 @@
     a Conversation, clean as `conversation.rebuild` makes it of what people send
       -> conversation.fit         prompt ids that fit the window
       -> gate                     a place in line
-      -> engine.generate          ids, from a worker thread
+      -> engine.generate          ids, from a worker
       -> tokens.decoder           text, a piece at a time
       -> Update                   the reply so far
 
 It is an async generator, so whoever consumes it cancels by closing it: Stop, a
 closed tab, Ctrl-C and an error all run the same `finally` blocks down to the
-engine. It knows no page; see `chat.web.page.page` for how Gradio uses it.
+engine. It knows no page; see `chat.web.page.ask` for how Gradio uses it.
 """
 
 import asyncio

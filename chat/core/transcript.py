@@ -1,7 +1,7 @@
 """Conversations as files: what the terminal saves and loads.
 
-It saves a list of messages, a system prompt first, or Markdown; it loads what it has
-saved, what the page has exported, and what people bring (`chat.core.imports`).
+It saves a list of messages, a system prompt first, or Markdown; of JSON it loads
+what it has saved, what the page has exported, and what people bring (`chat.core.imports`).
 """
 
 import json

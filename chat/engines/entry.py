@@ -26,7 +26,8 @@ class WatchdogOptions(BaseModel):
         ge=0,
         le=86_400,
         description="after how many seconds without a step an engine with work to do is taken for "
-        "hung and started anew; several times its longest step, if that is more; 0 is never",
+        "hung, and started anew or, with transformers, ended with the app; several times its "
+        "longest step, if that is more; 0 is never",
     )
 
 
@@ -147,7 +148,7 @@ class Entry:
     description: str
     #: Where `auto` takes it, if it can run the model: with a CUDA GPU, without one.
     hardware: tuple[Literal["cpu", "cuda"], ...]
-    #: The settings that are its own.
+    #: The settings that it takes.
     options: type[BaseModel]
     #: Given a folder or GGUF file and the cache, returns why the engine cannot run
     #: it, as part of a sentence; raises ModelError if nothing can.

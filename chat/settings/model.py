@@ -63,7 +63,8 @@ class PromptSettings(BaseModel):
     system_prompt: str = Field(
         "You are a helpful assistant.",
         max_length=10_000,
-        description="the system prompt that the page starts with",
+        description="the system prompt of each new conversation, in the page, in the terminal and "
+        "for programs that send none",
     )
 
     @field_validator("prompt_format")

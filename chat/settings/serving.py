@@ -19,7 +19,7 @@ SHORTEST_SECRET = 32
 
 
 class ServingSettings(BaseModel):
-    """How the server is reached, and what it keeps."""
+    """How much a server takes, how it is reached, and what it keeps."""
 
     context_window: int = Field(
         8192,

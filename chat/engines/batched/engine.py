@@ -50,7 +50,7 @@ class BatchedEngine:
         return self._remote.state
 
     async def admit(self, sampling: Sampling) -> None:
-        """See `Engine.admit`; llguidance compiles as it goes, a few milliseconds a token."""
+        """See `Engine.admit`; a grammar is compiled where the model is, beside its steps."""
 
     async def generate(
         self,

@@ -1,4 +1,4 @@
-"""What of transformers is used and not documented (5.23): touched here and nowhere else.
+"""What of attention and caches in transformers (5.23) is used here alone and not documented.
 
 tests/engines/transformers/test_undocumented.py holds each name and signature,
 and says after an upgrade which of them has changed and what it was for.
