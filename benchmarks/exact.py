@@ -8,7 +8,7 @@ In fewer bits, greedy replies depend on what else an engine reads and has read.
 
 import runpy
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,13 @@ class ExactEngine(engine.OpenVINOEngine):
     def __init__(
         self,
         folder: Path,
-        stop_ids: Iterable[int],
         window: int,
         parallel: int,
         properties: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         exact = {**(properties or {}), **engine.EXACT}
-        super().__init__(folder, stop_ids, window, parallel, exact, **options)
+        super().__init__(folder, window, parallel, exact, **options)
 
 
 def use() -> None:

@@ -18,8 +18,8 @@ from chat.errors import ModelError
 from chat.models import adapters
 
 
-class WatchdogOptions(BaseModel):
-    """How long an engine may do nothing."""
+class EngineOptions(BaseModel):
+    """How a model is run, and what is loaded beside it, with an engine that can."""
 
     watchdog: Whole = Field(
         int(LEAST),
@@ -29,31 +29,16 @@ class WatchdogOptions(BaseModel):
         "hung, and started anew or, with transformers, ended with the app; several times its "
         "longest step, if that is more; 0 is never",
     )
-
-
-class ThreadsOptions(WatchdogOptions):
-    """How much of a CPU an engine takes, where that is what computes."""
-
     threads: Annotated[Whole, Field(ge=1, le=1024)] | Literal["auto"] = Field(
         "auto",
         description="with how many threads the model computes on a CPU; auto is all: where a "
         "machine runs several models, give each its share",
     )
-
-
-class TuneOptions(ThreadsOptions):
-    """Whether an engine finds out what is fastest."""
-
     tune: bool | None = Field(
         None,
         description="with OpenVINO, find the fastest settings for this machine and model anew "
         "(10 seconds); unless set that is done once, and with --no-tune its own are taken",
     )
-
-
-class BesideOptions(TuneOptions):
-    """What is loaded beside a model, with an engine that can."""
-
     adapter: str = Field(
         "",
         description="LoRA adapters of the model, the default one first and more after commas: "
@@ -80,7 +65,7 @@ class BesideOptions(TuneOptions):
         return text
 
 
-class ManyOptions(BesideOptions):
+class ManyOptions(EngineOptions):
     """Besides, how many are answered at once, with an engine that can."""
 
     parallel: Annotated[Whole, Field(ge=1, le=64)] | Literal["auto"] = Field(
@@ -88,6 +73,10 @@ class ManyOptions(BesideOptions):
         description="how many people are answered at once; more wait; auto is 8 with OpenVINO, "
         "64 with a server, and else as many as the memory has room for, 16 at most",
     )
+
+    def at_once(self, usual: int) -> int:
+        """Return how many that is, or as many as `usual` if nobody says."""
+        return usual if self.parallel == "auto" else self.parallel
 
 
 def _nothing() -> None:
@@ -164,6 +153,16 @@ class Entry:
     #: Given a model's name, the cache and the options, returns its name, which is not `auto`, and
     #: the folder or file that the engine needs of it, if it needs no weights.
     find: Callable[[str, Path, Any], tuple[str, Path]] | None = None
+
+
+def tell_of_room(parallel: int, tokens: int, size: float) -> None:
+    """Print how many are answered at once, with a KV cache of so many tokens and bytes."""
+    if parallel > 1:
+        print(
+            f"Up to {parallel} people are answered at once; the KV cache holds {tokens:,} tokens "
+            f"({size / 1e9:.1f} GB)",
+            flush=True,
+        )
 
 
 def same_vocabulary(tokenizer: Any, assistant: Any) -> None:

@@ -75,14 +75,14 @@ def oversized(settings: object) -> str | None:
     return None
 
 
-def token_bytes(shape: Mapping[str, Any], itemsize: int = 2) -> int:
+def token_bytes(shape: Mapping[str, Any]) -> int:
     """Return the bytes of a token's keys and values, in all layers of a model of such a shape.
 
-    Each number takes `itemsize` bytes.
+    In numbers of 16 bits.
     """
     heads = shape.get("num_key_value_heads") or shape["num_attention_heads"]
     size = shape.get("head_dim") or shape["hidden_size"] // shape["num_attention_heads"]
-    return int(2 * shape["num_hidden_layers"] * heads * size * itemsize)
+    return int(2 * shape["num_hidden_layers"] * heads * size * 2)
 
 
 def eos_ids(settings: Mapping[str, Any]) -> set[int]:

@@ -137,7 +137,7 @@ async def test_the_engine_writes_what_transformers_does_far_beyond_the_scaled_po
 ) -> None:
     model = families.save(PLAIN["Llama 3.1"](), tmp_path / "model")
     built(tmp_path / "model", tmp_path / "ir", "F16")
-    engine = OpenVINOEngine(tmp_path / "ir", {1}, 512, 2, EXACT)
+    engine = OpenVINOEngine(tmp_path / "ir", 512, 2, EXACT).start({1})
     sampling = Sampling(temperature=0, max_new_tokens=60, min_new_tokens=60, repetition_penalty=1)
     try:
         async with aclosing(engine.generate(ids(model), sampling)) as parts:

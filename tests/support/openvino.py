@@ -26,15 +26,15 @@ def starting(folder: Path) -> Iterator[Start]:
     engines = []
 
     def start(folder: Path = folder, **options: Any) -> OpenVINOEngine:
+        stop_ids = options.pop("stop_ids", {NEVER})
         chosen = {
-            "stop_ids": {NEVER},
             "window": 4096,
             "parallel": 8,
             "properties": EXACT,
             **options,
         }
         engines.append(OpenVINOEngine(folder, **chosen))
-        return engines[-1]
+        return engines[-1].start(stop_ids)
 
     try:
         yield start

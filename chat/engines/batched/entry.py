@@ -1,12 +1,10 @@
 """What the app knows of this engine before it is loaded."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from chat import space
-from chat.core.engine import Engine
-from chat.engines.batched import room
-from chat.engines.entry import Entry, Loaded, ManyOptions, Outlook
+from chat.engines import room
+from chat.engines.entry import Entry, Loaded, ManyOptions, Outlook, tell_of_room
 from chat.engines.transformers.entry import TRANSFORMERS
 
 #: The kinds of models that it is tested with, as config.json names them.
@@ -87,17 +85,8 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
         options.watchdog,
     )
     ready = engine.ready
-    if ready.parallel > 1:
-        print(
-            f"Up to {ready.parallel} people are answered at once; the KV cache holds "
-            f"{ready.pool_tokens:,} tokens ({ready.pool_bytes / 1e9:.1f} GB)",
-            flush=True,
-        )
-
-    def start(stop_ids: Iterable[int]) -> Engine:
-        return engine.start(stop_ids)
-
-    return Loaded(ready.tokenizer, start, ready.generation, ready.adapters, engine.close)
+    tell_of_room(ready.parallel, ready.pool_tokens, ready.pool_bytes)
+    return Loaded(ready.tokenizer, engine.start, ready.generation, ready.adapters, engine.close)
 
 
 def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Outlook:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from chat.engines.batched import norms, room
+from chat.engines import room
+from chat.engines.batched import norms
 from chat.engines.batched.attend import Attention, Flash, RowByRow
 from chat.engines.batched.batcher import Batcher, Run
 from chat.engines.batched.drafts import Assistant, Drafter, Lookup
@@ -32,7 +33,7 @@ from chat.engines.transformers.cpu.threads import decoding_threads, use
 from chat.engines.transformers.engine import limits, require_numbers
 from chat.engines.transformers.guide import Guide
 from chat.engines.transformers.kv_cache import growing_layers
-from chat.errors import ModelError, UnfitModel
+from chat.errors import UnfitModel
 from chat.models import adapters
 from chat.models.quantize import free_memory, kind_of_memory
 
@@ -267,13 +268,7 @@ def _tokens(models: list[Tried], plan: Plan, window: int) -> int:
         return plan.tokens
     per_token = sum(bytes_per_token(one.shapes, one.model.dtype) for one in models)
     gpu, free = models[0].model.device.type == "cuda", free_memory(0)
-    needed = room.bytes_for_fewest(per_token, window, gpu=gpu)
-    if free < needed:
-        raise ModelError(
-            f"There is not enough {kind_of_memory()} for this model's KV cache, which takes "
-            f"{needed / 1e9:.1f} GB of what is free once it is loaded. Choose a smaller model with "
-            "--model."
-        )
+    room.require(free, per_token, window, kind_of_memory(), gpu=gpu)
     return room.pool_tokens(free, per_token, window, plan.parallel, gpu=gpu)
 
 

@@ -10,23 +10,15 @@ import psutil
 
 from chat.core.engine import State
 from chat.core.sampling import Sampling
+from chat.engines import room
 from chat.engines.grammars import too_much
 from chat.engines.openvino.judge import Judge
 from chat.engines.openvino.wire import BLOCK, Applied, Job, Plan
 from chat.engines.remote import Remote
 from chat.engines.resume import Begun, going_on
 from chat.engines.watchdog import LEAST
-from chat.errors import ModelError
 from chat.models import config
 from chat.models.adapters import WEIGHTS, Adapter, Adapters
-
-#: Fewer tokens than this in the KV cache are no use.
-FEWEST_TOKENS = 1024
-#: How much more the KV cache has room for than for those who are answered: as much again, for what
-#: others have said, who read and write meanwhile. Without it, their next turns are read anew.
-WITH_KEPT = 2
-#: The KV cache takes at most this share of the memory that is free at start.
-SHARE_OF_MEMORY = 0.25
 
 #: How many tokens an assistant drafts at a time, and how many of the last ones prompt lookup
 #: looks for in the text.
@@ -43,14 +35,13 @@ EXACT = {
 class OpenVINOEngine:
     """One OpenVINO model, up to `parallel` replies at once (see `Engine`).
 
-    `folder` holds the model (openvino_model.xml) and its config.json. `stop_ids`
-    are joined by the model's own; `window` is at most what the model was
-    trained for, and what the memory has room for. `properties` are OpenVINO's.
+    `folder` holds the model (openvino_model.xml) and its config.json; `window` is at most
+    what the model was trained for, and what the memory has room for. `properties` are
+    OpenVINO's. It is loaded from when it is made on, and `start` waits for that.
     With `adapters` each request names one, or has the first. Greedy replies are drafted by a
     smaller model, in the folder `assistant`, or in steps of `prompt_lookup` tokens from the
     text so far, if nobody else is answered when they begin: where they are drawn, or beside
     others, OpenVINO (2026.4.1) fails or writes something else with an assistant.
-    It is loaded from when it is made on; without `wait` the caller waits, by `until_loaded`.
     All adapters, and drafting, take their own share of the memory, the weights included.
 
     OpenVINO rounds to 8 and 16 bits, and in a batch, or with another part of the
@@ -71,7 +62,6 @@ class OpenVINOEngine:
     def __init__(
         self,
         folder: Path,
-        stop_ids: Iterable[int],
         window: int,
         parallel: int,
         properties: Mapping[str, Any] | None = None,
@@ -79,12 +69,10 @@ class OpenVINOEngine:
         assistant: Path | None = None,
         prompt_lookup: int = 0,
         watchdog: float = LEAST,
-        *,
-        wait: bool = True,
     ) -> None:
         settings = config.shape(config.read(folder))
         own = config.eos_ids(settings) | config.eos_ids(config.generation(folder))
-        self.stop_ids = frozenset(stop_ids) | own
+        self.stop_ids = frozenset(own)
         self.parallel = parallel
         # It ties a reply down by the texts of its own copy of the tokenizer's vocabulary.
         constrained = (folder / "openvino_detokenizer.xml").exists()
@@ -124,11 +112,9 @@ class OpenVINOEngine:
         )
         self._judge = Judge(folder, plan.vocabulary)
         self._remote = Remote("chat.engines.openvino.batcher", plan, "OpenVINO", watchdog)
-        if wait:
-            self.until_loaded()
 
-    def until_loaded(self, stop_ids: Iterable[int] = ()) -> Self:
-        """Wait until it can be asked; these ids, known by now, end a reply too.
+    def start(self, stop_ids: Iterable[int]) -> Self:
+        """Wait until it can be asked; with the model's own, these ids end a reply.
 
         Raises:
             ModelError: the model cannot be loaded.
@@ -222,22 +208,12 @@ def _drafted(sampling: Sampling) -> bool:
     return sampling.greedy and not sampling.needs() and not sampling.min_new_tokens
 
 
-def tokens_that_fit(config: dict[str, Any], parallel: int, window: int, caches: int) -> int:
+def tokens_that_fit(settings: Mapping[str, Any], parallel: int, window: int, caches: int) -> int:
     """Return for how many tokens each of the KV caches has memory, at most as many as are of use.
 
     Raises:
         ModelError: they are too few.
     """
-    wanted = WITH_KEPT * parallel * window
-    heads = config.get("num_key_value_heads") or config["num_attention_heads"]
-    size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
-    bytes_per_token = 2 * config["num_hidden_layers"] * heads * size * 2 * caches
-    memory = psutil.virtual_memory().available * SHARE_OF_MEMORY
-    tokens = int(min(wanted, memory // bytes_per_token))
-    if tokens < min(wanted, FEWEST_TOKENS):
-        raise ModelError(
-            f"There is not enough memory for this model's KV cache: {FEWEST_TOKENS:,} tokens take "
-            f"{FEWEST_TOKENS * bytes_per_token / SHARE_OF_MEMORY / 1e9:.1f} GB of free memory. "
-            "Choose a smaller model with --model."
-        )
-    return tokens
+    free, size = psutil.virtual_memory().available, config.token_bytes(settings) * caches
+    room.require(free, size, window, "memory", gpu=False)
+    return room.pool_tokens(free, size, window, parallel, gpu=False)

@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from chat.core.engine import Engine
-from chat.engines.entry import Entry, Loaded, ManyOptions, Outlook, same_vocabulary
+from chat.engines.entry import (
+    Entry,
+    Loaded,
+    ManyOptions,
+    Outlook,
+    same_vocabulary,
+    tell_of_room,
+)
 from chat.errors import ModelError
 from chat.models import adapters
 
@@ -47,15 +54,13 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
 
     engine = OpenVINOEngine(
         folder,
-        (),
         window,
-        _parallel(options),
+        options.at_once(PARALLEL),
         properties,
         adapters=named,
         assistant=assistant,
         prompt_lookup=options.prompt_lookup,
         watchdog=options.watchdog,
-        wait=False,
     )
     try:
         # Meanwhile transformers is imported here, for the tokenizer alone.
@@ -65,13 +70,8 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
         raise
 
     def start(stop_ids: Iterable[int]) -> Engine:
-        engine.until_loaded(stop_ids)
-        if engine.parallel > 1:
-            print(
-                f"Up to {engine.parallel} people are answered at once; the KV cache holds "
-                f"{engine.kv_cache_tokens:,} tokens ({engine.kv_cache_bytes / 1e9:.1f} GB)",
-                flush=True,
-            )
+        engine.start(stop_ids)
+        tell_of_room(engine.parallel, engine.kv_cache_tokens, engine.kv_cache_bytes)
         return engine
 
     return Loaded(tokenizer, start, config.generation(folder), tuple(named), engine.close)
@@ -80,10 +80,6 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
 def _fixed(options: ManyOptions) -> dict[str, Any]:
     """Return what of OpenVINO's properties the host has chosen."""
     return {} if options.threads == "auto" else {"INFERENCE_NUM_THREADS": options.threads}
-
-
-def _parallel(options: ManyOptions) -> int:
-    return PARALLEL if options.parallel == "auto" else options.parallel
 
 
 def _pipelines(options: ManyOptions) -> int:
@@ -103,7 +99,7 @@ def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Ou
     settings = config.shape(found.config)
     window = min(window, settings.get("max_position_embeddings", window))
     pipelines = _pipelines(options)
-    tokens = tokens_that_fit(settings, _parallel(options), window, pipelines)
+    tokens = tokens_that_fit(settings, options.at_once(PARALLEL), window, pipelines)
     tuned = tuning.known(ir.place(source, cache), cache, _fixed(options))
     return Outlook(
         found.tokenizer,
@@ -113,7 +109,7 @@ def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Ou
         "memory",
         found.disk,
         min(window, tokens),
-        _parallel(options),
+        options.at_once(PARALLEL),
         found.size * pipelines,
         tokens,
         config.token_bytes(settings) * pipelines,

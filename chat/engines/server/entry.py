@@ -108,16 +108,12 @@ def _load(source: Path, cache: Path, window: int, options: ServerOptions) -> Loa
             found.model,
             {*stop_ids, *found.stop_ids, *config.eos_ids(generation)},
             min(window, found.window),
-            _parallel(options),
+            options.at_once(PARALLEL),
             probe.Same(connection, found, loaded),
             found.adapters,
         )
 
     return Loaded(loaded, start, generation, tuple(found.adapters))
-
-
-def _parallel(options: ServerOptions) -> int:
-    return PARALLEL if options.parallel == "auto" else options.parallel
 
 
 def _outlook(source: Path, cache: Path, window: int, options: ServerOptions) -> Outlook:
@@ -129,7 +125,7 @@ def _outlook(source: Path, cache: Path, window: int, options: ServerOptions) -> 
     loaded, _ = tokenizer.load(source, cache)
     where = f"on the server, {probe.dialect(connection, found, loaded).title}"
     window = min(window, found.window)
-    return Outlook(loaded, where, 0, 0, "memory", 0, window, _parallel(options))
+    return Outlook(loaded, where, 0, 0, "memory", 0, window, options.at_once(PARALLEL))
 
 
 SERVER = Entry(

@@ -6,14 +6,14 @@ from typing import Any
 
 from chat import space
 from chat.core.engine import Engine
-from chat.engines.entry import BesideOptions, Entry, Loaded, Outlook, same_vocabulary
+from chat.engines.entry import EngineOptions, Entry, Loaded, Outlook, same_vocabulary
 
 
 def _refusal(source: Path, cache: Path) -> str | None:
     return "it is an OpenVINO model" if (source / "openvino_model.xml").is_file() else None
 
 
-def _load(source: Path, cache: Path, window: int, options: BesideOptions) -> Loaded:
+def _load(source: Path, cache: Path, window: int, options: EngineOptions) -> Loaded:
     from chat.engines.transformers.assistant import require_cut
     from chat.engines.transformers.cpu import threads
     from chat.engines.transformers.guide import Guide
@@ -52,7 +52,7 @@ def _load(source: Path, cache: Path, window: int, options: BesideOptions) -> Loa
     return Loaded(tokenizer, start, own.to_diff_dict() if own else {}, tuple(named))
 
 
-def _outlook(source: Path, cache: Path, window: int, options: BesideOptions) -> Outlook:
+def _outlook(source: Path, cache: Path, window: int, options: EngineOptions) -> Outlook:
     from chat.engines.transformers.engine import longest_window
     from chat.engines.transformers.kv_cache import token_bytes
     from chat.models import cards, quantize
@@ -82,7 +82,7 @@ TRANSFORMERS = Entry(
     title="transformers",
     description="elsewhere",
     hardware=("cpu", "cuda"),
-    options=BesideOptions,
+    options=EngineOptions,
     refusal=_refusal,
     refused="This is an OpenVINO model, which needs --engine openvino.",
     load=_load,

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from chat.engines.batched import graphs, loading, room
+from chat.engines import room
+from chat.engines.batched import graphs, loading
 from chat.engines.batched.attend import Flash, RowByRow
 from chat.engines.batched.wire import Plan
 from chat.errors import ModelError, UnfitModel
@@ -50,7 +51,7 @@ def test_a_window_is_no_longer_than_the_pool(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_too_little_memory_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "free_memory", free(10_000))
-    with pytest.raises(ModelError, match=r"^There is not enough memory for .* takes 0\.0 GB"):
+    with pytest.raises(ModelError, match=r"^There is not enough memory .* 0\.0 GB have to be"):
         loading.load(PLAN)
 
 

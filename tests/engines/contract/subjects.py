@@ -245,7 +245,8 @@ class OpenVINO(Subject):
         [self.process] = set(psutil.Process().children()) - before
 
     def make(self, stop_ids: set[int], window: int = 4096) -> Engine:
-        return OpenVINOEngine(self.folder, stop_ids, window, parallel=8, properties=EXACT)
+        engine = OpenVINOEngine(self.folder, window, parallel=8, properties=EXACT)
+        return engine.start(stop_ids)
 
     @contextmanager
     def held(self) -> Iterator[None]:

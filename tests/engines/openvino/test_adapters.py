@@ -60,7 +60,7 @@ def engine(
     adapters = read(f"{place / 'tales'},none,{place / 'poems'}")
     for adapter in filter(None, adapters.values()):
         ir_layers.check(adapter, layers)
-    engine = OpenVINOEngine(named, {NEVER}, 4096, 8, EXACT, adapters)
+    engine = OpenVINOEngine(named, 4096, 8, EXACT, adapters).start({NEVER})
     yield engine
     engine.close()
 
@@ -117,7 +117,7 @@ async def test_folders_that_are_converted_have_adapters_too(family: str, tmp_pat
     layers = ir_layers.layers(tmp_path / "ir")
     adapters = read(str(tmp_path / "tales"))
     ir_layers.check(adapters["tales"], layers)  # type: ignore[arg-type]
-    engine = OpenVINOEngine(tmp_path / "ir", {NEVER}, 256, 1, EXACT, adapters)
+    engine = OpenVINOEngine(tmp_path / "ir", 256, 1, EXACT, adapters).start({NEVER})
     prompt = random.Random(0).choices(range(10, 400), k=60)
     reply = await collect(engine.generate(prompt, asking("tales")))
     engine.close()

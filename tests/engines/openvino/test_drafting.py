@@ -46,14 +46,15 @@ def alike(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(folder: Path) -> Iterator[OpenVINOEngine]:
-    engine = OpenVINOEngine(folder, {NEVER}, 4096, 8, EXACT)
+    engine = OpenVINOEngine(folder, 4096, 8, EXACT).start({NEVER})
     yield engine
     engine.close()
 
 
 @pytest.fixture(scope="module", params=KINDS.values(), ids=KINDS)
 def engine(request: Any, folder: Path, alike: Path) -> Iterator[OpenVINOEngine]:
-    engine = OpenVINOEngine(folder, {NEVER}, 4096, 8, EXACT, **request.param(folder, alike))
+    engine = OpenVINOEngine(folder, 4096, 8, EXACT, **request.param(folder, alike))
+    engine.start({NEVER})
     yield engine
     engine.close()
 

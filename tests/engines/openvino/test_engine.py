@@ -22,6 +22,7 @@ from transformers import (
 
 from chat.core.engine import Scored
 from chat.core.sampling import Sampling
+from chat.engines import room
 from chat.engines.openvino import engine as openvino
 from chat.engines.openvino.engine import OpenVINOEngine
 from chat.engines.openvino.judge import Judge
@@ -251,15 +252,15 @@ def test_the_cache_takes_its_share_of_the_memory_and_the_window_no_more_than_tha
 ) -> None:
     roomy = start(parallel=3)
     assert roomy.kv_cache_tokens == 2 * 3 * gguf_file.TRAINED_FOR
-    monkeypatch.setattr(openvino, "FEWEST_TOKENS", 100)
+    monkeypatch.setattr(room, "FEWEST_TOKENS", 100)
     bytes_per_token = 2 * gguf_file.LAYERS * gguf_file.HIDDEN * 2
-    free = int(200 * bytes_per_token / openvino.SHARE_OF_MEMORY)
+    free = int(200 * bytes_per_token / room.SHARE_OF_MEMORY)
     memory = psutil.virtual_memory()._replace(available=free)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     tight = start()
     assert tight.kv_cache_tokens == tight.window == 200
     assert 0 < tight.kv_cache_bytes < roomy.kv_cache_bytes
-    monkeypatch.setattr(openvino, "FEWEST_TOKENS", 300)
+    monkeypatch.setattr(room, "FEWEST_TOKENS", 300)
     with pytest.raises(ModelError, match="not enough memory for this model's KV cache"):
         start()
 
@@ -270,8 +271,8 @@ async def test_who_does_not_fit_the_cache_waits_and_no_reply_is_cut(
     prompts = [some_ids(200, seed) for seed in range(6)]
     roomy = start()
     alone = [await collect(roomy.generate(prompt, greedy(200))) for prompt in prompts]
-    monkeypatch.setattr(openvino, "FEWEST_TOKENS", 100)
-    free = int(gguf_file.TRAINED_FOR * 512 / openvino.SHARE_OF_MEMORY)
+    monkeypatch.setattr(room, "FEWEST_TOKENS", 100)
+    free = int(gguf_file.TRAINED_FOR * 512 / room.SHARE_OF_MEMORY)
     memory = psutil.virtual_memory()._replace(available=free)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     tight = start(parallel=1)  # room for one full window

@@ -13,14 +13,13 @@ from chat.models import config, ir
 class Loading:
     """An engine that is told what happens to it."""
 
-    parallel = 1
+    parallel, kv_cache_tokens, kv_cache_bytes = 1, 0, 0
 
-    def __init__(self, *_: Any, wait: bool, **__: Any) -> None:
-        assert not wait
+    def __init__(self, *_: Any, **__: Any) -> None:
         self.log: list[Any] = ["begun"]
         made.append(self)
 
-    def until_loaded(self, stop_ids: Any) -> None:
+    def start(self, stop_ids: Any) -> None:
         self.log.append(stop_ids)
 
     def close(self) -> None:

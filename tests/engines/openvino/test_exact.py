@@ -20,7 +20,7 @@ WHOLE = Sampling(temperature=0, max_new_tokens=60, min_new_tokens=60, repetition
 @pytest.fixture
 def engine(embedded_model: Path) -> Iterator[OpenVINOEngine]:
     folder = ir.tokenizer_and_folder(embedded_model, Settings().cache_dir)[1]
-    engine = OpenVINOEngine(folder, {2}, 512, 2, EXACT, watchdog=2.0)
+    engine = OpenVINOEngine(folder, 512, 2, EXACT, watchdog=2.0).start({2})
     yield engine
     engine.close()
 
