@@ -66,8 +66,7 @@ def _say(settings: Settings, heads: Heads) -> None:
     prompting = load.prompting(settings, found.tokenizer)
     name = prompting.format.name
     _line("chat template", TEMPLATES.get(name, f"recognised, as {name}"))
-    thoughts = getattr(prompting.format, "thoughts", None)
-    _line("reasoning", "no" if thoughts is None else "yes")
+    _line("reasoning", "no" if prompting.format.thoughts is None else "yes")
     _line("tools", "no" if prompting.tooled is None else "yes")
     if found.settings:
         _line("settings", found.settings)

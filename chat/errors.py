@@ -25,6 +25,8 @@ import traceback
 FAILED = "The model failed while it was working on this reply. Please try again."
 #: Letters of a sentence about a model.
 LONGEST = 1000
+#: What is said of what none of our pages sends.
+UNREADABLE = "The request could not be read."
 #: What the page and the API say of an error that nobody foresaw; the log says where it was.
 UNEXPECTED = "Something went wrong on the server. Please try again."
 

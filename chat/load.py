@@ -220,8 +220,15 @@ def _together(settings: Settings, loaded: Loaded, name: str, *, cuda: bool) -> C
         loaded.close()
         raise
     engine = loaded.start(tokens.stop_ids(format.stop))
-    gate = Gate(engine.parallel, settings.max_waiting)
-    name = locate.title(name, cuda=cuda)
-    longest = settings.max_new_tokens_limit
-    suits = suited(loaded.generation, thinks=bool(format.thoughts))
-    return Chat(engine, tokens, format, gate, plain, name, longest, tooled, suits, loaded.adapters)
+    return Chat(
+        engine,
+        tokens,
+        format,
+        Gate(engine.parallel, settings.max_waiting),
+        plain,
+        name=locate.title(name, cuda=cuda),
+        longest=settings.max_new_tokens_limit,
+        tooled=tooled,
+        suited=suited(loaded.generation, thinks=bool(format.thoughts)),
+        adapters=loaded.adapters,
+    )

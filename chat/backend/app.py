@@ -33,7 +33,7 @@ def build(chat: Chat, settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *health.routes(chat.engine, chat.gate),
-            metrics.route(metrics.of(chat), settings),
+            metrics.route(chat, settings),
             Mount("/v1", Authentication(router, settings, chat.shares)),
         ],
         middleware=[

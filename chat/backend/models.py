@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chat.core.chat import Chat
-from chat.web.api.errors import NoSuchModel, json_bytes
+from chat.web.api.errors import NoSuchModel, json_answer
 from chat.web.api.models import with_adapter
 
 
@@ -31,11 +31,11 @@ class Models:
         for adapter in chat.adapters:
             name = with_adapter(chat.name, adapter)
             listed.append({"id": name, **known, "parent": chat.name})
-        self._listed = json_bytes({"object": "list", "data": listed})
+        self._listed = {"object": "list", "data": listed}
 
     async def all(self, _: Request) -> Response:
         """Answer with the list."""
-        return Response(self._listed, media_type="application/json")
+        return json_answer(self._listed)
 
 
 def adapter_of(chat: Chat, model: str) -> str:

@@ -142,7 +142,7 @@ def ready(source: Path, cache: Path) -> Path:
     """
     folder = source if _is_ready(source) else _converted(source, cache)
     _require_whole(folder)
-    require_more(folder, 0)
+    require_room(folder)
     return folder
 
 
@@ -178,9 +178,9 @@ def tokenizer(folder: Path) -> Any:
         raise no_tokenizer(error) from None
 
 
-def require_more(folder: Path, times: int) -> None:
-    """Raise ModelError if there is no memory for the weights of a model so many times more."""
-    require(loading_needs(folder) * (1 + times), psutil.virtual_memory().available, "memory")
+def require_room(folder: Path, times: int = 1) -> None:
+    """Raise ModelError if there is no memory to load a model so many times."""
+    require(loading_needs(folder) * times, psutil.virtual_memory().available, "memory")
 
 
 def _require_whole(folder: Path) -> None:

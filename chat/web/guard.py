@@ -12,11 +12,10 @@ from weakref import WeakValueDictionary
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chat.web.api.body import MAX_BODY
 from chat.web.api.refusals import refused
 from chat.web.visitors.login import KEY
 
-#: Bytes of one request. A long conversation that a browser sends has some 100,000.
-MAX_BODY = 1_000_000
 #: What may weigh more: files that somebody imports or brings, in base 64. They come one at a time
 #: from each visitor or address, and so many in all, and are read one at a time.
 IMPORTS = ("/gradio_api/run/saved_import", "/gradio_api/run/saved_attach")

@@ -13,6 +13,8 @@ from starlette.routing import Route
 from chat.core.engine import Engine, State
 from chat.core.gate import Gate
 
+#: Where they are.
+PATHS = ("/health", "/live")
 #: Seconds after which it is worth asking again.
 RETRY = {"Retry-After": "2", "Cache-Control": "no-store"}
 
@@ -38,4 +40,4 @@ def routes(engine: Engine, gate: Gate) -> list[Route]:
     async def alive(_: Request) -> JSONResponse:
         return live()
 
-    return [Route("/health", health), Route("/live", alive)]
+    return [Route(path, said) for path, said in zip(PATHS, (health, alive), strict=True)]

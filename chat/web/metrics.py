@@ -115,13 +115,9 @@ class Watched(Collector):
         )
 
 
-def of(chat: Chat) -> Watched:
-    """Return what there is to tell of the server of this chat."""
-    return Watched(chat.meter, chat.engine, chat.gate, chat.name)
-
-
-def route(watched: Watched, settings: Settings) -> Route:
+def route(chat: Chat, settings: Settings) -> Route:
     """Return the route, for whoever may use the API."""
+    watched = Watched(chat.meter, chat.engine, chat.gate, chat.name)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(watched)
     ProcessCollector(registry=registry)  # its memory, its CPU seconds, its open files

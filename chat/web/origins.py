@@ -41,9 +41,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chat.settings import Settings
+from chat.web import health
 from chat.web.api.refusals import is_for_programs, refused
-
-FREE = ("/health", "/live")
 
 HOST = (
     "This server may not be asked by that name. If it is one of its own, whoever runs it adds the "
@@ -86,7 +85,7 @@ class Origins:
     def _refusal(self, scope: Scope) -> str | None:
         path, headers = scope["path"], Headers(scope=scope)
         programs = is_for_programs(path)
-        if path in FREE or "*" in self._allowed or (programs and self._key):
+        if path in health.PATHS or "*" in self._allowed or (programs and self._key):
             return None
         asked, site = host(headers.get("host", "")), headers.get("sec-fetch-site")
         old = scope.get("http_version") == "1.0"

@@ -79,9 +79,8 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
                         manifest.route(settings.title),
                         words.route(),
                         *health.routes(page.chat.engine, page.chat.gate),
-                        metrics.route(metrics.of(page.chat), settings),
+                        metrics.route(page.chat, settings),
                         *api.routes(page.chat, settings),
-                        *api.root_routes(page.chat, settings),
                     ],
                 },
                 root_path="",  # ReverseProxy takes it off

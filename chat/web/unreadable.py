@@ -11,9 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chat.errors import describe
+from chat.errors import UNREADABLE, describe
 
-SENTENCE = "The request could not be read."
 #: Where an event is answered at once.
 EVENTS = "/gradio_api/run/"
 
@@ -45,4 +44,4 @@ class Unreadable:
             if begun:
                 await send({"type": "http.response.body"})
             else:
-                await JSONResponse({"error": SENTENCE}, 400)(scope, receive, send)
+                await JSONResponse({"error": UNREADABLE}, 400)(scope, receive, send)

@@ -15,7 +15,8 @@ from chat.core.shares import Account
 from chat.settings import Settings
 from chat.web import guard
 from chat.web import serve as serving
-from chat.web.guard import IMPORTS, MAX_BODY, MAX_IMPORT, Guard, is_open
+from chat.web.api.body import MAX_BODY
+from chat.web.guard import IMPORTS, MAX_IMPORT, Guard, is_open
 from chat.web.page import page
 from tests.conftest import Serve
 from tests.conftest import serving as start_serving

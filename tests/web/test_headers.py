@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chat.errors import SettingsError
 from chat.settings import Settings, read
-from chat.web.guard import MAX_BODY
+from chat.web.api.body import MAX_BODY
 from chat.web.headers import Headers, frames
 from chat.web.lobby import lobby
 from tests.conftest import Serve, serving

@@ -7,7 +7,8 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from chat.web.unreadable import SENTENCE, Unreadable
+from chat.errors import UNREADABLE
+from chat.web.unreadable import Unreadable
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 
@@ -82,7 +83,7 @@ async def test_an_error_before_the_answer_is_a_sentence(caplog: pytest.LogCaptur
 
     with caplog.at_level(logging.ERROR):
         await Unreadable(app)({"type": "http"}, nothing, send)
-    assert SENTENCE in str(sent)
+    assert UNREADABLE in str(sent)
     assert "'status': 400" in str(sent)
     assert "ValueError at" in caplog.text
     assert "diary" not in caplog.text

@@ -16,14 +16,12 @@ from chat import child
 from chat.core import imports
 from chat.core.export import Branch, Conversation
 from chat.core.title import first_words, line
-from chat.errors import BadRequest
+from chat.errors import UNREADABLE, BadRequest
 
 #: What a process may take: bytes of memory, seconds of CPU time, and seconds on a busy machine.
 MEMORY, SECONDS, PATIENCE = 1_000_000_000, 20, 90
 #: How a ZIP file begins, as ChatGPT's and Claude's exports come.
 ZIP = b"PK\x03\x04"
-#: Said of what no page sends.
-UNREADABLE = "The request could not be read."
 
 
 class Read(NamedTuple):

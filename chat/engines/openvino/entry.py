@@ -45,7 +45,7 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
             raise ModelError(f"OpenVINO cannot run the assistant model: {reason}.")
         other, assistant = ir.tokenizer_and_folder(smaller, cache)
         same_vocabulary(ir.tokenizer(folder), other)
-    ir.require_more(folder, _pipelines(options) - 1)
+    ir.require_room(folder, _pipelines(options))
     properties = _fixed(options)
     if options.tune is not False:
         found = tuning.tuned(folder, cache, properties, again=bool(options.tune))

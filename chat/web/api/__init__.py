@@ -56,6 +56,11 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
     counting = CountTokens(chat, system_prompt, sampling.thinking, strict=strict)
     texts = Endpoint(continuing, sampling, "", CompletionBody, TextReply.to, streams, strict=strict)
     responses = Responses(chat, sampling, system_prompt, streams, strict=strict)
+    tokens = Tokenizing(chat, system_prompt, sampling.thinking, strict=strict)
+    tokenizing = [
+        Route("/tokenize", Answering(tokens.tokenize), methods=["POST"]),
+        Route("/detokenize", Answering(tokens.detokenize), methods=["POST"]),
+    ]
     router = Router(
         [
             Route("/models", Answering(models.all), methods=["GET"]),
@@ -67,28 +72,16 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
             Route("/responses/{id}/input_items", Answering(responses.items), methods=["GET"]),
             Route("/messages", messages, methods=["POST"]),
             Route("/messages/count_tokens", Answering(counting.answer), methods=["POST"]),
-            *_tokenizing(chat, settings),
+            *tokenizing,
             Route("/openapi.json", Answering(description.answer), methods=["GET"]),
         ],
         redirect_slashes=False,
     )
-    return [Mount("/v1", Authentication(router, settings, chat.shares))]
-
-
-def root_routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
-    """Return the routes of what is at the root too."""
-    router = Router(_tokenizing(chat, settings), redirect_slashes=False)
-    guarded = Authentication(router, settings, chat.shares)
-    return [Route(path + slash, guarded) for path in AT_ROOT for slash in ("", "/")]
-
-
-def _tokenizing(chat: Chat, settings: Settings) -> list[BaseRoute]:
-    system_prompt = "" if chat.format.name == "plain" else settings.system_prompt
-    thinking = settings.sampling(chat.suited).thinking
-    both = Tokenizing(chat, system_prompt, thinking, strict=settings.strict_api)
+    at_root = Router(tokenizing, redirect_slashes=False)
+    guarded = Authentication(at_root, settings, chat.shares)
     return [
-        Route("/tokenize", Answering(both.tokenize), methods=["POST"]),
-        Route("/detokenize", Answering(both.detokenize), methods=["POST"]),
+        Mount("/v1", Authentication(router, settings, chat.shares)),
+        *(Route(path + slash, guarded) for path in AT_ROOT for slash in ("", "/")),
     ]
 
 

@@ -6,7 +6,8 @@ import zlib
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-#: Bytes of one request, packed and unpacked; that of `chat.web.guard`.
+#: Bytes of one request, packed and unpacked. A long conversation that a browser sends has some
+#: 100,000.
 MAX_BODY = 1_000_000
 
 #: Most parts of a gzip file, which may have any number of empty ones.

@@ -51,6 +51,11 @@ def json_bytes(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
+def json_answer(value: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the answer to a request that is this value."""
+    return Response(json_bytes(value), headers=headers, media_type="application/json")
+
+
 class Fault(NamedTuple):
     """What is to be said of an error."""
 

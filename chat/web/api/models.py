@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from chat.core.chat import Chat
 from chat.errors import BadRequest
-from chat.web.api.errors import NoSuchModel, json_bytes
+from chat.web.api.errors import NoSuchModel, json_answer
 
 
 class Models:
@@ -22,14 +22,14 @@ class Models:
 
     async def all(self, _: Request) -> Response:
         """Answer with the list."""
-        return _json({"object": "list", "data": [*self._models.values()]})
+        return json_answer({"object": "list", "data": [*self._models.values()]})
 
     async def one(self, request: Request) -> Response:
         """Answer with one of them, whose name may have slashes in it."""
         model = self._models.get(request.path_params["id"])
         if not model:
             raise NoSuchModel(", ".join(self._models))
-        return _json(model)
+        return json_answer(model)
 
 
 def with_adapter(name: str, adapter: str) -> str:
@@ -50,7 +50,3 @@ def adapter_of(chat: Chat, model: str) -> str:
         there = ", ".join(with_adapter(chat.name, one) for one in chat.adapters)
         raise BadRequest(f"There is no such model here; there is {chat.name}, {there}.", "model")
     return adapter
-
-
-def _json(value: Any) -> Response:
-    return Response(json_bytes(value), media_type="application/json")

@@ -20,7 +20,7 @@ from chat.settings import Settings
 from chat.web.api import answers
 from chat.web.api.anthropic import answers as anthropic
 from chat.web.api.anthropic.shapes import CountBody, MessagesBody
-from chat.web.api.errors import json_bytes
+from chat.web.api.errors import json_answer
 from chat.web.api.ignored import HEADER
 from chat.web.api.request import NAMES, SCORES
 from chat.web.api.responses import answers as items
@@ -78,8 +78,7 @@ class Description:
     async def answer(self, request: Request) -> Response:
         """Answer with the document, as it is seen from where the request came."""
         root = str(request.scope.get("root_path", "")).removesuffix("/v1")
-        content = json_bytes({**self._document, "servers": [{"url": root or "/"}]})
-        return Response(content, media_type="application/json")
+        return json_answer({**self._document, "servers": [{"url": root or "/"}]})
 
     @cached_property
     def _document(self) -> Schema:

@@ -21,7 +21,7 @@ from chat.core.shares import asking
 from chat.errors import BadRequest, RequestError, TooLong
 from chat.web.api import fields
 from chat.web.api.body import body_of
-from chat.web.api.errors import json_bytes
+from chat.web.api.errors import json_answer
 from chat.web.api.ignored import told
 from chat.web.api.messages import Messages, conversation_in, have_calls
 from chat.web.api.prompting import prompted, with_options
@@ -90,7 +90,7 @@ class Tokenizing:
             strings = await asyncio.to_thread(lambda: [show([id]) for id in ids])
         window = self._chat.engine.window
         found = {"count": len(ids), "max_model_len": window, "tokens": ids, "token_strs": strings}
-        return _answer(read, found)
+        return json_answer(found, told(read.unknown))
 
     async def detokenize(self, request: Request) -> Response:
         """Answer with a text."""
@@ -98,7 +98,7 @@ class Tokenizing:
         with self._chat.shares.place(asking.get()) as share:
             text = await asyncio.to_thread(self._text, read.body.tokens)
             share.count()
-        return _answer(read, {"prompt": text})
+        return json_answer({"prompt": text}, told(read.unknown))
 
     async def _read(self, shape: type[Body], request: Request) -> Asked[Body]:
         return await asked(shape, await body_of(request), strict=self._strict)
@@ -141,7 +141,3 @@ class Tokenizing:
                 where = f"tokens[{place}]"
                 raise BadRequest(f"{where} is no token of this model.", where)
         return self._chat.tokens.show(ids)
-
-
-def _answer(read: Asked[Any], found: dict[str, Any]) -> Response:
-    return Response(json_bytes(found), headers=told(read.unknown), media_type="application/json")

@@ -6,7 +6,7 @@ from typing import Any
 
 from chat.core import files
 from chat.core.chat import Chat
-from chat.errors import BadRequest
+from chat.errors import UNREADABLE, BadRequest
 
 
 class Attach:
@@ -29,7 +29,7 @@ class Attach:
         try:
             data = b64decode(content)
         except ValueError:
-            raise BadRequest("The request could not be read.") from None
+            raise BadRequest(UNREADABLE) from None
         chat, used = self._chat, max(0, int(used))
         text = await asyncio.to_thread(files.read, name, data)
         fit = files.fitted, name, text, chat.tokens, chat.engine.window, used

@@ -30,9 +30,8 @@ from gradio.queueing import Queue
 from gradio.state_holder import SessionState
 
 from chat.core.shares import Visitor, asking
-from chat.errors import ChatError, describe
+from chat.errors import UNREADABLE, ChatError, describe
 from chat.web.logs import HEADER, request_id
-from chat.web.unreadable import SENTENCE
 from chat.web.visitors.login import KEY, Sessions, logged_in
 
 #: What connecting an event returns.
@@ -80,7 +79,7 @@ class Blocks(gr.Blocks):
             sentence = str(error)
         except Exception as error:
             log.error("%s", describe(error))
-            sentence = SENTENCE
+            sentence = UNREADABLE
         raise gr.Error(sentence, print_exception=False)
 
 

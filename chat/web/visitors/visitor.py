@@ -27,14 +27,13 @@ from chat import space
 from chat.core.shares import SOON, Account, Limits, Visitor, asking
 from chat.errors import RateLimited
 from chat.settings import Settings
+from chat.web import health
 from chat.web.api.refusals import refused
 from chat.web.visitors.login import KEY
 from chat.web.visitors.private import LOOPBACK, PRIVATE, is_private
 
 #: Where browsers get their cookie: with the page, and when it comes back.
 GIVEN = ("/", "/config")
-#: Where everyone is answered.
-ALWAYS = ("/health", "/live")
 #: Requests of an address at once, of which each tab has one or two for as long as it is open.
 OPEN = 400
 #: As much as so many visitors is an address's; of places it is half of all.
@@ -88,7 +87,7 @@ class Visitors:
         visitor = self._of(address, single, id)
         scope[KEY] = visitor
         asking.set(visitor)
-        account = visitor[0].name if visitor and scope["path"] not in ALWAYS else ""
+        account = visitor[0].name if visitor and scope["path"] not in health.PATHS else ""
         if account and self._open[account] >= OPEN:
             sentence = f"You have {OPEN} requests open already. Please try again in a moment."
             await refused(scope["path"], RateLimited(sentence, SOON))(scope, receive, send)

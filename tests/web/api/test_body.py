@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 
-from chat.web import guard
 from chat.web.api.body import MAX_BODY
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import HI, Programs, error
@@ -66,10 +65,6 @@ async def test_it_may_not_weigh_more_unpacked_than_it_may_weigh_at_all(
     refused = await post(coding, pack(blank + b" "))
     assert refused["status"] == 413
     assert refused["message"] == f"The limit is {MAX_BODY:,} bytes."
-
-
-def test_the_limit_is_that_of_the_guard() -> None:
-    assert guard.MAX_BODY == MAX_BODY
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])

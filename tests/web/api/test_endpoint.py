@@ -18,9 +18,9 @@ from starlette.types import Message
 from chat.settings import Settings
 from chat.web import api
 from chat.web.api import endpoint, request
+from chat.web.api.body import MAX_BODY
 from chat.web.api.request import read
 from chat.web.api.shapes import RequestBody
-from chat.web.guard import MAX_BODY
 from tests.conftest import serving
 from tests.support.fakes import ScriptedEngine, chat_with
 from tests.support.programs import Programs

@@ -11,7 +11,7 @@ from chat.core.sampling import Sampling
 from chat.errors import RequestError
 from chat.web.api.anthropic.shapes import CountBody
 from chat.web.api.body import body_of
-from chat.web.api.errors import json_bytes
+from chat.web.api.errors import json_answer
 from chat.web.api.ignored import told
 from chat.web.api.prompting import prompted, with_options
 from chat.web.api.request import Asked, asked
@@ -39,8 +39,7 @@ class CountTokens:
         except RequestError as error:
             error.field = read.controls.names.get(error.field, error.field)
             raise
-        counted = json_bytes({"input_tokens": count})
-        return Response(counted, headers=told(read.unknown), media_type="application/json")
+        return json_answer({"input_tokens": count}, told(read.unknown))
 
     def _conversation(self, read: Asked[CountBody]) -> tuple[Chat, Conversation]:
         body, controls = read.body, read.controls

@@ -10,7 +10,7 @@ from chat.core.chat import Chat
 from chat.core.sampling import Sampling, whole
 from chat.errors import BadRequest
 from chat.web.api.endpoint import Endpoint
-from chat.web.api.errors import json_bytes
+from chat.web.api.errors import json_answer
 from chat.web.api.request import LONGEST, Asked
 from chat.web.api.responses.items import items_of
 from chat.web.api.responses.kept import Keeper
@@ -68,13 +68,13 @@ class Responses(Endpoint):
     def _forget(self, request: Request) -> Response:
         id = request.path_params["id"]
         self._keeper.forget(id)
-        return _json({"id": id, "object": "response", "deleted": True})
+        return json_answer({"id": id, "object": "response", "deleted": True})
 
     async def items(self, request: Request) -> Response:
         """Answer with what a response answered, a page at a time and the latest first."""
         id = request.path_params["id"]
         items = list(items_of(self._keeper.find(id, "id").asked, id[-12:]))
-        return _json(_page(items, request.query_params))
+        return json_answer(_page(items, request.query_params))
 
 
 def _page(items: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
@@ -97,7 +97,3 @@ def _page(items: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, An
         "last_id": next(iter(ids[start:end][::-1]), None),
         "has_more": end < len(items),
     }
-
-
-def _json(value: Any) -> Response:
-    return Response(json_bytes(value), media_type="application/json")

@@ -30,7 +30,7 @@ from chat.core.imports import apart
 from chat.core.made import Made
 from chat.core.title import LONGEST as LONGEST_TITLE
 from chat.core.title import first_words, line
-from chat.errors import BadRequest
+from chat.errors import UNREADABLE, BadRequest
 from chat.web.page.messages import given
 from chat.web.page.panel.seal import LONGEST, Seal
 
@@ -208,7 +208,7 @@ class SavedConversations:
 def _branch(said: Any, numbers: Iterator[int], deep: int = 0) -> Branch:
     """Return a conversation that a browser has, with what it forks into, all that it counts."""
     if not isinstance(said, Mapping):
-        raise BadRequest("The request could not be read.")
+        raise BadRequest(UNREADABLE)
     if next(numbers) > MOST_WAYS or deep > DEEPEST:
         raise BadRequest("This conversation has too many versions to be saved.")
     messages = [Entry(**message.entry) for message in dialogue(given(said.get("messages")))]
