@@ -73,7 +73,8 @@ def main(job: dict[str, Any], flags: list[str]) -> Figures:
 
 async def together(chat: "Chat", users: int, tokens: int, sampling: "Sampling") -> Figures:
     """Measure so many people at once; the engine writes `parallel` replies, the others wait."""
-    from chat.core.conversation import fit, rebuild
+    from chat.core.conversation import rebuild
+    from chat.core.fitting import fit
 
     free = asyncio.Semaphore(chat.engine.parallel)
 

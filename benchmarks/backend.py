@@ -170,7 +170,8 @@ def _round(
 
 
 def _prompt(chat: "Chat", user: int) -> list[int]:
-    from chat.core.conversation import fit, rebuild
+    from chat.core.conversation import rebuild
+    from chat.core.fitting import fit
 
     asked = rebuild([], scenarios.story_of(user, 3), "")
     window = chat.engine.window

@@ -89,7 +89,8 @@ async def _rate(chat: "Chat", messages: list[str], sampling: "Sampling") -> floa
 
 
 async def _written(chat: "Chat", message: str, sampling: "Sampling") -> int:
-    from chat.core.conversation import fit, rebuild
+    from chat.core.conversation import rebuild
+    from chat.core.fitting import fit
 
     prompt = fit(
         rebuild([], message, ""),

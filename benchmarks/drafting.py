@@ -89,7 +89,8 @@ def measured(
 
 async def rate_of(chat: "Chat", message: str, sampling: "Sampling") -> float:
     """Return the tokens a second of one reply, from its first one on."""
-    from chat.core.conversation import fit, rebuild
+    from chat.core.conversation import rebuild
+    from chat.core.fitting import fit
 
     conversation = rebuild([], message, "")
     prompt = fit(

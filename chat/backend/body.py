@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from chat.backend.models import adapter_of
 from chat.core.chat import Chat
-from chat.core.conversation import CHARACTERS_PER_TOKEN
+from chat.core.fitting import CHARACTERS_PER_TOKEN
 from chat.core.sampling import Sampling, SamplingFields
 from chat.core.tokens import Tokens
 from chat.errors import BadRequest, RequestError, TooLong

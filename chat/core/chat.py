@@ -1,7 +1,7 @@
 """The heart: one message in, the reply so far out, again and again.
 
     a Conversation, clean as `conversation.rebuild` makes it of what people send
-      -> conversation.fit         prompt ids that fit the window
+      -> fitting.fit              prompt ids that fit the window
       -> gate                     a place in line
       -> engine.generate          ids, from a worker
       -> tokens.decoder           text, a piece at a time
@@ -23,8 +23,9 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from chat.core import thinking
-from chat.core.conversation import Conversation, Prompt, check_lengths, clean, fit, session
+from chat.core.conversation import Conversation, clean
 from chat.core.engine import Cached, Engine, Queued, Resumed
+from chat.core.fitting import Prompt, check_lengths, fit, session
 from chat.core.gate import Gate
 from chat.core.meter import Measured, Meter
 from chat.core.reply import Composed, Reply

@@ -38,7 +38,7 @@ class Composed(NamedTuple):
     decoder: Decoder
     #: Set if the model may think before it says anything.
     ahead: Ahead | None
-    #: See `chat.core.conversation.session`.
+    #: See `chat.core.fitting.session`.
     session: str = ""
 
 

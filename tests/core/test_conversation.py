@@ -9,15 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.core.conversation import (
-    Conversation,
-    clean,
-    conversation,
-    fit,
-    rebuild,
-    session,
-    text_of,
-)
+from chat.core.conversation import Conversation, clean, conversation, rebuild, text_of
+from chat.core.fitting import fit, session
 from chat.errors import BadRequest, TooLong
 from prompts import Message, Piece
 from prompts.base import check

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.core.conversation import Conversation, fit
+from chat.core.conversation import Conversation
+from chat.core.fitting import fit
 from chat.core.reply import tidy
 from chat.core.tokens import FastTokens
 from prompts import FORMATS, Message, choose

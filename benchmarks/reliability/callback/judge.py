@@ -10,7 +10,8 @@ from benchmarks.reliability.callback.chats import Subject
 from benchmarks.reliability.callback.inputs import CANARY, Input
 from chat.core import chat
 from chat.core.chat import Update
-from chat.core.conversation import Conversation, fit, rebuild
+from chat.core.conversation import Conversation, rebuild
+from chat.core.fitting import fit
 from chat.core.sampling import Sampling
 from chat.errors import UNEXPECTED, ChatError
 from chat.web.page.ask import ask

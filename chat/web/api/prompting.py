@@ -11,7 +11,8 @@ from contextlib import aclosing
 from typing import Any
 
 from chat.core.chat import Chat
-from chat.core.conversation import CHARACTERS_PER_TOKEN, Conversation
+from chat.core.conversation import Conversation
+from chat.core.fitting import CHARACTERS_PER_TOKEN
 from chat.core.sampling import Sampling
 from chat.errors import BadRequest, TooLong
 from chat.web.api.tools import Offer, check_length

@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chat.core.chat import Chat
-from chat.core.conversation import CHARACTERS_PER_TOKEN, Conversation, clean
+from chat.core.conversation import Conversation, clean
+from chat.core.fitting import CHARACTERS_PER_TOKEN
 from chat.core.sampling import Whole
 from chat.core.shares import asking
 from chat.errors import BadRequest, RequestError, TooLong

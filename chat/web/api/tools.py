@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from chat.core.conversation import CHARACTERS_PER_TOKEN
+from chat.core.fitting import CHARACTERS_PER_TOKEN
 from chat.core.schema.fitting import fitting
 from chat.errors import BadRequest, TooLong
 from chat.web.api import fields
