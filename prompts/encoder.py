@@ -30,6 +30,10 @@ from prompts.base import (
 #: Most bytes that the remembered ids and their texts may take, in each of three memories.
 MEMORY = 32_000_000
 
+#: How many more ids a reply may have been generated as than its text is encoded as, to be
+#: remembered as those: so many, and this part of them more.
+SPARE, MORE = 8, 1.25
+
 NOBODY = "\ue0f3"
 """A private-use character. Eight of them in what someone writes would be dropped."""
 
@@ -98,10 +102,19 @@ class Encoder:
     def remember(self, reply: str, ids: Sequence[int]) -> None:
         """Keep the ids that a reply was generated as, for the prompts after it.
 
-        Ids of control tokens are left out of it: then the text is encoded anew.
+        With ids of control tokens it is encoded anew; and so it is if it was generated as many
+        more than it takes, such as white space without end, which nobody sees: somebody else's
+        prompt may have the same reply.
         """
-        if reply.strip() and self._control_ids.isdisjoint(ids):
-            self._generated.put(reply.strip(), list(ids))
+        text = reply.strip()
+        if text and self._control_ids.isdisjoint(ids) and len(ids) <= self._most(text):
+            self._generated.put(text, list(ids))
+
+    def _most(self, text: str) -> float:
+        try:
+            return SPARE + MORE * len(_ids(self._plain, text))
+        except PromptError:
+            return 0
 
     def stop_ids(self, stop: Iterable[str]) -> set[int]:
         """Return the ids that end a reply: EOS and the control tokens in `stop`."""

@@ -67,7 +67,7 @@ def run(settings: Settings) -> None:
         chat = load(settings)
         from chat.backend.app import build
         from chat.web.drain import Drain
-        from chat.web.ending import end_with
+        from chat.web.ending import end_now, end_with
         from chat.web.visitors.connections import options
         from chat.web.visitors.visitor import known_proxies
 
@@ -96,9 +96,9 @@ def run(settings: Settings) -> None:
         while serving.is_alive():  # a wait without an end would not hear of the drain's
             serving.join(0.1)
     except KeyboardInterrupt:
-        if chat.gate.size:
+        if chat.gate.busy:
             raise
-        os._exit(0)  # as it was told to, with nobody cut off
+        end_now()  # with nobody cut off
     raise SettingsError(
         f"Nothing can be served at {where}, which something else has taken by now; choose another "
         "--server-port."

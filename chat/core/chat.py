@@ -15,7 +15,7 @@ engine. It knows no page; see `chat.web.page.ask` for how Gradio uses it.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -28,13 +28,14 @@ from chat.core.engine import Cached, Engine, Queued, Resumed
 from chat.core.fitting import Prompt, check_lengths, fit, session
 from chat.core.gate import Gate
 from chat.core.meter import Measured, Meter
+from chat.core.own import Own
 from chat.core.reply import Composed, Reply
 from chat.core.sampling import Sampling
 from chat.core.scores import TokenScore
-from chat.core.shares import Shares, asking
+from chat.core.shares import Share, Shares, asking
 from chat.core.thinking import Ahead
 from chat.core.tokens import Tokens
-from chat.errors import BadRequest
+from chat.errors import BadRequest, RateLimited
 from prompts import Call, Message, PromptError, PromptFormat, Tooled
 from prompts.formats.plain import Plain
 
@@ -129,6 +130,7 @@ class Chat:
         self.suited = suited
         #: By what the model can be changed, the default one first (see `Sampling.adapter`).
         self.adapters = adapters
+        self._own = Own()
         self._composing = asyncio.Semaphore(2)
 
     async def reply(self, conversation: Conversation, sampling: Sampling) -> AsyncGenerator[Update]:
@@ -138,14 +140,12 @@ class Chat:
             RequestError: it cannot be answered, and cost nothing.
             EngineError: the model failed on the way; the text so far stands.
         """
-        place = self.shares.place(asking.get())
-        with self.meter.reply() as measured, place as measured.share:
+        place, coming = self.shares.place(asking.get()), self.gate.coming()
+        with self.meter.reply() as measured, place as measured.share, coming:
             self._check_supported(sampling, conversation.begun)
             self.gate.check()
             await self.engine.admit(sampling)
-            # In a thread, since a long history would hold up everyone else's replies.
-            async with self._composing:
-                composed = await asyncio.to_thread(self._compose, conversation, sampling)
+            composed = await self._aside(measured.share, self._compose, conversation, sampling)
             with self.gate.enter(measured.share) as ticket:
                 while ticket.place:
                     yield Update("waiting", place=ticket.place)
@@ -173,11 +173,30 @@ class Chat:
         Raises:
             RateLimited: whoever asks has asked for too much.
         """
-        with self.shares.place(asking.get()) as share:
-            async with self._composing:
-                found = await asyncio.to_thread(work, *given)
+        with self.shares.place(asking.get()) as share, self.gate.coming():
+            found = await self._aside(share, work, *given)
             share.count()
             return found
+
+    async def _aside(self, share: Share, work: Callable[..., Found], *given: Any) -> Found:
+        """Do it in a thread, two at a time, since a long history would hold up everyone else.
+
+        A thread goes on when whoever asked has left: in its place, and it counts as a request.
+        """
+        await self._composing.acquire()
+        working = asyncio.create_task(asyncio.to_thread(work, *given))
+        working.add_done_callback(self._done)
+        try:
+            return await asyncio.shield(working)
+        finally:
+            if not working.done():
+                with suppress(RateLimited):
+                    share.count()
+
+    def _done(self, working: asyncio.Task[Any]) -> None:
+        self._composing.release()
+        if not working.cancelled():
+            working.exception()  # which nobody may be there for
 
     async def prompt(self, conversation: Conversation) -> list[int]:
         """Return the ids of the prompt for a conversation, of which nothing is left out.
@@ -280,6 +299,8 @@ class Chat:
         )
         yield update
         ended, first, now = False, 0.0, 0.0
+        visitor = asking.get()
+        own = self._own.shared(visitor, composed.session, composed.prompt)
         try:
             generated = thinking.generate(
                 self.engine,
@@ -297,7 +318,7 @@ class Chat:
                         measured.resumed()
                     # Later it is of a prompt with a part of the reply in it.
                     if isinstance(ids, Cached) and not first:
-                        cached = min(ids.tokens, update.prompt_tokens)
+                        cached = min(ids.tokens, own)
                         update = replace(update, cached_tokens=cached)
                     now = time.monotonic()
                     first = first or (now if ids else 0.0)
@@ -325,6 +346,7 @@ class Chat:
                         await asyncio.sleep(interval(self.gate.inside))
         finally:
             reply.remember()
+            self._own.keep(visitor, composed.session, [*composed.prompt, *reply.written])
         update = replace(update, **reply.look(finished=True)._asdict())
         full = update.tokens >= sampling.max_new_tokens
         cut = full and not (ended or reply.done)

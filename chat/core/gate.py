@@ -56,6 +56,7 @@ class Gate:
         self._tickets: list[Ticket] = []
         self._inside = 0
         self._numbers = count()
+        self._coming = 0
         #: Whether nobody is let in any more.
         self.shut = False
 
@@ -78,6 +79,20 @@ class Gate:
     def size(self) -> int:
         """How many people are in or waiting."""
         return len(self._tickets)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody is in, waiting, or `coming`."""
+        return bool(self._tickets or self._coming)
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """Be on the way to the line, and through it, until the end of the block."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
 
     def check(self) -> None:
         """Raise QueueFull if no place is left, or Draining if there is no line any more."""

@@ -65,6 +65,7 @@ class Meter:
         try:
             yield measured
         except RequestError as error:
+            measured.take_back()
             self.refused[type(error).__name__] += 1
             raise
         except Exception:
@@ -104,6 +105,11 @@ class Measured:
         self._meter.prompt_tokens += prompt_tokens
         self.share.spend(prompt_tokens)
         self._meter.dropped_turns += dropped_turns
+
+    def take_back(self) -> None:
+        """It was refused all the same, by a server elsewhere, and so has cost nothing."""
+        self._meter.prompt_tokens -= self._prompt_tokens
+        self.share.spend(-self._prompt_tokens)
 
     def wrote(self, tokens: int) -> None:
         """So many tokens have come at once; those before it may have been some time ago."""

@@ -65,6 +65,8 @@ class Reply:
         self._written: list[int] = []
         #: Where each id begins in the text.
         self._starts: list[int] = []
+        #: Whether the last ones are a part of a character.
+        self._pending = False
         #: Whether the last thought has not ended.
         self.thinking = False
         #: Whether there is anything thought or said.
@@ -77,6 +79,11 @@ class Reply:
         """The stop string that ended it, if one did."""
         return self._stops.by
 
+    @property
+    def written(self) -> Sequence[int]:
+        """All ids so far."""
+        return self._written
+
     def add(self, ids: Sequence[int]) -> None:
         """Take the next ids, none of which ends a reply."""
         for id in ids:
@@ -84,6 +91,7 @@ class Reply:
             self._written.append(id)
             piece = self._composed.decoder.push([id])
             self._text += piece
+            self._pending = not piece
             if isinstance(id, Scored):
                 self._scores.add(id, piece, len(self._text))
 
@@ -116,7 +124,7 @@ class Reply:
         and what stands between the two.
         """
         found = parts(self._text, self._marks, finished=True)
-        if self._stops.found:
+        if self._stops.found or self._pending:
             return
         opening = self._composed.opening or ""
         ids = [*self._composed.begun_ids, *map(int, self._written)]

@@ -35,7 +35,11 @@ class Line:
         self._connection = Connection(os.dup(ours.fileno()))
         self._outbox: SimpleQueue[Any] = SimpleQueue()
         self._sender = Thread(target=self._send_all, name="line", daemon=True)
-        self._sender.start()
+        try:
+            self._sender.start()
+        except BaseException:  # there can be no more threads
+            self._process.kill()
+            raise
 
     @property
     def alive(self) -> bool:

@@ -227,9 +227,11 @@ class Remote:
                 raise ModelError("What holds it is the system itself, so there is no other one.")
             while not self._started():
                 pass
-        except (ModelError, OSError) as error:
+        except Exception as error:  # whatever it is: nobody would be told that none comes any more
             if not self._closed:
-                log.error("%s", error)
+                known = isinstance(error, ModelError | OSError)
+                log.error("%s", error if known else describe(error))
+            self._line.kill()
             self.state = "failed"
             self._closed = True
 

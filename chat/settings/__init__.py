@@ -23,7 +23,7 @@ from chat.errors import SettingsError
 from chat.settings.model import ModelSettings, PromptSettings
 from chat.settings.page import PageSettings
 from chat.settings.serving import ServingSettings, as_root
-from chat.settings.visitors import BrowserSettings, KeepSettings, VisitorSettings
+from chat.settings.visitors import BrowserSettings, KeepSettings, VisitorSettings, addresses
 
 
 # `--help` has the fields of the last base first.
@@ -94,6 +94,7 @@ def checked(source: CliSettingsSource[Any], flags: Namespace) -> Settings:
     _check_names(os.environ)
     _check_gradio_port(os.environ.get("GRADIO_SERVER_PORT", ""))
     _check_gradio_root(os.environ.get("GRADIO_ROOT_PATH", ""))
+    _check_proxies(os.environ.get("FORWARDED_ALLOW_IPS", ""))
     try:
         settings = Settings(_cli_settings_source=source(parsed_args=flags))
         settings.sampling()  # what a pattern or a schema holds is checked there
@@ -124,6 +125,14 @@ def _check_gradio_port(port: str) -> None:
     """Refuse what would stop Gradio with a traceback while it is imported."""
     if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
         raise SettingsError("GRADIO_SERVER_PORT must be a whole number from 1 to 65535.")
+
+
+def _check_proxies(told: str) -> None:
+    """Refuse what is no address, such as `*`, with which anyone could say who they are."""
+    try:
+        addresses(told)
+    except ValueError as error:
+        raise SettingsError(f"FORWARDED_ALLOW_IPS cannot be used: {error}.") from None
 
 
 def _check_gradio_root(path: str) -> None:

@@ -86,10 +86,19 @@ class VisitorSettings(BaseModel):
     @field_validator("trusted_proxies")
     @classmethod
     def _addresses(cls, proxies: str) -> str:
-        named = [proxy.strip() for proxy in proxies.split(",") if proxy.strip()]
-        for proxy in named:
-            try:
-                ip_network(proxy)
-            except ValueError:
-                raise ValueError("write addresses and networks such as 10.0.0.0/8") from None
-        return ",".join(named)
+        return addresses(proxies)
+
+
+def addresses(proxies: str) -> str:
+    """Return addresses and networks with commas between, as uvicorn takes them.
+
+    Raises:
+        ValueError: one of them is none; says what to write.
+    """
+    named = [proxy.strip() for proxy in proxies.split(",") if proxy.strip()]
+    for proxy in named:
+        try:
+            ip_network(proxy)
+        except ValueError:
+            raise ValueError("write addresses and networks such as 10.0.0.0/8") from None
+    return ",".join(named)

@@ -1,7 +1,8 @@
 """The end of a server that others can do without: SIGTERM.
 
 Nothing new is begun from then on, so that whoever balances sends people elsewhere; what is being
-written ends; and then the server does. With nothing to write it ends at once, and so it does
+written ends, who is on the way to the line hears of it, and then the server ends. With nobody there
+it ends at once, and so it does
 when it is told once more.
 """
 
@@ -31,7 +32,7 @@ class Drain:
         signal.signal(signal.SIGTERM, self._told)
 
     def _told(self, *_: object) -> None:
-        if self._gate.shut or not self._gate.size:
+        if self._gate.shut or not self._gate.busy:
             self._hurry()  # a page that is only open would be waited for
             raise KeyboardInterrupt
         self._gate.shut = True
@@ -39,7 +40,7 @@ class Drain:
 
     def _end(self) -> None:
         until = time.monotonic() + self._seconds
-        while self._gate.size and time.monotonic() < until:
+        while self._gate.busy and time.monotonic() < until:
             time.sleep(0.05)
         time.sleep(min(CALM, max(0.0, until - time.monotonic())))
         interrupt_main(signal.SIGTERM)  # for the second time

@@ -6,12 +6,15 @@ any size into memory.
 """
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
+from collections import Counter
+from contextlib import AsyncExitStack
 from weakref import WeakValueDictionary
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chat.core.shares import SOON
+from chat.errors import RateLimited
 from chat.web.api.body import MAX_BODY
 from chat.web.api.refusals import refused
 from chat.web.visitors.login import KEY
@@ -22,6 +25,9 @@ IMPORTS = ("/gradio_api/run/saved_import", "/gradio_api/run/saved_attach")
 MAX_IMPORT, IMPORTERS = 34_000_000, 8
 #: Seconds that one of them may take, from its first byte to the end of the answer.
 PATIENCE = 300.0
+#: Bytes of requests that are not whole yet, of each visitor or address.
+AT_ONCE = 32_000_000
+LATE = "The server had no time to read this. Please try again in a minute."
 
 OPEN = frozenset(
     {
@@ -75,6 +81,8 @@ class Guard:
         self._own = WeakValueDictionary[str, asyncio.Lock]()
         self._coming = asyncio.Semaphore(IMPORTERS)
         self._reading = asyncio.Lock()
+        #: Bytes that have come of requests which are not whole yet.
+        self._bodies: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, answer 404 for a closed address, or 413 for one that is too large."""
@@ -83,13 +91,26 @@ class Guard:
         elif not is_open(scope["path"]):
             await refused(scope["path"], HTTPException(404))(scope, receive, send)
         elif scope["path"] in IMPORTS:
-            whose = next((account.name for account in scope.get(KEY, ())), "")
-            async with self._own.setdefault(whose, asyncio.Lock()), self._coming:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(PATIENCE):
-                        await self._pass_on(scope, receive, send, MAX_IMPORT, self._reading)
+            async with self._own.setdefault(_whose(scope), asyncio.Lock()), self._coming:
+                await self._import(scope, receive, send)
         else:
             await self._pass_on(scope, receive, send, MAX_BODY)
+
+    async def _import(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._pass_on(scope, receive, send_on, MAX_IMPORT, self._reading)
+        except TimeoutError:
+            if not begun:
+                late = HTTPException(503, LATE, {"Retry-After": "60"})
+                await refused(scope["path"], late)(scope, receive, send)
 
     async def _pass_on(
         self,
@@ -99,16 +120,28 @@ class Guard:
         limit: int,
         turn: asyncio.Lock | None = None,
     ) -> None:
-        body = bytearray()
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if len(body) > limit:
-                large = HTTPException(413, f"The limit is {limit:,} bytes.")
-                await refused(scope["path"], large)(scope, receive, send)
-                return
-            if message["type"] == "http.disconnect" or not message.get("more_body"):
-                break
+        body, whose = bytearray(), "" if turn else _whose(scope)
+        try:
+            while True:
+                message = await receive()
+                part = message.get("body", b"")
+                body += part
+                self._bodies[whose] += len(part)
+                if len(body) > limit:
+                    large = HTTPException(413, f"The limit is {limit:,} bytes.")
+                    await refused(scope["path"], large)(scope, receive, send)
+                    return
+                if whose and self._bodies[whose] > AT_ONCE:
+                    sentence = "You are sending too much at once. Please try again in a moment."
+                    many = RateLimited(sentence, SOON)
+                    await refused(scope["path"], many)(scope, receive, send)
+                    return
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    break
+        finally:
+            self._bodies[whose] -= len(body)
+            if not self._bodies[whose]:
+                del self._bodies[whose]
         if "body" in message:
             message = {**message, "body": bytes(body)}
         first = [message]
@@ -125,3 +158,7 @@ class Guard:
                 await send(message)
 
             await self._app(scope, replay, send_on if turn else send)
+
+
+def _whose(scope: Scope) -> str:
+    return next((account.name for account in scope.get(KEY, ())), "")

@@ -8,7 +8,7 @@ from chat.errors import SettingsError
 from chat.settings import Settings
 from chat.web import address, api, headers, health, logs, manifest, metrics, proxies, traces, words
 from chat.web.drain import Drain
-from chat.web.ending import end_with
+from chat.web.ending import end_now, end_with
 from chat.web.guard import Guard
 from chat.web.headers import Headers
 from chat.web.origin_form import OriginForm
@@ -108,4 +108,5 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
         Drain(page.chat.gate, settings.drain_seconds, lambda: let_go(page))
         end_with(page.chat.engine, page.chat.gate)
         page.block_thread()
+        end_now()
     return str(url)

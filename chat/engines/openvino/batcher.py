@@ -151,7 +151,10 @@ class Batcher:
         return parts
 
     def _enter(self) -> list[Part]:
-        """Let in who fits, in turn; whose grammar is not compiled yet lets others pass."""
+        """Let in who fits, in turn; whose grammar is not compiled yet lets others pass.
+
+        But none that are held to a grammar too, or it might never be compiled (see `_prepared`).
+        """
         parts, passed = [], []
         while self._waiting:
             job = self._waiting[0]
@@ -163,7 +166,7 @@ class Batcher:
             if job.blocks > lane.blocks:  # it would wait for ever, and all behind it
                 parts.append(Part(job.number, [], "failed"))
                 continue
-            if job.ties and not self._prepared(job):
+            if job.ties and (passed or not self._prepared(job)):
                 passed.append(job)
                 continue
             try:

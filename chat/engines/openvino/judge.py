@@ -1,6 +1,7 @@
 """Which grammars replies can be held to without keeping others waiting (see `trial`)."""
 
 import asyncio
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,9 @@ from chat.errors import FAILED, EngineError
 MOST_VERDICTS = 10_000
 #: Seconds in which the process has to be there.
 STARTING = 60.0
+#: How a process ends (see `Popen.returncode`) that had too little of a busy machine, or was killed
+#: for what others took of its memory: neither says anything of a grammar.
+UNPROVEN = (-signal.SIGALRM, -signal.SIGKILL)
 #: No grammar counts as less.
 LEAST_BYTES = 50_000
 
@@ -76,7 +80,9 @@ class Judge:
         try:
             verdict = max(self._ask(line, ties, self._longest), LEAST_BYTES)
             self._bytes += verdict
-        except EOFError:
+        except EOFError as ended:
+            if ended.args[0] in UNPROVEN:
+                raise EngineError(FAILED) from None
             verdict = None
         while len(self._verdicts) >= MOST_VERDICTS:
             del self._verdicts[next(iter(self._verdicts))]
@@ -97,7 +103,7 @@ class Judge:
         """Return the answer of the process, which is ended where there is none.
 
         Raises:
-            EOFError: it has ended.
+            EOFError: it has ended, with this status.
             EngineError: it was not done after so many seconds, which says nothing of a grammar.
         """
         late = Event()
@@ -113,9 +119,9 @@ class Judge:
             line.send(message)
             answer = line.receive()
         except EOFError:
-            self._end()
+            status = self._end()
             if not late.is_set():
-                raise
+                raise EOFError(status) from None
         finally:
             timer.cancel()
         if late.is_set():
@@ -123,8 +129,11 @@ class Judge:
             raise EngineError(FAILED)
         return answer
 
-    def _end(self) -> None:
-        if self._line:
-            self._line.kill()
-            self._line.end()
-        self._line = None
+    def _end(self) -> int | None:
+        """End the process, if there is one, and return how it has ended."""
+        line, self._line = self._line, None
+        if not line:
+            return None
+        if line.alive:
+            line.kill()
+        return line.end()

@@ -10,7 +10,7 @@ from chat.settings import Settings
 from chat.web.api.rate_limits import told
 from chat.web.api.refusals import plain, refused
 from chat.web.visitors import keys
-from chat.web.visitors.login import Guesses, Pace
+from chat.web.visitors.login import Pace
 
 #: How many wrong keys of an address are free; then it may try one a second.
 OF_ADDRESS = Pace(20, 1.0)
@@ -27,7 +27,6 @@ class Authentication:
         self._keys = keys.of(settings)
         self._login = settings.auth is not None
         self._shares = Shares() if shares is None else shares
-        self._guesses = Guesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -64,14 +63,14 @@ class Authentication:
         # Not where others come from as well, whose right ones would have to wait too.
         whole = [account.name for account in asking.get()[:-1]]
         paces = dict.fromkeys(whole, OF_ADDRESS)
-        self._guesses.check(paces, "keys")
+        self._keys.guesses.check(paces, "keys")
         # Header values come as Latin-1, whatever was sent.
         found = [self._keys.find(key.encode("latin-1")) for key in sent_keys(headers)]
         account = found[0] or found[1]
         if not account:
             there = headers.get("authorization") or headers.get("x-api-key")
             wrong = ", and yours is not the one" if there else ""
-            self._guesses.note(paces if there else {})
+            self._keys.guesses.note(paces if there else {})
             raise _unauthorized(
                 f"This API asks for a key{wrong}; send it as Authorization: Bearer KEY, "
                 "or as x-api-key: KEY."

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chat.core.chat import Chat, Update
 from chat.core.sampling import Sampling
-from chat.core.tokens import Tokens
+from chat.core.shares import asking
 from chat.errors import BadRequest, RequestError, TooLong
 from chat.web.api.body import body_of
 from chat.web.api.errors import json_bytes
@@ -99,7 +99,7 @@ class Endpoint:
             )
             chat, given = await named(chat, asks[0].conversation, given)
             sampling = await asyncio.to_thread(Sampling.checked, **given)
-            _check(asks, body.replies, sampling, chat.tokens)
+            _check(asks, body.replies, sampling, chat)
             shown = body.shows_thought(controls.values)
             replies = [
                 _reply(chat, ask, sampling.numbered(number), shown=shown)
@@ -163,13 +163,16 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> 
         working.result()
 
 
-def _check(asks: Sequence[Ask], n: int, sampling: Sampling, tokens: Tokens) -> None:
-    """Raise BadRequest for too many replies, and for what a text cannot be asked for."""
-    if len(asks) * n > MOST_REPLIES:
-        raise BadRequest(
-            f"n and prompt ask for {len(asks) * n} replies; the limit is {MOST_REPLIES}.", "n"
-        )
+def _check(asks: Sequence[Ask], n: int, sampling: Sampling, chat: Chat) -> None:
+    """Raise RequestError for too many replies, and for what a text cannot be asked for."""
+    # Each takes a place, and where there are never as many it is no use to ask again.
+    most = min([MOST_REPLIES, *(one.limits.places for one in asking.get() if one.limits.places)])
+    if len(asks) * n > most:
+        raise BadRequest(f"n and prompt ask for {len(asks) * n} replies; the limit is {most}.", "n")
+    tokens, window = chat.tokens, chat.engine.window
     for ask in asks:
+        if len(ask.ids) > window:
+            raise TooLong(f"prompt has {len(ask.ids):,} tokens; the limit is {window:,}.", "prompt")
         if ask.echo and sampling.logprobs:
             raise BadRequest("logprobs are of what is written; send no echo.", "logprobs")
         if unknown := next((id for id in ask.ids if not tokens.knows(id)), None):
@@ -185,7 +188,8 @@ async def _reply(
     """
     asked, begun = ask.conversation.messages[-1].content, ask.conversation.begun
     if ask.ids:
-        chat, asked = chat.prompting(Given(ask.ids)), chat.tokens.show(ask.ids)
+        chat = chat.prompting(Given(ask.ids))
+        asked = chat.tokens.show(ask.ids) if ask.echo else ""
     text, thought = _Rest(begun.content), _Rest(begun.thought)
     async with aclosing(chat.reply(ask.conversation, sampling)) as updates:
         async for update in updates:

@@ -38,6 +38,10 @@ class Missing(HTTPException):
         self.code = code
 
 
+#: Some clients (httpx's `iter_lines`, for one) part lines at these too, and events with them.
+LINE_ENDS = {"\x85": r"\u0085", "\u2028": r"\u2028", "\u2029": r"\u2029"}
+
+
 class NoSuchModel(Missing):
     """There is no model of this name."""
 
@@ -47,8 +51,11 @@ class NoSuchModel(Missing):
 
 
 def json_bytes(value: Any) -> bytes:
-    """Write JSON in UTF-8, on one line."""
-    return json.dumps(value, ensure_ascii=False).encode()
+    """Write JSON in UTF-8, on what everybody takes for one line."""
+    written = json.dumps(value, ensure_ascii=False)
+    for end, escaped in LINE_ENDS.items():
+        written = written.replace(end, escaped)
+    return written.encode()
 
 
 def json_answer(value: Any, headers: Mapping[str, str] | None = None) -> Response:

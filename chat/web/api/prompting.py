@@ -50,8 +50,11 @@ def prompted(
         return chat, given
     if not offer:
         return (chat.prompting(known) if has_calls else chat), given
-    check_length(offer, chat.engine.window)
-    format = known.offering(offer.tools, parallel=offer.parallel)
+    try:
+        check_length(offer, chat.engine.window)
+        format = known.offering(offer.tools, parallel=offer.parallel)
+    except RecursionError:
+        raise BadRequest("tools must not be nested so deeply.", "tools") from None
     if not offer.required:
         if held := next((name for name in HOLDING if given.get(name)), None):
             title = Sampling.model_fields[held].title

@@ -2,13 +2,15 @@
 
 import re
 
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from chat.web.api.anthropic import errors as anthropics
 from chat.web.api.errors import fault, refusal
 
 #: Where programs ask, and with a key where there is one.
 PROGRAMS = ("/v1/", "/tokenize/", "/detokenize/", "/metrics/")
+#: Where the page asks, with Gradio's client.
+EVENTS = "/gradio_api/"
 #: Where Anthropic's API is.
 MESSAGES = "/v1/messages/"
 
@@ -30,4 +32,6 @@ def refused(path: str, error: Exception) -> Response:
     if is_for_programs(path):
         return refusal(error)
     said = fault(error)
+    if path.startswith(EVENTS):
+        return JSONResponse({"error": said.message}, said.status, said.headers)
     return PlainTextResponse(said.message, said.status, said.headers)

@@ -25,7 +25,13 @@ class TextReply:
     last: ClassVar[dict[str, Any]] = {"text": ""}
 
     def __init__(
-        self, model: str, *, with_usage: bool = False, replies: int = 1, thinks: bool = False
+        self,
+        model: str,
+        *,
+        with_usage: bool = False,
+        replies: int = 1,
+        each: int = 1,
+        thinks: bool = False,
     ) -> None:
         self._head = {
             "id": f"{self.id}-{secrets.token_hex(12)}",
@@ -35,13 +41,21 @@ class TextReply:
         self._with_usage = with_usage
         self._thinks = thinks
         self._sent = [Update("waiting")] * replies
+        #: How many of them there are to one prompt.
+        self._each = each
         self._ids: dict[tuple[int, int], str] = {}
 
     @classmethod
     def to(cls, body: RequestBody, chat: Chat, replies: int) -> Self:
         """Return what writes the replies to a request."""
         thinks = chat.format.thoughts is not None
-        return cls(chat.name, with_usage=body.with_usage, replies=replies, thinks=thinks)
+        return cls(
+            chat.name,
+            with_usage=body.with_usage,
+            replies=replies,
+            each=body.replies,
+            thinks=thinks,
+        )
 
     def whole(self, updates: Sequence[Update]) -> dict[str, Any]:
         """See `Writer.whole`."""
@@ -92,15 +106,12 @@ class TextReply:
         return event({**chunk, "usage": None} if self._with_usage else chunk)
 
     def _usage(self, updates: Sequence[Update]) -> dict[str, Any]:
-        read = sum({update.prompt: update.prompt_tokens for update in updates}.values())
-        written = sum(update.tokens for update in updates)
         # Of several replies to one prompt the first had it read, and the others found it there.
-        cached = {
-            update.prompt: update.cached_tokens
-            for update in reversed(updates)
-            if update.cached_tokens is not None
-        }
-        known = {"cached_tokens": sum(cached.values())}
+        first = updates[:: self._each]
+        read = sum(update.prompt_tokens for update in first)
+        written = sum(update.tokens for update in updates)
+        cached = [one.cached_tokens for one in first if one.cached_tokens is not None]
+        known = {"cached_tokens": sum(cached)}
         thought = {"reasoning_tokens": sum(update.thought_tokens for update in updates)}
         return {
             "prompt_tokens": read,

@@ -5,6 +5,7 @@ The controls are those of the page, which `Sampling` checks for every door.
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -165,7 +166,12 @@ def _json(body: bytes) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")  # NaN and the infinities, to Python they are
 
-    return json.loads(body, parse_constant=refuse)
+    def number(digits: str) -> float:
+        if math.isinf(found := float(digits)):  # nor could it be written back as JSON
+            raise ValueError("a number is too large")
+        return found
+
+    return json.loads(body, parse_constant=refuse, parse_float=number)
 
 
 def _unknown(shape: Shape, at: str = "") -> Iterator[str]:

@@ -45,6 +45,8 @@ def _prompts(prompt: Any) -> Any:
     found = [prompt] if alone else prompt
     if not isinstance(found, list) or not found:
         raise unfit("must be a text, token ids, or a list of those")
+    if len(found) > MOST_REPLIES:
+        raise unfit(f"must be {MOST_REPLIES} prompts at most")
     for one in found:
         if not (isinstance(one, str) or _are_ids(one)):
             raise unfit("must be a text, token ids, or a list of those")

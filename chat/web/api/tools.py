@@ -19,6 +19,8 @@ from chat.web.api.shape import Shape, unfit
 from prompts import Tool
 from prompts.formats.tooled import arguments_of
 
+#: Twice as many as OpenAI takes.
+MOST_TOOLS = 256
 #: As long as Anthropic takes them; OpenAI takes 64 letters.
 NAME = r"^[a-zA-Z0-9_.-]{1,128}$"
 
@@ -170,11 +172,13 @@ def offered(tools: Sequence[Offered], choice: Chosen, *, parallel: bool) -> Offe
     Raises:
         BadRequest: what it says of them cannot be had; names the field.
     """
+    if len(tools) > MOST_TOOLS:
+        raise BadRequest(f"tools has {len(tools):,}; the limit is {MOST_TOOLS}.", "tools")
     names = [one.tool.name for one in tools]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise BadRequest(f"tools has two functions called {twice}.", "tools")
-    wanted, required = choice.names(names), choice.required
-    if unknown := next((name for name in wanted if name not in names), None):
+    wanted, required = set(choice.names(names)), choice.required
+    if unknown := min(wanted.difference(names), default=None):
         raise BadRequest(f"tool_choice names {unknown}, which is not in tools.", "tool_choice")
     if required and not wanted:
         raise BadRequest("tool_choice asks for a call, and there are no tools.", "tool_choice")

@@ -27,9 +27,9 @@
                 element.closest("main > .column")?.classList.toggle(`${bar.id}-open`, open);
             };
             button.onclick = () => toggle();
-            bar.addEventListener("keydown", ({key, target}) => {
+            bar.addEventListener("keydown", ({key, target, isComposing}) => {
                 // In a line that is typed it is for that: a title stays as it was.
-                if (key !== "Escape" || target instanceof HTMLInputElement) return;
+                if (key !== "Escape" || target instanceof HTMLInputElement || isComposing) return;
                 toggle(false);
                 button.focus();
             });

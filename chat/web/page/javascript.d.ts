@@ -23,6 +23,8 @@ declare const LONGEST_TITLE: number;
 declare const LARGEST_IMPORT: number;
 /** Of sealed texts that are opened at once, in characters. */
 declare const LARGEST_SEARCH: number;
+/** In bytes, of what is sent at the end of a turn. */
+declare const LARGEST_SETTLE: number;
 /** What the controls are called, by their names (chat/core/sampling.py). */
 declare const CONTROLS: Record<string, string>;
 /** Whether the model gives conversations their titles. */
@@ -93,13 +95,14 @@ interface Conversations {
     come_back(): string | undefined;
     /** The message is there, and by this token its reply is found; without a history it failed. */
     begun(history?: Message[], system?: string, token?: string): Promise<void> | undefined;
-    /** The reply has ended. */
-    settle(): void;
+    /** The reply has ended. Returns what the server is to be told of what was said before it. */
+    settle(said: Message[], live: Message[]): Message[];
     /** The conversation is about to be cleared. */
     clear(): void;
     /** It is about to be changed. */
     change(): void;
-    /** All that a reply has come to is there, and how it was made, as JSON. */
+    /** All that a reply has come to is there, and how it was made, as JSON; or, with the token of
+     * another, that one has begun already. */
     settled(history?: Message[], system?: string, made?: string): Promise<void> | undefined;
     /** It was changed; without a history that failed. */
     changed(

@@ -1,5 +1,6 @@
 """The page: a Gradio ChatInterface around `Chat.reply`, and its API endpoint `/chat`."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -27,7 +28,7 @@ from chat.web.page.header import header
 from chat.web.page.history import History, entry, last_reply, last_thought, split_last
 from chat.web.page.made import made
 from chat.web.page.messages import place, shown
-from chat.web.page.panel import SENDS, Panel, before
+from chat.web.page.panel import SENDS, SETTLES, Panel, before
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
 from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
@@ -39,6 +40,8 @@ from prompts import PromptError, texts
 HIDDEN = gr.Button(visible=False)
 #: In words, since Gradio's pictures have none for who cannot see them.
 BUTTONS = {"submit_btn": "Send", "stop_btn": "Stop"}
+#: How often it is looked whether a turn is over once Gradio says so, and seconds between the looks.
+LOOKS, PAUSE = 40, 0.05
 
 
 def build(chat: Chat, settings: Settings) -> "Page | CompletionPage":
@@ -164,9 +167,9 @@ class Page(ChatInterface):
             for after in (running.success, running.failure):
                 settled = after(
                     self._settle,
-                    [self.turn, *shown],
+                    [self.turn, *shown, self.textbox],
                     [*shown, self.status, self.textbox, self.go_on, self.told],
-                    js=before("settle"),
+                    js=SETTLES,
                     queue=False,
                     **quiet,
                 )
@@ -285,6 +288,8 @@ class Page(ChatInterface):
         asked = sent = self._as_sent(turn.asked[len(turn.before) :])
         like = {**asked[-1], "metadata": None}
         reply = turn.reply
+        reply.begun = True
+        reply.followers += 1
         try:
             if not reply.kept:
                 reply.controls = dict(zip(self._controls, values, strict=True))
@@ -308,13 +313,25 @@ class Page(ChatInterface):
             gr.Warning(str(error))
             reply.failure = str(error)
             yield {self.live: sent, self.status: reply.line}
+        finally:
+            reply.followers -= 1
 
     async def _stop(self, turn: Turn | None) -> None:
         if turn:
             turn.reply.stop()
 
-    def _settle(self, turn: Turn | None, history: History, live: History) -> Changes:
-        """Show what came of it, and unlock the text box."""
+    async def _settle(
+        self, turn: Turn | None, history: History, live: History, typed: str
+    ) -> Changes:
+        """Show what came of it, and unlock the text box, where something is `typed`.
+
+        After Stop this comes twice, and the second time another turn may have begun.
+        """
+        for _ in range(LOOKS):
+            if turn and turn.goes_on:
+                await asyncio.sleep(PAUSE)
+        if turn and turn.goes_on:
+            return {self.told: self._running.token(turn, self.login())}
         textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
         how = ""
         if turn is None:
@@ -331,7 +348,8 @@ class Page(ChatInterface):
             if after.history is not turn.original:
                 how = made(self.chat, turn.reply)
         if after.draft is not None:
-            textbox["value"] = split(after.draft)[1]  # its files the browser has
+            draft = split(after.draft)[1]  # its files the browser has
+            textbox["value"] = "\n\n".join(filter(None, [typed, draft]))
         return {
             self.chatbot: after.history,
             self.live: [],

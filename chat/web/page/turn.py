@@ -37,6 +37,9 @@ class Reply:
     stopped: bool = False
     #: Whether anything of it has been on the screen.
     seen: bool = False
+    #: Whether it has ever been shown as it is written, and by how many pages that is now.
+    begun: bool = False
+    followers: int = 0
     #: Whether the whole conversation was cleared meanwhile.
     cleared: bool = False
     #: The values of the controls that it is made with, by their names.
@@ -133,7 +136,7 @@ class Turn:
         self.reply.seen = seen = self.reply.seen or seen
         text, thought = self.so_far(self.reply.update)
         answered, reply = bool((text + thought.text).strip()), self.reply
-        if answered and not seen:  # it was stopped before the first word came there
+        if answered and not seen and reply.stopped:  # before the first word came there
             answered, reply = False, Reply(failure=reply.failure)
         if reply.unanswered and not answered:
             draft = None if self._retried else self.message
@@ -145,6 +148,15 @@ class Turn:
     def lasts(self) -> bool:
         """Whether the reply is still being written."""
         return self.reply.kept is not None and not self.reply.kept.over
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is about to be shown as it is written, or is, and nothing has ended it."""
+        reply = self.reply
+        ended = reply.stopped or reply.failure or reply.cleared or (reply.kept and reply.kept.over)
+        if ended or not self.message:
+            return False
+        return bool(reply.followers) or not reply.begun
 
     @property
     def _retried(self) -> bool:

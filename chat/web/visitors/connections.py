@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from chat.web.visitors.private import Network, is_private
+from chat.web.visitors.private import Network, is_private, whole
 
 #: Seconds for a request's head; uvicorn's own patience, between two requests, is shorter.
 PATIENCE = 10.0
@@ -42,6 +42,13 @@ def options(proxies: str) -> dict[str, Any]:
     Connection.most = min(MOST, int(_files() * PART))
     Connection.proxies = [ip_network(proxy) for proxy in proxies.split(",")]
     return {"http": Connection, "ws": "none", "forwarded_allow_ips": proxies, "backlog": 512}
+
+
+def _whole(host: str) -> str:
+    try:
+        return whole(ip_address(host.partition("%")[0]))
+    except ValueError:  # a socket of Unix, or nothing
+        return host
 
 
 def _files() -> int:
@@ -70,10 +77,11 @@ class Connection(H11Protocol):
         """Take it, if need be in the place of one that owes a request, or close it at once."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
+        self._whole = _whole(self._address)
         self._timer: asyncio.TimerHandle | None = None
         Connection.open += 1
-        Connection.of[self._address] += 1
-        if Connection.of[self._address] > self.each and not self._stands_for_many():
+        Connection.of[self._whole] += 1
+        if Connection.of[self._whole] > self.each and not self._stands_for_many():
             transport.abort()
         elif Connection.open <= self.most:
             self._owe()
@@ -88,9 +96,9 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
         self._pay()
         Connection.open -= 1
-        Connection.of[self._address] -= 1
-        if not Connection.of[self._address]:
-            del Connection.of[self._address]
+        Connection.of[self._whole] -= 1
+        if not Connection.of[self._whole]:
+            del Connection.of[self._whole]
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, unless it is too late."""

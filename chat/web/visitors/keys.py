@@ -23,6 +23,7 @@ from typing import NamedTuple
 from chat.core.shares import Account, Limits
 from chat.errors import SettingsError
 from chat.settings import Settings
+from chat.web.visitors.login import Guesses
 
 #: What the key of `--api-key` is called.
 DEFAULT = "default"
@@ -57,6 +58,8 @@ class Keys:
     def __init__(self, file: Path | None, default: str) -> None:
         account = Account(f"key:{DEFAULT}", who="This key")
         self._own = [Key(_digest(default.encode()), account)] if default else []
+        #: Of wrong ones, at all addresses that take them.
+        self.guesses = Guesses()
         self._file = file
         self._keys: list[Key] = []
         self._seen: object = None

@@ -19,6 +19,13 @@ PRIVATE: list[Network] = [
 ]
 
 
+def whole(address: Address) -> str:
+    """Return what is one person's: an address, and of IPv6 the network of 64 bits around it."""
+    if isinstance(address, IPv6Address) and not address.ipv4_mapped:
+        return str(ip_network((address, 64), strict=False))
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 def is_private(address: Address) -> bool:
     """Whether it is one of a private network, or this machine's."""
     if isinstance(address, IPv6Address):

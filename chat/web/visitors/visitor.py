@@ -16,7 +16,7 @@ import hmac
 import os
 from collections import Counter
 from hashlib import sha256
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_address
 from secrets import token_bytes, token_hex
 
 from starlette.datastructures import MutableHeaders
@@ -27,10 +27,11 @@ from chat import space
 from chat.core.shares import SOON, Account, Limits, Visitor, asking
 from chat.errors import RateLimited
 from chat.settings import Settings
+from chat.settings.visitors import addresses
 from chat.web import health
 from chat.web.api.refusals import refused
 from chat.web.visitors.login import KEY
-from chat.web.visitors.private import LOOPBACK, PRIVATE, is_private
+from chat.web.visitors.private import LOOPBACK, PRIVATE, is_private, whole
 
 #: Where browsers get their cookie: with the page, and when it comes back.
 GIVEN = ("/", "/config")
@@ -44,7 +45,7 @@ PART, FEWEST = 4, 2
 
 def known_proxies(settings: Settings) -> str:
     """Return whose X-Forwarded-For is read, as uvicorn takes it."""
-    told = settings.trusted_proxies or os.environ.get("FORWARDED_ALLOW_IPS", "")
+    told = settings.trusted_proxies or addresses(os.environ.get("FORWARDED_ALLOW_IPS", ""))
     # Nothing but its proxy reaches a Space.
     known = map(str, PRIVATE) if space.on_space() else LOOPBACK
     return ",".join([*filter(None, [told]), *known])
@@ -124,9 +125,7 @@ class Visitors:
         if address.is_loopback and not (self._public or forwarded):
             return ("", False)
         single = not is_private(address)
-        if isinstance(address, IPv6Address):  # of which everyone has that many
-            return (str(ip_network((address, 64), strict=False)), single)
-        return (str(address), single)
+        return (whole(address), single)
 
     def _of(self, address: str, single: bool, id: str) -> Visitor:
         if not address:

@@ -44,18 +44,27 @@ class ReasoningItem(Shape):
     content: Thought = ""
 
 
-Item = ChatMessage | CallItem | ResultItem | ReasoningItem
+class Reference(Shape):
+    """An item that was in an earlier response, by its id."""
+
+    type: Literal["item_reference"]
+    id: str
+
+
+Item = ChatMessage | CallItem | ResultItem | ReasoningItem | Reference
 KINDS: dict[str, type[Shape]] = {
     "message": ChatMessage,
     "function_call": CallItem,
     "function_call_output": ResultItem,
     "reasoning": ReasoningItem,
+    "item_reference": Reference,
 }
-OneItem = Annotated[Item, BeforeValidator(by_type(KINDS, "message"), json_schema_input_type=Item)]
+read_item = by_type(KINDS, "message")
+OneItem = Annotated[Item, BeforeValidator(read_item, json_schema_input_type=Item)]
 
 
 def messages_in(items: Iterable[Item]) -> Iterator[ChatMessage]:
-    """Yield the messages that items are."""
+    """Yield the messages that items are; a `Reference` has to be replaced before."""
     for item in items:
         match item:
             case ChatMessage():

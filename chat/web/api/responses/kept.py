@@ -7,9 +7,10 @@ response can read it and go on with it, which is why ids cannot be guessed; and 
 programs share one key, the id is all that keeps one's conversations from another's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
+from typing import Any
 
 from cachetools import LRUCache
 
@@ -33,13 +34,15 @@ class Kept:
     asked: Sequence[Message]
     #: The same with the reply.
     conversation: Sequence[Message]
+    #: The items of the answer.
+    output: Sequence[Mapping[str, Any]] = ()
 
     @property
     def size(self) -> int:
         """Bytes that it takes, as if it shared nothing with others."""
         calls = [call for one in self.conversation for call in one.calls]
         parts = [part for one in [*self.conversation, *calls] for part in one]
-        return len(self.written) + sum(map(getsizeof, parts))
+        return 2 * len(self.written) + sum(map(getsizeof, parts))
 
 
 class NoSuchResponse(Missing):
@@ -49,6 +52,17 @@ class NoSuchResponse(Missing):
         code = "previous_response_not_found" if param == "previous_response_id" else None
         sentence = "There is no such response here; it was not kept, or is forgotten."
         super().__init__(sentence, param, code)
+
+
+class NoSuchItem(Missing):
+    """An item was in no response that is kept; `param` names where it was to be."""
+
+    def __init__(self, param: str) -> None:
+        sentence = (
+            "There is no such item here; its response was not kept, or is forgotten. Send the item "
+            "itself."
+        )
+        super().__init__(sentence, param, None)
 
 
 class Keeper:
@@ -74,6 +88,10 @@ class Keeper:
         if found := self._kept.get(id):
             return found
         raise NoSuchResponse(param)
+
+    def items(self) -> dict[str, Mapping[str, Any]]:
+        """Return all items of the answers that are kept, by their ids."""
+        return {item["id"]: item for kept in self._kept.values() for item in kept.output}
 
     def forget(self, id: str) -> None:
         """Forget a response.

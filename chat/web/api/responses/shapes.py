@@ -13,7 +13,8 @@ from pydantic import BeforeValidator, ConfigDict, FailFast, Field, PrivateAttr, 
 from chat.core.conversation import Conversation
 from chat.web.api import fields
 from chat.web.api.messages import ChatMessage, conversation_in, have_calls
-from chat.web.api.responses.items import OneItem, messages_in
+from chat.web.api.responses.items import OneItem, Reference, messages_in, read_item
+from chat.web.api.responses.kept import NoSuchItem
 from chat.web.api.responses.tools import AUTO, Choice, Tool
 from chat.web.api.shape import Shape, unfit
 from chat.web.api.shapes import Ask, NamedSchema, RequestBody, ResponseFormat, Written
@@ -125,6 +126,18 @@ class ResponseBody(RequestBody):
     def put(self, around: Around) -> None:
         """Say what is around it, once, before it is answered."""
         self._around = around
+
+    def refer_to(self, items: Mapping[str, Any]) -> None:
+        """Put items in place of references to them.
+
+        Raises:
+            NoSuchItem: there is none.
+        """
+        for place, item in enumerate(self.input):
+            if isinstance(item, Reference):
+                if item.id not in items:
+                    raise NoSuchItem(f"input[{place}].id")
+                self.input[place] = read_item(items[item.id])
 
     @property
     def schemas(self) -> dict[str, str]:

@@ -192,7 +192,8 @@ class ResponseReply:
         thought = found.begun.thought + self._sent.thought
         text = found.begun.content + "".join(texts)
         reply = Message("assistant", text, tuple(calls), thought=thought)
-        kept = Kept(json_bytes(response), found.messages, [*found.asked, reply])
+        asked, said = found.messages, [*found.asked, reply]
+        kept = Kept(json_bytes(response), asked, said, tuple(self._output))
         self._keeper.keep(response["id"], kept)
 
 

@@ -43,6 +43,7 @@ from chat.web.page.javascript import script
 from chat.web.page.panel.saved import (
     LARGEST_IMPORT,
     LARGEST_SEARCH,
+    LARGEST_SETTLE,
     MOST_CONVERSATIONS,
     SavedConversations,
 )
@@ -87,6 +88,13 @@ HTML = """
 SENDS = "(message, history) => [window.conversations?.send(message) ?? message, history]"
 
 
+#: Before the end of a turn is shown: of a long conversation only the turn is sent.
+SETTLES = (
+    "(turn, said, live, ...values) => "
+    "[turn, window.conversations?.settle(said, live) ?? said, live, ...values]"
+)
+
+
 def before(what: str) -> str:
     """Return what an event of the page is to do here before it begins, as JavaScript.
 
@@ -111,6 +119,7 @@ class Panel:
                     LONGEST_TITLE=title.LONGEST,
                     LARGEST_IMPORT=LARGEST_IMPORT,
                     LARGEST_SEARCH=LARGEST_SEARCH,
+                    LARGEST_SETTLE=LARGEST_SETTLE,
                     CONTROLS={name: one.title for name, one in Sampling.model_fields.items()},
                     SYSTEM_PROMPT=system_prompt.value,
                     TITLES=settings.titles,

@@ -55,20 +55,30 @@ function drawChips() {
  */
 function attachFiles(files) {
     filesComing += files.length;
-    let left = files.length;
     return reading = reading.then(attempt(async () => {
+        /** @type {unknown[]} */
+        const problems = [];  // the others come all the same
         for (const file of files) {
-            if (file.size > LARGEST_IMPORT)
-                throw new Problem(`${file.name} is too large: a file may have ${LARGEST_IMPORT / 1e6} MB.`);
-            const used = chips.reduce((sum, {tokens}) => sum + tokens, 0);
-            say(`Reading ${file.name}…`);
-            chips.push(await ask("attach", file.name, await base64(file), used));
-            left--;
+            try {
+                await attachFile(file);
+            } catch (problem) {
+                problems.push(problem);
+            }
             filesComing--;
-            dismiss();
-            drawChips();
         }
-    })).finally(() => filesComing -= left);  // those after one that could not be read
+        if (problems.length) throw problems[0];
+    }));
+}
+
+/** @param {File} file */
+async function attachFile(file) {
+    if (file.size > LARGEST_IMPORT)
+        throw new Problem(`${file.name} is too large: a file may have ${LARGEST_IMPORT / 1e6} MB.`);
+    const used = chips.reduce((sum, {tokens}) => sum + tokens, 0);
+    say(`Reading ${file.name}…`);
+    chips.push(await ask("attach", file.name, await base64(file), used));
+    dismiss();
+    drawChips();
 }
 
 /**

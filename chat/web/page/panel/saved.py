@@ -45,6 +45,8 @@ SEARCHED = 2_000_000
 
 #: Bytes of the files that are imported at once.
 LARGEST_IMPORT = 25_000_000
+#: Bytes of a conversation that is sent at the end of a turn, within the limit of a request.
+LARGEST_SETTLE = 900_000
 #: Files at most of which it is said one by one why they cannot be taken.
 MOST_REFUSALS = 3
 

@@ -37,6 +37,10 @@ let running = false;
 let changing = 0;
 /** Whether what is shown next is to be saved then. */
 let rearranged = false;
+/** Milliseconds until what could not be saved is tried again, and when that is. */
+const AGAIN = 5000;
+/** @type {number | undefined} */
+let again;
 /**
  * That the last change is saved.
  * @type {Promise<void> | undefined}
@@ -78,6 +82,20 @@ async function untilSaved() {
 async function untilQuiet() {
     await untilSaved();
     if (running) throw new Problem("A reply is being written. Stop it first, or wait for it.");
+}
+
+/** The last of what changes the screen. */
+let last = Promise.resolve();
+
+/**
+ * Do what changes the screen once nothing else does, one after another: of two quick clicks the
+ * second finds what the first has left.
+ * @param {() => unknown} action
+ */
+function inTurn(action) {
+    const done = last.then(untilQuiet).then(action);
+    last = done.then(() => {}, () => {});
+    return done;
 }
 
 /**
@@ -149,7 +167,7 @@ async function seal(mine, prompt) {
     try {
         return await ask("seal", packed(mine.branch), prompt);
     } catch (problem) {
-        if (!mine.branch.forks.size) throw problem;
+        if (!mine.branch.forks.size || !(problem instanceof Refused)) throw problem;
         const alone = await ask("seal", packed({...mine.branch, forks: new Map()}), prompt);
         say("Only the version on the screen is saved: with the others it would be too long.");
         return alone;
@@ -285,7 +303,19 @@ async function saveAll(history, system, reply, made) {
     const saved = save(history, system, made);
     const mine = current;
     mine.reply = reply;
-    await saved;
+    clearTimeout(again);
+    try {
+        await saved;
+        if (again) dismiss();  // what was said of it
+        again = undefined;
+    } catch (problem) {
+        if (!(problem instanceof Unreachable)) throw problem;
+        again = setTimeout(() => {
+            if (current === mine) saving = attempt(saveAll)(history, system, mine.reply, made);
+        }, AGAIN);
+        throw new Unreachable(
+            "This is not saved yet, since the server cannot be reached. It is tried again.");
+    }
     // It may be over by now; and where another tab went on, another one is being written.
     if (mine.text && mine.text === storage[itemName(mine.id, "text")])
         writeReply(mine.id, mine.reply);
@@ -359,9 +389,11 @@ window.conversations = {
         saved?.then(keepTyped);
         return saved;
     },
-    settle() {
+    settle(said, live) {
         running = false;
         changing++;
+        // The server has it, and a request has a limit that the next one will not pass.
+        return new Blob([JSON.stringify([said, live])]).size < LARGEST_SETTLE ? said : [];
     },
     clear() {
         const {id} = current;
@@ -375,6 +407,11 @@ window.conversations = {
         changing++;
     },
     settled(history, system, made) {
+        if (made && !made.startsWith("{")) {  // it was the end of the turn before this one
+            running = true;
+            changing--;
+            return;
+        }
         if (history) keepFiles(rowsOf(history).length > sentAfter);
         const saved = this.changed(history, system, undefined, made ? JSON.parse(made) : undefined);
         if (made) giveTitle().catch(() => {});  // nobody has asked for it

@@ -30,6 +30,10 @@ const names = new Map();
 
 /** What can go wrong, in a sentence for the person at the page. */
 class Problem extends Error {}
+/** What the server does not take, and would not the next time. */
+class Refused extends Problem {}
+/** That there was no answer, which may come the next time. */
+class Unreachable extends Problem {}
 
 /**
  * Return a storage of the browser; without one, conversations last as long as the page.
@@ -165,15 +169,16 @@ async function askFor(signal, question, ...data) {
         response = await post(ENDPOINTS[question], data, signal);
         if (response.status !== 413) answer = await response.json();
     } catch {
-        throw new Problem("The server cannot be reached. Please reload the page.");
+        throw new Unreachable("The server cannot be reached. Please reload the page.");
     }
     if (response.status === 413)
-        throw new Problem(
+        throw new Refused(
             question === "import" || question === "attach"
                 ? "This is too large for the server, or for a proxy in front of it."
                 : "This conversation is too long."
         );
+    if (response.status === 400 && answer.error) throw new Refused(answer.error);
     if (!response.ok)
-        throw new Problem(answer.error ?? "The server did not answer. Please reload the page.");
+        throw new Unreachable(answer.error ?? "The server did not answer. Please reload the page.");
     return answer.data[0];
 }

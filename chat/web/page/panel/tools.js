@@ -66,12 +66,11 @@ function versions(at, place) {
     if (!place) return [];
     const [number, last] = place.split(" of ").map(Number);
     /** @param {number} next */
-    const go = async (next) => {
-        await untilQuiet();
+    const go = (next) => inTurn(() => {
         take(current.branch, at, next - 1);
         keepFocus(at, next < number ? "Previous version" : "Next version");
         rearrange();
-    };
+    });
     return [
         tool(PREVIOUS, "Previous version", () => go(number - 1), number === 1),
         make("span", {textContent: place}),
@@ -125,16 +124,18 @@ function tool(path, label, action, disabled = false) {
  * Take a message of several parts back to where one is written, as Gradio edits each by itself.
  * @param {number} at
  */
-async function editRow(at) {
-    await untilQuiet();
-    if (messageBox()?.value.trim()) throw new Problem("There is a message in the box already.");
+function editRow(at) {
     const row = current.branch.rows[at];
-    leave(current.branch, at);
-    restoreFiles(row);
-    const said = row.filter(({metadata}) => !metadata?.title);
-    typeMessage(said.map(({content}) => window.plainText(textOf(content))).join("\n\n"));
-    current.editing = true;
-    show(current, current.branch.rows.flat());  // what is saved stays as it is until it is sent
+    return inTurn(() => {
+        if (current.branch.rows[at] !== row) return;  // it is there already
+        if (messageBox()?.value.trim()) throw new Problem("There is a message in the box already.");
+        leave(current.branch, at);
+        restoreFiles(row);
+        const said = row.filter(({metadata}) => !metadata?.title);
+        typeMessage(said.map(({content}) => window.plainText(textOf(content))).join("\n\n"));
+        current.editing = true;
+        show(current, current.branch.rows.flat());  // what is saved stays until it is sent
+    });
 }
 
 /**
@@ -158,20 +159,22 @@ async function branchOff(at) {
  * Take a message out of the conversation, and offer it back.
  * @param {number} at
  */
-async function deleteRow(at) {
-    await untilQuiet();
-    const {id, branch} = current;
-    const before = structuredClone(branch);
-    takeOut(branch, at);
-    keepFocus(Math.min(at, branch.rows.length - 1), "Delete message");
-    rearrange();
-    say("The message is deleted.", "Restore", async () => {
-        await untilQuiet();
-        const saved = savedConversations().find((one) => one.id === id);
-        if (current.id !== id && saved) await openSaved(saved);
-        if (current.id !== id) throw new Problem("Its conversation is not there any more.");
-        current.branch = before;
+function deleteRow(at) {
+    const row = current.branch.rows[at];
+    return inTurn(() => {
+        const {id, branch} = current;
+        if (branch.rows[at] !== row) return;  // it is gone already
+        const before = structuredClone(branch);
+        takeOut(branch, at);
+        keepFocus(Math.min(at, branch.rows.length - 1), "Delete message");
         rearrange();
+        say("The message is deleted.", "Restore", () => inTurn(async () => {
+            const saved = savedConversations().find((one) => one.id === id);
+            if (current.id !== id && saved) await openSaved(saved);
+            if (current.id !== id) throw new Problem("Its conversation is not there any more.");
+            current.branch = before;
+            rearrange();
+        }));
     });
 }
 

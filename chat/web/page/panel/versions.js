@@ -153,8 +153,10 @@ function takeOut(branch, at) {
         return place < at + gone ? [] : [[place - gone, ways]];
     }));
     if (!meet) return;
-    if (beside && !branch.forks.has(at - 1))
-        branch.forks.set(at - 1, beside.map((way) => way && withAbove(above, way)));
+    const others = beside?.map((way) => way && withAbove(above, way)) ?? [];
+    const there = branch.forks.get(at - 1);
+    if (there) there.push(...others.filter(Boolean));
+    else if (beside) branch.forks.set(at - 1, others);
     branch.rows.splice(at - 1, 2, together(above, below));
 }
 
