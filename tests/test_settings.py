@@ -180,6 +180,16 @@ def test_a_port_that_would_stop_gradio_with_a_traceback_is_refused(
         read([])
 
 
+@pytest.mark.parametrize("told", ["*", "10.0.0.1, proxy", "10.0.0.0/33"])
+def test_proxies_that_uvicorns_variable_cannot_name_are_refused(
+    told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `*` anybody could say which address they come from."""
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", told)
+    with pytest.raises(SettingsError, match="FORWARDED_ALLOW_IPS cannot be used: write addresses"):
+        read([])
+
+
 @pytest.mark.parametrize("port", ["", "1", "7860", "65535"])
 def test_gradios_own_port_variable_works(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_SERVER_PORT", port)

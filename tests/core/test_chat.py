@@ -12,6 +12,7 @@ from chat.core.conversation import rebuild
 from chat.core.engine import Cached, Resumed
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
+from chat.core.shares import Account, asking
 from chat.errors import BadRequest, EngineError, TooLong
 from prompts import Message, Piece, PromptError
 from tests.support.fakes import LineFormat, ScriptedEngine, chat_with
@@ -234,12 +235,33 @@ async def test_what_a_prompt_format_refuses_is_a_request_that_cannot_be_answered
 
 
 async def test_what_the_engine_says_first_of_the_prefix_cache_is_told() -> None:
-    updates = await collect(ask(chat_with(BatchEngine("", Cached(5), "a", Cached(9), f"b{STOP}"))))
+    chat = chat_with(BatchEngine("", Cached(5), "a", Cached(9), f"b{STOP}"))
+    await collect(ask(chat))
+    updates = await collect(ask(chat))
     assert [update.cached_tokens for update in updates] == [None, None, *[5] * 5]
     assert updates[-1].text == "ab"
 
 
 async def test_that_is_never_more_than_the_prompt_has() -> None:
     """Where another goes on with a reply, what is written of it is a part of its prompt."""
-    *_, last = await collect(ask(chat_with(BatchEngine(Resumed(), Cached(999), f"a{STOP}"))))
+    chat = chat_with(BatchEngine(Resumed(), Cached(999), f"a{STOP}"))
+    await collect(ask(chat))
+    *_, last = await collect(ask(chat))
     assert last.cached_tokens == last.prompt_tokens
+
+
+async def test_what_somebody_else_wrote_cannot_be_guessed_by_it() -> None:
+    chat = chat_with(BatchEngine(Cached(999), f"a{STOP}"))
+
+    async def cached(who: str, message: str) -> int | None:
+        token = asking.set((Account(who),))
+        try:
+            *_, last = await collect(ask(chat, message))
+        finally:
+            asking.reset(token)
+        return last.cached_tokens
+
+    await cached("ann", "My PIN is 4821")
+    assert await cached("bob", "My PIN is 48") == 0
+    assert await cached("bob", "My PIN is 4821") == 0
+    assert await cached("bob", "My PIN is 4821") == len("user: My PIN is 4821|assistant: ")

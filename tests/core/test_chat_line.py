@@ -12,6 +12,7 @@ from chat.core.chat import Chat
 from chat.core.engine import TICK, Queued
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
+from chat.core.shares import Account, Limits, asking
 from chat.core.tokens import FastTokens
 from chat.errors import BadRequest, QueueFull
 from prompts import Piece
@@ -143,6 +144,36 @@ async def test_a_prompt_that_is_slow_to_compose_holds_nobody_up() -> None:
     await asyncio.sleep(0)
     others_went_on.set()
     assert (await reply)[-1].text == "ok"
+
+
+async def test_who_leaves_while_it_is_composed_has_asked_and_keeps_its_thread() -> None:
+    composing, may = threading.Semaphore(0), threading.Event()
+
+    class SlowTokens(CharTokens):
+        def encode(self, pieces: Sequence[Piece]) -> list[int]:
+            composing.release()
+            assert may.wait(timeout=20)
+            return super().encode(pieces)
+
+    chat = Chat(BatchEngine("ok"), SlowTokens(), LineFormat(), Gate(4, 9))
+    visitor = (Account("ann", Limits(requests=10)),)
+    token = asking.set(visitor)
+    try:
+        for _ in range(2):
+            leaving = asyncio.create_task(collect(ask(chat)))
+            assert await asyncio.to_thread(composing.acquire, timeout=20)
+            leaving.cancel()
+            await asyncio.wait([leaving])
+        assert chat.gate.size == 0
+        [requests] = [one.left for one in chat.shares.left(visitor) if one]
+        assert requests == 8
+        third = asyncio.create_task(collect(ask(chat)))
+        assert not await asyncio.to_thread(composing.acquire, timeout=0.2)  # both go on
+        may.set()
+        assert (await third)[-1].text == "ok"
+    finally:
+        may.set()
+        asking.reset(token)
 
 
 async def test_who_finds_the_queue_full_costs_nothing() -> None:

@@ -165,6 +165,19 @@ async def test_those_who_have_one_each_are_let_in_in_the_order_in_which_they_cam
     assert gate.size == 0
 
 
+def test_who_is_on_the_way_keeps_it_busy() -> None:
+    gate = Gate(1, 0)
+    assert not gate.busy
+    with gate.coming():
+        assert gate.busy
+        with gate.enter():
+            assert gate.busy
+        assert gate.busy
+    assert not gate.busy
+    with gate.enter():
+        assert gate.busy
+
+
 async def test_who_has_nothing_left_does_not_come_into_line() -> None:
     gate = Gate(1, 1)
     share = Share((Account("one", Limits(requests=1)),), (Used(),))

@@ -12,6 +12,7 @@ from chat.core.conversation import rebuild
 from chat.core.engine import Resumed
 from chat.core.meter import SHORT, Histogram, Meter
 from chat.core.sampling import Sampling
+from chat.core.shares import Account, Limits, asking
 from chat.errors import BadRequest, EngineError, QueueFull
 from tests.support.fakes import END, ScriptedEngine, chat_with
 
@@ -97,6 +98,24 @@ async def test_faults_and_refusals_are_counted_by_their_kind() -> None:
         await answer(chat)
     assert chat.meter.ended == {"error": 1}
     assert chat.meter.refused == {"BadRequest": 1, "QueueFull": 1}
+
+
+async def test_what_is_refused_where_the_model_is_has_cost_nothing() -> None:
+    """By a server elsewhere, which has a line of its own."""
+
+    def refuse(prompt: str) -> str:
+        raise QueueFull("The queue is full.")
+
+    chat = chat_with(ScriptedEngine(refuse))
+    visitor = (Account("ann", Limits(tokens=1000)),)
+    token = asking.set(visitor)
+    try:
+        with pytest.raises(QueueFull):
+            await answer(chat)
+    finally:
+        asking.reset(token)
+    assert [one.left for one in chat.shares.left(visitor) if one] == [1000]
+    assert chat.meter.prompt_tokens == 0
 
 
 class Resuming(ScriptedEngine):

@@ -1,5 +1,6 @@
 """chat.core.reply: what is shown of a reply, and remembered of it."""
 
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from chat.core.chat import Chat
 from chat.core.gate import Gate
 from chat.core.reply import tidy
+from chat.core.tokens import Decoder
 from prompts import PromptFormat
 from prompts.formats.plain import Plain
 from tests.support.fakes import CharTokens, LineFormat, ScriptedEngine, chat_with
@@ -79,6 +81,27 @@ async def test_a_stopped_reply_is_remembered_as_far_as_it_was_shown() -> None:
             if update.text:
                 break
     assert tokens.remembered == {"Hel": [ord(letter) for letter in "Hel"]}
+
+
+class HalfTokens(CharTokens):
+    """Of which some stand for a part of a character, as those of byte-level tokenizers do."""
+
+    def decoder(self, shown: Sequence[str] = ()) -> Decoder:
+        whole = super().decoder(shown)
+
+        class Halves:
+            def push(self, ids: Iterable[int]) -> str:
+                return "".join("" if id == ord("~") else whole.push([id]) for id in ids)
+
+        return Halves()
+
+
+async def test_with_a_part_of_a_character_at_its_end_its_ids_are_not_remembered() -> None:
+    """Nobody sees it, and a later prompt would have it."""
+    tokens = HalfTokens()
+    for said in ("Hello~~", "He~llo"):
+        await collect(ask(Chat(BatchEngine(said), tokens, LineFormat(), Gate(1, 0))))
+    assert tokens.remembered == {"Hello": [ord(letter) for letter in "He~llo"]}
 
 
 @pytest.mark.parametrize(("echo", "opening"), [(True, "A story that"), (False, "")])

@@ -182,6 +182,24 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tokens.encode([Reply("67890")]) != other
 
 
+@pytest.mark.parametrize(
+    "pieces",
+    [["Hello", *"\n" * 200], ["\n" * 300 + "Hello"], [*"Hello, this is a reply of 40 letters."]],
+)
+def test_ids_that_take_far_more_than_the_text_are_not_remembered(pieces: list[str]) -> None:
+    """Nobody sees white space at the ends: and others, who have the same reply, would pay for it."""
+    tokens = FastTokens(TOKENIZERS["chatml"])
+    text = "".join(pieces).strip()
+    ids = [id for piece in pieces for id in tokens.encode([piece])]
+    plain = tokens.encode([text])
+    assert len(ids) > len(plain) + 8
+    tokens.remember("".join(pieces), ids)
+    assert tokens.encode([Reply(text)]) == plain
+    few = [*plain, *tokens.encode(["\n\n"])]
+    tokens.remember(text, few)
+    assert tokens.encode([Reply(text)]) == few
+
+
 def test_what_is_larger_than_the_memory_is_not_kept_and_displaces_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -182,16 +182,17 @@ async def test_closing_tells_who_waits_and_ends_the_process(start: Start) -> Non
     assert not psutil.pid_exists(remote.ready)
 
 
+@pytest.mark.parametrize("error", [OSError, RuntimeError, MemoryError])
 async def test_if_no_other_process_can_be_started_everyone_hears_so(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start: Start, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    """For want of memory or of open files, for one."""
+    """For want of memory, of open files or of threads, for one."""
     remote = start()
     running = counted(remote, Ask(0, ENDLESS))
     await first(running)
 
     def fail(*_: Any, **__: Any) -> None:
-        raise OSError
+        raise error
 
     monkeypatch.setattr(child, "start", fail)
     kill(remote)

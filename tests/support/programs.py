@@ -31,8 +31,7 @@ class Programs:
         self.engine = engine
         self.chat = chat or chat_with(engine, max_waiting, format)
         chosen = Settings(**settings)
-        routes = [*api.routes(self.chat, chosen), *api.root_routes(self.chat, chosen)]
-        app = Starlette(routes=routes)
+        app = Starlette(routes=api.routes(self.chat, chosen))
         transport = httpx.ASGITransport(app)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://here/v1")
 

@@ -10,6 +10,7 @@ import pytest
 from gradio_client import Client
 
 from chat.core.gate import Gate
+from chat.web import drain
 from chat.web.drain import Drain
 from tests.support.paged import paged
 
@@ -89,6 +90,29 @@ def test_a_page_that_is_only_open_keeps_nothing_from_ending() -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert hurried, "its connection would be waited for"
+
+
+def test_who_is_on_the_way_to_the_line_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain, "CALM", 0.0)
+    hurried: list[bool] = []
+    before = signal.getsignal(signal.SIGTERM)
+    gate = Gate(1, 0)
+    Drain(gate, 600, lambda: hurried.append(True))
+
+    def wait() -> None:
+        for _ in range(400):  # one long sleep would not be interrupted
+            time.sleep(0.05)
+
+    try:
+        with gate.coming():
+            signal.raise_signal(signal.SIGTERM)
+            assert gate.shut
+            assert not hurried
+        with pytest.raises(KeyboardInterrupt):
+            wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert hurried
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])

@@ -1,6 +1,7 @@
 """chat.web.guard: which addresses are open, and how much a request may weigh."""
 
 import asyncio
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -171,6 +172,7 @@ class Importing:
 
     def __init__(self) -> None:
         self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+        self.answers: list[Message] = []
 
     async def receive(self) -> Message:
         if self.begun.is_set():
@@ -180,11 +182,11 @@ class Importing:
         return {"type": "http.request", "body": b"a", "more_body": True}
 
     async def send(self, message: Message) -> None:
-        raise AssertionError
+        self.answers.append(message)
 
-    async def through(self, guarded: Guard, whose: str = "") -> None:
+    async def through(self, guarded: Guard, whose: str = "", path: str = IMPORTS[0]) -> None:
         visitor = (Account(whose),) if whose else ()
-        scope = {"type": "http", "path": IMPORTS[0], "visitor": visitor}
+        scope = {"type": "http", "path": path, "visitor": visitor}
         await guarded(scope, self.receive, self.send)
 
 
@@ -288,5 +290,36 @@ def test_an_import_that_never_comes_does_not_keep_others_waiting(
         async with asyncio.timeout(10):
             await asyncio.gather(first.through(guarded), second.through(guarded))
         assert bodies == [b"ab"]
+        head, body = first.answers
+        assert (head["status"], json.loads(body["body"])) == (503, {"error": guard.LATE})
+        assert second.answers == []
 
     asyncio.run(two())
+
+
+async def test_what_one_sends_at_once_has_a_limit_and_others_have_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard, "AT_ONCE", 2)
+    bodies = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        bodies.append((await receive())["body"])
+
+    guarded = Guard(app)
+    one, other, third, again = Importing(), Importing(), Importing(), Importing()
+    slow = [asyncio.create_task(who.through(guarded, "many", "/")) for who in (one, other)]
+    await asyncio.gather(one.begun.wait(), other.begun.wait())
+    await asyncio.sleep(0)
+    third.go_on.set()
+    await third.through(guarded, "many", "/")
+    assert third.answers[0]["status"] == 429
+    again.go_on.set()
+    await again.through(guarded, "somebody else", "/")
+    assert bodies == [b"ab"]
+    other.go_on.set()
+    await slow[1]
+    assert other.answers[0]["status"] == 429  # two bytes more than the one that has come
+    one.go_on.set()
+    await slow[0]
+    assert bodies == [b"ab"] * 2

@@ -201,6 +201,21 @@ def test_nothing_is_compiled_while_a_reply_that_is_held_to_a_grammar_has_no_toke
     assert batcher.did() == ["a{9}", "b{9}"]
 
 
+def test_whoever_keeps_coming_with_a_known_grammar_a_new_one_is_compiled(batcher: Batcher) -> None:
+    batcher.take(tied(1, "a{9}"))
+    finish(batcher)
+    known = 2
+    batcher.take(tied(known, "a{9}", LONG))
+    batcher.take(tied(100, "b{9}"))
+    for _ in range(100):
+        batcher.step()
+        known += 1
+        batcher.take(tied(known, "a{9}", [*LONG[:-1], 10 + known]))
+        if "b{9}" in batcher.did():
+            break
+    assert batcher.did() == ["a{9}", "b{9}"]
+
+
 def test_what_was_compiled_is_let_go_when_it_takes_too_much_memory(
     elsewhere: Any, folder: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal as signals
 from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from pathlib import Path
@@ -121,6 +122,24 @@ async def test_a_process_that_stands_still_is_ended_and_the_next_one_tries(make:
         with pytest.raises(EngineError, match="Please try again"):
             await judge.size(other)
     assert not psutil.pid_exists(stopped)
+    assert await judge.size(other)
+
+
+@pytest.mark.parametrize("signal", [signals.SIGKILL, signals.SIGALRM])
+async def test_one_that_had_too_little_of_a_busy_machine_says_nothing_of_a_grammar(
+    make: Make, signal: signals.Signals
+) -> None:
+    judge = make()
+    await judge.size(EASY)
+    [process] = trying()
+    psutil.Process(process).suspend()
+    other = {"regex": "(on)|(off)"}
+    asked = asyncio.create_task(judge.size(other))
+    await asyncio.sleep(0)
+    os.kill(process, signal)
+    psutil.Process(process).resume()
+    with pytest.raises(EngineError, match="Please try again"):
+        await asked
     assert await judge.size(other)
 
 

@@ -42,6 +42,28 @@ async def test_a_server_that_ends_is_a_503_that_says_when_to_come_back() -> None
     assert programs.engine.prompts == []
 
 
+async def test_a_line_is_one_to_every_client() -> None:
+    """httpx's `iter_lines`, for one, parts lines where str.splitlines does."""
+    said = "a\u2028b\u2029c\x85d"
+    answer = await Programs(ScriptedEngine(lambda prompt: said)).chats(stream=True)
+    assert (
+        "".join(
+            one["choices"][0]["delta"].get("content", "")
+            for one in events(answer)
+            if one != "[DONE]"
+        )
+        == said
+    )
+    lines = [line for line in answer.text.splitlines() if line]
+    assert all(line.startswith("data: ") for line in lines)
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"NaN", b"Infinity"])
+async def test_a_number_that_json_cannot_hold_is_refused(number: bytes) -> None:
+    body = b'{"messages": [{"role": "user", "content": "hi"}], "top_p": ' + number + b"}"
+    assert error(await Programs(ScriptedEngine()).post("/chat/completions", body), 400)
+
+
 def fail_with(error: Exception) -> Callable[[str], str]:
     def script(prompt: str) -> str:
         raise error

@@ -346,7 +346,7 @@ async def test_it_allows_the_biases_that_are_taken(biases: Any, right: bool) -> 
         ("ResponseBody", "/responses", {"input": " "}, False),
         ("ResponseBody", "/responses", {"input": None}, False),
         ("ResponseBody", "/responses", {"input": ["a"]}, False),
-        ("ResponseBody", "/responses", {"input": [{"type": "item_reference", "id": "a"}]}, False),
+        ("ResponseBody", "/responses", {"input": [{"type": "item_reference"}]}, False),
         ("ResponseBody", "/responses", {"input": [{"type": "function_call", "name": "a"}]}, False),
         ("ResponseBody", "/responses", {"input": "a", "messages": HI}, False),
         ("ResponseBody", "/responses", {"input": "a", "response_format": {}}, False),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chat.core.shares import Account, Limits, asking
 from prompts.formats.plain import Plain
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import HI, Programs, error, events
@@ -133,6 +134,40 @@ async def test_where_the_line_has_no_room_for_all_none_is_answered() -> None:
     assert (await programs.chats(n=2)).status_code == 200
 
 
+async def test_each_prompt_counts_whether_or_not_another_is_the_same() -> None:
+    programs = Programs(counting())
+    one, two, four = [
+        (await programs.completes(prompt=prompt, n=n)).json()["usage"]["prompt_tokens"]
+        for prompt, n in (("a", 1), (["a", "a"], 1), (["a", "a"], 2))
+    ]
+    assert two == four == 2 * one
+
+
+async def test_one_asks_for_no_more_than_one_may_ever_have() -> None:
+    programs = Programs(counting())
+    token = asking.set((Account("ann", Limits(places=2)),))
+    try:
+        assert (await programs.chats(n=2)).status_code == 200
+        told = error(await programs.chats(n=3), 400)
+    finally:
+        asking.reset(token)
+    assert told["message"] == "n and prompt ask for 3 replies; the limit is 2."
+
+
+@pytest.mark.parametrize("prompt", [["a"] * 17, [[1]] * 17])
+async def test_a_list_of_too_many_prompts_is_refused_by_its_name(prompt: Any) -> None:
+    told = error(await Programs(counting()).completes(prompt=prompt), 400)
+    assert (told["param"], told["message"]) == ("prompt", "prompt must be 16 prompts at most.")
+
+
+async def test_ids_beyond_the_window_are_refused_before_they_are_looked_at() -> None:
+    programs = Programs(counting())
+    window = programs.engine.window
+    told = error(await programs.completes(prompt=[2**40] * (window + 1), n=16), 400)
+    assert told["param"] == "prompt"
+    assert told["message"].endswith(f"prompt has {window + 1:,} tokens; the limit is {window:,}.")
+
+
 @pytest.mark.parametrize("n", [1, 1.0, None])
 async def test_one_is_one(n: Any) -> None:
     whole = (await Programs(counting()).chats(n=n, messages=HI)).json()
@@ -142,5 +177,7 @@ async def test_one_is_one(n: Any) -> None:
 async def test_what_the_cache_held_of_it_too_where_the_engine_says_so() -> None:
     engine = counting()
     engine.cached = 3
-    usage = (await Programs(engine).chats(n=3)).json()["usage"]
-    assert usage["prompt_tokens_details"] == {"cached_tokens": 3}
+    programs = Programs(engine)
+    for cached in (0, 3):
+        usage = (await programs.chats(n=3)).json()["usage"]
+        assert usage["prompt_tokens_details"] == {"cached_tokens": cached}

@@ -8,6 +8,7 @@ import pytest
 
 from chat.core.sampling import Sampling
 from chat.errors import BadRequest
+from chat.web.api.tools import MOST_TOOLS
 from tests.support import tools
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import HI, Programs, error, events
@@ -305,6 +306,33 @@ async def test_tools_longer_than_any_prompt_are_refused_before_they_cost() -> No
     told = error(await asked.chats(tools=[long]), 400)
     assert told["param"] == "tools"
     assert told["message"].startswith("The prompt is too long: your tools have 40,0")
+
+
+@pytest.mark.parametrize("template", ["hermes", None])
+async def test_there_are_only_so_many_tools_which_are_not_even_looked_at(
+    template: str | None,
+) -> None:
+    """A body of a megabyte has room for tens of thousands, and for pairs of them for ever."""
+    engine = ScriptedEngine()
+    asked = programs(template, lambda prompt: "x")[0] if template else Programs(engine)
+    many = [
+        {"type": "function", "function": {"name": f"a{number}"}} for number in range(MOST_TOOLS + 1)
+    ]
+    told = error(await asked.chats(tools=many), 400)
+    assert (told["param"], told["message"]) == ("tools", "tools has 257; the limit is 256.")
+    if template:
+        assert (await asked.chats(tools=many[1:])).status_code == 200
+
+
+async def test_a_schema_nested_without_end_is_refused() -> None:
+    asked, engine = programs("hermes", lambda prompt: "x")
+    schema: dict[str, Any] = {}
+    for _ in range(600):
+        schema = {"a": schema}
+    tool = {"type": "function", "function": {"name": "a", "parameters": schema}}
+    told = error(await asked.chats(tools=[tool]), 400)
+    assert (told["param"], told["message"]) == ("tools", "tools must not be nested so deeply.")
+    assert engine.prompts == []
 
 
 async def test_an_old_exchange_is_told_of_without_tools_too() -> None:

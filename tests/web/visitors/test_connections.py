@@ -1,13 +1,16 @@
 """chat.web.visitors.connections: silent and slow connections keep nobody out."""
 
+import asyncio
 import resource
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from uvicorn.server import ServerState
 
 from chat.web.visitors import connections
 from chat.web.visitors.connections import Connection, options
@@ -130,6 +133,31 @@ def test_an_address_on_the_internet_has_so_many_and_proxies_as_many_as_there_are
     assert answered(one) == b""
     monkeypatch.setattr(Connection, "proxies", [connections.ip_network("127.0.0.0/8")])
     assert httpx.get(f"{url}live").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "counted"),
+    [
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8::ffff:2%eth0", "2001:db8::/64"),
+        ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
+        ("::ffff:203.0.113.5", "203.0.113.5"),
+        ("203.0.113.5", "203.0.113.5"),
+        ("", ""),
+    ],
+)
+async def test_of_ipv6_a_network_of_64_bits_is_counted_as_one(host: str, counted: str) -> None:
+    class From(asyncio.Transport):
+        def get_extra_info(self, name: str, default: Any = None) -> Any:
+            return (host, 1) if name == "peername" else default
+
+    config = uvicorn.Config(lambda: None, log_config=None, lifespan="off")
+    config.load()
+    one = Connection(config, ServerState(), {})
+    one.connection_made(From())
+    assert Connection.of[counted] == 1
+    one.connection_lost(None)
+    assert counted not in Connection.of
 
 
 def test_there_are_no_websockets_and_who_asks_for_one_writes_nothing_into_the_log(

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from chat.core.shares import Limits
+from chat.core.shares import Account, Limits, asking
 from chat.errors import SettingsError
 from chat.settings import Settings
 from chat.web.api.authentication import OF_ADDRESS
@@ -19,6 +19,7 @@ from chat.web.visitors.keys import Keys
 from tests.conftest import Serve
 from tests.support.backends import Backend
 from tests.support.fakes import ScriptedEngine
+from tests.support.programs import Programs
 
 SECRET = "k-this-is-anns-own-key"
 HASHED = sha256(b"k-of-the-builds").hexdigest()
@@ -219,6 +220,19 @@ def test_an_address_that_guesses_has_to_wait_and_nobody_else(
         now[0] += 1
         assert look("k-ann", "203.0.113.7")[0] == 200
         assert look("k-eve", "203.0.113.7")[0] == 401
+
+
+async def test_wrong_ones_count_together_wherever_they_are_tried() -> None:
+    programs = Programs(ScriptedEngine(), api_key="k-of-this-test-alone")
+    token = asking.set((Account("address:a"), Account("visitor:b")))
+    try:
+        found = [
+            (await programs.client.post(path, headers={"x-api-key": "wrong"})).status_code
+            for path in ["/chat/completions", "http://here/tokenize"] * 11
+        ]
+    finally:
+        asking.reset(token)
+    assert found == [401] * 21 + [429]
 
 
 async def test_a_backend_takes_them_as_well(write: Write) -> None:

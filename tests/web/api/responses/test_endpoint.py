@@ -102,6 +102,21 @@ async def test_what_is_not_kept_or_not_known_cannot_be_gone_on_with(
     assert len(programs.engine.prompts) == 1
 
 
+async def test_an_item_may_be_told_by_its_id(programs: Programs) -> None:
+    """As Vercel's AI SDK sends what was answered before."""
+    first = await responds(programs)
+    [said] = first["output"]
+    later = [{"role": "user", "content": "again"}]
+    told = {"type": "item_reference", "id": said["id"]}
+    await responds(programs, input=[{"role": "user", "content": "hi"}, told, *later])
+    assert read(programs) == f"{SYSTEM}user: hi|assistant: You said: hi|user: again|assistant: "
+    unknown = {"type": "item_reference", "id": "msg_0"}
+    refused = error(await asks(programs, input=[unknown, *later]), 404)
+    assert refused["param"] == "input[0].id"
+    await programs.client.delete(f"/responses/{first['id']}")
+    assert error(await asks(programs, input=[told, *later]), 404)["param"] == "input[0].id"
+
+
 async def test_ids_are_long_and_each_is_another(programs: Programs) -> None:
     ids = {(await responds(programs))["id"] for _ in range(5)}
     assert len(ids) == 5

@@ -106,7 +106,7 @@ async def test_a_format_holds_the_reply_and_is_repeated(format: Any, held: Any) 
         ({"input": " "}, "input"),
         ({"input": ["a"]}, "input[0]"),
         ({"input": [{"type": 5}]}, "input[0]"),
-        ({"input": [{"type": "item_reference", "id": "a"}]}, "input[0]"),
+        ({"input": [{"type": "item_reference"}]}, "input[0].id"),
         ({"input": [{"type": "computer_call_output"}]}, "input[0]"),
         ({"input": [{"content": "a"}]}, "input[0].role"),
         ({"input": [{"role": "user"}]}, "input[0].content"),

@@ -304,5 +304,7 @@ async def test_a_thought_that_was_begun_goes_on() -> None:
 
 
 async def test_what_lay_in_the_cache_is_told() -> None:
-    response = await responds(Programs(ScriptedEngine(cached=3)))
-    assert response["usage"]["input_tokens_details"]["cached_tokens"] == 3
+    programs = Programs(ScriptedEngine(cached=3))
+    for cached in (0, 3):
+        response = await responds(programs)
+        assert response["usage"]["input_tokens_details"]["cached_tokens"] == cached
