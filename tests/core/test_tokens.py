@@ -187,7 +187,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     [["Hello", *"\n" * 200], ["\n" * 300 + "Hello"], [*"Hello, this is a reply of 40 letters."]],
 )
 def test_ids_that_take_far_more_than_the_text_are_not_remembered(pieces: list[str]) -> None:
-    """Nobody sees white space at the ends: and others, who have the same reply, would pay for it."""
+    """Nobody sees white space at the ends, and who else has the same reply would pay for it."""
     tokens = FastTokens(TOKENIZERS["chatml"])
     text = "".join(pieces).strip()
     ids = [id for piece in pieces for id in tokens.encode([piece])]

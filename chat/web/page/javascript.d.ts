@@ -25,6 +25,8 @@ declare const LARGEST_IMPORT: number;
 declare const LARGEST_SEARCH: number;
 /** In bytes, of what is sent at the end of a turn. */
 declare const LARGEST_SETTLE: number;
+/** What it is told of the end of a turn that comes when another has begun. */
+declare const LATE: string;
 /** What the controls are called, by their names (chat/core/sampling.py). */
 declare const CONTROLS: Record<string, string>;
 /** Whether the model gives conversations their titles. */
@@ -95,8 +97,12 @@ interface Conversations {
     come_back(): string | undefined;
     /** The message is there, and by this token its reply is found; without a history it failed. */
     begun(history?: Message[], system?: string, token?: string): Promise<void> | undefined;
-    /** The reply has ended. Returns what the server is to be told of what was said before it. */
-    settle(said: Message[], live: Message[]): Message[];
+    /** Stop was clicked. */
+    stop(): void;
+    /** The reply has ended, and how Gradio calls that. Returns what the server is told of it. */
+    settle(
+        ended: "success" | "failure", said: Message[], live: Message[], typed: string, told: string
+    ): unknown[];
     /** The conversation is about to be cleared. */
     clear(): void;
     /** It is about to be changed. */

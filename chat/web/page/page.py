@@ -1,6 +1,5 @@
 """The page: a Gradio ChatInterface around `Chat.reply`, and its API endpoint `/chat`."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -28,7 +27,7 @@ from chat.web.page.header import header
 from chat.web.page.history import History, entry, last_reply, last_thought, split_last
 from chat.web.page.made import made
 from chat.web.page.messages import place, shown
-from chat.web.page.panel import SENDS, SETTLES, Panel, before
+from chat.web.page.panel import LATE, SENDS, Panel, before, settles
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
 from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
@@ -40,8 +39,6 @@ from prompts import PromptError, texts
 HIDDEN = gr.Button(visible=False)
 #: In words, since Gradio's pictures have none for who cannot see them.
 BUTTONS = {"submit_btn": "Send", "stop_btn": "Stop"}
-#: How often it is looked whether a turn is over once Gradio says so, and seconds between the looks.
-LOOKS, PAUSE = 40, 0.05
 
 
 def build(chat: Chat, settings: Settings) -> "Page | CompletionPage":
@@ -164,19 +161,27 @@ class Page(ChatInterface):
             )
             self.panel.after(event, "begun", *shown, self.told)
             # After Stop Gradio runs `failure`, and `success` too if the server was quick.
-            for after in (running.success, running.failure):
-                settled = after(
+            for ended in ("success", "failure"):
+                settled = getattr(running, ended)(
                     self._settle,
-                    [self.turn, *shown, self.textbox],
+                    [self.turn, *shown, self.textbox, self.told],
                     [*shown, self.status, self.textbox, self.go_on, self.told],
-                    js=SETTLES,
+                    js=settles(ended),
                     queue=False,
                     **quiet,
                 )
                 self.panel.after(settled, "settled", *shown, self.told)
                 settled.then(None, js=FOCUS, api_visibility="private")
             runs.append(running)
-        self.textbox.stop(self._stop, [self.turn], None, queue=False, cancels=runs, **quiet)
+        self.textbox.stop(
+            self._stop,
+            [self.turn],
+            None,
+            js=before("stop"),
+            queue=False,
+            cancels=runs,
+            **quiet,
+        )
         undone = self.chatbot.undo(
             self._undo,
             [self.chatbot],
@@ -288,8 +293,6 @@ class Page(ChatInterface):
         asked = sent = self._as_sent(turn.asked[len(turn.before) :])
         like = {**asked[-1], "metadata": None}
         reply = turn.reply
-        reply.begun = True
-        reply.followers += 1
         try:
             if not reply.kept:
                 reply.controls = dict(zip(self._controls, values, strict=True))
@@ -313,24 +316,19 @@ class Page(ChatInterface):
             gr.Warning(str(error))
             reply.failure = str(error)
             yield {self.live: sent, self.status: reply.line}
-        finally:
-            reply.followers -= 1
 
     async def _stop(self, turn: Turn | None) -> None:
         if turn:
             turn.reply.stop()
 
-    async def _settle(
-        self, turn: Turn | None, history: History, live: History, typed: str
+    def _settle(
+        self, turn: Turn | None, history: History, live: History, typed: str, told: str
     ) -> Changes:
         """Show what came of it, and unlock the text box, where something is `typed`.
 
-        After Stop this comes twice, and the second time another turn may have begun.
+        After Stop this comes twice, and the second time, as is `told`, another turn has begun.
         """
-        for _ in range(LOOKS):
-            if turn and turn.goes_on:
-                await asyncio.sleep(PAUSE)
-        if turn and turn.goes_on:
+        if turn and told == LATE:
             return {self.told: self._running.token(turn, self.login())}
         textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
         how = ""

@@ -37,9 +37,6 @@ class Reply:
     stopped: bool = False
     #: Whether anything of it has been on the screen.
     seen: bool = False
-    #: Whether it has ever been shown as it is written, and by how many pages that is now.
-    begun: bool = False
-    followers: int = 0
     #: Whether the whole conversation was cleared meanwhile.
     cleared: bool = False
     #: The values of the controls that it is made with, by their names.
@@ -148,15 +145,6 @@ class Turn:
     def lasts(self) -> bool:
         """Whether the reply is still being written."""
         return self.reply.kept is not None and not self.reply.kept.over
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether it is about to be shown as it is written, or is, and nothing has ended it."""
-        reply = self.reply
-        ended = reply.stopped or reply.failure or reply.cleared or (reply.kept and reply.kept.over)
-        if ended or not self.message:
-            return False
-        return bool(reply.followers) or not reply.begun
 
     @property
     def _retried(self) -> bool:

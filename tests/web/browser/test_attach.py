@@ -189,11 +189,13 @@ def test_nothing_is_sent_without_a_file_that_is_still_read(tab: Tab) -> None:
 
 
 def test_what_cannot_be_read_is_said_and_leaves_the_others(tab: Tab) -> None:
-    choose(tab, ("rain.csv", TABLE), ("picture.png", bytes(range(256))))
+    picture = "picture.png", bytes(range(256))
+    choose(tab, ("rain.csv", TABLE), picture, ("snow.csv", TABLE))
     expect(tab.page.locator("#saying span")).to_have_text(
         "picture.png holds no text that can be read here."
     )
-    chips(tab, "rain.csv (16 tokens)")
+    chips(tab, "rain.csv (16 tokens)", "snow.csv (16 tokens)")
+    tab.ask("Sum them up.")
 
 
 def test_a_name_is_shown_as_it_is(tab: Tab) -> None:

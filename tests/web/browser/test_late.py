@@ -185,6 +185,32 @@ def test_a_reply_that_did_not_stop_is_none_to_the_next_message(
     tab.settled("Finished: 4 tokens")
 
 
+def test_the_end_of_a_turn_that_comes_late_is_not_that_of_the_next(
+    serve: Serve, visit: Visit
+) -> None:
+    """Gradio tells of it twice after Stop, for the second time once the server has cancelled it."""
+    tab = visit(serve(ScriptedEngine(slow_talk, PACE)))
+    tab.page.evaluate(LATE_CANCELLING)
+    tab.send("Talk")
+    expect(tab.replies).to_contain_text("word1")
+    tab.stop_button.click()
+    expect(tab.box).to_be_editable()
+    tab.send("Talk")
+    expect(tab.replies).to_have_count(2)
+    expect(tab.replies.last).to_contain_text("word9")  # the second has come meanwhile
+    expect(tab.box).not_to_be_editable()
+    tab.stop_button.click()
+    tab.settled("Stopped: ")
+    expect(tab.replies.last).to_contain_text("word9")
+
+
+LATE_CANCELLING = """() => {
+    const fetched = window.fetch;
+    window.fetch = async (url, ...options) => {
+        if (/\\/(reset|cancel)$/.test(String(url))) await new Promise((go) => setTimeout(go, 500));
+        return fetched(url, ...options);
+    };
+}"""
 LATE_CONFIRMATION = """() => {
     const fetched = window.fetch;
     window.fetch = async (url, ...options) => {
@@ -231,7 +257,7 @@ TAKEN_BACK = """async () => {
     const page = window.conversations;
     page.begin();
     const first = page.begun([...said, {role: "user", content: "More"}]);
-    page.settle();
+    page.settle("success");
     await page.changed(said);
     await first;
 }"""

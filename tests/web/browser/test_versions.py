@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Route
 
 from tests.conftest import DATA, Serve, serving
 from tests.support.fakes import ScriptedEngine, last_message
@@ -177,12 +178,25 @@ def test_undo_after_an_edit_takes_back_what_was_edited(tab: Tab, engine: Numbere
     tab.box.fill("")
 
 
-def test_what_somebody_types_stays_while_another_reply_is_written(tab: Tab) -> None:
+def test_what_somebody_types_stays_while_another_reply_is_written(
+    tab: Tab, engine: Numbered
+) -> None:
     tab.box.fill("A draft")
     retry(tab, engine, "A 2")
     expect(tab.box).to_have_value("A draft")
     tab.page.reload()
     expect(tab.box).to_have_value("A draft")
+
+
+def test_a_draft_and_a_message_that_comes_back_are_both_there(tab: Tab, engine: Numbered) -> None:
+    tab.box.fill("A draft")
+    engine.reading = AGES
+    tab.edit(0, "Z")
+    expect(tab.status).to_contain_text("Reading")
+    tab.stop_button.click()
+    tab.settled("Stopped before the first word")
+    expect(tab.box).to_have_value("A draft\n\nZ")
+    tab.says("A", "A 1")
 
 
 def test_who_types_keeps_the_cursor_when_a_message_was_deleted(tab: Tab, engine: Numbered) -> None:
@@ -204,6 +218,61 @@ def test_versions_below_a_deleted_reply_stay(tab: Tab, engine: Numbered) -> None
     tab.page.reload()
     tab.says("A B", "B 2")
     places(tab, "1 of 2")
+
+
+def test_versions_of_a_message_and_of_the_one_before_it_stay_when_what_is_between_goes(
+    tab: Tab,
+) -> None:
+    tab.edit(0, "Z")
+    tab.says("Z", "Z 2")
+    tab.settled("Finished:")
+    tab.ask("B")
+    tab.edit(1, "C")
+    tab.says("Z", "Z 2", "C", "C 4")
+    tab.settled("Finished:")
+    tab.button("Delete message").nth(1).click()
+    tab.says("Z C", "C 4")
+    places(tab, "2 of 3")
+    tab.button("Next version").click()
+    tab.says("Z B", "B 3")
+    for _ in range(2):
+        tab.button("Previous version").click()
+    tab.says("A", "A 1")
+
+
+def test_a_server_that_cannot_be_reached_costs_no_version(tab: Tab, engine: Numbered) -> None:
+    retry(tab, engine, "A 2")
+    failed = []
+
+    def fail(route: Route) -> None:
+        failed.append(route)
+        route.fulfill(status=502, body="Bad gateway")
+
+    tab.page.route("**/saved_seal", fail, times=2)
+    tab.ask("B")
+    expect(tab.page.locator("#saying span").first).to_have_text(
+        "This is not saved yet, since the server cannot be reached. It is tried again."
+    )
+    expect(tab.page.locator("#saying span")).to_have_count(0)  # it was
+    assert len(failed) == 2
+    [saved] = export(tab)["conversations"]
+    assert [one["content"] for one in saved["messages"]] == ["A", "A 2", "B", "B 3"]
+    assert len(saved["versions"]) == 1
+
+
+@pytest.mark.parametrize("button", ["Previous version", "Delete message"])
+def test_two_quick_clicks_are_one_and_leave_all_in_order(
+    button: str, tab: Tab, engine: Numbered
+) -> None:
+    for number in (2, 3):
+        retry(tab, engine, f"A {number}")
+    tab.ask("B")
+    one = tab.button(button).nth(0 if button == "Previous version" else 3)
+    one.evaluate("(button) => (button.click(), button.click())")
+    tab.says(*(["A", "A 2"] if button == "Previous version" else ["A", "A 3", "B"]))
+    tab.new_chat()  # which waits for what is under way
+    tab.page.locator("#panel li").get_by_role("button", name="A", exact=True).click()
+    tab.says(*(["A", "A 2"] if button == "Previous version" else ["A", "A 3", "B"]))
 
 
 def test_a_reply_comes_back_if_the_one_in_its_place_never_comes(visit: Visit) -> None:
@@ -290,7 +359,7 @@ def test_nothing_is_changed_while_a_reply_is_written(tab: Tab, engine: Numbered)
     tab.settled("Stopped")
 
 
-def test_who_goes_through_versions_by_keyboard_stays_there(tab: Tab) -> None:
+def test_who_goes_through_versions_by_keyboard_stays_there(tab: Tab, engine: Numbered) -> None:
     for number in (2, 3):
         retry(tab, engine, f"A {number}")
     tab.button("Previous version").focus()

@@ -88,11 +88,20 @@ HTML = """
 SENDS = "(message, history) => [window.conversations?.send(message) ?? message, history]"
 
 
-#: Before the end of a turn is shown: of a long conversation only the turn is sent.
-SETTLES = (
-    "(turn, said, live, ...values) => "
-    "[turn, window.conversations?.settle(said, live) ?? said, live, ...values]"
-)
+#: What the server is told in place of a reply's token when a turn ends for the second time, and
+#: another has begun.
+LATE = "late"
+
+
+def settles(ended: str) -> str:
+    """Return what is to be done before the end of a turn is shown, as JavaScript.
+
+    `ended` is "success" or "failure". Of a long conversation only the turn is sent.
+    """
+    return (
+        "(turn, ...values) => "
+        f"[turn, ...(window.conversations?.settle('{ended}', ...values) ?? values)]"
+    )
 
 
 def before(what: str) -> str:
@@ -120,6 +129,7 @@ class Panel:
                     LARGEST_IMPORT=LARGEST_IMPORT,
                     LARGEST_SEARCH=LARGEST_SEARCH,
                     LARGEST_SETTLE=LARGEST_SETTLE,
+                    LATE=LATE,
                     CONTROLS={name: one.title for name, one in Sampling.model_fields.items()},
                     SYSTEM_PROMPT=system_prompt.value,
                     TITLES=settings.titles,

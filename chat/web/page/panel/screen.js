@@ -33,6 +33,12 @@ let brought;
 let own = SYSTEM_PROMPT;
 /** Whether a reply is being written. */
 let running = false;
+/**
+ * When Stop was clicked, if the failure that this is to Gradio has not come yet; and if a turn has
+ * begun since. Milliseconds that may take.
+ */
+let stopped = 0, begunAfter = 0;
+const PATIENCE = 10_000;
 /** How many events of the page are about to change the screen. */
 let changing = 0;
 /** Whether what is shown next is to be saved then. */
@@ -358,6 +364,7 @@ window.conversations = {
         current.editing = false;
         window.toEnd?.();
         running = true;
+        begunAfter = stopped;
         this.change();
     },
     send(message) {
@@ -389,16 +396,25 @@ window.conversations = {
         saved?.then(keepTyped);
         return saved;
     },
-    settle(said, live) {
-        running = false;
+    stop() {
+        stopped = Date.now();
+    },
+    settle(ended, said, live, typed, told) {
         changing++;
-        // The server has it, and a request has a limit that the next one will not pass.
-        return new Blob([JSON.stringify([said, live])]).size < LARGEST_SETTLE ? said : [];
+        // After Stop there is a failure, and a success before it where the server was quick.
+        const late = ended === "failure" && Date.now() - begunAfter < PATIENCE;
+        if (ended === "failure") stopped = begunAfter = 0;
+        if (late) return [said, live, typed, LATE];
+        running = false;
+        // The server has it, and a request has a limit.
+        const short = new Blob([JSON.stringify([said, live])]).size < LARGEST_SETTLE;
+        return [short ? said : [], live, typed, told];
     },
     clear() {
         const {id} = current;
         current.turn++;  // drops what is about to be saved
         current = newConversation();
+        if (running) this.stop();
         discard(id);
         this.change();
     },
@@ -408,7 +424,6 @@ window.conversations = {
     },
     settled(history, system, made) {
         if (made && !made.startsWith("{")) {  // it was the end of the turn before this one
-            running = true;
             changing--;
             return;
         }
