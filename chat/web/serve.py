@@ -28,9 +28,10 @@ from chat.web.page.theme import CSS, FONTS, HEAD
 from chat.web.requests import Logged
 from chat.web.reverse_proxy import ReverseProxy
 from chat.web.unreadable import Unreadable
-from chat.web.visitors import login
+from chat.web.visitors import login_page
 from chat.web.visitors.connections import options
-from chat.web.visitors.login import LoginPage, Logins
+from chat.web.visitors.login import Logins
+from chat.web.visitors.login_page import LoginPage
 from chat.web.visitors.logout import Logout
 from chat.web.visitors.patience import Patience
 from chat.web.visitors.visitor import Visitors, known_proxies
@@ -75,7 +76,7 @@ def launch(page: Page | CompletionPage, settings: Settings, *, block: bool = Tru
                         Middleware(Unreadable),
                     ],
                     "routes": [
-                        login.route(),
+                        login_page.route(),
                         manifest.route(settings.title),
                         words.route(),
                         *health.routes(page.chat.engine, page.chat.gate),

@@ -10,7 +10,7 @@ from chat.settings import Settings
 from chat.web.api.rate_limits import told
 from chat.web.api.refusals import plain, refused
 from chat.web.visitors import keys
-from chat.web.visitors.login import Pace
+from chat.web.visitors.guesses import Pace
 
 #: How many wrong keys of an address are free; then it may try one a second.
 OF_ADDRESS = Pace(20, 1.0)

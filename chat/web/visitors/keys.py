@@ -23,7 +23,7 @@ from typing import NamedTuple
 from chat.core.shares import Account, Limits
 from chat.errors import SettingsError
 from chat.settings import Settings
-from chat.web.visitors.login import Guesses
+from chat.web.visitors.guesses import Guesses
 
 #: What the key of `--api-key` is called.
 DEFAULT = "default"

@@ -14,7 +14,7 @@ from chat.core.shares import Account, Limits, asking
 from chat.errors import SettingsError
 from chat.settings import Settings
 from chat.web.api.authentication import OF_ADDRESS
-from chat.web.visitors import keys, login
+from chat.web.visitors import guesses, keys
 from chat.web.visitors.keys import Keys
 from tests.conftest import Serve
 from tests.support.backends import Backend
@@ -201,7 +201,7 @@ def test_an_address_that_guesses_has_to_wait_and_nobody_else(
     serve: Serve, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(login, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(guesses, "time", SimpleNamespace(monotonic=lambda: now[0]))
     url = serve(ScriptedEngine(), api_keys=write("ann k-ann"))
 
     def look(key: str, address: str) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""chat.web.visitors.login: guessing gets slower, and sessions end."""
+"""chat.web.visitors.login, and the page that asks for one: guessing gets slower."""
 
 from types import SimpleNamespace
 
@@ -7,8 +7,9 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from chat.core.shares import Account, asking
-from chat.web.visitors import login
-from chat.web.visitors.login import MOST, OF_ADDRESS, OF_NAME, Logins, Sessions
+from chat.web.visitors import guesses, sessions
+from chat.web.visitors.guesses import FORGET, MOST
+from chat.web.visitors.login import OF_ADDRESS, OF_NAME, Logins
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 
@@ -18,7 +19,8 @@ Clock = list[float]
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     now = [1000.0]
-    monkeypatch.setattr(login, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for module in (guesses, sessions):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
 
@@ -101,7 +103,7 @@ def test_who_can_log_in_does_not_win_more_guesses_by_it() -> None:
 def test_it_is_forgotten_after_an_hour(clock: Clock) -> None:
     logins = Logins({"ann": "secret"})
     assert guess(logins, clock, 8, "ann's", "ann")
-    clock[0] += login.FORGET
+    clock[0] += FORGET
     assert guess(logins, clock, OF_ADDRESS.free, "ann's", "ann") == []
 
 
@@ -113,28 +115,6 @@ def test_so_many_are_remembered_and_then_the_first_are_forgotten() -> None:
     for number in range(MOST // 2):
         come(logins, f"{number}" + "x" * 1000, "wrong", f"address {number}")
     assert come(logins, "ann", "wrong", "first") == 400
-
-
-def test_a_session_ends_so_many_seconds_after_its_login(clock: Clock) -> None:
-    sessions = Sessions(60, {"a": "ann"})
-    clock[0] += 30
-    sessions["b"] = "ben"
-    clock[0] += 29
-    assert (sessions.get("a"), sessions.get("b"), sessions.get(None)) == ("ann", "ben", None)
-    clock[0] += 1
-    assert (sessions.get("a"), sessions.get("b")) == (None, "ben")
-    clock[0] += 30
-    assert sessions.get("b") is None
-    assert len(sessions) == 0
-
-
-def test_of_too_many_sessions_the_first_end() -> None:
-    sessions = Sessions(60, {})
-    for number in range(MOST + 1):
-        sessions[str(number)] = "ann"
-    assert (len(sessions), sessions.get("0"), sessions.get(str(MOST))) == (MOST, None, "ann")
-    del sessions["1"]
-    assert sessions.get("1") is None
 
 
 def test_over_http_it_has_to_wait_and_the_session_ends(serve: Serve, clock: Clock) -> None:

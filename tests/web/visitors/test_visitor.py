@@ -12,8 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chat.core.shares import Limits, Visitor, asking
 from chat.settings import Settings
-from chat.web.visitors.login import logged_in
-from chat.web.visitors.visitor import ALWAYS, FEWEST, Visitors, known_proxies, limits
+from chat.web.visitors.visitor import ALWAYS, FEWEST, Visitors, known_proxies, limits, logged_in
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 
