@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -60,11 +62,30 @@ def test_one_that_cannot_be_closed_does_not_hold_it(
     assert not engine.closed
 
 
-def test_no_thread_of_it_keeps_the_process_alive() -> None:
+def test_no_thread_of_it_keeps_the_process_alive(left: list[int]) -> None:
     engine = Closed()
     before = set(threading.enumerate())
     end_with(engine)
-    assert all(one.daemon for one in set(threading.enumerate()) - before)
+    [watching] = set(threading.enumerate()) - before
+    assert watching.daemon
+    engine.state = "failed"
+    until(lambda: left, seconds=2)
+
+
+def test_told_to_end_it_does_not_wait_for_who_works_for_nobody() -> None:
+    """But does what is to be done at an end, as to send what is measured."""
+    program = (
+        "import atexit, time\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from chat.web.ending import end_now\n"
+        "atexit.register(print, 'sent', flush=True)\n"
+        "ThreadPoolExecutor().submit(time.sleep, 60)\n"
+        "end_now()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert ran.stdout == "sent\n"
 
 
 async def test_people_are_told_before_it_ends(

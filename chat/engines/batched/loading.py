@@ -30,9 +30,9 @@ from chat.engines.process import work
 from chat.engines.transformers.assistant import fit
 from chat.engines.transformers.cpu.linear import call_kernels_directly
 from chat.engines.transformers.cpu.threads import decoding_threads, use
-from chat.engines.transformers.engine import limits, require_numbers
 from chat.engines.transformers.guide import Guide
 from chat.engines.transformers.kv_cache import growing_layers
+from chat.engines.transformers.ready import limits, require_numbers
 from chat.errors import UnfitModel
 from chat.models import adapters
 from chat.models.quantize import free_memory, kind_of_memory

@@ -15,7 +15,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from chat.engines.batched.attend import Attention, Layout, Segment
 from chat.engines.batched.pool import PoolCache
 from chat.engines.batched.ranges import Range
-from chat.engines.transformers.engine import require_ids
+from chat.engines.transformers.ready import require_ids
 from chat.models import cards
 
 _NUMBERS = count()

@@ -53,8 +53,8 @@ def _load(source: Path, cache: Path, window: int, options: EngineOptions) -> Loa
 
 
 def _outlook(source: Path, cache: Path, window: int, options: EngineOptions) -> Outlook:
-    from chat.engines.transformers.engine import longest_window
     from chat.engines.transformers.kv_cache import token_bytes
+    from chat.engines.transformers.ready import longest_window
     from chat.models import cards, quantize
 
     found = quantize.outlook(source, cache)

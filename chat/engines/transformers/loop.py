@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from chat.core.sampling import Sampling
 from chat.engines.transformers.decode import Step, decode
-from chat.engines.transformers.engine import limits, prepare
+from chat.engines.transformers.ready import limits, prepare
 from chat.engines.transformers.scores import scored
 from chat.engines.transformers.worker import Put, Worker
 from chat.engines.watchdog import LEAST

@@ -23,8 +23,9 @@ from transformers import PreTrainedModel
 from chat.core.engine import Cached, State
 from chat.core.sampling import Sampling
 from chat.engines.stream import StreamClosed, TokenStream
-from chat.engines.transformers.engine import TransformersEngine, limits, supported
+from chat.engines.transformers.engine import TransformersEngine, supported
 from chat.engines.transformers.lent import Lent
+from chat.engines.transformers.ready import limits
 from chat.engines.transformers.worker import readable
 from chat.errors import EngineError
 

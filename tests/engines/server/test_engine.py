@@ -242,9 +242,9 @@ async def test_hanging_up_is_noticed_within_a_second(rig_of: Callable[[], Rig]) 
         await first(batches)
         assert rig.server.active == 1
     begin = time.monotonic()
-    while rig.server.active:
+    while rig.server.active and time.monotonic() - begin < 1:
         await asyncio.sleep(0.01)
-    assert time.monotonic() - begin < 1
+    assert not rig.server.active
 
 
 async def slowly(events: Events) -> Events:

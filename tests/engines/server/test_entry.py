@@ -26,6 +26,7 @@ from tests.engines.server.conftest import Following
 from tests.support.batches import collect
 from tests.support.model_server import ModelServer, Running, silent
 from tests.support.tiny import chatml_tokenizer, llama3_tokenizer
+from tests.support.waiting import until
 
 Start = Callable[..., Settings]
 
@@ -233,16 +234,14 @@ def test_health_follows_the_server_and_the_log_says_so_once(
     engine = load(start()).engine
     for _ in range(100):
         assert engine.state == "ready"
-        asyncio.run(asyncio.sleep(0.01))
+        time.sleep(0.01)
     url = engine._connection.url
     monkeypatch.setattr(engine._connection, "url", "http://127.0.0.1:1")
-    while engine.state == "ready":
-        asyncio.run(asyncio.sleep(0.01))
+    until(lambda: engine.state != "ready")
     assert engine.state == "loading"
     assert caplog.text.count("cannot be reached") == 1
     monkeypatch.setattr(engine._connection, "url", url)
-    while engine.state != "ready":
-        asyncio.run(asyncio.sleep(0.01))
+    until(lambda: engine.state == "ready")
     assert caplog.text.count("answers again") == 1
     engine.close()
 

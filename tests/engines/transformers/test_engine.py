@@ -17,8 +17,9 @@ from chat.core.conversation import rebuild
 from chat.core.engine import Cached
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
-from chat.engines.transformers.engine import TransformersEngine, prepare
+from chat.engines.transformers.engine import TransformersEngine
 from chat.engines.transformers.guide import Guide
+from chat.engines.transformers.ready import prepare
 from chat.errors import EngineError, ModelError, OutOfMemory
 from tests.support import tiny_models
 from tests.support.fakes import CharTokens, LineFormat
@@ -296,7 +297,7 @@ def test_a_model_on_a_cpu_is_made_quick_once_it_has_packed_its_weights(
 ) -> None:
     brake, passes = Brake(model), []
     brake.off()
-    prepared = "chat.engines.transformers.engine.call_kernels_directly"
+    prepared = "chat.engines.transformers.ready.call_kernels_directly"
     monkeypatch.setattr(prepared, lambda _: passes.append(brake.passes))
     TransformersEngine(model, {NEVER}, window=64).close()
     assert model.config._attn_implementation == "packed_sdpa"
@@ -432,7 +433,7 @@ async def test_all_threads_read_a_prompt_and_those_that_are_worth_it_decode(
     def chosen(every: int, decode: Any) -> int:
         return few
 
-    monkeypatch.setattr("chat.engines.transformers.engine.decoding_threads", chosen)
+    monkeypatch.setattr("chat.engines.transformers.ready.decoding_threads", chosen)
     engine = TransformersEngine(model, {NEVER}, window=256)
     counted = Counted(model)
     for first in (20, 30):  # all again for the second one
