@@ -23,10 +23,10 @@ from chat.errors import EngineError, ModelError, SettingsError
 from chat.load import load, load_loop
 from chat.settings import Settings, read
 from tests.engines.server.conftest import Following
+from tests.support import waiting
 from tests.support.batches import collect
 from tests.support.model_server import ModelServer, Running, silent
 from tests.support.tiny import chatml_tokenizer, llama3_tokenizer
-from tests.support.waiting import until
 
 Start = Callable[..., Settings]
 
@@ -237,11 +237,11 @@ def test_health_follows_the_server_and_the_log_says_so_once(
         time.sleep(0.01)
     url = engine._connection.url
     monkeypatch.setattr(engine._connection, "url", "http://127.0.0.1:1")
-    until(lambda: engine.state != "ready")
+    waiting.until(lambda: engine.state != "ready")
     assert engine.state == "loading"
     assert caplog.text.count("cannot be reached") == 1
     monkeypatch.setattr(engine._connection, "url", url)
-    until(lambda: engine.state == "ready")
+    waiting.until(lambda: engine.state == "ready")
     assert caplog.text.count("answers again") == 1
     engine.close()
 
