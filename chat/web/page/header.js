@@ -10,6 +10,15 @@
 
     /** @type {NodeListOf<HTMLButtonElement>} */
     const buttons = element.querySelectorAll("button[value]");
+    /** As wide as Gradio has what lies beside the conversation lie upon all of it. */
+    const narrow = matchMedia("(max-width: 768px)");
+    // What is covered is not to be reached by keyboard.
+    const cover = () => {
+        const open = [...buttons].some((button) => button.ariaExpanded === "true");
+        for (const id of ["conversation", "composer"])
+            document.getElementById(id)?.toggleAttribute("inert", open && narrow.matches);
+    };
+    narrow.addEventListener("change", cover);
     for (const button of buttons) {
         const follow = () => {
             const bar = document.getElementById(button.value);
@@ -25,6 +34,7 @@
                 const open = bar.classList.contains("open");
                 button.ariaExpanded = String(open);
                 element.closest("main > .column")?.classList.toggle(`${bar.id}-open`, open);
+                cover();
             };
             button.onclick = () => toggle();
             bar.addEventListener("keydown", ({key, target, isComposing}) => {

@@ -141,6 +141,22 @@ def test_the_box_stays_in_the_window_and_takes_a_third_of_it(
     tab.box.fill("")
 
 
+def test_what_settings_cover_cannot_be_reached_by_keyboard(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    tab.page.set_viewport_size({"width": 390, "height": 780})
+    tab.ask("Hi")
+    tab.button("Settings").focus()
+    tab.page.keyboard.press("Enter")
+    tab.page.keyboard.press("Tab")
+    inside = "() => Boolean(document.activeElement.closest('#drawer, #header'))"
+    for _ in range(6):
+        assert tab.page.evaluate(inside)
+        tab.page.keyboard.press("Tab")
+    tab.page.keyboard.press("Escape")
+    expect(tab.button("Settings")).to_be_focused()
+    tab.ask("Again")
+
+
 def test_settings_reach_over_a_phone(url: str, visit: Visit) -> None:
     tab: Tab = visit(url)
     tab.page.set_viewport_size({"width": 390, "height": 780})
