@@ -150,7 +150,7 @@ function takeAttachments() {
         const text = event.clipboardData?.getData("text/plain") ?? "";
         if (text ? text.length < LONG : !files.length) return;
         event.preventDefault();
-        attachFiles(text ? [new File([text], "Pasted text")] : files);
+        attachFiles(text ? [new File([text], window.translate("Pasted text"))] : files);
     }, true);
     const page = document.documentElement;
     /** @param {DragEvent} event */

@@ -147,7 +147,7 @@ async function branchOff(at) {
     const {system, branch, title} = current;
     const name = names.get(title ?? "");
     /** @type {{name: string, title: string} | undefined} */
-    const sealed = name === undefined ? undefined : await ask("rename", `${name} (branch)`);
+    const sealed = name === undefined ? undefined : await ask("rename", `${name} (${window.translate("branch")})`);
     await untilQuiet();
     if (sealed) names.set(sealed.title, sealed.name);
     current = {...newConversation(), system, untitled: false};
