@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from chat.backend.models import adapter_of
+from chat.backend.models import adapter_named
 from chat.core.chat import Chat
 from chat.core.fitting import CHARACTERS_PER_TOKEN
 from chat.core.sampling import Sampling, SamplingFields
@@ -136,7 +136,7 @@ def asked(chat: Chat, own: Mapping[str, Any], sent: bytes) -> Ask:
     body: CompletionBody = request.body
     if not body.return_token_ids:
         raise BadRequest(f"Here are token ids alone; send {RETURNED}: true.", RETURNED)
-    adapter = adapter_of(chat, body.model)
+    adapter = adapter_named(chat, body.model)
     prompt, negative = _ids(chat, body), body.negative_prompt_ids
     for name, ids in (
         ("prompt", prompt),

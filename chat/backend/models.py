@@ -38,7 +38,7 @@ class Models:
         return json_answer(self._listed)
 
 
-def adapter_of(chat: Chat, model: str) -> str:
+def adapter_named(chat: Chat, model: str) -> str:
     """Return the adapter that a request names with its model, or nothing.
 
     Raises:
