@@ -27,7 +27,7 @@ from chat.web.page.header import header
 from chat.web.page.history import History, entry, last_reply, last_thought, split_last
 from chat.web.page.made import made
 from chat.web.page.messages import place, shown
-from chat.web.page.panel import LATE, SENDS, Panel, before, settles
+from chat.web.page.panel import CLEARS, LATE, SENDS, Panel, before, settles
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
 from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
@@ -192,9 +192,9 @@ class Page(ChatInterface):
         )
         cleared = self.chatbot.clear(
             self._clear,
-            [self.turn],
+            [self.turn, self.live],
             [*shown, self.status, self.prompt, self.go_on],
-            js=before("clear"),
+            js=CLEARS,
             queue=False,
             cancels=runs,
             **quiet,
@@ -362,7 +362,7 @@ class Page(ChatInterface):
         said = split(message)[1]
         return {self.chatbot: history, self.textbox: said, self.status: "", self.go_on: HIDDEN}
 
-    async def _clear(self, turn: Turn | None) -> Changes:
+    async def _clear(self, turn: Turn | None, _: History) -> Changes:
         await self._stop(turn)
         if turn:
             turn.reply.cleared = True

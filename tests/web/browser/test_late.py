@@ -106,6 +106,21 @@ def test_a_reply_never_lands_in_another_conversation(serve: Serve, visit: Visit)
     listed(tab, "Hi", "Talk")
 
 
+def test_what_has_come_of_a_reply_is_there_again_if_all_was_cleared_by_mistake(
+    serve: Serve, visit: Visit
+) -> None:
+    tab = visit(serve(ScriptedEngine(slow_talk, PACE)))
+    tab.ask("Hi")
+    tab.send("Talk")
+    expect(tab.replies.last).to_contain_text("word1")
+    tab.button("Clear").click()
+    tab.says()
+    tab.button("Restore").click()
+    expect(tab.messages).to_have_text(["Hi", "Talk"])
+    expect(tab.replies.last).to_contain_text("word1")
+    tab.ask("Hi")
+
+
 @pytest.mark.parametrize("event", ["_settle", "_undo"])
 def test_what_is_late_does_not_land_in_another_conversation(
     event: str, serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch

@@ -88,6 +88,8 @@ HTML = """
 SENDS = "(message, history) => [window.conversations?.send(message) ?? message, history]"
 
 
+#: Before a conversation is cleared: what has come of a reply is the panel's to keep.
+CLEARS = "(turn, live) => (window.conversations?.clear(live), [turn, []])"
 #: What the server is told in place of a reply's token when a turn ends for the second time, and
 #: another has begun.
 LATE = "late"

@@ -410,12 +410,16 @@ window.conversations = {
         const short = new Blob([JSON.stringify([said, live])]).size < LARGEST_SETTLE;
         return [short ? said : [], live, typed, told];
     },
-    clear() {
-        const {id} = current;
-        current.turn++;  // drops what is about to be saved
-        current = newConversation();
+    clear(live) {
+        const mine = current;
+        // What has come of a reply is to be there again after Restore.
+        const replied = running ? live.filter(({role}) => role === "assistant") : [];
+        const saved = replied.length ? save([...mine.branch.rows.flat(), ...replied]) : undefined;
         if (running) this.stop();
-        discard(id);
+        if (!saved) mine.turn++;  // drops what is about to be saved
+        current = newConversation();
+        if (saved) saved.catch(() => {}).then(() => discard(mine.id));
+        else discard(mine.id);
         this.change();
     },
     change() {
