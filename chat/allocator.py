@@ -7,8 +7,6 @@ KV caches come in every size, and each would leave a segment behind that fits no
 import os
 from pathlib import Path
 
-from chat import space
-
 NAMES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 KERNEL = Path("/proc/sys/kernel/osrelease")
 
@@ -24,7 +22,7 @@ def grow_segments() -> None:
     if (
         any(name in environment for name in NAMES)
         or any("MIG" in devices for devices in visible)
-        or space.zero_gpu()
+        or environment.get("SPACES_ZERO_GPU")
         or _on_wsl()
     ):
         return

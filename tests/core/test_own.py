@@ -27,8 +27,8 @@ def test_the_last_prompt_counts() -> None:
 
 def test_it_takes_no_more_than_so_many_bytes() -> None:
     own = Own(1000)
-    own.keep(ANN, "rain", [1] * 100)
-    own.keep(ANN, "snow", [2] * 100)
+    own.keep(ANN, "rain", [1] * 200)
+    own.keep(ANN, "snow", [2] * 200)
     assert own.shared(ANN, "rain", [1]) == 0
     assert own.shared(ANN, "snow", [2]) == 1
     own.keep(ANN, "snow", [3] * 1000)

@@ -144,11 +144,12 @@ def test_a_request_that_weighs_too_much_is_refused_before_it_is_read_whole(serve
             yield b"x" * 100_000
 
     answer = httpx.post(f"{url}gradio_api/queue/join", content=body())
-    assert (answer.status_code, answer.text) == (413, f"The limit is {MAX_BODY:,} bytes.")
+    sentence = f"The limit is {MAX_BODY:,} bytes."
+    assert (answer.status_code, answer.json()) == (413, {"error": sentence})
     large = b"x" * (MAX_BODY + 1)
     openais = httpx.post(f"{url}v1/chat/completions", content=large).json()
     anthropics = httpx.post(f"{url}v1/messages", content=large).json()
-    assert openais["error"]["message"] == anthropics["error"]["message"] == answer.text
+    assert openais["error"]["message"] == anthropics["error"]["message"] == sentence
     assert anthropics["error"]["type"] == "request_too_large"
 
 
@@ -164,7 +165,7 @@ def test_what_somebody_imports_may_weigh_more_up_to_a_limit(serve: Serve, addres
     for size, status in ((MAX_BODY + 1, 422), (MAX_IMPORT, 422), (MAX_IMPORT + 1, 413)):
         answer = httpx.post(url + address, content=b"{" + b" " * (size - 1))
         assert answer.status_code == status  # read, and not JSON
-    assert answer.text == f"The limit is {MAX_IMPORT:,} bytes."
+    assert answer.json() == {"error": f"The limit is {MAX_IMPORT:,} bytes."}
 
 
 class Importing:

@@ -10,7 +10,7 @@ from chat.web.api.errors import fault, refusal
 #: Where programs ask, and with a key where there is one.
 PROGRAMS = ("/v1/", "/tokenize/", "/detokenize/", "/metrics/")
 #: Where the page asks, with Gradio's client.
-EVENTS = "/gradio_api/"
+EVENTS = ("/gradio_api/run/", "/gradio_api/queue/")
 #: Where Anthropic's API is.
 MESSAGES = "/v1/messages/"
 

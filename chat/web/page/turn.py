@@ -133,7 +133,7 @@ class Turn:
         self.reply.seen = seen = self.reply.seen or seen
         text, thought = self.so_far(self.reply.update)
         answered, reply = bool((text + thought.text).strip()), self.reply
-        if answered and not seen and reply.stopped:  # before the first word came there
+        if answered and not seen:  # it was stopped before the first word came there
             answered, reply = False, Reply(failure=reply.failure)
         if reply.unanswered and not answered:
             draft = None if self._retried else self.message

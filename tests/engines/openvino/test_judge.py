@@ -78,12 +78,22 @@ async def test_what_takes_too_much_is_refused_for_good_and_the_next_is_tried(
     make: Make, ties: dict[str, str], limits: dict[str, Any]
 ) -> None:
     judge = make(**limits)
-    assert await judge.size(ties) is None
+    assert await verdict(judge, ties) is None
     assert not trying()
     assert await judge.size(ties) is None
     assert not trying()
     if "most_bytes" not in limits:
-        assert await judge.size(EASY)
+        assert await verdict(judge, EASY)
+
+
+async def verdict(judge: Judge, ties: dict[str, str]) -> int | None:
+    """Ask until there is one: of so little time a busy machine may have none."""
+    for _ in range(20):
+        try:
+            return await judge.size(ties)
+        except EngineError:
+            continue
+    raise AssertionError("there is none")
 
 
 async def test_its_process_keeps_no_more_than_so_many_bytes(

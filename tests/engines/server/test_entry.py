@@ -156,7 +156,7 @@ def test_the_engine_and_its_address_go_together(tmp_path: Path) -> None:
 
 
 def test_the_loop_is_not_shown_from_elsewhere(start: Start, gguf: Path) -> None:
-    with pytest.raises(ModelError, match="no --engine openvino or server"):
+    with pytest.raises(ModelError, match="leave out --engine server"):
         load_loop(start(model=str(gguf)), lambda *_: None)
 
 

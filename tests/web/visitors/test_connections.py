@@ -151,7 +151,13 @@ async def test_of_ipv6_a_network_of_64_bits_is_counted_as_one(host: str, counted
         def get_extra_info(self, name: str, default: Any = None) -> Any:
             return (host, 1) if name == "peername" else default
 
-    config = uvicorn.Config(lambda: None, log_config=None, lifespan="off")
+        def close(self) -> None:
+            pass
+
+    async def app(*_: Any) -> None:
+        pass
+
+    config = uvicorn.Config(app, log_config=None, lifespan="off")
     config.load()
     one = Connection(config, ServerState(), {})
     one.connection_made(From())
