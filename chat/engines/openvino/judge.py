@@ -119,7 +119,7 @@ class Judge:
             line.send(message)
             answer = line.receive()
         except EOFError:
-            status = self._end()
+            status = self._end(itself=True)
             if not late.is_set():
                 raise EOFError(status) from None
         finally:
@@ -129,11 +129,11 @@ class Judge:
             raise EngineError(FAILED)
         return answer
 
-    def _end(self) -> int | None:
-        """End the process, if there is one, and return how it has ended."""
+    def _end(self, *, itself: bool = False) -> int | None:
+        """End the process, unless it does so `itself`, and return how it has ended."""
         line, self._line = self._line, None
         if not line:
             return None
-        if line.alive:
+        if not itself:
             line.kill()
         return line.end()

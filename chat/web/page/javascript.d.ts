@@ -104,7 +104,7 @@ interface Conversations {
         ended: "success" | "failure", said: Message[], live: Message[], typed: string, told: string
     ): unknown[];
     /** The conversation is about to be cleared. */
-    clear(live: Message[]): void;
+    clear(live: Message[], system: string): void;
     /** It is about to be changed. */
     change(): void;
     /** All that a reply has come to is there, and how it was made, as JSON; or, with the token of

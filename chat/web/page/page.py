@@ -192,7 +192,7 @@ class Page(ChatInterface):
         )
         cleared = self.chatbot.clear(
             self._clear,
-            [self.turn, self.live],
+            [self.turn, self.live, self._controls["system_prompt"]],
             [*shown, self.status, self.prompt, self.go_on],
             js=CLEARS,
             queue=False,
@@ -345,7 +345,8 @@ class Page(ChatInterface):
             after = turn.outcome(seen=seen)
             if after.history is not turn.original:
                 how = made(self.chat, turn.reply)
-        if after.draft is not None:
+        if turn and after.draft is not None and not turn.reply.returned:
+            turn.reply.returned = True  # since this may come twice
             draft = split(after.draft)[1]  # its files the browser has
             textbox["value"] = "\n\n".join(filter(None, [typed, draft]))
         return {
@@ -362,7 +363,7 @@ class Page(ChatInterface):
         said = split(message)[1]
         return {self.chatbot: history, self.textbox: said, self.status: "", self.go_on: HIDDEN}
 
-    async def _clear(self, turn: Turn | None, _: History) -> Changes:
+    async def _clear(self, turn: Turn | None, *_: Any) -> Changes:
         await self._stop(turn)
         if turn:
             turn.reply.cleared = True

@@ -206,6 +206,8 @@ def test_the_end_of_a_turn_that_comes_late_is_not_that_of_the_next(
     """Gradio tells of it twice after Stop, for the second time once the server has cancelled it."""
     tab = visit(serve(ScriptedEngine(slow_talk, PACE)))
     tab.page.evaluate(LATE_CANCELLING)
+    late = []
+    tab.page.on("request", lambda one: late.append("late" in (one.post_data or "")))
     tab.send("Talk")
     expect(tab.replies).to_contain_text("word1")
     tab.stop_button.click()
@@ -213,6 +215,7 @@ def test_the_end_of_a_turn_that_comes_late_is_not_that_of_the_next(
     tab.send("Talk")
     expect(tab.replies).to_have_count(2)
     expect(tab.replies.last).to_contain_text("word9")  # the second has come meanwhile
+    assert any(late)
     expect(tab.box).not_to_be_editable()
     tab.stop_button.click()
     tab.settled("Stopped: ")

@@ -77,7 +77,7 @@ def test_a_reply_that_is_written_anew_stays_with_what_came_after_it(
     places(tab, "2 of 2", "2 of 2")
 
 
-def test_an_edited_message_stays_with_all_that_followed(tab: Tab) -> None:
+def test_an_edited_message_stays_with_all_that_followed(tab: Tab, engine: Numbered) -> None:
     tab.ask("B")
     retry(tab, engine, "B 3")
     tab.edit(0, "Z")

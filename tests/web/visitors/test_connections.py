@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from starlette.applications import Starlette
 from uvicorn.server import ServerState
 
 from chat.web.visitors import connections
@@ -154,10 +155,7 @@ async def test_of_ipv6_a_network_of_64_bits_is_counted_as_one(host: str, counted
         def close(self) -> None:
             pass
 
-    async def app(*_: Any) -> None:
-        pass
-
-    config = uvicorn.Config(app, log_config=None, lifespan="off")
+    config = uvicorn.Config(Starlette(), log_config=None, lifespan="off")
     config.load()
     one = Connection(config, ServerState(), {})
     one.connection_made(From())

@@ -89,7 +89,8 @@ SENDS = "(message, history) => [window.conversations?.send(message) ?? message, 
 
 
 #: Before a conversation is cleared: what has come of a reply is the panel's to keep.
-CLEARS = "(turn, live) => (window.conversations?.clear(live), [turn, []])"
+CLEARS = """(turn, live, system) =>
+    (window.conversations?.clear(live, system), [turn, [], system])"""
 #: What the server is told in place of a reply's token when a turn ends for the second time, and
 #: another has begun.
 LATE = "late"

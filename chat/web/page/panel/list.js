@@ -62,6 +62,16 @@ function say(sentence, offer, action) {
 }
 
 const dismiss = () => saying.replaceChildren();
+
+/**
+ * Say a sentence no longer, if it is the one that is said.
+ * @param {string} sentence
+ */
+function unsay(sentence) {
+    const said = saying.firstElementChild?.textContent ?? "";
+    if ([sentence, window.translate(sentence)].includes(said)) dismiss();
+}
+
 const offered = () => saying.querySelector(".offer") !== null;
 
 /** Return whether the side bar leaves room for the conversation. */

@@ -43,10 +43,9 @@ const PATIENCE = 10_000;
 let changing = 0;
 /** Whether what is shown next is to be saved then. */
 let rearranged = false;
-/** Milliseconds until what could not be saved is tried again, and when that is. */
+/** Milliseconds until what could not be saved is tried again, and what is said meanwhile. */
 const AGAIN = 5000;
-/** @type {number | undefined} */
-let again;
+const UNSAVED = "This is not saved yet, since the server cannot be reached. It is tried again.";
 /**
  * That the last change is saved.
  * @type {Promise<void> | undefined}
@@ -200,8 +199,39 @@ async function save(history, system, made) {
         current = newConversation();
         bringTo(current.branch, history, running);
     }
-    const mine = current;  // another may be opened while the server works
+    await keep(current, seen, system);
+}
+
+/**
+ * Save a conversation, which another one may take the place of meanwhile; and again and again, as
+ * long as the server cannot be reached and there is no later state of it.
+ * @param {OnScreen} mine
+ * @param {string} seen what is said in it
+ * @param {string} [system]
+ */
+async function keep(mine, seen, system) {
     const turn = ++mine.turn;
+    try {
+        await keepState(mine, turn, seen, system);
+    } catch (problem) {
+        if (turn !== mine.turn) return;
+        if (!(problem instanceof Unreachable)) throw problem;
+        setTimeout(() => {
+            if (turn === mine.turn) saving = attempt(keep)(mine, seen, system);
+        }, AGAIN);
+        throw new Unreachable(UNSAVED);
+    }
+    unsay(UNSAVED);
+}
+
+/**
+ * Save one state of a conversation, unless there is a later one by then.
+ * @param {OnScreen} mine
+ * @param {number} turn
+ * @param {string} seen what is said in it
+ * @param {string} [system]
+ */
+async function keepState(mine, turn, seen, system) {
     const prompt = system === SYSTEM_PROMPT ? null : system;
     /** @type {{name: string, title: string, text: string} | null} */
     const sealed = await seal(mine, prompt);
@@ -309,19 +339,7 @@ async function saveAll(history, system, reply, made) {
     const saved = save(history, system, made);
     const mine = current;
     mine.reply = reply;
-    clearTimeout(again);
-    try {
-        await saved;
-        if (again) dismiss();  // what was said of it
-        again = undefined;
-    } catch (problem) {
-        if (!(problem instanceof Unreachable)) throw problem;
-        again = setTimeout(() => {
-            if (current === mine) saving = attempt(saveAll)(history, system, mine.reply, made);
-        }, AGAIN);
-        throw new Unreachable(
-            "This is not saved yet, since the server cannot be reached. It is tried again.");
-    }
+    await saved;
     // It may be over by now; and where another tab went on, another one is being written.
     if (mine.text && mine.text === storage[itemName(mine.id, "text")])
         writeReply(mine.id, mine.reply);
@@ -397,25 +415,26 @@ window.conversations = {
         return saved;
     },
     stop() {
-        stopped = Date.now();
+        if (running) stopped = Date.now();
     },
     settle(ended, said, live, typed, told) {
         changing++;
         // After Stop there is a failure, and a success before it where the server was quick.
         const late = ended === "failure" && Date.now() - begunAfter < PATIENCE;
         if (ended === "failure") stopped = begunAfter = 0;
-        if (late) return [said, live, typed, LATE];
+        if (late) return [[], [], "", LATE];
         running = false;
         // The server has it, and a request has a limit.
-        const short = new Blob([JSON.stringify([said, live])]).size < LARGEST_SETTLE;
+        const short = new Blob([JSON.stringify([said, live, typed])]).size < LARGEST_SETTLE;
         return [short ? said : [], live, typed, told];
     },
-    clear(live) {
-        const mine = current;
+    clear(live, system) {
+        const mine = current, {rows} = mine.branch;
         // What has come of a reply is to be there again after Restore.
         const replied = running ? live.filter(({role}) => role === "assistant") : [];
-        const saved = replied.length ? save([...mine.branch.rows.flat(), ...replied]) : undefined;
-        if (running) this.stop();
+        const said = rows.at(-1)?.[0].role === "assistant" ? rows.slice(0, -1) : rows;
+        const saved = replied.length ? save([...said.flat(), ...replied], system) : undefined;
+        this.stop();
         if (!saved) mine.turn++;  // drops what is about to be saved
         current = newConversation();
         if (saved) saved.catch(() => {}).then(() => discard(mine.id));

@@ -178,7 +178,9 @@ async function askFor(signal, question, ...data) {
                 : "This conversation is too long."
         );
     if (response.status === 400 && answer.error) throw new Refused(answer.error);
-    if (!response.ok)
-        throw new Unreachable(answer.error ?? "The server did not answer. Please reload the page.");
+    if (!response.ok) {
+        const Kind = response.status >= 500 || response.status === 429 ? Unreachable : Problem;
+        throw new Kind(answer.error ?? "The server did not answer. Please reload the page.");
+    }
     return answer.data[0];
 }
