@@ -94,7 +94,13 @@ class Encoder:
     def _known(self, piece: Piece) -> list[int] | None:
         if isinstance(piece, Ids):
             return list(piece.ids)
-        return self._generated.get(piece.content.strip()) if isinstance(piece, Reply) else None
+        if not isinstance(piece, Reply):
+            return None
+        text = piece.content.strip()
+        ids = self._generated.get(text)
+        if ids is None or len(ids) <= SPARE + MORE * len(self._encode_plain(text)):
+            return ids
+        return None
 
     def _encode(self, text: str, *, control: bool) -> list[int]:
         return self._encode_control(text) if control else self._encode_plain(text)
@@ -106,15 +112,8 @@ class Encoder:
         more than it takes, such as white space without end, which nobody sees: somebody else's
         prompt may have the same reply.
         """
-        text = reply.strip()
-        if text and self._control_ids.isdisjoint(ids) and len(ids) <= self._most(text):
-            self._generated.put(text, list(ids))
-
-    def _most(self, text: str) -> float:
-        try:
-            return SPARE + MORE * len(_ids(self._plain, text))
-        except PromptError:
-            return 0
+        if reply.strip() and self._control_ids.isdisjoint(ids):
+            self._generated.put(reply.strip(), list(ids))
 
     def stop_ids(self, stop: Iterable[str]) -> set[int]:
         """Return the ids that end a reply: EOS and the control tokens in `stop`."""

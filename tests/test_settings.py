@@ -188,6 +188,7 @@ def test_proxies_that_uvicorns_variable_cannot_name_are_refused(
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", told)
     with pytest.raises(SettingsError, match="FORWARDED_ALLOW_IPS cannot be used: write addresses"):
         read([])
+    assert read(["--trusted-proxies=10.0.0.0/8"]).trusted_proxies == "10.0.0.0/8"
 
 
 @pytest.mark.parametrize("port", ["", "1", "7860", "65535"])

@@ -107,9 +107,9 @@ class Measured:
         self._meter.dropped_turns += dropped_turns
 
     def take_back(self) -> None:
-        """It was refused all the same, by a server elsewhere, and so has cost nothing."""
-        self._meter.prompt_tokens -= self._prompt_tokens
-        self.share.spend(-self._prompt_tokens)
+        """It was refused all the same, by a server elsewhere, and so has cost nobody anything."""
+        if not self._tokens:
+            self.share.spend(-self._prompt_tokens)
 
     def wrote(self, tokens: int) -> None:
         """So many tokens have come at once; those before it may have been some time ago."""

@@ -134,9 +134,12 @@ class Share:
             used.requests += 1
 
     def spend(self, tokens: int) -> None:
-        """Count tokens, which may be more than are left: the next request then waits for them."""
+        """Count tokens, which may be more than are left: the next request then waits for them.
+
+        Fewer than none are given back.
+        """
         for _, used in self._accounts:
-            used.tokens += tokens
+            used.tokens = max(0.0, used.tokens + tokens)
 
 
 class Shares:

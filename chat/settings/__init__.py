@@ -94,10 +94,11 @@ def checked(source: CliSettingsSource[Any], flags: Namespace) -> Settings:
     _check_names(os.environ)
     _check_gradio_port(os.environ.get("GRADIO_SERVER_PORT", ""))
     _check_gradio_root(os.environ.get("GRADIO_ROOT_PATH", ""))
-    _check_proxies(os.environ.get("FORWARDED_ALLOW_IPS", ""))
     try:
         settings = Settings(_cli_settings_source=source(parsed_args=flags))
         settings.sampling()  # what a pattern or a schema holds is checked there
+        if not settings.trusted_proxies:
+            _check_proxies(os.environ.get("FORWARDED_ALLOW_IPS", ""))
     except ValidationError as error:
         raise SettingsError(explain(error, _title)) from None
     return settings

@@ -11,6 +11,7 @@ has broken off, and has another server go on.
 import atexit
 import logging
 import os
+import sys
 import time
 from threading import Thread
 
@@ -40,6 +41,7 @@ def end_now() -> None:
     Python would let a file be read to its end, or a grammar be tried, for a minute.
     """
     atexit._run_exitfuncs()  # what is to be done at an end: spans are sent, logs are written
+    sys.stdout.flush()
     os._exit(os.EX_OK)
 
 

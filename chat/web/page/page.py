@@ -27,7 +27,7 @@ from chat.web.page.header import header
 from chat.web.page.history import History, entry, last_reply, last_thought, split_last
 from chat.web.page.made import made
 from chat.web.page.messages import place, shown
-from chat.web.page.panel import CLEARS, LATE, SENDS, Panel, before, settles
+from chat.web.page.panel import CLEARS, LATE, LONG, SENDS, Panel, before, settles
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
 from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
@@ -322,14 +322,15 @@ class Page(ChatInterface):
             turn.reply.stop()
 
     def _settle(
-        self, turn: Turn | None, history: History, live: History, typed: str, told: str
+        self, turn: Turn | None, history: History, live: History, typed: str | None, told: str
     ) -> Changes:
         """Show what came of it, and unlock the text box, where something is `typed`.
 
         After Stop this comes twice, and the second time, as is `told`, another turn has begun.
         """
-        if turn and told == LATE:
-            return {self.told: self._running.token(turn, self.login())}
+        typed = typed or ""
+        if told == LATE:
+            return {self.told: self._running.token(turn, self.login()) if turn else LATE}
         textbox: dict[str, Any] = {"interactive": True, **BUTTONS, "stop_btn": False}
         how = ""
         if turn is None:
@@ -345,11 +346,11 @@ class Page(ChatInterface):
             after = turn.outcome(seen=seen)
             if after.history is not turn.original:
                 how = made(self.chat, turn.reply)
-        if turn and after.draft is not None and not turn.reply.returned:
-            turn.reply.returned = True  # since this may come twice
+        if after.draft is not None:
             draft = split(after.draft)[1]  # its files the browser has
-            textbox["value"] = "\n\n".join(filter(None, [typed, draft]))
-        return {
+            there = typed.endswith(draft)  # since this may come twice
+            textbox["value"] = typed if there else "\n\n".join(filter(None, [typed, draft]))
+        changes = {
             self.chatbot: after.history,
             self.live: [],
             self.status: after.line,
@@ -357,6 +358,9 @@ class Page(ChatInterface):
             self.go_on: gr.Button(visible=after.more),
             self.told: how,
         }
+        if turn is None and told == LONG:  # it stays as the browser has it
+            del changes[self.chatbot], changes[self.live]
+        return changes
 
     def _undo(self, history: History) -> Changes:
         history, message = split_last(history)

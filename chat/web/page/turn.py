@@ -37,8 +37,6 @@ class Reply:
     stopped: bool = False
     #: Whether anything of it has been on the screen.
     seen: bool = False
-    #: Whether the message is in the text box again.
-    returned: bool = False
     #: Whether the whole conversation was cleared meanwhile.
     cleared: bool = False
     #: The values of the controls that it is made with, by their names.

@@ -78,7 +78,8 @@ async def test_what_takes_too_much_is_refused_for_good_and_the_next_is_tried(
     make: Make, ties: dict[str, str], limits: dict[str, Any]
 ) -> None:
     judge = make(**limits)
-    assert await verdict(judge, ties) is None
+    little = "compiling" in limits or "writing" in limits
+    assert await (verdict(judge, ties) if little else judge.size(ties)) is None
     assert not trying()
     assert await judge.size(ties) is None
     assert not trying()

@@ -111,7 +111,7 @@ async def test_who_does_not_read_what_is_sent_does_not_keep_the_model(
 ) -> None:
     monkeypatch.setattr(endpoint, "PATIENCE", 0.05)
     engine = ScriptedEngine(lambda prompt: "x" * 250, pace=0.01)
-    (mount,) = api.routes(chat_with(engine), Settings())
+    mount, *_ = api.routes(chat_with(engine), Settings())
     body = json.dumps({"messages": HI, "stream": True}).encode()
     received: list[Message] = [{"type": "http.request", "body": body}]
 

@@ -99,10 +99,10 @@ async def test_it_is_a_valid_description() -> None:
 
 def test_it_names_all_addresses_that_there_are() -> None:
     chat, settings = chat_with(ScriptedEngine()), Settings()
-    (mount,) = api.routes(chat, settings)
+    mount, *at_root = api.routes(chat, settings)
     inner: Any = mount
     found = {f"/v1{route.path}" for route in inner.app._app.routes}
-    found |= {route.path for route in api.root_routes(chat, settings)}  # type: ignore[attr-defined]
+    found |= {route.path for route in at_root}  # type: ignore[attr-defined]
     document: Any = api.Description(chat, settings)._document
     assert set(document["paths"]) == {
         path.replace(":path", "") for path in found if not path.endswith("/")

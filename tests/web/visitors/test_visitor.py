@@ -12,7 +12,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chat.core.shares import Limits, Visitor, asking
 from chat.settings import Settings
-from chat.web.visitors.visitor import ALWAYS, FEWEST, Visitors, known_proxies, limits, logged_in
+from chat.web import health
+from chat.web.visitors.visitor import FEWEST, Visitors, known_proxies, limits, logged_in
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 
@@ -185,7 +186,7 @@ async def test_one_address_cannot_have_all_requests_open(monkeypatch: pytest.Mon
         assert (len(door.seen), door.status) == (3, 429)
         door.held.set()
         await door.ask("203.0.113.8")
-        for path in ALWAYS:
+        for path in health.PATHS:
             await door.ask(SOMEBODYS, path)
         assert (len(door.seen), door.status) == (6, 200)
     await door.ask(SOMEBODYS)

@@ -12,7 +12,7 @@ from chat.errors import BadRequest
 from chat.web.api.endpoint import Endpoint
 from chat.web.api.errors import json_answer
 from chat.web.api.request import LONGEST, Asked
-from chat.web.api.responses.items import Reference, items_of
+from chat.web.api.responses.items import items_of
 from chat.web.api.responses.kept import Keeper
 from chat.web.api.responses.shapes import Around, ResponseBody
 from chat.web.api.responses.writer import ResponseReply
@@ -46,8 +46,7 @@ class Responses(Endpoint):
         asked = await super()._read(sent)
         body = asked.body
         assert isinstance(body, ResponseBody)
-        if any(isinstance(item, Reference) for item in body.input):
-            body.refer_to(self._keeper.items())
+        body.refer(self._keeper.item)
         before, id = [], body.previous_response_id
         if id:
             before = [*self._keeper.find(id, "previous_response_id").conversation]

@@ -19,6 +19,8 @@ from prompts import Message
 
 #: How many responses are kept, and bytes of all of them.
 MOST, MOST_BYTES = 1000, 64 * 2**20
+#: How many of their items can be told by an id.
+MOST_ITEMS = 10 * MOST
 
 #: Bytes of one, with its conversation; beyond it, it is not kept.
 LONGEST = MOST_BYTES // 16
@@ -73,11 +75,14 @@ class Keeper:
         self._kept: LRUCache[str, Kept] = LRUCache(
             MOST_BYTES, getsizeof=lambda one: max(one.size, MOST_BYTES // MOST)
         )
+        #: In which response an item was.
+        self._places: LRUCache[str, str] = LRUCache(MOST_ITEMS)
 
     def keep(self, id: str, response: Kept) -> None:
         """Keep a response, unless it is too long for that."""
         if response.size <= LONGEST:
             self._kept[id] = response
+            self._places.update({item["id"]: id for item in response.output})
 
     def find(self, id: str, param: str) -> Kept:
         """Return the response of this id, which the field `param` names.
@@ -89,9 +94,17 @@ class Keeper:
             return found
         raise NoSuchResponse(param)
 
-    def items(self) -> dict[str, Mapping[str, Any]]:
-        """Return all items of the answers that are kept, by their ids."""
-        return {item["id"]: item for kept in self._kept.values() for item in kept.output}
+    def item(self, id: str, param: str) -> Mapping[str, Any]:
+        """Return the item of this id, which the field `param` names, of an answer that is kept.
+
+        Raises:
+            NoSuchItem: it is in none.
+        """
+        kept = self._kept.get(self._places.get(id, ""))
+        found = next((item for item in kept.output if item["id"] == id), None) if kept else None
+        if found is None:
+            raise NoSuchItem(param)
+        return found
 
     def forget(self, id: str) -> None:
         """Forget a response.

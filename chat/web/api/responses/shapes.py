@@ -5,7 +5,7 @@ a conversation that does not fit is answered without its oldest turns unless `tr
 disabled, and an assistant's message at the end is continued.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, ConfigDict, FailFast, Field, PrivateAttr, model_validator
@@ -14,7 +14,6 @@ from chat.core.conversation import Conversation
 from chat.web.api import fields
 from chat.web.api.messages import ChatMessage, conversation_in, have_calls
 from chat.web.api.responses.items import OneItem, Reference, messages_in, read_item
-from chat.web.api.responses.kept import NoSuchItem
 from chat.web.api.responses.tools import AUTO, Choice, Tool
 from chat.web.api.shape import Shape, unfit
 from chat.web.api.shapes import Ask, NamedSchema, RequestBody, ResponseFormat, Written
@@ -127,17 +126,11 @@ class ResponseBody(RequestBody):
         """Say what is around it, once, before it is answered."""
         self._around = around
 
-    def refer_to(self, items: Mapping[str, Any]) -> None:
-        """Put items in place of references to them.
-
-        Raises:
-            NoSuchItem: there is none.
-        """
+    def refer(self, find: Callable[[str, str], Mapping[str, Any]]) -> None:
+        """Put items in place of references to them; `find` is given an id and its field."""
         for place, item in enumerate(self.input):
             if isinstance(item, Reference):
-                if item.id not in items:
-                    raise NoSuchItem(f"input[{place}].id")
-                self.input[place] = read_item(items[item.id])
+                self.input[place] = read_item(find(item.id, f"input[{place}].id"))
 
     @property
     def schemas(self) -> dict[str, str]:

@@ -94,6 +94,8 @@ CLEARS = """(turn, live, system) =>
 #: What the server is told in place of a reply's token when a turn ends for the second time, and
 #: another has begun.
 LATE = "late"
+#: And where the conversation is too long to be sent as well.
+LONG = "long"
 
 
 def settles(ended: str) -> str:
@@ -133,6 +135,7 @@ class Panel:
                     LARGEST_SEARCH=LARGEST_SEARCH,
                     LARGEST_SETTLE=LARGEST_SETTLE,
                     LATE=LATE,
+                    LONG=LONG,
                     CONTROLS={name: one.title for name, one in Sampling.model_fields.items()},
                     SYSTEM_PROMPT=system_prompt.value,
                     TITLES=settings.titles,

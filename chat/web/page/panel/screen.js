@@ -217,7 +217,10 @@ async function keep(mine, seen, system) {
         if (turn !== mine.turn) return;
         if (!(problem instanceof Unreachable)) throw problem;
         setTimeout(() => {
-            if (turn === mine.turn) saving = attempt(keep)(mine, seen, system);
+            if (turn === mine.turn) saving = attempt(async () => {
+                await keep(mine, seen, system);
+                noteReply(mine);
+            })();
         }, AGAIN);
         throw new Unreachable(UNSAVED);
     }
@@ -340,6 +343,14 @@ async function saveAll(history, system, reply, made) {
     const mine = current;
     mine.reply = reply;
     await saved;
+    noteReply(mine);
+}
+
+/**
+ * Keep the token of the reply that is being written to a conversation, once that is saved.
+ * @param {OnScreen} mine
+ */
+function noteReply(mine) {
     // It may be over by now; and where another tab went on, another one is being written.
     if (mine.text && mine.text === storage[itemName(mine.id, "text")])
         writeReply(mine.id, mine.reply);
@@ -426,7 +437,7 @@ window.conversations = {
         running = false;
         // The server has it, and a request has a limit.
         const short = new Blob([JSON.stringify([said, live, typed])]).size < LARGEST_SETTLE;
-        return [short ? said : [], live, typed, told];
+        return short ? [said, live, typed, told] : [[], live, typed, LONG];
     },
     clear(live, system) {
         const mine = current, {rows} = mine.branch;

@@ -179,7 +179,7 @@ async function askFor(signal, question, ...data) {
         );
     if (response.status === 400 && answer.error) throw new Refused(answer.error);
     if (!response.ok) {
-        const Kind = response.status >= 500 || response.status === 429 ? Unreachable : Problem;
+        const Kind = response.status >= 500 ? Unreachable : Problem;
         throw new Kind(answer.error ?? "The server did not answer. Please reload the page.");
     }
     return answer.data[0];

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from openai.types import responses
 
+from chat.web.api.responses import kept
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import END, Programs, error
 from tests.support.responses import asks, responds, streams
@@ -115,6 +116,25 @@ async def test_an_item_may_be_told_by_its_id(programs: Programs) -> None:
     assert refused["param"] == "input[0].id"
     await programs.client.delete(f"/responses/{first['id']}")
     assert error(await asks(programs, input=[told, *later]), 404)["param"] == "input[0].id"
+
+
+async def test_telling_an_item_by_its_id_keeps_its_response_alone_from_being_forgotten(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "MOST_BYTES", 3 * 10**6)
+    monkeypatch.setattr(kept, "MOST", 3)
+    programs = Programs(ScriptedEngine())
+    one, two, three = [await responds(programs) for _ in range(3)]
+    [said] = two["output"]
+    told = {"type": "item_reference", "id": said["id"]}
+    await responds(programs, input=[told, {"role": "user", "content": "a"}], store=False)
+    await responds(programs)
+    await responds(programs)
+    statuses = [
+        (await programs.client.get(f"/responses/{response['id']}")).status_code
+        for response in (one, two, three)
+    ]
+    assert statuses == [404, 200, 404]
 
 
 async def test_ids_are_long_and_each_is_another(programs: Programs) -> None:
