@@ -155,7 +155,8 @@ class Batcher:
 
         But none that are held to a grammar too, or it might never be compiled (see `_prepared`).
         """
-        parts, passed = [], []
+        parts: list[Part] = []
+        passed: list[Job] = []
         while self._waiting:
             job = self._waiting[0]
             drafts = bool(job.drafting) and not self._running

@@ -28,7 +28,7 @@ declare const LARGEST_SETTLE: number;
 /** What it is told of the end of a turn that comes when another has begun. */
 declare const LATE: string;
 /** And of one whose conversation is too long to be sent. */
-declare const LONG: string;
+declare const UNSENT: string;
 /** What the controls are called, by their names (chat/core/sampling.py). */
 declare const CONTROLS: Record<string, string>;
 /** Whether the model gives conversations their titles. */

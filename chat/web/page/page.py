@@ -27,7 +27,7 @@ from chat.web.page.header import header
 from chat.web.page.history import History, entry, last_reply, last_thought, split_last
 from chat.web.page.made import made
 from chat.web.page.messages import place, shown
-from chat.web.page.panel import CLEARS, LATE, LONG, SENDS, Panel, before, settles
+from chat.web.page.panel import CLEARS, LATE, SENDS, UNSENT, Panel, before, settles
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
 from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
@@ -358,7 +358,7 @@ class Page(ChatInterface):
             self.go_on: gr.Button(visible=after.more),
             self.told: how,
         }
-        if turn is None and told == LONG:  # it stays as the browser has it
+        if turn is None and told == UNSENT:  # it stays as the browser has it
             del changes[self.chatbot], changes[self.live]
         return changes
 

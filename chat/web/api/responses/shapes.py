@@ -130,7 +130,8 @@ class ResponseBody(RequestBody):
         """Put items in place of references to them; `find` is given an id and its field."""
         for place, item in enumerate(self.input):
             if isinstance(item, Reference):
-                self.input[place] = read_item(find(item.id, f"input[{place}].id"))
+                found: Any = read_item(find(item.id, f"input[{place}].id"))
+                self.input[place] = found
 
     @property
     def schemas(self) -> dict[str, str]:

@@ -95,7 +95,7 @@ CLEARS = """(turn, live, system) =>
 #: another has begun.
 LATE = "late"
 #: And where the conversation is too long to be sent as well.
-LONG = "long"
+UNSENT = "unsent"
 
 
 def settles(ended: str) -> str:
@@ -135,7 +135,7 @@ class Panel:
                     LARGEST_SEARCH=LARGEST_SEARCH,
                     LARGEST_SETTLE=LARGEST_SETTLE,
                     LATE=LATE,
-                    LONG=LONG,
+                    UNSENT=UNSENT,
                     CONTROLS={name: one.title for name, one in Sampling.model_fields.items()},
                     SYSTEM_PROMPT=system_prompt.value,
                     TITLES=settings.titles,

@@ -437,7 +437,7 @@ window.conversations = {
         running = false;
         // The server has it, and a request has a limit.
         const short = new Blob([JSON.stringify([said, live, typed])]).size < LARGEST_SETTLE;
-        return short ? [said, live, typed, told] : [[], live, typed, LONG];
+        return short ? [said, live, typed, told] : [[], live, typed, UNSENT];
     },
     clear(live, system) {
         const mine = current, {rows} = mine.branch;
