@@ -17,7 +17,7 @@ from chat.core.shares import SOON
 from chat.errors import RateLimited
 from chat.web.api.body import MAX_BODY
 from chat.web.api.refusals import refused
-from chat.web.visitors.visitor import KEY
+from chat.web.visitors.scope import KEY
 
 #: What may weigh more: files that somebody imports or brings, in base 64. They come one at a time
 #: from each visitor or address, and so many in all, and are read one at a time.

@@ -32,8 +32,8 @@ from gradio.state_holder import SessionState
 from chat.core.shares import Visitor, asking
 from chat.errors import UNREADABLE, ChatError, describe
 from chat.web.logs import HEADER, request_id
+from chat.web.visitors.scope import KEY, logged_in
 from chat.web.visitors.sessions import Sessions
-from chat.web.visitors.visitor import KEY, logged_in
 
 #: What connecting an event returns.
 Event = Dependency

@@ -31,9 +31,8 @@ from chat.settings.visitors import addresses
 from chat.web import health
 from chat.web.api.refusals import refused
 from chat.web.visitors.private import LOOPBACK, PRIVATE, is_private, whole
+from chat.web.visitors.scope import KEY
 
-#: Under which name the scope of a request has its visitor.
-KEY = "visitor"
 #: Where browsers get their cookie: with the page, and when it comes back.
 GIVEN = ("/", "/config")
 #: Requests of an address at once, of which each tab has one or two for as long as it is open.
@@ -63,13 +62,6 @@ def limits(settings: Settings, places: int) -> tuple[Limits, Limits]:
         visitor.tokens * VISITORS,
     )
     return address, visitor
-
-
-def logged_in(visitor: Visitor, login: str | None) -> Visitor:
-    """Return the same visitor as they are counted once they are logged in."""
-    if not (visitor and login):
-        return visitor
-    return (visitor[-1]._replace(name=f"login:{login}"),)
 
 
 class Visitors:

@@ -44,7 +44,7 @@ from chat.web.page.gradio_internals import (
     visitor_of,
 )
 from chat.web.serve import launch
-from chat.web.visitors.visitor import KEY
+from chat.web.visitors.scope import KEY
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine, chat_with
 from tests.support.ports import free_port

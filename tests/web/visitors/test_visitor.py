@@ -13,7 +13,8 @@ from starlette.types import Message, Receive, Scope, Send
 from chat.core.shares import Limits, Visitor, asking
 from chat.settings import Settings
 from chat.web import health
-from chat.web.visitors.visitor import FEWEST, Visitors, known_proxies, limits, logged_in
+from chat.web.visitors.scope import logged_in
+from chat.web.visitors.visitor import FEWEST, Visitors, known_proxies, limits
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
 
