@@ -43,6 +43,8 @@
                 toggle(false);
                 button.focus();
             });
+            // Else it would lie upon what somebody is reading.
+            narrow.addEventListener("change", () => narrow.matches && toggle(false));
             new MutationObserver(say).observe(bar, {attributeFilter: ["class"]});
             say();
         };

@@ -200,34 +200,25 @@ def test_a_reply_that_did_not_stop_is_none_to_the_next_message(
     tab.settled("Finished: 4 tokens")
 
 
-def test_the_end_of_a_turn_that_comes_late_is_not_that_of_the_next(
-    serve: Serve, visit: Visit
-) -> None:
-    """Gradio tells of it twice after Stop, for the second time once the server has cancelled it."""
-    tab = visit(serve(ScriptedEngine(slow_talk, PACE)))
-    tab.page.evaluate(LATE_CANCELLING)
-    late = []
-    tab.page.on("request", lambda one: late.append("late" in (one.post_data or "")))
-    tab.send("Talk")
-    expect(tab.replies).to_contain_text("word1")
-    tab.stop_button.click()
-    expect(tab.box).to_be_editable()
-    tab.send("Talk")
-    expect(tab.replies).to_have_count(2)
-    expect(tab.replies.last).to_contain_text("word9")  # the second has come meanwhile
-    assert any(late)
-    expect(tab.box).not_to_be_editable()
-    tab.stop_button.click()
-    tab.settled("Stopped: ")
-    expect(tab.replies.last).to_contain_text("word9")
+def test_the_end_of_a_turn_that_comes_late_is_not_that_of_the_next(url: str, visit: Visit) -> None:
+    """Gradio may tell of it twice after Stop; no server is so slow here that it does."""
+    tab = visit(url)
+    assert tab.page.evaluate(ENDS) == ["of the first", "late", "of the second", "of the third"]
 
 
-LATE_CANCELLING = """() => {
-    const fetched = window.fetch;
-    window.fetch = async (url, ...options) => {
-        if (/\\/(reset|cancel)$/.test(String(url))) await new Promise((go) => setTimeout(go, 500));
-        return fetched(url, ...options);
-    };
+ENDS = """() => {
+    const page = window.conversations;
+    const end = (how, token) => page.settle(how, [], [], "", token)[3];
+    page.begin();
+    page.stop();
+    const found = [end("success", "of the first")];
+    page.begin();  // before the failure, which is late then
+    found.push(end("failure", "of the second"));
+    page.stop();
+    found.push(end("failure", "of the second"));
+    page.begin();
+    found.push(end("failure", "of the third"));  // by itself
+    return found;
 }"""
 LATE_CONFIRMATION = """() => {
     const fetched = window.fetch;

@@ -426,7 +426,9 @@ window.conversations = {
         return saved;
     },
     stop() {
-        if (running) stopped = Date.now();
+        if (!running) return;
+        stopped = Date.now();
+        begunAfter = 0;  // the next failure is that of this one
     },
     settle(ended, said, live, typed, told) {
         changing++;
