@@ -216,7 +216,7 @@ def test_the_server_says_what_to_set(serve: Serve) -> None:
         assert page.status_code == openais.status_code == anthropics.status_code == 403
         told = openais.json()["error"]["message"]
         assert "--allowed-hosts" in told
-        assert page.text == anthropics.json()["error"]["message"] == told
+        assert page.json()["error"] == anthropics.json()["error"]["message"] == told
         assert anthropics.json()["error"]["type"] == "permission_error"
         assert httpx.get(f"{url}health", headers=headers).status_code == 200
     assert engine.prompts == []

@@ -217,7 +217,7 @@ def test_the_engine_has_what_was_found_unless_that_is_not_wished(
     start = engine.OpenVINOEngine
 
     def started(*args: Any, **options: Any) -> engine.OpenVINOEngine:
-        given.append(args[4])
+        given.append(args[3])
         return start(*args, **options)
 
     monkeypatch.setattr(engine, "OpenVINOEngine", started)

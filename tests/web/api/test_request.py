@@ -439,7 +439,8 @@ NO_PROMPT = "prompt must be a text, token ids, or a list of those."
             "prompt",
             "prompt has 10000000, which is no token of this model.",
         ),
-        ({"prompt": ["a"] * 17}, "n", "n and prompt ask for 17 replies; the limit is 16."),
+        ({"prompt": ["a"] * 17}, "prompt", "prompt must be 16 prompts at most."),
+        ({"prompt": ["a"] * 9, "n": 2}, "n", "n and prompt ask for 18 replies; the limit is 16."),
         (
             {"prompt": ["a"] * 3, "n": 6},
             "n",

@@ -104,8 +104,9 @@ def settles(ended: str) -> str:
     `ended` is "success" or "failure". Of a long conversation only the turn is sent.
     """
     return (
-        "(turn, ...values) => "
-        f"[turn, ...(window.conversations?.settle('{ended}', ...values) ?? values)]"
+        "(turn, said, live, typed, told) => "
+        f"[turn, ...(window.conversations?.settle('{ended}', said, live, typed, told) "
+        "?? [said, live, typed, told])]"
     )
 
 
