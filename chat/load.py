@@ -75,8 +75,8 @@ def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> C
         )
     if unfit:
         raise ModelError(
-            "This is an OpenVINO model, whose KV cache cannot be seen; --loop needs one that "
-            "transformers can load."
+            "This is an OpenVINO model, whose KV cache cannot be seen; --loop needs a model "
+            "that transformers can load."
         )
     from chat.engines.transformers.cpu import threads
     from chat.engines.transformers.loop import LoopEngine

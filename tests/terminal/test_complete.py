@@ -269,7 +269,7 @@ def test_the_loop_and_the_engine_openvino_exclude_each_other(run: Run, tmp_path:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").touch()
     arguments = ["--loop", "--engine", "openvino"]
-    assert "no --engine openvino" in run("complete", STORY, *arguments, *named(tmp_path))[0]
+    assert "leave out --engine openvino" in run("complete", STORY, *arguments, *named(tmp_path))[0]
 
 
 def test_the_loop_refuses_what_openvino_alone_can_read(run: Run, tmp_path: Path) -> None:
