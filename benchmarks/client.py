@@ -35,6 +35,8 @@ class Turn:
     lines: list[str] = field(default_factory=list)
     #: When the chain of events had ended and the next message could be written.
     settled: float = 0.0
+    #: Of events that came meanwhile.
+    bytes: int = 0
 
     def grow(self, text: str, now: float) -> None:
         """Note that the reply is this now."""
@@ -95,12 +97,14 @@ class Tab:
         self.under_way.clear()
         self.session.notices.clear()
         self._values[self._textbox] = message
+        received = self.session.wire.received
         self._turn = turn = Turn(time.perf_counter())
         try:
             answered = await self._fire(self._submit)
         finally:
             self.under_way.set()
         turn.settled = time.perf_counter()
+        turn.bytes = self.session.wire.received - received
         if not (answered and turn.updates):
             raise ReplyError("; ".join(self.session.notices) or "The reply was empty.")
         return turn

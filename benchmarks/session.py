@@ -30,7 +30,7 @@ class Session:
     def __init__(self, url: str, config: dict[str, Any]) -> None:
         #: What the page showed as notices.
         self.notices: list[str] = []
-        self._wire = Wire(url)
+        self.wire = Wire(url)
         self._api = config["api_prefix"]
         self._heartbeat = config["connect_heartbeat"]
         self._hash = secrets.token_hex(5)
@@ -42,19 +42,19 @@ class Session:
     async def open(self) -> None:
         """Tell the server that there is someone, as a page does that has states."""
         if self._heartbeat:
-            await self._wire.hold(f"{self._api}/heartbeat/{self._hash}")
+            await self.wire.hold(f"{self._api}/heartbeat/{self._hash}")
 
     def close(self) -> None:
         """Leave."""
         if self._listener:
             self._listener.cancel()
-        self._wire.close()
+        self.wire.close()
 
     async def cancel(self) -> None:
         """End the events that are in the queue."""
         for id, function in [*self._queued.items()]:
             body = {"session_hash": self._hash, "event_id": id, "fn_index": function}
-            await self._wire.json(f"{self._api}/cancel", body)
+            await self.wire.json(f"{self._api}/cancel", body)
 
     async def run(self, event: dict[str, Any], data: list[Any]) -> AsyncGenerator[Output]:
         """Run an event on its inputs and yield its outputs, each as a whole.
@@ -65,7 +65,7 @@ class Session:
         body = {"fn_index": event["id"], "session_hash": self._hash, "data": data}
         body |= {"trigger_id": None, "event_data": None}
         door = "queue/join" if event["queue"] else "run/predict"
-        status, answer = await self._wire.json(f"{self._api}/{door}", body)
+        status, answer = await self.wire.json(f"{self._api}/{door}", body)
         if status != 200:
             raise EventFailed(str(answer.get("error") or answer.get("detail") or answer))
         if not event["queue"]:
@@ -105,7 +105,7 @@ class Session:
         """Pass the messages of the stream on to their events, as long as there are any."""
         try:
             while self._messages:  # one may have joined while the server closed the stream
-                stream = self._wire.events(f"{self._api}/queue/data?session_hash={self._hash}")
+                stream = self.wire.events(f"{self._api}/queue/data?session_hash={self._hash}")
                 async with aclosing(stream):
                     async for message in stream:
                         now = time.perf_counter()

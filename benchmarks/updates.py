@@ -5,8 +5,8 @@
 A server without a model has replies grow by a token every 10 ms, with the embedded model's
 tokenizer. So many people read them at once, in a process of their own. Per number of streams:
 how many updates a second they get, one of them and all together, and the CPU milliseconds that
-the server takes for each, with all that is around it. With `--interval` the pause between two
-updates is the same for any number of streams.
+the server takes for each, and its bytes, with all that is around it. With `--interval` the pause
+between two updates is the same for any number of streams.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import NamedTuple
 
 from benchmarks import load, processes
 from benchmarks.load import Job, Person
@@ -86,11 +87,23 @@ def serve(arguments: list[str], text: str = TEXT) -> None:
     launch(page.build(chat, settings), settings)
 
 
-def of_page(url: str, pid: int, streams: int, tokens: int) -> tuple[int, float]:
-    """Return how many updates came, and the server's CPU seconds."""
+class Came(NamedTuple):
+    """What came of so many replies."""
+
+    updates: int
+    #: The server's.
+    cpu_seconds: float
+    #: Of all events.
+    bytes: int
+
+
+def of_page(url: str, pid: int, streams: int, tokens: int) -> Came:
+    """Have replies come to so many pages."""
     controls = {"Max new tokens": tokens}
     came = load.start(Job(url, pid, [Person(["Count the waves."], controls)] * streams))
-    return sum(len(turns[0].updates) for turns in came.turns), came.server_cpu
+    turns = [turn for (turn,) in came.turns]
+    updates, size = sum(len(turn.updates) for turn in turns), sum(turn.bytes for turn in turns)
+    return Came(updates, came.server_cpu, size)
 
 
 async def _read(wire: Wire, tokens: int) -> int:
@@ -106,20 +119,21 @@ async def _read(wire: Wire, tokens: int) -> int:
     return count
 
 
-def of_api(url: str, pid: int, streams: int, tokens: int) -> tuple[int, float]:
-    """Return how many events came, and the server's CPU seconds."""
+def of_api(url: str, pid: int, streams: int, tokens: int) -> Came:
+    """Have replies come to so many programs."""
 
-    async def read() -> list[int]:
+    async def read() -> tuple[int, int]:
         wires = [Wire(url) for _ in range(streams)]
         try:
-            return await asyncio.gather(*(_read(wire, tokens) for wire in wires))
+            events = await asyncio.gather(*(_read(wire, tokens) for wire in wires))
         finally:
             for wire in wires:
                 wire.close()
+        return sum(events), sum(wire.received for wire in wires)
 
     before = processes.cpu_seconds(pid)
-    events = sum(asyncio.run(read()))
-    return events, processes.cpu_seconds(pid) - before
+    events, size = asyncio.run(read())
+    return Came(events, processes.cpu_seconds(pid) - before, size)
 
 
 def main(arguments: list[str]) -> None:
@@ -141,13 +155,14 @@ def main(arguments: list[str]) -> None:
         of_page(server.url, server.pid, 1, 100)  # once, so that all is imported
         for streams in map(int, chosen.streams.split(",")):
             for name, measure in (("page", of_page), ("api", of_api)):
-                events, cpu = measure(server.url, server.pid, streams, tokens)
-                a_second = events / chosen.seconds
+                came = measure(server.url, server.pid, streams, tokens)
+                a_second = came.updates / chosen.seconds
                 figures = {
                     "streams": streams,
                     "updates_a_second_each": round(a_second / streams, 1),
                     "updates_a_second": round(a_second),
-                    "cpu_ms_an_update": round(1000 * cpu / events, 2),
+                    "cpu_ms_an_update": round(1000 * came.cpu_seconds / came.updates, 2),
+                    "bytes_an_update": round(came.bytes / came.updates),
                 }
                 print(f"{name:5}", *(f"{key} {value}" for key, value in figures.items()))
                 found.append({"of": name, **figures})

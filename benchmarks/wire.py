@@ -33,6 +33,8 @@ class Wire:
         self._host, self._port = str(address.hostname), address.port or (443 if self._tls else 80)
         self._under = address.path.rstrip("/")
         self._headers = headers
+        #: Bytes of events that have come, with what parts them.
+        self.received = 0
         self._idle: list[Connection] = []
         self._streams: list[Connection] = []
 
@@ -56,6 +58,7 @@ class Wire:
             async for part in _body(answer):
                 *events, rest = (rest + part).replace(b"\r\n", b"\n").split(b"\n\n")
                 for event in events:
+                    self.received += len(event) + 2
                     if event.startswith(b"data:") and event[5:].strip() != b"[DONE]":
                         yield json.loads(event[5:])
         finally:
