@@ -14,7 +14,7 @@ import sys
 from threading import Thread
 
 from chat import interrupts, space
-from chat.errors import ChatError
+from chat.errors import ChatError, print_anything
 from chat.settings import Settings, read
 
 
@@ -23,6 +23,7 @@ def main() -> None:
     # What stops a container sends this, and the first process there would ignore it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     interrupts.keep()
+    print_anything()
     space.use_storage()
     try:
         settings = read(sys.argv[1:])

@@ -12,11 +12,11 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from functools import partial
-from io import TextIOWrapper
+from io import StringIO
 
 from chat import interrupts
 from chat.core.engine import Engine
-from chat.errors import BadRequest, ChatError
+from chat.errors import BadRequest, ChatError, print_anything
 from chat.settings import Settings, add_flags, checked
 
 USAGE = """python -m chat [settings]
@@ -32,9 +32,9 @@ the commands. Settings that concern the page do nothing here."""
 
 def main(arguments: list[str]) -> None:
     """Read the settings, load the model, and open the door that was asked for."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    print_anything()
+    if sys.stdin is None:  # it was closed
+        sys.stdin = StringIO()
     # The engine's log is for a server, where nobody watches; here errors are shown.
     logging.getLogger("chat").setLevel(logging.CRITICAL)
     interrupts.keep()

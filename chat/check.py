@@ -21,6 +21,7 @@ from chat.errors import UNEXPECTED, ChatError, describe, printable
 from chat.models import embedded, locate, parts
 from chat.models.heads import Heads
 from chat.models.memory import require
+from chat.models.unusable import told_by_system
 from chat.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def check(settings: Settings) -> int:
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     chosen = settings.model_copy(update={"model": settings.check})
     try:
-        with tempfile.TemporaryDirectory() as scratch:
+        with tempfile.TemporaryDirectory() as scratch, told_by_system():
             _say(chosen, Heads(Path(scratch)))
     except ChatError as error:
         _line("runs", f"no: {error}")

@@ -6,7 +6,9 @@ import re
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 #: How variables are called that nobody needs who reads what others have made.
@@ -62,6 +64,17 @@ def answer(module: str, *arguments: object, given: bytes = b"", seconds: float) 
     return done.stdout
 
 
+def end_with(parent: int) -> None:
+    """End this process once that one has, whatever it was killed by: nobody needs its work."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
 def limit(memory: int, seconds: float = 0, *, writes: bool = False) -> None:
     """Have this process fail once it takes so many bytes more, and die after so much CPU time.
 
@@ -82,9 +95,11 @@ def limit(memory: int, seconds: float = 0, *, writes: bool = False) -> None:
 
 
 def _command(module: str, *arguments: object) -> list[str]:
-    return [sys.executable, "-m", module, *map(str, arguments)]
+    # -P: else what lies in the working folder, such as a model, would be imported before ours.
+    return [sys.executable, "-P", "-m", module, *map(str, arguments)]
 
 
 def _environment() -> dict[str, str]:
     known = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
-    return {**known, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # Without a name it is the working folder, from which this process was started then.
+    return {**known, "PYTHONPATH": os.pathsep.join(one or os.getcwd() for one in sys.path)}

@@ -20,7 +20,9 @@ never holds a path that the person did not name, a secret, or their message.
 """
 
 import re
+import sys
 import traceback
+from io import TextIOWrapper
 
 FAILED = "The model failed while it was working on this reply. Please try again."
 #: Letters of a sentence about a model.
@@ -117,6 +119,13 @@ def printable(text: str) -> str:
     """Return a sentence with what files say in it as a terminal may show it."""
     shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
     return "".join(one if one.isprintable() else "\ufffd" for one in shown)
+
+
+def print_anything() -> None:
+    """Have what a stream has no letters for printed as a question mark, and not end the app."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def describe(error: BaseException) -> str:

@@ -153,10 +153,10 @@ class _Process:
         ours, theirs = Pipe()
         with theirs:
             self._process = Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno()), str(SECONDS)],
+                [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), str(SECONDS)],
                 env={
                     **{name: os.environ[name] for name in KNOWN if name in os.environ},
-                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                    "PYTHONPATH": os.pathsep.join(one or os.getcwd() for one in sys.path),
                 },
                 pass_fds=[theirs.fileno()],
                 stdin=DEVNULL,

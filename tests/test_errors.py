@@ -1,10 +1,13 @@
 """chat.errors: what the log may say of an unforeseen error, and which ones are of memory."""
 
+import sys
+from io import BytesIO, TextIOWrapper
+
 import numpy as np
 import pytest
 import torch
 
-from chat.errors import ModelError, describe, out_of_memory
+from chat.errors import ModelError, describe, out_of_memory, print_anything
 
 
 def fail(text: str) -> None:
@@ -81,3 +84,13 @@ def test_what_files_say_reaches_no_terminal_as_signs() -> None:
     error = ModelError("Its kind is \x1b[2J" + "a" * 5000)
     assert str(error).startswith("Its kind is \ufffd[2Ja")
     assert len(str(error)) < 1100
+
+
+def test_what_a_stream_has_no_letters_for_does_not_end_the_app(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written, encoding="ascii"))
+    print_anything()
+    print("caf\udce9 …", flush=True)
+    assert written.getvalue() == b"caf? ?\n"

@@ -191,6 +191,20 @@ def test_proxies_that_uvicorns_variable_cannot_name_are_refused(
     assert read(["--trusted-proxies=10.0.0.0/8"]).trusted_proxies == "10.0.0.0/8"
 
 
+def test_what_kubernetes_sets_beside_a_service_called_chat_is_no_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("SERVICE_PORT", "SERVICE_HOST", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP_ADDR"):
+        monkeypatch.setenv(f"CHAT_{name}", "10.0.0.1")
+    assert read([]).server_port is None
+
+
+@pytest.mark.parametrize("setting", ["cache-dir", "data-dir"])
+def test_a_home_that_nobody_has_is_said(setting: str) -> None:
+    with pytest.raises(SettingsError, match="there is no such home"):
+        read([f"--{setting}=~nobody-of-this-name/x"])
+
+
 @pytest.mark.parametrize("port", ["", "1", "7860", "65535"])
 def test_gradios_own_port_variable_works(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_SERVER_PORT", port)

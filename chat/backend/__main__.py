@@ -7,7 +7,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from threading import Thread
 
 from chat import interrupts
-from chat.errors import ChatError, SettingsError
+from chat.errors import ChatError, SettingsError, print_anything
 from chat.settings import Settings, add_flags, checked
 
 DESCRIPTION = """\
@@ -20,6 +20,7 @@ def main(arguments: list[str]) -> None:
     """Read the settings, load the model, and serve it until interrupted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     interrupts.keep()
+    print_anything()
     try:
         settings = _read(arguments)
         if settings.check:

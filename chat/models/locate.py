@@ -11,6 +11,7 @@
 """
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from chat.errors import ModelError
+from chat.errors import ChatError, ModelError, describe
 from chat.models import embedded, parts, quantized
 from chat.models.examine import examined
 from chat.models.heads import Heads
@@ -40,6 +41,7 @@ WEIGHTS = (
 )
 FILES = ("*.json", "*.model", "*.txt")
 CUDA_DEFAULT = "NousResearch/Llama-2-7b-chat-hf"
+log = logging.getLogger(__name__)
 
 
 def locate(name: str, cache: Path, *, cuda: bool, heads: Heads | None = None) -> Path:
@@ -201,4 +203,14 @@ def from_hub(name: str, file: str = "") -> Iterator[None]:
         raise ModelError(
             f"The Hugging Face Hub refused to give {repository} "
             f"(HTTP {error.response.status_code}); please try again later."
+        ) from None
+    except ChatError:
+        raise
+    except Exception as error:  # of the library that brings large files, which says it in many ways
+        if isinstance(error, OSError) and error.strerror:
+            raise
+        log.error("%s", describe(error))
+        raise ModelError(
+            f"The download of {repository} broke off; please start again, which goes on with it, "
+            "or set HF_HUB_DISABLE_XET=1."
         ) from None

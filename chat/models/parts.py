@@ -63,7 +63,7 @@ def whole(first: Path, cache: Path, heads: Path | None = None) -> Path:
     if len(files) == 1 and first.suffix == ".gguf":
         return first
     doing = f"joining the parts of {first.name}"
-    target = convert.place(first, cache, "whole")
+    target = convert.place(first, cache, "whole", *files[1:])
     if heads and not convert.whole(target):
         target = heads / target.name
     folder = convert.once(target, doing, partial(_join, files, heads=bool(heads)))

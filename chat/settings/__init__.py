@@ -5,6 +5,7 @@ One typed object, read and checked at start; a flag wins over its variable.
 
 import os
 import platform
+import re
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -114,10 +115,16 @@ def _title(name: str) -> str:
     return f"--{name.replace('_', '-')} (or CHAT_{name.upper()})"
 
 
+#: What it sets in each pod beside a service that is called chat.
+KUBERNETES = re.compile(r"CHAT_SERVICE_(HOST|PORT)(_.*)?|CHAT_PORT(_.*)?")
+
+
 def _check_names(environment: Mapping[str, str]) -> None:
     """Refuse a variable that was meant to be one of ours."""
     known = [f"CHAT_{name.upper()}" for name in Settings.model_fields]
     for name in environment.keys() - set(known):
+        if KUBERNETES.fullmatch(name):
+            continue
         if name.startswith("CHAT_") and (meant := get_close_matches(name, known, 1, 0.85)):
             raise SettingsError(f"There is no setting {name}; did you mean {meant[0]}?")
 

@@ -113,7 +113,7 @@ class ServingSettings(BaseModel):
     @classmethod
     def _holds_a_key(cls, folder: Path, others: ValidationInfo) -> Path:
         """Return it if the key is there or not needed, or if one can be written there."""
-        folder = folder.expanduser()
+        folder = _expanded(folder)
         needless = others.data.get("conversations_key") is not None
         if folder != Path() and (needless or os.access(folder / KEY_FILE, os.R_OK)):
             return folder
@@ -122,7 +122,7 @@ class ServingSettings(BaseModel):
     @field_validator("cache_dir")
     @classmethod
     def _writable(cls, folder: Path) -> Path:
-        folder = folder.expanduser()
+        folder = _expanded(folder)
         if folder == Path():
             raise ValueError("name a folder")
         try:
@@ -186,3 +186,10 @@ def as_root(path: str) -> str:
     if any(part in (".", "..") or re.search(r"[\s?#\\\x00-\x1f\x7f]", part) for part in parts):
         raise ValueError("write a path such as /chat")
     return "".join(f"/{part}" for part in parts)
+
+
+def _expanded(folder: Path) -> Path:
+    try:
+        return folder.expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such home") from None

@@ -8,6 +8,7 @@ from io import BufferedReader, TextIOWrapper
 from prompt_toolkit import PromptSession
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.utils import is_dumb_terminal
 
 from chat.errors import BadRequest
 from prompts.unicode import BOM, decode, encoding
@@ -78,8 +79,10 @@ def from_terminal() -> Callable[[str], str]:
     They are kept in memory. The function raises EOFError for Ctrl-D, and
     KeyboardInterrupt for Ctrl-C on an empty line.
     """
-    output = Vt100_Output.from_pty(sys.stdout)
-    output.enable_cpr = False  # a terminal that does not answer it would be complained about
+    output = None  # for one that knows no escape sequences, such as a shell of Emacs
+    if not is_dumb_terminal():
+        output = Vt100_Output.from_pty(sys.stdout)
+        output.enable_cpr = False  # a terminal that does not answer it would be complained about
     session: PromptSession[str] = PromptSession(
         "> ",
         multiline=True,

@@ -121,10 +121,9 @@ class Terminal:
         The first Ctrl-C cancels this task, and nothing else.
         """
         console, history = self._console, [message.entry for message in before]
+        conversation = rebuild(history, text, self._system_prompt)
         try:
-            await console.stream(
-                self._chat.reply(rebuild(history, text, self._system_prompt), self._sampling)
-            )
+            await console.stream(self._chat.reply(conversation, self._sampling))
         except asyncio.CancelledError:
             if not console.live:
                 raise

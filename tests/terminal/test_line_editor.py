@@ -6,11 +6,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from chat.errors import BadRequest
-from chat.terminal.line_editor import from_pipe, whole_pipe
+from chat.terminal import line_editor
+from chat.terminal.line_editor import from_pipe, from_terminal, whole_pipe
 
 
 @pytest.fixture(name="piped")
@@ -143,3 +145,14 @@ def test_a_whole_text_in_latin_1_is_one_sentence(piped: Callable[..., None]) -> 
     piped(b"Zw\xf6lf")
     with pytest.raises(BadRequest, match=r"^The text is not text in UTF-8[^.\n]+\.$"):
         whole_pipe()
+
+
+def test_a_terminal_that_knows_no_escape_sequences_gets_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """prompt_toolkit sees to it where it may choose by itself."""
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(line_editor, "PromptSession", lambda *_, **options: given.update(options))
+    monkeypatch.setenv("TERM", "dumb")
+    from_terminal()
+    assert given["output"] is None

@@ -86,6 +86,14 @@ def test_blank_lines_are_no_messages(talk: Talk) -> None:
     assert talk.terminal.faultless
 
 
+def test_a_line_of_nothing_that_can_be_read_says_nothing_again(talk: Talk) -> None:
+    """As where files that DOS has ended were put together."""
+    assert talk("Hi", "\x1a", "Again").screen == "You said: Hi\nYou said: Again\n"
+    assert talk.prompt.count("You said: Hi") == 1
+    talk("Hi", "clear", "\x1a", "Again")
+    assert "Hi" not in talk.prompt
+
+
 def test_a_model_cannot_command_the_terminal(talk: Talk) -> None:
     talk.engine.script = lambda prompt: "\x1b[2J\x9b31mred\x07\x08\x7f \r\x00tab\tend"
     assert talk("Hi").screen == "[2J31mred \ntab\tend\n"
