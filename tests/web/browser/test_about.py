@@ -21,6 +21,8 @@ def test_how_a_reply_was_made_is_told_on_demand_and_after_a_reload(
     tab.button("Settings").click()
     tab.setting("Temperature", "0.35")
     tab.ask("Hi")
+    tab.new_chat()
+    tab.ask("Hi")  # again, since what only others have sent is not told
     about = tab.button("How this reply was made")
     expect(about).to_have_attribute("aria-expanded", "false")
     about.click()
