@@ -58,7 +58,11 @@ async def test_openvino_leaves_the_other_cores_alone(embedded_model: Path) -> No
     chosen = Settings(model="embedded", engine="openvino", threads=1)
     before = {child.pid for child in psutil.Process().children()}
     chat = load(chosen)
-    (child,) = (one for one in psutil.Process().children() if one.pid not in before)
+    (child,) = (
+        one
+        for one in psutil.Process().children()
+        if one.pid not in before and "openvino.batcher" in " ".join(one.cmdline())
+    )
 
     def seconds() -> dict[int, float]:
         return {thread.id: thread.user_time for thread in child.threads()}
