@@ -14,7 +14,7 @@ import pytest
 
 from chat import load
 from chat.check import check
-from chat.models import convert, quantize
+from chat.models import ir, quantize
 from chat.settings import Settings
 from tests.support import families, gguf_file
 from tests.support.cards import cards
@@ -288,7 +288,7 @@ def test_what_is_converted_already_is_taken_as_it_is(
     gguf: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(load, "has_cuda", lambda: False)
-    converted = convert.place(gguf, gguf.parent, "ir")
+    converted = ir.place(gguf, gguf.parent)
     for model in (gguf, converted):
         assert check(Settings(check=str(model), cache_dir=gguf.parent)) == 0
         found = lines(capsys.readouterr().out)

@@ -70,13 +70,9 @@ class ManyOptions(EngineOptions):
 
     parallel: Annotated[Whole, Field(ge=1, le=64)] | Literal["auto"] = Field(
         "auto",
-        description="how many people are answered at once; more wait; auto is 8 with OpenVINO, "
-        "64 with a server, and else as many as the memory has room for, 16 at most",
+        description="how many people are answered at once; more wait; auto is 64 with a "
+        "server, and else as many as the memory has room for, 16 at most",
     )
-
-    def at_once(self, usual: int) -> int:
-        """Return how many that is, or as many as `usual` if nobody says."""
-        return usual if self.parallel == "auto" else self.parallel
 
 
 def _nothing() -> None:

@@ -17,10 +17,12 @@ def pool_tokens(
 ) -> int:
     """Return for how many tokens it is, where so many bytes are `free`.
 
-    As much again as the replies can take is for what others have said, who read and write
-    meanwhile: without it, their next turns are read anew.
+    As much again as the replies take is for what others have said, who read and write
+    meanwhile: without it, their next turns are read anew. In memory, which others need too,
+    they take a `TYPICAL` part of a window each, if nobody says how many there are.
     """
-    wanted = 2 * (MOST if parallel == "auto" else parallel) * window
+    many, part = (MOST, 1.0 if gpu else TYPICAL) if parallel == "auto" else (parallel, 1.0)
+    wanted = 2 * many * part * window
     share = SHARE_OF_GPU if gpu else SHARE_OF_MEMORY
     return int(min(wanted, free * share // token_bytes))
 

@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from chat import child
-from chat.models import as_gguf, config, ir, ir_layers, plain, rope
+from chat.models import as_gguf, config, ir, ir_fuse, ir_layers, plain, rope
 
 #: What Llama 3.1 and later divide the frequencies of their positions by.
 FACTORS = "rope_freqs.weight"
@@ -26,8 +26,11 @@ FACTORS = "rope_freqs.weight"
 MEMORY, SECONDS, SECONDS_A_GB = 4_000_000_000, 300, 600
 
 
-def build(source: Path, folder: Path, kind: as_gguf.Kind = "Q4_1") -> None:
-    """Make the OpenVINO `folder` of `source`; the matrices of a folder become `kind`."""
+def build(source: Path, folder: Path, kind: as_gguf.Kind = "Q4_1", *, fused: bool = True) -> None:
+    """Make the OpenVINO `folder` of `source`; the matrices of a folder become `kind`.
+
+    Its layers are `fused`, or have names, for adapters.
+    """
     folder.mkdir()
     file = folder / "model.gguf"  # OpenVINO writes beside the file that it reads
     positions = _from_folder(source, file, kind) if source.is_dir() else _from_gguf(source, file)
@@ -44,8 +47,21 @@ def build(source: Path, folder: Path, kind: as_gguf.Kind = "Q4_1") -> None:
         file, openvino_genai.Tokenizer(folder), scheduling, "CPU", **{ir.SAVE: True}
     )
     file.unlink()
-    rope.change(folder, *positions)
-    ir_layers.give_names(folder)
+    _change(folder, positions, fused=fused)
+    if not fused:
+        ir_layers.give_names(folder)
+
+
+def _change(folder: Path, positions: rope.Change, *, fused: bool) -> None:
+    file, changed = folder / ir_layers.MODEL, folder / "changed.xml"
+    model = openvino.Core().read_model(file)
+    rope.change(model, *positions)
+    if fused:
+        ir_fuse.fuse(model)
+    # Beside it, since the one that is there is read while this is written.
+    openvino.save_model(model, changed, compress_to_fp16=False)
+    for ending in (".xml", ".bin"):
+        changed.with_suffix(ending).replace(file.with_suffix(ending))
 
 
 def _from_gguf(gguf: Path, file: Path) -> rope.Change:
@@ -82,13 +98,13 @@ def _from_folder(source: Path, file: Path, kind: as_gguf.Kind) -> rope.Change:
     return rope.Change(own, scaled.numpy(), factor)
 
 
-def main(source: Path, folder: Path) -> None:
+def main(source: Path, folder: Path, *, fused: bool) -> None:
     """Make a folder, within limits that grow with the size of its weights."""
     child.end_with(os.getppid())
     needed, _ = ir.conversion_needs(source)
     child.limit(int(MEMORY + 2 * needed), SECONDS + needed / 1e9 * SECONDS_A_GB, writes=True)
-    build(source, folder)
+    build(source, folder, fused=fused)
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), fused=sys.argv[3] == ir.FUSED)

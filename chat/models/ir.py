@@ -36,13 +36,15 @@ CONSTANT = re.compile(rb' offset="(\d{1,19})\d*" size="(\d{1,19})\d*"')
 HEAD, HEAD_BYTES = re.compile(rb"<net\s[^>]*\bversion=[\"']\d"), 512
 #: A property of openvino_genai that is not documented: write the model beside its GGUF file.
 SAVE = "enable_save_ov_model"
+#: How a folder in the cache is called, by whether the layers in it are fused (see `ir_fuse`).
+FUSED, APART = "ir-fused", "ir"
 
 
 def refusal(source: Path, cache: Path) -> str | None:
     """Return why OpenVINO cannot read a folder or GGUF file, or None if it can."""
     if source.is_dir():
         return _refused_folder(source)
-    if convert.place(source, cache, "ir").exists():
+    if any(convert.place(source, cache, kind).exists() for kind in (FUSED, APART)):
         return None
     reader = parts.reader(source)
     parts.require_whole(source.name, reader)
@@ -88,13 +90,13 @@ class Found(NamedTuple):
     disk: float
 
 
-def outlook(source: Path, cache: Path) -> Found:
-    """Return what `tokenizer_and_folder` of a model that is not refused would take.
+def outlook(source: Path, cache: Path, *, fused: bool = True) -> Found:
+    """Return what `ready` of a model that is not refused would take, and its tokenizer.
 
     Raises:
         ModelError: its tokenizer or configuration cannot be read.
     """
-    folder = place(source, cache)
+    folder = place(source, cache, fused=fused)
     if folder is source or convert.whole(folder):
         _require_whole(folder)
         weights = "an OpenVINO model" if folder is source else "converted to an OpenVINO model"
@@ -119,9 +121,11 @@ def outlook(source: Path, cache: Path) -> Found:
     return Found(own, settings, kind, _size(source), memory, disk)
 
 
-def place(source: Path, cache: Path) -> Path:
+def place(source: Path, cache: Path, *, fused: bool = True) -> Path:
     """Return where the OpenVINO folder of a folder or GGUF file is, or will be."""
-    return source if _is_ready(source) else convert.place(source, cache, "ir")
+    if _is_ready(source):
+        return source
+    return convert.place(source, cache, FUSED if fused else APART)
 
 
 def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
@@ -134,13 +138,16 @@ def tokenizer_and_folder(source: Path, cache: Path) -> tuple[Any, Path]:
     return tokenizer(folder), folder
 
 
-def ready(source: Path, cache: Path) -> Path:
-    """Return the OpenVINO folder of a folder or GGUF file.
+def ready(source: Path, cache: Path, *, fused: bool = True) -> Path:
+    """Return the OpenVINO folder of a folder or GGUF file; for adapters layers must not be fused.
 
     Raises:
         ModelError: the files cannot be used, or the memory does not suffice.
     """
-    folder = source if _is_ready(source) else _converted(source, cache)
+    folder = place(source, cache, fused=fused)
+    if folder is not source:
+        doing = f"converting {convert.title(source)} for OpenVINO"
+        convert.once(folder, doing, partial(_convert, source, FUSED if fused else APART))
     _require_whole(folder)
     require_room(folder)
     return folder
@@ -197,19 +204,14 @@ def _require_whole(folder: Path) -> None:
         raise unusable(f"openvino_model.bin {how}")
 
 
-def _converted(source: Path, cache: Path) -> Path:
-    doing = f"converting {convert.title(source)} for OpenVINO"
-    return convert.once(convert.place(source, cache, "ir"), doing, partial(_convert, source))
-
-
-def _convert(source: Path, folder: Path) -> None:
+def _convert(source: Path, kind: str, folder: Path) -> None:
     memory, disk = conversion_needs(source)
     require(memory, psutil.virtual_memory().available, "memory")
     require(disk, shutil.disk_usage(folder.parent).free, "disk space")
     name = convert.title(source)
     print(f"Converting {name} for OpenVINO, once", flush=True)
     # In a process of its own, whose memory is free again afterwards.
-    process = child.start("chat.models.build", source, folder, stderr=subprocess.PIPE)
+    process = child.start("chat.models.build", source, folder, kind, stderr=subprocess.PIPE)
     # A folder is written as a GGUF file first.
     total = int(_size(source)) * (2 if source.is_dir() else 1)
     try:

@@ -5,7 +5,6 @@ constant. Llama 3.1 and the like are trained with other frequencies, and YaRN (P
 et al., 2023) makes sine and cosine larger as well. Both are put in here.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,30 +12,30 @@ import openvino
 from numpy.typing import NDArray
 from openvino import opset13
 
+Angles = NDArray[np.float32]
+
 
 class Change(NamedTuple):
     """From the frequencies that a model has, [half of a head's size], to those it should have."""
 
-    was: NDArray[np.float32]
-    now: NDArray[np.float32]
+    was: Angles
+    now: Angles
     #: How much larger sine and cosine become.
     factor: float = 1.0
 
 
-def frequencies(theta: float, head_size: int) -> NDArray[np.float32]:
+def frequencies(theta: float, head_size: int) -> Angles:
     """Return those without scaling, [head_size / 2] (Su et al., RoFormer, 2021)."""
     steps = np.arange(0, head_size, 2, dtype=np.float32) / np.float32(head_size)
     return (1 / np.float32(theta) ** steps).astype(np.float32)
 
 
-def change(folder: Path, was: NDArray[np.float32], now: NDArray[np.float32], factor: float) -> None:
-    """Make a `Change` in the OpenVINO model that lies in `folder`, if there is anything to change.
+def change(model: openvino.Model, was: Angles, now: Angles, factor: float) -> None:
+    """Make a `Change` in an OpenVINO model, if there is anything to change.
 
     Raises:
         ValueError: the frequencies are not in it, or not once.
     """
-    file = folder / "openvino_model.xml"
-    model = openvino.Core().read_model(file)
     shape = (1, len(was), 1)
     # Of a model in 16 bits they have 16 bits too, far too few for a thousandth position.
     [constant] = [
@@ -55,10 +54,6 @@ def change(folder: Path, was: NDArray[np.float32], now: NDArray[np.float32], fac
         for op in model.get_ops():
             if op.get_type_name() in ("Sin", "Cos"):
                 _replace(op, opset13.multiply(op, np.float32(factor)))
-    # Beside it, since the one that is there is read while this is written.
-    openvino.save_model(model, folder / "changed.xml", compress_to_fp16=False)
-    for ending in (".xml", ".bin"):
-        (folder / f"changed{ending}").replace(file.with_suffix(ending))
 
 
 def _replace(op: openvino.Node, by: openvino.Node) -> None:

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast, logging
 
 from chat import child
 from chat.errors import ModelError
-from chat.models import convert, embedded, locate
+from chat.models import convert, embedded, ir, locate
 from chat.models.examine import examined
 from chat.models.heads import Heads
 from chat.models.unusable import no_tokenizer
@@ -93,7 +93,7 @@ def load(source: Path, cache: Path) -> tuple[Any, Path]:
 
 def _of_gguf(source: Path, cache: Path) -> Path:
     """Return a folder with the tokenizer of a GGUF file, made the first time."""
-    converted = convert.place(source, cache, "ir")
+    converted = ir.place(source, cache)
     if convert.whole(converted):
         return converted
     doing = f"reading the tokenizer of {source.name}"

@@ -4,11 +4,12 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+import openvino
 import psutil
 import pytest
 
 from chat.errors import ModelError
-from chat.models import convert, ir
+from chat.models import ir
 from chat.models.locate import locate
 from tests.support import families, gguf_file
 from tests.support.tiny import chatml_tokenizer
@@ -119,14 +120,14 @@ def test_a_safetensors_folder_is_converted_once(
     capsys.readouterr()
     tokenizer, folder = ir.tokenizer_and_folder(source, cache)
     assert "Converting Tiny-1.5B for OpenVINO, once" in capsys.readouterr().out
-    assert folder.name.startswith("Tiny-1.5B-ir-")
+    assert folder.name.startswith("Tiny-1.5B-ir-fused-")
     text = "The quick <|im_start|>fox"
     assert tokenizer(text).input_ids == chatml_tokenizer()(text).input_ids
     assert ir.tokenizer_and_folder(source, cache)[1] == folder
     assert capsys.readouterr().out == ""
     assert list(cache.iterdir()) == [folder], "nothing else is left behind"
     (source / "generation_config.json").write_text('{"top_k": 7}')
-    assert convert.place(source, cache, "ir") != folder, "what has changed is converted anew"
+    assert ir.place(source, cache) != folder, "what has changed is converted anew"
 
 
 @pytest.mark.model
@@ -211,3 +212,16 @@ def test_openvino_knows_the_property_that_is_not_documented() -> None:
         "chat/models/ir.py has openvino_genai write the model that it makes of a GGUF file with it"
     )
     assert ir.SAVE.encode() in library.read_bytes(), use
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("kind", ["F16", "Q4_0"])
+def test_layers_are_fused_unless_adapters_need_them(tmp_path: Path, kind: str) -> None:
+    file = gguf_file.write(tmp_path / "tiny.gguf", kind)
+    products = []
+    for fused in (False, True):
+        folder = ir.ready(file, tmp_path, fused=fused)
+        model = openvino.Core().read_model(folder / "openvino_model.xml")
+        products.append(sum(op.get_type_name() == "MatMul" for op in model.get_ops()))
+    apart, together = products
+    assert apart - together == 3 * gguf_file.LAYERS, "keys and values with queries, up with gate"

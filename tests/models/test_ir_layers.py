@@ -21,7 +21,7 @@ SIZES = {"gate_proj": (128, 64), "up_proj": (128, 64), "down_proj": (64, 128)}
 @pytest.fixture
 def converted(gguf: Path, tmp_path: Path) -> Path:
     """The tiny model as it is converted."""
-    _, folder = ir.tokenizer_and_folder(gguf, gguf.parent)
+    folder = ir.ready(gguf, gguf.parent, fused=False)
     return shutil.copytree(folder, tmp_path / "converted")
 
 
@@ -67,7 +67,7 @@ def test_quantized_ones_are_numbered_in_the_same_order(
     converted: Path, tmp_path: Path, kind: str
 ) -> None:
     file = gguf_file.write(tmp_path / "tiny.gguf", kind)
-    _, folder = ir.tokenizer_and_folder(file, tmp_path)
+    folder = ir.ready(file, tmp_path, fused=False)
     assert list(layers(folder)) == list(layers(converted))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chat.errors import ModelError
-from chat.models import convert, tokenizer
+from chat.models import convert, ir, tokenizer
 from tests.support import gguf_file
 from tests.support.hub import hub
 from tests.support.tiny import chatml_tokenizer
@@ -94,7 +94,7 @@ def test_a_gguf_file_is_read_once_and_not_where_it_is_converted_already(
     made = (where / "tokenizer.json").stat().st_mtime_ns
     assert tokenizer.load(file, tmp_path)[1] == where
     assert (where / "tokenizer.json").stat().st_mtime_ns == made
-    assert tokenizer.load(gguf, gguf.parent)[1] == convert.place(gguf, gguf.parent, "ir")
+    assert tokenizer.load(gguf, gguf.parent)[1] == ir.place(gguf, gguf.parent)
 
 
 def test_what_has_no_tokenizer_is_refused(tmp_path: Path) -> None:

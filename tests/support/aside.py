@@ -17,6 +17,6 @@ def _process() -> Pool:
     return get_context("spawn").Pool(1)
 
 
-def built(source: Path, folder: Path, kind: as_gguf.Kind = "Q4_1") -> None:
+def built(source: Path, folder: Path, kind: as_gguf.Kind = "Q4_1", *, fused: bool = True) -> None:
     """Do what `build.build` does."""
-    _process().apply(build.build, (source, folder, kind))
+    _process().apply(build.build, (source, folder, kind), {"fused": fused})

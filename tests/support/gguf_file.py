@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +131,11 @@ def _add_tokenizer(writer: GGUFWriter) -> int:
     writer.add_unk_token_id(tokenizer.unk_token_id)
     writer.add_chat_template(tokenizer.chat_template)
     return len(tokens)
+
+
+def without_end(converted: Path, folder: Path) -> Path:
+    """Copy what the model was converted to into `folder`, with no token that ends a reply."""
+    shutil.copytree(converted, folder)
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "eos_token_id": None}))
+    return folder

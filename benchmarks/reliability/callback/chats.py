@@ -9,7 +9,7 @@ from chat.core.engine import Scored, State
 from chat.core.gate import Gate
 from chat.core.sampling import OPTIONAL, Sampling
 from chat.load import prompting
-from chat.models import convert, embedded
+from chat.models import embedded, ir
 from chat.settings import Settings
 from prompts import FORMATS, control_tokens
 
@@ -91,6 +91,6 @@ def _embedded() -> Any:
 
     cache = Settings().cache_dir
     file = embedded.path(cache)
-    if not file.exists() or not (folder := convert.place(file, cache, "ir")).exists():
+    if not file.exists() or not (folder := ir.place(file, cache)).exists():
         return None
     return PreTrainedTokenizerFast.from_pretrained(folder)

@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 from benchmarks.reliability.echo.serving import ECHO, Serving
 from benchmarks.reliability.faults.tried import UNFIT, Tried
 from benchmarks.server import APP, ROOT, free_port
-from chat.models import convert, embedded
+from chat.models import embedded, ir
 from chat.settings import Settings
 from chat.settings.serving import KEY_FILE
 
@@ -146,7 +146,7 @@ def damaged_cache(number: int) -> Tried:
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         place = Path(folder)
         os.link(embedded.path(cache), embedded.path(place))
-        copy = _copied(convert.place(embedded.path(place), place, "ir"))
+        copy = _copied(ir.place(embedded.path(place), place))
         files = sorted(copy.iterdir())
         file = files[number % len(files)]
         data = bytearray(file.read_bytes())
@@ -165,7 +165,7 @@ def damaged_cache(number: int) -> Tried:
 def _copied(place: Path) -> Path:
     """Return `place` with the converted model in it, whose files are those of the cache."""
     cache = Settings().cache_dir
-    made = convert.place(embedded.path(cache), cache, "ir")
+    made = ir.place(embedded.path(cache), cache)
     shutil.copytree(made, place, copy_function=os.link)
     return place
 

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import psutil
 
@@ -33,7 +33,7 @@ EXACT = {
 
 
 class OpenVINOEngine:
-    """One OpenVINO model, up to `parallel` replies at once (see `Engine`).
+    """One OpenVINO model, up to `parallel` replies at once (see `Engine`), or as many as fit.
 
     `folder` holds the model (openvino_model.xml) and its config.json; `window` is at most
     what the model was trained for, and what the memory has room for. `properties` are
@@ -63,7 +63,7 @@ class OpenVINOEngine:
         self,
         folder: Path,
         window: int,
-        parallel: int,
+        parallel: int | Literal["auto"],
         properties: Mapping[str, Any] | None = None,
         adapters: Adapters | None = None,
         assistant: Path | None = None,
@@ -73,7 +73,6 @@ class OpenVINOEngine:
         settings = config.shape(config.read(folder))
         own = config.eos_ids(settings) | config.eos_ids(config.generation(folder))
         self.stop_ids = frozenset(own)
-        self.parallel = parallel
         # It ties a reply down by the texts of its own copy of the tokenizer's vocabulary.
         constrained = (folder / "openvino_detokenizer.xml").exists()
         ties = ("choices", "regex", "json_schema") if constrained else ()
@@ -92,12 +91,13 @@ class OpenVINOEngine:
         caches = len(applied) * (2 if drafting else 1)
         tokens = tokens_that_fit(settings, parallel, window, caches)
         self.window = min(window, tokens)
+        self.parallel = room.replies(tokens, window, parallel)
         #: How many tokens the KV cache has room for, and the bytes that it takes.
         self.kv_cache_tokens = tokens
         plan = Plan(
             str(folder),
             # A job's last block, and the one it is ahead, may be all but empty.
-            tokens // BLOCK + 2 * parallel,
+            tokens // BLOCK + 2 * self.parallel,
             {"KV_CACHE_PRECISION": "f16", **(properties or {})},
             Job(
                 0,
@@ -208,7 +208,9 @@ def _drafted(sampling: Sampling) -> bool:
     return sampling.greedy and not sampling.needs() and not sampling.min_new_tokens
 
 
-def tokens_that_fit(settings: Mapping[str, Any], parallel: int, window: int, caches: int) -> int:
+def tokens_that_fit(
+    settings: Mapping[str, Any], parallel: int | Literal["auto"], window: int, caches: int
+) -> int:
     """Return for how many tokens each of the KV caches has memory, at most as many as are of use.
 
     Raises:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from chat.core.engine import Engine
+from chat.engines import room
 from chat.engines.entry import (
     Entry,
     Loaded,
@@ -16,8 +17,6 @@ from chat.engines.entry import (
 from chat.errors import ModelError
 from chat.models import adapters
 
-#: Replies at once if nobody says how many.
-PARALLEL = 8
 #: What the line at the start begins with.
 TUNED = "OpenVINO's settings"
 
@@ -35,7 +34,7 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
 
     named, assistant = adapters.read(options.adapter), None
     smaller = options.assistant_model and locate.locate(options.assistant_model, cache, cuda=False)
-    folder = ir.ready(source, cache)
+    folder = ir.ready(source, cache, fused=_fused(options))
     if any(named.values()):
         layers = ir_layers.layers(folder)
         for adapter in filter(None, named.values()):
@@ -55,7 +54,7 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
     engine = OpenVINOEngine(
         folder,
         window,
-        options.at_once(PARALLEL),
+        options.parallel,
         properties,
         adapters=named,
         assistant=assistant,
@@ -77,6 +76,11 @@ def _load(source: Path, cache: Path, window: int, options: ManyOptions) -> Loade
     return Loaded(tokenizer, start, config.generation(folder), tuple(named), engine.close)
 
 
+def _fused(options: ManyOptions) -> bool:
+    """Whether the layers are: adapters change some of them."""
+    return adapters.parse(options.adapter).keys() <= {adapters.NONE}
+
+
 def _fixed(options: ManyOptions) -> dict[str, Any]:
     """Return what of OpenVINO's properties the host has chosen."""
     return {} if options.threads == "auto" else {"INFERENCE_NUM_THREADS": options.threads}
@@ -95,12 +99,13 @@ def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Ou
     from chat.engines.openvino.engine import tokens_that_fit
     from chat.models import config, ir
 
-    found = ir.outlook(source, cache)
+    fused = _fused(options)
+    found = ir.outlook(source, cache, fused=fused)
     settings = config.shape(found.config)
     window = min(window, settings.get("max_position_embeddings", window))
     pipelines = _pipelines(options)
-    tokens = tokens_that_fit(settings, options.at_once(PARALLEL), window, pipelines)
-    tuned = tuning.known(ir.place(source, cache), cache, _fixed(options))
+    tokens = tokens_that_fit(settings, options.parallel, window, pipelines)
+    tuned = tuning.known(ir.place(source, cache, fused=fused), cache, _fixed(options))
     return Outlook(
         found.tokenizer,
         found.weights,
@@ -109,7 +114,7 @@ def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Ou
         "memory",
         found.disk,
         min(window, tokens),
-        options.at_once(PARALLEL),
+        room.replies(tokens, window, options.parallel),
         found.size * pipelines,
         tokens,
         config.token_bytes(settings) * pipelines,

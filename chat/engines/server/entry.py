@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 PARALLEL = 64
 
 
+def _parallel(options: ManyOptions) -> int:
+    return PARALLEL if options.parallel == "auto" else options.parallel
+
+
 class ServerOptions(ManyOptions):
     """Where the server is."""
 
@@ -108,7 +112,7 @@ def _load(source: Path, cache: Path, window: int, options: ServerOptions) -> Loa
             found.model,
             {*stop_ids, *found.stop_ids, *config.eos_ids(generation)},
             min(window, found.window),
-            options.at_once(PARALLEL),
+            _parallel(options),
             probe.Same(connection, found, loaded),
             found.adapters,
         )
@@ -125,7 +129,7 @@ def _outlook(source: Path, cache: Path, window: int, options: ServerOptions) -> 
     loaded, _ = tokenizer.load(source, cache)
     where = f"on the server, {probe.dialect(connection, found, loaded).title}"
     window = min(window, found.window)
-    return Outlook(loaded, where, 0, 0, "memory", 0, window, options.at_once(PARALLEL))
+    return Outlook(loaded, where, 0, 0, "memory", 0, window, _parallel(options))
 
 
 SERVER = Entry(

@@ -41,7 +41,7 @@ def test_how_many_at_once_follows_from_the_room(
     monkeypatch.setattr(room, "FEWEST_TOKENS", 500)
     _, ready = loading.load(PLAN)
     assert ready.parallel == parallel
-    assert ready.pool_tokens == min(tokens, 2 * 16 * 512)
+    assert ready.pool_tokens == min(tokens, 16 * 512)
 
 
 def test_a_window_is_no_longer_than_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:

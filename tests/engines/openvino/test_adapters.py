@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ from transformers import AutoModelForCausalLM, GgufConfig, PreTrainedModel
 
 from chat.core.sampling import Sampling
 from chat.engines.openvino.engine import EXACT, OpenVINOEngine
-from chat.models import ir_layers
+from chat.models import ir, ir_layers
 from chat.models.adapters import read
 from tests.support import families, lora
 from tests.support.aside import built
+from tests.support.gguf_file import without_end
 from tests.support.openvino import CLOSE, NEVER, collect, gaps, greedy
 
 NAMES = ("none", "tales", "poems")
@@ -52,10 +52,8 @@ def merged(gguf: Path, place: Path) -> dict[str, PreTrainedModel]:
 
 
 @pytest.fixture(scope="module")
-def engine(
-    folder: Path, place: Path, merged: dict[str, PreTrainedModel]
-) -> Iterator[OpenVINOEngine]:
-    named = shutil.copytree(folder, place / "model")
+def engine(gguf: Path, place: Path, merged: dict[str, PreTrainedModel]) -> Iterator[OpenVINOEngine]:
+    named = without_end(ir.ready(gguf, gguf.parent, fused=False), place / "model")
     layers = ir_layers.layers(named)
     adapters = read(f"{place / 'tales'},none,{place / 'poems'}")
     for adapter in filter(None, adapters.values()):
@@ -112,7 +110,7 @@ async def test_as_many_as_there_may_be_can_use_the_same_adapter(engine: OpenVINO
 @pytest.mark.parametrize("family", ["Llama 3.2", "Qwen2", "Qwen3 with biases"])
 async def test_folders_that_are_converted_have_adapters_too(family: str, tmp_path: Path) -> None:
     plain = families.save(families.PLAIN[family](), tmp_path / "model")
-    built(tmp_path / "model", tmp_path / "ir", "F16")
+    built(tmp_path / "model", tmp_path / "ir", "F16", fused=False)
     merged = lora.write(tmp_path / "tales", plain)
     layers = ir_layers.layers(tmp_path / "ir")
     adapters = read(str(tmp_path / "tales"))

@@ -33,7 +33,7 @@ made: list[Loading] = []
 def _loading(monkeypatch: pytest.MonkeyPatch) -> None:
     made.clear()
     monkeypatch.setattr(engine, "OpenVINOEngine", Loading)
-    monkeypatch.setattr(ir, "ready", lambda source, cache: source)
+    monkeypatch.setattr(ir, "ready", lambda source, cache, fused: source)
     monkeypatch.setattr(ir, "require_room", lambda *_: None)
     monkeypatch.setattr(config, "generation", lambda folder: {})
 
