@@ -56,10 +56,10 @@ def run(settings: Settings) -> None:
         space.emulate_gpu()
         # Gradio looks for it at each update, and nothing here draws.
         sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]
-        # Gradio takes as long to import as a small model to load, so both go on at once.
-        Thread(target=proxies.import_gradio, daemon=True).start()
         from chat.load import load
 
+        # The page takes as long to import as a small model to load, so both go on at once.
+        Thread(target=proxies.import_page, daemon=True).start()
         chat = load(settings)
         from chat.web import serve
         from chat.web.page import page

@@ -49,18 +49,22 @@ def read(arguments: list[str]) -> tuple[run.Plan, int]:
     add = parser.add_argument
     add("--baseline", action="store_true", help="measure the plain design too, in turn")
     add("--against", metavar="URL", default="", help="measure an OpenAI-compatible server too")
+    add("--api", action="store_true", help="measure the app's API too; --against does")
     add("--engine-only", action="store_true", help="measure the engine without the page")
     add("--bare", action="store_true", help="measure model.generate alone; --baseline does too")
     add("--quick", action="store_true", help="a small size, to see that it works")
     add("--users", type=_numbers, metavar="1,8", help="how many people at once, in turn")
     add("--tokens", type=int, help="tokens of a reply, at most")
+    add("--turns", type=int, help="turns of the conversation that grows")
+    add("--turn-tokens", type=int, help="tokens of each of its replies, at most")
     add("--repeat", type=int, default=1, help="runs to take the medians of")
     add("--port", type=int, help="the app's port; a free one unless set")
     add("--cache-dir", help="the app's --cache-dir")
     add("flags", nargs="*", metavar="-- flags", help="flags that the app is started with")
     chosen = parser.parse_args(arguments)
     size: Size = QUICK if chosen.quick else Size()
-    size = replace(size, users=chosen.users or size.users, tokens=chosen.tokens or size.tokens)
+    sizes = ("users", "tokens", "turns", "turn_tokens")
+    size = replace(size, **{name: one for name in sizes if (one := getattr(chosen, name))})
     flags = [*chosen.flags, *(["--cache-dir", chosen.cache_dir] if chosen.cache_dir else [])]
     bare = chosen.bare or chosen.baseline
     plan = run.Plan(
@@ -72,6 +76,7 @@ def read(arguments: list[str]) -> tuple[run.Plan, int]:
         chosen.quick,
         chosen.port,
         chosen.against.rstrip("/").removesuffix("/v1"),
+        chosen.api,
     )
     return plan, max(1, chosen.repeat)
 

@@ -10,7 +10,7 @@ import runpy
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from chat.engines.openvino import engine
 
@@ -22,7 +22,7 @@ class ExactEngine(engine.OpenVINOEngine):
         self,
         folder: Path,
         window: int,
-        parallel: int,
+        parallel: int | Literal["auto"],
         properties: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:

@@ -44,6 +44,8 @@ class Plan:
     port: int | None = None
     #: The address of another server, which is asked as the app is by its API.
     against: str = ""
+    #: Whether the app is asked by its API too.
+    api: bool = False
 
 
 class Door(NamedTuple):
@@ -84,11 +86,13 @@ def once(plan: Plan, turn: int, say: Say) -> dict[str, Figures]:
             doors[name], results[name] = Door(server.url, server.pid), start_up(server)
         for name, door in doors.items():
             results[name]["idle_cpu_percent"] = idle(door)
-        if plan.against:
+        if plan.api or plan.against:
             doors["api"] = Door(doors["app"].url, doors["app"].pid, "api")
+            results["api"] = {}
+        if plan.against:
             other = processes.listening(urlsplit(plan.against).port or 0)
             doors["against"] = Door(plan.against, other, "api")
-            results |= {"api": {}, "against": {}}
+            results["against"] = {}
         scenarios = Scenarios(plan.size, Tokenizer.from_file(str(tokenizer)))
         order = list(doors.items())[:: -1 if turn % 2 else 1]
         for measure in scenarios.each():

@@ -6,6 +6,7 @@ where a user would too.
 """
 
 import random
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,9 @@ PLACES = ["in the mountains", "by the sea", "in a big city", "on a small island"
 PLACES += ["at the north pole", "in an old castle", "on a train"]
 WORDS = ["river", "stone", "winter", "letter", "garden", "silver", "window", "bridge", "market"]
 WORDS += ["shadow", "music", "harbour", "ladder", "forest", "engine", "yellow", "basket", "thunder"]
+
+#: So many turns, from the second on, are the early ones, and as many the late ones.
+SOME = 5
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,12 @@ class Scenarios:
         )
         (turns,) = load.start(Job(url, pid, [story], door)).turns
         waits = [1000 * self.count(turn).first_token for turn in turns]
-        return {"first_token_first_turn_ms": waits[0], "first_token_last_turn_ms": waits[-1]}
+        return {
+            "first_token_first_turn_ms": waits[0],
+            "first_token_early_turns_ms": statistics.median(waits[1 : 1 + SOME] or waits),
+            "first_token_late_turns_ms": statistics.median(waits[-SOME:]),
+            "first_token_last_turn_ms": waits[-1],
+        }
 
     def long(self, url: str, pid: int, door: str = "page") -> Figures:
         """Measure the wait for the first token after a long message, and after one more."""

@@ -7,6 +7,8 @@ from benchmarks.figures import Figures
 #: Figures of one server: what they are called, and under which name they are kept.
 ONE = {
     "first token, first turn (ms)": "first_token_first_turn_ms",
+    "first token, turns from the second on (ms)": "first_token_early_turns_ms",
+    "first token, last turns (ms)": "first_token_late_turns_ms",
     "first token, last turn (ms)": "first_token_last_turn_ms",
     "first token, long message (ms)": "first_token_long_ms",
     "first token, turn after it (ms)": "first_token_after_long_ms",

@@ -19,7 +19,7 @@ from chat.settings import read
 from chat.web.ending import end_with
 
 #: How many replies an engine writes at once, and how many may wait at it, or ask how it is.
-PARALLEL, BESIDE = 8, 2
+PARALLEL, BESIDE = 16, 2
 
 OPTIONS: dict[str, Any] = {
     "name": "backend",

@@ -71,7 +71,7 @@ def test_a_folder_that_openvino_converts(said: Check, tmp_path: Path) -> None:
     assert found["engine"] == "OpenVINO"
     assert found["chat template"] == "recognised, as chatml"
     assert (found["reasoning"], found["tools"]) == ("no", "no")
-    assert (found["window"], found["people at once"]) == ("512 tokens", "8")
+    assert (found["window"], found["people at once"]) == ("512 tokens", "16")
     assert found["settings"] == "OpenVINO's own"
     assert found["disk space"].startswith("0.0 GB to convert, ")
     assert found["runs"] == "yes"

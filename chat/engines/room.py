@@ -21,7 +21,8 @@ def pool_tokens(
     meanwhile: without it, their next turns are read anew. In memory, which others need too,
     they take a `TYPICAL` part of a window each, if nobody says how many there are.
     """
-    many, part = (MOST, 1.0 if gpu else TYPICAL) if parallel == "auto" else (parallel, 1.0)
+    many = MOST if parallel == "auto" else parallel
+    part = TYPICAL if parallel == "auto" and not gpu else 1
     wanted = 2 * many * part * window
     share = SHARE_OF_GPU if gpu else SHARE_OF_MEMORY
     return int(min(wanted, free * share // token_bytes))
@@ -38,8 +39,11 @@ def require(free: float, token_bytes: int, window: int, kind: str, *, gpu: bool)
         )
 
 
-def replies(tokens: int, window: int, parallel: int | Literal["auto"]) -> int:
-    """Return how many replies are written at once: what is asked for, or as many as usually fit."""
+def replies(tokens: int, window: int, parallel: int | Literal["auto"], *, least: int = 1) -> int:
+    """Return how many replies are written at once: what is asked for, or as many as usually fit.
+
+    But `least`, where who does not fit waits for room and no longer.
+    """
     if parallel != "auto":
         return parallel
-    return max(1, min(MOST, int(tokens / (TYPICAL * window))))
+    return max(least, min(MOST, int(tokens / (TYPICAL * window))))

@@ -55,7 +55,8 @@ def build(source: Path, folder: Path, kind: as_gguf.Kind = "Q4_1", *, fused: boo
 def _change(folder: Path, positions: rope.Change, *, fused: bool) -> None:
     file, changed = folder / ir_layers.MODEL, folder / "changed.xml"
     model = openvino.Core().read_model(file)
-    rope.change(model, *positions)
+    if not rope.change(model, *positions) and not fused:
+        return
     if fused:
         ir_fuse.fuse(model)
     # Beside it, since the one that is there is read while this is written.

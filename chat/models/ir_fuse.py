@@ -34,9 +34,8 @@ def fuse(model: Model) -> None:
     alike: defaultdict[Hashable, list[_Layer]] = defaultdict(list)
     for op in model.get_ordered_ops():
         if layer := _layer(op):
-            given = op.input_value(0)
             kept = _kept(layer.matrix), layer.bias and _kept(layer.bias)
-            alike[given.get_node().get_friendly_name(), given.get_index(), kept].append(layer)
+            alike[op.input_value(0), kept].append(layer)
     for layers in alike.values():
         if len(layers) > 1:
             _fuse(layers)
@@ -59,16 +58,16 @@ def _layer(op: Node) -> _Layer | None:
 
 
 def _kept(value: Output) -> Hashable:
-    """Return how a constant is kept and unpacked, whatever its rows are; None if in no known way.
+    """Return how a constant is kept and unpacked, whatever its rows; None if in no known way.
 
-    Each row has to be kept by itself, in whole bytes.
+    It has to be kept row by row, and fill whole bytes, so that another can follow it.
     """
     if value.get_partial_shape().is_dynamic or not value.get_shape():
         return None
     op, kind, shape = value.get_node(), value.get_node().get_type_name(), [*value.get_shape()]
     found = (kind, str(value.get_element_type()), *shape[1:])
     if kind == "Constant":
-        bits = int(np.prod(shape[1:])) * value.get_element_type().bitwidth
+        bits = int(np.prod(shape)) * value.get_element_type().bitwidth
         return None if bits % 8 else found
     parts = []
     for place in range(UNPACKING.get(kind, 0)):

@@ -30,8 +30,8 @@ def frequencies(theta: float, head_size: int) -> Angles:
     return (1 / np.float32(theta) ** steps).astype(np.float32)
 
 
-def change(model: openvino.Model, was: Angles, now: Angles, factor: float) -> None:
-    """Make a `Change` in an OpenVINO model, if there is anything to change.
+def change(model: openvino.Model, was: Angles, now: Angles, factor: float) -> bool:
+    """Make a `Change` in an OpenVINO model; returns whether there is anything to change.
 
     Raises:
         ValueError: the frequencies are not in it, or not once.
@@ -46,7 +46,7 @@ def change(model: openvino.Model, was: Angles, now: Angles, factor: float) -> No
         and np.allclose(op.data.ravel(), was, rtol=1e-3, atol=1e-7)
     ]
     if factor == 1 and np.allclose(constant.data.ravel(), now, rtol=1e-6, atol=0):
-        return
+        return False
     if constant.get_element_type() != openvino.Type.f32:
         [constant] = [reader.get_node() for reader in constant.output(0).get_target_inputs()]
     _replace(constant, opset13.constant(now.reshape(shape).astype(np.float32)))
@@ -54,6 +54,7 @@ def change(model: openvino.Model, was: Angles, now: Angles, factor: float) -> No
         for op in model.get_ops():
             if op.get_type_name() in ("Sin", "Cos"):
                 _replace(op, opset13.multiply(op, np.float32(factor)))
+    return True
 
 
 def _replace(op: openvino.Node, by: openvino.Node) -> None:

@@ -35,3 +35,9 @@ def import_gradio() -> None:
     """Import Gradio, whatever proxies there are."""
     with ignored(), stubs.unwritten():
         import_module("gradio")
+
+
+def import_page() -> None:
+    """Import Gradio, and then what the page is made and served with."""
+    import_gradio()
+    import_module("chat.web.serve")

@@ -27,7 +27,8 @@ def test_but_no_more_than_its_share_of_what_is_free() -> None:
 @pytest.mark.parametrize(("tokens", "many"), [(1024, 1), (8192, 4), (1_000_000, 16)])
 def test_as_many_are_answered_as_half_windows_fit(tokens: int, many: int) -> None:
     assert room.replies(tokens, 4096, "auto") == many
-    assert room.replies(tokens, 4096, 5) == 5, "unless somebody says how many"
+    assert room.replies(tokens, 4096, "auto", least=8) == max(8, many)
+    assert room.replies(tokens, 4096, 5, least=8) == 5, "unless somebody says how many"
 
 
 def test_too_little_is_said_with_what_has_to_be_free() -> None:

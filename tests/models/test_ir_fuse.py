@@ -47,13 +47,32 @@ def scores(model: Model) -> list[NDArray[np.float32]]:
     return [found[output] for output in compiled.outputs]
 
 
-def test_layers_of_one_input_become_one_that_computes_the_same() -> None:
+def all_alike(x: Node) -> list[Node]:
+    return [product(x, matrix(rows)) for rows in (6, 2, 4)]
+
+
+def rows_within_a_byte(x: Node) -> list[Node]:
+    return odd(x, 2, 4)
+
+
+def one_in_more_bits(x: Node) -> list[Node]:
+    return [product(x, matrix(rows, kind)) for rows, kind in zip((6, 2, 2), MIXED, strict=True)]
+
+
+MIXED = (openvino.Type.u4, openvino.Type.u4, openvino.Type.u8)
+
+
+@pytest.mark.parametrize(
+    ("layers", "left"), [(all_alike, 1), (rows_within_a_byte, 1), (one_in_more_bits, 2)]
+)
+def test_layers_of_one_input_become_one_that_computes_the_same(
+    layers: Callable[[Node], list[Node]], left: int
+) -> None:
     x = given()
-    outputs = [product(x, matrix(rows)) for rows in (6, 2, 4)]
-    model = Model(outputs, [x])
+    model = Model(layers(x), [x])
     before = scores(model)
     fuse(model)
-    assert products(model) == 1
+    assert products(model) == left
     for found, wanted in zip(scores(model), before, strict=True):
         assert found.shape == wanted.shape
         assert np.allclose(found, wanted, rtol=1e-5, atol=1e-5)
@@ -99,18 +118,22 @@ def not_constant(x: Node) -> list[Node]:
     return [product(x, x), product(x, opset13.tanh(x))]
 
 
-def rows_within_a_byte(x: Node) -> list[Node]:
-    def one() -> Node:
-        odd = opset13.constant(DRAW.integers(0, 16, (4, WIDTH - 1)), openvino.Type.u4)
-        narrow = opset13.gather(x, np.arange(WIDTH - 1), np.int64(1))
-        return opset13.matmul(narrow, opset13.convert(odd, "f32"), False, True)
+def odd(x: Node, *rows: int) -> list[Node]:
+    """Layers of which each row ends in the middle of a byte."""
+    narrow = opset13.gather(x, np.arange(WIDTH - 1), np.int64(1))
+    kept = [
+        opset13.constant(DRAW.integers(0, 16, (many, WIDTH - 1)), openvino.Type.u4) for many in rows
+    ]
+    return [product(narrow, opset13.convert(one, "f32")) for one in kept]
 
-    return [one(), one()]
+
+def ends_within_a_byte(x: Node) -> list[Node]:
+    return odd(x, 3, 5)
 
 
 @pytest.mark.parametrize(
     "layers",
-    [other_input, other_kind, one_has_a_bias, a_scale_for_all, not_constant, rows_within_a_byte],
+    [other_input, other_kind, one_has_a_bias, a_scale_for_all, not_constant, ends_within_a_byte],
 )
 def test_what_is_not_alike_stays_apart(layers: Callable[[Node], list[Node]]) -> None:
     x = given()

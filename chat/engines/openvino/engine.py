@@ -24,6 +24,9 @@ from chat.models.adapters import WEIGHTS, Adapter, Adapters
 #: looks for in the text.
 DRAFTED, NGRAM = 4, 3
 
+#: Replies at once, if nobody says how many, also where few long ones fill the KV cache.
+LEAST_AT_ONCE = 8
+
 #: All in 32 bits. Neither the others in a batch nor the cache change a token then.
 EXACT = {
     "INFERENCE_PRECISION_HINT": "f32",
@@ -91,7 +94,7 @@ class OpenVINOEngine:
         caches = len(applied) * (2 if drafting else 1)
         tokens = tokens_that_fit(settings, parallel, window, caches)
         self.window = min(window, tokens)
-        self.parallel = room.replies(tokens, window, parallel)
+        self.parallel = at_once(tokens, window, parallel)
         #: How many tokens the KV cache has room for, and the bytes that it takes.
         self.kv_cache_tokens = tokens
         plan = Plan(
@@ -206,6 +209,11 @@ def _applied(adapter: Adapter | None) -> Applied | None:
 def _drafted(sampling: Sampling) -> bool:
     """Whether drafting leaves a reply as it is; by prompt lookup a shortest length is not kept."""
     return sampling.greedy and not sampling.needs() and not sampling.min_new_tokens
+
+
+def at_once(tokens: int, window: int, parallel: int | Literal["auto"]) -> int:
+    """Return how many replies are written at once; each has as much of the cache as it needs."""
+    return room.replies(tokens, window, parallel, least=LEAST_AT_ONCE)
 
 
 def tokens_that_fit(

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from chat.core.engine import Engine
-from chat.engines import room
 from chat.engines.entry import (
     Entry,
     Loaded,
@@ -96,7 +95,7 @@ def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Ou
     import psutil
 
     from chat.engines.openvino import tuning
-    from chat.engines.openvino.engine import tokens_that_fit
+    from chat.engines.openvino.engine import at_once, tokens_that_fit
     from chat.models import config, ir
 
     fused = _fused(options)
@@ -114,7 +113,7 @@ def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Ou
         "memory",
         found.disk,
         min(window, tokens),
-        room.replies(tokens, window, options.parallel),
+        at_once(tokens, window, options.parallel),
         found.size * pipelines,
         tokens,
         config.token_bytes(settings) * pipelines,

@@ -7,7 +7,7 @@ import pytest
 
 from chat.engines.openvino import engine, entry
 from chat.errors import ModelError
-from chat.models import config, ir
+from chat.models import adapters, config, ir
 
 
 class Loading:
@@ -27,19 +27,27 @@ class Loading:
 
 
 made: list[Loading] = []
+#: Whether the folder that was asked for was one with its layers fused.
+fused_ones: list[bool] = []
 
 
 @pytest.fixture(autouse=True)
 def _loading(monkeypatch: pytest.MonkeyPatch) -> None:
     made.clear()
+    fused_ones.clear()
     monkeypatch.setattr(engine, "OpenVINOEngine", Loading)
-    monkeypatch.setattr(ir, "ready", lambda source, cache, fused: source)
+
+    def ready(source: Path, cache: Path, *, fused: bool) -> Path:
+        fused_ones.append(fused)
+        return source
+
+    monkeypatch.setattr(ir, "ready", ready)
     monkeypatch.setattr(ir, "require_room", lambda *_: None)
     monkeypatch.setattr(config, "generation", lambda folder: {})
 
 
-def load(tmp_path: Path) -> Any:
-    return entry.OPENVINO.load(tmp_path, tmp_path, 100, entry.ManyOptions(tune=False))
+def load(tmp_path: Path, **options: Any) -> Any:
+    return entry.OPENVINO.load(tmp_path, tmp_path, 100, entry.ManyOptions(tune=False, **options))
 
 
 def test_the_model_is_loaded_while_its_tokenizer_is(
@@ -63,3 +71,16 @@ def test_without_a_tokenizer_it_is_let_go_of(
     with pytest.raises(type(error)):
         load(tmp_path)
     assert made[0].log == ["begun", "closed"]
+
+
+@pytest.mark.parametrize(
+    ("adapter", "fused"),
+    [("", True), ("none", True), ("x=folder", False), ("none,x=folder", False)],
+)
+def test_layers_are_apart_for_adapters_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, adapter: str, fused: bool
+) -> None:
+    monkeypatch.setattr(ir, "tokenizer", lambda folder: None)
+    monkeypatch.setattr(adapters, "read", lambda text: {})
+    load(tmp_path, adapter=adapter)
+    assert fused_ones == [fused]
