@@ -10,11 +10,11 @@ from bisect import bisect
 from collections.abc import Callable
 from itertools import accumulate
 
-import psutil
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from chat import machine
 from chat.errors import ModelError
 from chat.models import checkpoint
 from chat.models.memory import SMALLER
@@ -105,7 +105,7 @@ def free_beside(model: PreTrainedModel) -> int:
     """Return the bytes of memory that keys and values of `model` can have."""
     found = devices(model)
     if any(device.type != "cuda" for device in found):
-        return int(psutil.virtual_memory().available)
+        return machine.free_memory()
     # Each card has those of its own layers; the fullest one ends it.
     return len(found) * min(torch.cuda.mem_get_info(device)[0] for device in found)
 

@@ -13,9 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psutil
-
-from chat import child
+from chat import child, machine
 from chat.errors import ModelError
 from chat.models import config, convert, parts, plain, progress
 from chat.models.memory import require
@@ -187,7 +185,7 @@ def tokenizer(folder: Path) -> Any:
 
 def require_room(folder: Path, times: int = 1) -> None:
     """Raise ModelError if there is no memory to load a model so many times."""
-    require(loading_needs(folder) * times, psutil.virtual_memory().available, "memory")
+    require(loading_needs(folder) * times, machine.free_memory(), "memory")
 
 
 def _require_whole(folder: Path) -> None:
@@ -206,7 +204,7 @@ def _require_whole(folder: Path) -> None:
 
 def _convert(source: Path, kind: str, folder: Path) -> None:
     memory, disk = conversion_needs(source)
-    require(memory, psutil.virtual_memory().available, "memory")
+    require(memory, machine.free_memory(), "memory")
     require(disk, shutil.disk_usage(folder.parent).free, "disk space")
     name = convert.title(source)
     print(f"Converting {name} for OpenVINO, once", flush=True)

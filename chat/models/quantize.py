@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psutil
 import torch
 import transformers
 from bitsandbytes.nn import Linear4bit
@@ -30,6 +29,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from chat import machine
 from chat.errors import ModelError, out_of_memory
 from chat.models import cards, checkpoint, config, convert, keep, parts, quantized
 from chat.models.memory import SMALLER, require
@@ -238,7 +238,7 @@ def _converted(gguf: Path, cache: Path) -> Path:
 def _convert(gguf: Path, folder: Path) -> None:
     parts.require_whole(gguf.name, parts.reader(gguf))
     memory, disk = conversion_needs(gguf)
-    require(memory, psutil.virtual_memory().available, "memory")
+    require(memory, machine.free_memory(), "memory")
     require(disk, shutil.disk_usage(folder.parent).free, "disk space")
     print(f"Converting {gguf.name} to 4-bit NF4, once", flush=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as unpacked:
@@ -294,7 +294,7 @@ def kind_of_memory() -> str:
 def free_memory(needed: float) -> int:
     """Return the bytes of it that are free where a model of `needed` bytes goes."""
     gpus = cards.free(needed)
-    return sum(gpus) if gpus else int(psutil.virtual_memory().available)
+    return sum(gpus) if gpus else machine.free_memory()
 
 
 def _advice(folder: Path) -> str:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from chat import machine
 from chat.core.sampling import Sampling
 from chat.engines.batched import loading
 from chat.engines.batched.wire import Plan
@@ -51,6 +52,12 @@ def tiny(source: Path, cache: Path) -> tuple[Any, Any]:
 def test_so_does_the_batched_engine(used: set[int]) -> None:
     plan = Plan(Path(), Path(), 512, loader=f"{__name__}:tiny", threads=3)
     loading.load(plan)
+    assert max(used) == 3
+
+
+def test_all_is_what_a_container_has(monkeypatch: pytest.MonkeyPatch, used: set[int]) -> None:
+    monkeypatch.setattr(machine, "quota", lambda: 3)
+    loading.load(Plan(Path(), Path(), 512, loader=f"{__name__}:tiny"))
     assert max(used) == 3
 
 

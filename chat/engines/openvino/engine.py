@@ -6,8 +6,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import psutil
-
+from chat import machine
 from chat.core.engine import State
 from chat.core.sampling import Sampling
 from chat.engines import room
@@ -224,6 +223,6 @@ def tokens_that_fit(
     Raises:
         ModelError: they are too few.
     """
-    free, size = psutil.virtual_memory().available, config.token_bytes(settings) * caches
+    free, size = machine.free_memory(), config.token_bytes(settings) * caches
     room.require(free, size, window, "memory", gpu=False)
     return room.pool_tokens(free, size, window, parallel, gpu=False)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from chat import machine
 from chat.core.engine import Engine
 from chat.engines.entry import (
     Entry,
@@ -81,8 +82,9 @@ def _fused(options: ManyOptions) -> bool:
 
 
 def _fixed(options: ManyOptions) -> dict[str, Any]:
-    """Return what of OpenVINO's properties the host has chosen."""
-    return {} if options.threads == "auto" else {"INFERENCE_NUM_THREADS": options.threads}
+    """Return what of OpenVINO's properties the host has chosen, or a container has limited."""
+    threads = machine.quota() if options.threads == "auto" else options.threads
+    return {"INFERENCE_NUM_THREADS": threads} if threads else {}
 
 
 def _pipelines(options: ManyOptions) -> int:
@@ -92,8 +94,6 @@ def _pipelines(options: ManyOptions) -> int:
 
 
 def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Outlook:
-    import psutil
-
     from chat.engines.openvino import tuning
     from chat.engines.openvino.engine import at_once, tokens_that_fit
     from chat.models import config, ir
@@ -109,7 +109,7 @@ def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Ou
         found.tokenizer,
         found.weights,
         found.memory * pipelines,
-        psutil.virtual_memory().available,
+        machine.free_memory(),
         "memory",
         found.disk,
         min(window, tokens),

@@ -14,6 +14,7 @@ from threading import Timer
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from chat import machine
 from chat.engines.line import Line
 from chat.engines.openvino.wire import ROUNDS, Timed, Tries
 from chat.models import convert, progress
@@ -76,7 +77,7 @@ def tuned(folder: Path, cache: Path, fixed: Mapping[str, Any], *, again: bool = 
     if not again and (found := known(folder, cache, fixed)):
         return found
     print(f"Finding the fastest settings for this machine, once ({SECONDS:.0f} s)", flush=True)
-    found = best(*_tried(Tries(str(folder), fixed, _cores(), LOADING), SECONDS))
+    found = best(*_tried(Tries(str(folder), fixed, machine.cores(), LOADING), SECONDS))
     file = _file(folder, cache)
     in_vain = 0 if found.speed else 1 + _kept(file, fixed).get("in_vain", 0)
     made = file.with_suffix(f".{os.getpid()}")
@@ -182,14 +183,7 @@ def _file(folder: Path, cache: Path) -> Path:
 def _here(fixed: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that the speed depends on, but for the model."""
     versions = {name: metadata.version(name) for name in ("openvino", "openvino-genai")}
-    return {**_processor(), **versions, "cores": _cores(), "fixed": dict(fixed)}
-
-
-def _cores() -> int:
-    """Return how many this process may use, where the system tells; else how many there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return {**_processor(), **versions, "cores": machine.cores(), "fixed": dict(fixed)}
 
 
 def _processor() -> dict[str, str]:

@@ -22,8 +22,9 @@ from chat.engines.server.llama_cpp import LlamaCpp
 from chat.engines.server.vllm import VLLM, Ours, SGLang
 from chat.errors import ModelError
 
-#: Seconds for which a server may still be starting, and between two looks.
-PATIENCE, LOOK = 60.0, 1.0
+#: Seconds for which a server may still be starting, since it may have a model to fetch and to
+#: load first, and between two looks.
+PATIENCE, LOOK = 600.0, 1.0
 #: What is answered for a server that is not there yet: by nobody, by itself, by what is before it.
 STARTING = (0, 429, 502, 503, 504)
 #: Text after all control tokens: words, numbers, letters of more than a byte, white space.
@@ -230,7 +231,11 @@ def _answer(
                 "--server-url, and whether it runs."
             )
         if not told:
-            print(f"Waiting for the server at {connection.url}", flush=True)
+            print(
+                f"Waiting for the server at {connection.url}, for {patience / 60:.0f} minutes at "
+                "the most",
+                flush=True,
+            )
             told = True
         time.sleep(LOOK)
 

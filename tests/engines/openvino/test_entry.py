@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from chat import machine
 from chat.engines.openvino import engine, entry
 from chat.errors import ModelError
 from chat.models import adapters, config, ir
@@ -15,7 +16,8 @@ class Loading:
 
     parallel, kv_cache_tokens, kv_cache_bytes = 1, 0, 0
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __init__(self, folder: Path, window: int, parallel: Any, properties: Any, **_: Any) -> None:
+        self.properties = properties
         self.log: list[Any] = ["begun"]
         made.append(self)
 
@@ -84,3 +86,15 @@ def test_layers_are_apart_for_adapters_alone(
     monkeypatch.setattr(adapters, "read", lambda text: {})
     load(tmp_path, adapter=adapter)
     assert fused_ones == [fused]
+
+
+@pytest.mark.parametrize(
+    ("threads", "quota", "used"), [("auto", None, None), ("auto", 2, 2), (5, 2, 5), (5, None, 5)]
+)
+def test_threads_are_what_somebody_says_or_what_a_container_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, threads: Any, quota: Any, used: Any
+) -> None:
+    monkeypatch.setattr(ir, "tokenizer", lambda folder: None)
+    monkeypatch.setattr(machine, "quota", lambda: quota)
+    load(tmp_path, threads=threads)
+    assert made[0].properties.get("INFERENCE_NUM_THREADS") == used

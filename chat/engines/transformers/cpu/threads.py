@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from chat import machine
+
 #: Seconds a token from which on a model is large, or others are at work: one token says enough.
 LARGE = 0.1
 #: How much faster all threads must be than one, which leaves the others to the server.
@@ -18,11 +20,11 @@ TRIES, TOKENS = 3, 6
 
 
 def use(threads: int | Literal["auto"]) -> None:
-    """Have this thread, and the engine that it makes, compute with so many; auto is all."""
-    if threads != "auto":
+    """Have this thread, and the engine that it makes, compute with so many; auto is all it has."""
+    if many := machine.quota() if threads == "auto" else threads:
         import torch
 
-        torch.set_num_threads(threads)
+        torch.set_num_threads(many)
 
 
 def decoding_threads(every: int, decode: Callable[[int, int], None]) -> int:
