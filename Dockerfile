@@ -8,12 +8,15 @@ COPY requirements.txt /app/
 COPY requirements-lock.txt /app/
 COPY requirements-lock-cu130.txt /app/
 # By their hashes (deploy/lock.py makes the locks), but for a torch that is in no lock, which comes
-# from torch's own index: the one for CPUs, and other versions of CUDA.
+# from torch's own index: the one for CPUs, whose needs are all locked, and those for other versions
+# of CUDA. These bring CUDA's libraries along, which are in no lock either.
 RUN cd /app \
     && pip install --no-cache-dir --no-deps --require-hashes -r requirements-lock.txt \
     && if [ -f requirements-lock-${TORCH_BACKEND}.txt ]; then pip install --no-cache-dir \
         --no-deps --require-hashes -r requirements-lock-${TORCH_BACKEND}.txt; fi \
-    && uv pip install --system --no-cache --no-deps --torch-backend ${TORCH_BACKEND} \
+    && if [ ${TORCH_BACKEND} = cpu ] || [ -f requirements-lock-${TORCH_BACKEND}.txt ]; then \
+        alone=--no-deps; fi \
+    && uv pip install --system --no-cache ${alone} --torch-backend ${TORCH_BACKEND} \
         -r requirements.txt
 
 # Triton, which comes with torch for CUDA, builds what starts its kernels with a C compiler.

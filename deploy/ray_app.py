@@ -6,6 +6,7 @@ Each replica is a process with an engine of its own, which `CHAT_*` variables of
 choose, and has as many threads as Ray has given it CPUs. deploy/README.md says what else to set.
 """
 
+import os
 from typing import Any
 
 import ray
@@ -49,6 +50,8 @@ def build() -> ASGIApp:
     Raises:
         ChatError: the settings or the model cannot be used.
     """
+    # With as many as memory has room for, it might write fewer than Ray sends it.
+    os.environ.setdefault("CHAT_PARALLEL", str(PARALLEL))
     cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
     settings = read([f"--threads={max(1, int(cpus))}"])
     chat = load(settings)

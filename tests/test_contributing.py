@@ -65,6 +65,19 @@ def test_ci_installs_all_clients_so_that_none_is_skipped() -> None:
             assert [line for line in installs if line.endswith(file)], file
 
 
+def test_ci_asks_what_is_known_of_the_packages_and_runs_failed_tests_once_more() -> None:
+    whole = "\n".join(step.get("run", "") for step in WORKFLOW["jobs"]["whole"]["steps"])
+    ours = (ROOT / ".ci/run").read_text()
+    for run in (whole, ours):
+        assert re.search(r"^\.ci/test$", run, re.MULTILINE)
+        assert re.search(
+            r'^\.ci/audit "\S+" \.ci/audit-ignored requirements-lock\*\.txt$', run, re.M
+        )
+        assert re.search(r"apt-get install .*\bhaproxy nginx-light\b", run)
+    (pinned,) = set(re.findall(r"pip-audit==\S+", whole + ours))
+    assert pinned
+
+
 def test_ci_runs_every_python_that_is_named() -> None:
     pythons = WORKFLOW["jobs"]["fast"]["strategy"]["matrix"]["python"]
     assert f">={pythons[0]}" == PROJECT["requires-python"]

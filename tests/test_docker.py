@@ -1,6 +1,7 @@
 """The Dockerfile, as far as it can be tested without an engine: no test here builds the image."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -68,12 +69,35 @@ def test_what_is_locked_is_installed_by_its_hashes_and_then_nothing_but_torch() 
     for step in (locked, chosen):
         assert "--require-hashes" in step.split()
         assert step.strip().endswith(".txt")
-    for step in (locked, chosen, torch):
         assert "--no-deps" in step.split()
+    assert "requirements.txt" in torch
     assert "requirements-lock.txt" in locked
     assert (ROOT / "requirements-lock-cu130.txt").exists()
     assert "requirements-lock-${TORCH_BACKEND}.txt" in chosen
     assert re.findall(r"^PYTHON=python:(\d+\.\d+)-", said("ARG")[0])[0] in IMAGE
+
+
+@pytest.mark.parametrize(
+    ("backend", "alone", "steps"), [("cpu", True, 2), ("cu130", True, 3), ("cu126", False, 2)]
+)
+def test_a_torch_whose_libraries_are_not_locked_brings_them_along(
+    backend: str, alone: bool, steps: int, tmp_path: Path
+) -> None:
+    for program in ("pip", "uv"):
+        (tmp_path / program).write_text('#!/bin/sh\necho "$0 $@"\n')
+        (tmp_path / program).chmod(0o755)
+    install = next(text for text in said("RUN") if "requirements.txt" in text)
+    ran = subprocess.run(
+        ["/bin/sh", "-c", install.replace("cd /app", f"cd {ROOT}")],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "TORCH_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = ran.stdout.splitlines()
+    assert len(lines) == steps
+    assert f"--torch-backend {backend} -r requirements.txt" in lines[-1]
+    assert ("--no-deps" in lines[-1]) == alone
 
 
 def test_the_app_is_the_first_process_and_is_there_for_all() -> None:

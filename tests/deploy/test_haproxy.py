@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
 from threading import Thread
 
@@ -18,6 +19,8 @@ from gradio_client import Client
 from tests.support.haproxy import CONFIGURATION, HAPROXY, haproxy
 from tests.support.paged import paged
 
+#: What a proxy tells of those whom it serves.
+FORWARDED = ("X-Forwarded-For", "X-Forwarded-Proto")
 SECRET = {"CHAT_CONVERSATIONS_KEY": "the same secret for all of these pages"}
 
 
@@ -32,11 +35,13 @@ def test_haproxy_takes_the_configuration() -> None:
 
 
 class Named(BaseHTTPRequestHandler):
-    """Says its server's name, and at /health whether that is well."""
+    """Says its server's name, whom it is told of, and at /health whether that is well."""
 
     def do_GET(self) -> None:
         well = self.server.well or self.path != "/health"  # type: ignore[attr-defined]
         self.send_response(200 if well else 503)
+        for name in FORWARDED:
+            self.send_header(f"said-{name}", str(self.headers.get_all(name)))
         self.end_headers()
         self.wfile.write(str(self.server.server_port).encode())
 
@@ -84,19 +89,29 @@ def test_a_conversation_stays_at_its_backend_and_moves_only_if_that_is_not_well(
 def test_a_browser_stays_at_its_page_and_figures_are_not_shown_to_all(tmp_path: Path) -> None:
     with named_servers() as servers:
         urls = [f"http://127.0.0.1:{server.server_port}" for server in servers]
-        with haproxy(tmp_path, pages=urls) as (url, _):
+        with haproxy(tmp_path, pages=urls, backends=urls) as (url, inside):
             people = [httpx.Client() for _ in range(6)]
             seats = [person.get(url).text for person in people]
             assert len(set(seats)) == 2
             for _ in range(3):
                 assert [person.get(url).text for person in people] == seats
-            for written in ("/metrics", "/%6detrics", "//metrics", "/metrics/", "/%2Fmetrics?a=1"):
-                way = HTTPConnection(httpx.URL(url).netloc.decode())
+            ways = ("/metrics", "/%6detrics", "//metrics", "/metrics/", "/%2Fmetrics?a=1")
+            for door, written in product((url, inside), ways):
+                way = HTTPConnection(httpx.URL(door).netloc.decode())
                 way.request("GET", written)
                 assert way.getresponse().status == 404, written
                 way.close()
             for person in people:
                 person.close()
+
+
+def test_nobody_says_whose_address_they_have(tmp_path: Path) -> None:
+    with named_servers() as servers:
+        urls = [f"http://127.0.0.1:{server.server_port}" for server in servers]
+        with haproxy(tmp_path, pages=urls) as (url, _):
+            forged = dict.fromkeys(FORWARDED, "203.0.113.7")
+            told = httpx.get(url, headers=forged).headers
+            assert [told[f"said-{name}"] for name in FORWARDED] == ["['127.0.0.1']", "None"]
 
 
 def test_clients_of_gradio_chat_through_it_and_the_one_whose_page_is_killed_goes_on(
