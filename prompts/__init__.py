@@ -64,6 +64,8 @@ def choose(tokenizer: Any, name: str = "auto", *, echo: bool = False) -> PromptF
     if name not in FORMATS:
         raise PromptError(f"There is no prompt format {name!r}; there are {', '.join(FORMATS)}.")
     chosen = FORMATS[name](tokenizer, echo)
+    if isinstance(chosen, Template) and chosen.silent:
+        raise PromptError("This model's chat template leaves out what the user says.")
     if tokenizer and name != "template":
         _check_controls(chosen, tokenizer)
         if name != "plain" and (marks := thoughts_of(tokenizer)):
@@ -102,7 +104,9 @@ def _recognise(tokenizer: Any) -> str:
         ours = "".join(map(visible, FORMATS[name](tokenizer, False).pieces(PROBE)))
         if ours == rendered(tokenizer):
             return name
-    return "llama2" if "[INST]" in template and "<<SYS>>" in template else "template"
+    # Others have its marks between tokens of their own.
+    own = {"<s>", "</s>"} <= {*control_tokens(tokenizer)}
+    return "llama2" if own and "[INST]" in template and "<<SYS>>" in template else "template"
 
 
 def _bos(tokenizer: Any) -> str:

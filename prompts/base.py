@@ -269,7 +269,9 @@ def defuse(text: str, marks: Sequence[str]) -> str:
     broken = []
     for index, letter in enumerate(text):
         broken.append(letter)
-        if fold(text[index : index + longest]).startswith(marks):
+        ahead = fold(text[index : index + longest])
+        # A mark may begin within a letter that is several (㎄).
+        if any(ahead.startswith(marks, place) for place in range(len(fold(letter)) or 1)):
             broken.append(WORD_JOINER)
     return "".join(broken)
 
@@ -326,8 +328,8 @@ def control_tokens(tokenizer: Any) -> list[str]:
     """Return the tokens that nothing a person writes may produce, longest first.
 
     All special tokens, and of the other added tokens those that look like one
-    (`<|user|>`), those that the chat template writes and those that mark thoughts;
-    blank ones are text.
+    (`<|user|>`, with full-width bars too), those that the chat template writes and those
+    that mark thoughts; blank ones are text.
     """
     marks = thoughts_of(tokenizer)
     written = f"{tokenizer.chat_template or ''}\n{rendered(tokenizer)}\n"
@@ -336,7 +338,7 @@ def control_tokens(tokenizer: Any) -> list[str]:
         token.content
         for token in tokenizer.added_tokens_decoder.values()
         if token.special
-        or re.fullmatch(r"<\|.+\|>", token.content)
+        or re.fullmatch("<[|\uff5c].+[|\uff5c]>", token.content)
         or (token.content in written and token.content.strip())
     }
     return sorted(tokens, key=len, reverse=True)

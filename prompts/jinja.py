@@ -7,7 +7,7 @@ several keeps the taint.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set, ValuesView
 from datetime import datetime
 from functools import wraps
 from typing import Any, NoReturn
@@ -192,17 +192,15 @@ def _letters(filter: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(filter)
     def letters(*arguments: Any, **named: Any) -> Any:
         result = filter(*bare(arguments), **bare(named))
-        theirs = isinstance(result, str) and any(map(_tainted, arguments))
+        theirs = isinstance(result, str) and any(map(_tainted, (*arguments, *named.values())))
         return taint(result, "user") if theirs else result
 
     return letters
 
 
 def _tainted(value: Any) -> bool:
-    match value:
-        case dict():
-            return any(map(_tainted, value.values()))
-        case list() | tuple():
-            return any(map(_tainted, value))
-        case _:
-            return isinstance(value, Tainted)
+    if isinstance(value, dict):
+        return any(map(_tainted, (*value.keys(), *value.values())))
+    if isinstance(value, list | tuple | Set | ValuesView):  # its keys and its items are sets
+        return any(map(_tainted, value))
+    return isinstance(value, Tainted)

@@ -60,6 +60,16 @@ def arranged(messages: Sequence[Message], order: Order) -> list[Message]:
     return [*joined(leading), *dialogue]
 
 
+def answered(messages: Sequence[Message]) -> list[Message]:
+    """Return the same with an empty reply to each result of a tool that the user speaks after."""
+    found: list[Message] = []
+    for one in messages:
+        if found and found[-1].role == "tool" and one.role == "user":
+            found.append(Message("assistant", ""))
+        found.append(one)
+    return found
+
+
 def turns(messages: Sequence[Message]) -> tuple[str | None, list[Message]]:
     """Return the system prompt (None without one) and the dialogue: user, (assistant, user)*.
 

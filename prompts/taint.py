@@ -16,6 +16,7 @@ CLOSING = "\ue0f5"
 MARKS = "".join(OPENING.values()) + CLOSING
 ROLES = {mark: role for role, mark in OPENING.items()}
 MARK = re.compile(f"([{MARKS}])")
+HALF = re.compile("[\ud800-\udfff]")
 
 #: The owner of the letters that no person wrote.
 TEMPLATE = " "
@@ -146,9 +147,13 @@ class Tainted(str):
 
 
 def taint(text: str, role: str) -> str:
-    """Return what someone wrote in this role, without what would pass for a mark of ours."""
+    """Return what someone wrote in this role, without what would pass for a mark of ours.
+
+    Halves of letters, which JSON can have, are none, and no tokenizer reads them.
+    """
     for mark in MARKS:
         text = text.replace(mark, "")
+    text = HALF.sub("\ufffd", text)
     return _owned(text, OPENING.get(role, OPENING["user"]) * len(text))
 
 

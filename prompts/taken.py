@@ -11,6 +11,7 @@ that is not usual is taken if
     and so does what asks for a reply.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import takewhile
@@ -20,6 +21,9 @@ from prompts.base import Message, Role
 
 STAND_IN = "\ue0f2"
 """A private-use character, which is taken out of what people write."""
+
+#: A word, or a part of one, at the beginning of a text.
+WORD = re.compile(r"^\w+")
 
 USUAL: tuple[tuple[Role, ...], ...] = (
     ("system", "user", "assistant", "user"),
@@ -51,6 +55,14 @@ class Taken:
         """Whether nothing would be lost or be taken for another's."""
         return self._takes(roles)
 
+    def keeps(self, roles: tuple[Role, ...]) -> bool:
+        """Whether these are written, and all their texts."""
+        return self._see(roles) is not None
+
+    def loses(self, roles: tuple[Role, ...]) -> bool:
+        """Whether these are written, and a text of them is left out."""
+        return self._text(roles) is not None and not self._see(roles)
+
     def _look(self, roles: tuple[Role, ...]) -> bool:
         seen, usual = self._see(roles), self._usual
         if not seen or not usual or not _end_alike(seen.tail, usual.tail):
@@ -63,11 +75,9 @@ class Taken:
 
     def _see(self, roles: Sequence[Role]) -> _Seen | None:
         """Return what is made of stand-ins, or None if it is refused or one is left out."""
-        stand_ins = [f"{STAND_IN}{place}{STAND_IN}" for place in range(len(roles))]
-        try:
-            text = self._render(list(map(Message, roles, stand_ins)))
-        except Exception:  # of a template that anyone may have written
+        if (text := self._text(roles)) is None:
             return None
+        stand_ins = _stand_ins(roles)
         places = [text.find(one) for one in stand_ins]
         if min(places) < 0:
             return None
@@ -79,8 +89,24 @@ class Taken:
         ]
         return _Seen(text, leads, text[max(ends) :])
 
+    def _text(self, roles: Sequence[Role]) -> str | None:
+        """Return what is made of stand-ins, or None if it is refused."""
+        try:
+            return self._render(list(map(Message, roles, _stand_ins(roles))))
+        except Exception:  # of a template that anyone may have written
+            return None
+
+
+def _stand_ins(roles: Sequence[Role]) -> list[str]:
+    return [f"{STAND_IN}{place}{STAND_IN}" for place in range(len(roles))]
+
 
 def _end_alike(one: str, other: str) -> bool:
-    """Whether the ends that two texts share have a letter."""
-    backwards = zip(reversed(one), reversed(other), strict=False)
-    return any(a.isalnum() for a, _ in takewhile(lambda pair: pair[0] == pair[1], backwards))
+    """Whether the ends that two texts share have a whole word, and not the T] of [INST] alone."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    end = one[len(one) - alike :]
+    before = one[: len(one) - alike], other[: len(other) - alike]
+    if any(WORD.search(text[-1:]) for text in before):
+        end = WORD.sub("", end, count=1)
+    return any(map(str.isalnum, end))

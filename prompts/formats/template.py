@@ -44,7 +44,7 @@ from prompts.base import (
     thoughts_of,
 )
 from prompts.marks import Marks, Thinking
-from prompts.order import Order, arranged, in_turns
+from prompts.order import Order, answered, arranged, in_turns
 from prompts.renderer import TooMuch, renderer
 from prompts.taint import TEMPLATE, Tainted, bare, taint
 from prompts.taken import STAND_IN, Taken
@@ -102,6 +102,12 @@ class Template(PromptFormat):
     tools: list[dict[str, Any]] | None = None
     #: What else a template is given, by the names that it has for it.
     _options: Mapping[str, Any] = MappingProxyType({})
+    #: Whether it leaves out what the user says, in whatever way it is told.
+    silent = False
+    #: Whether a content is a list of parts, as templates of models for images too have it.
+    _in_parts = False
+    #: Whether it leaves out a system prompt without a word.
+    _without_system = False
     #: What it is given so that the model thinks, or does not.
     _told: Mapping[Thinking, Mapping[str, Any]] = MappingProxyType({})
 
@@ -118,12 +124,20 @@ class Template(PromptFormat):
         self._control_tokens = tuple(control_tokens(tokenizer))
         self._controls = any_of(self._control_tokens)
         self._alike = any_of([fold(token).casefold() for token in self._control_tokens])
+        self._normalizer = tokenizer.is_fast and tokenizer.backend_tokenizer.normalizer
         with self._template.tried():
             self._look_at(tokenizer)
 
     def _look_at(self, tokenizer: Any) -> None:
         """See how the template writes what."""
-        self._takes = Taken(lambda messages: self._apply(messages).bare)
+        self._takes = self._taken()
+        if self._takes.loses(("user",)):
+            self._in_parts = True
+            in_parts = self._taken()
+            self._in_parts = in_parts.keeps(("user",))
+            self._takes = in_parts if self._in_parts else self._takes
+            self.silent = not self._in_parts
+        self._without_system = self._takes.loses(("system", "user"))
         self.marks = self._find_marks()
         if marks := thoughts_of(tokenizer):
             self.thoughts = marks = self._as_written(marks)
@@ -131,6 +145,9 @@ class Template(PromptFormat):
             self.marks += tuple(one for one in marks[:2] if not self._controls.search(one))
             self._told = {"on": self._switch(marks, "on"), "off": self._switch(marks, "off")}
             self.switches = self._asked(self._told["on"]) != self._asked(self._told["off"])
+
+    def _taken(self) -> Taken:
+        return Taken(lambda messages: self._apply(messages).bare)
 
     def asking(self, thinking: Thinking, options: Mapping[str, Any] = MappingProxyType({})) -> Self:
         """See `PromptFormat.asking`; what the template has no name for changes nothing."""
@@ -199,9 +216,18 @@ class Template(PromptFormat):
                 plain[place] = text.owners[place] != TEMPLATE
         for role, start, stop in text.runs():
             others = self._controls.sub("", text.bare[start:stop])
-            if role and self._alike.search(fold(others).casefold()):
+            if role and self._reads_as_control(others):
                 plain[start:stop] = b"\1" * (stop - start)
         return plain
+
+    def _reads_as_control(self, text: str) -> bool:
+        """Whether a tokenizer may see a control token in letters that are none."""
+        if self._alike.search(fold(text).casefold()):
+            return True
+        # Some drop letters, accents by themselves for one.
+        return bool(
+            self._normalizer and self._controls.search(self._normalizer.normalize_str(text))
+        )
 
     def _defused(self, text: Tainted) -> Tainted:
         """Return what the template made, with the marks broken that people wrote."""
@@ -243,28 +269,41 @@ class Template(PromptFormat):
 
     def _orders(self, messages: Sequence[Message]) -> Iterator[list[Message]]:
         """Yield the conversation in the orders to try, the most faithful first."""
-        before: list[Message] = []
+        orders: list[list[Message]] = []
         for order in Order:
-            said = arranged(messages, order)
-            # What is called and returned stands where templates have it.
-            spoken = (one for one in said if not one.calls and one.role != "tool")
-            roles = tuple(one.role for one in spoken)
-            if said != before and (not roles or in_turns(roles) or self._takes(roles)):
-                yield said
-            before = said
+            if (said := arranged(messages, order)) not in orders[-1:]:
+                orders.append(said)
+        fit = list(filter(self._fits, orders))
+        # Beside calls no order may fit, and yet be taken.
+        yield from fit or [*orders, *map(answered, orders)]
+
+    def _fits(self, messages: Sequence[Message]) -> bool:
+        """Whether the template takes these, by what it does with stand-ins."""
+        # What is called and returned stands where templates have it.
+        spoken = (one for one in messages if not one.calls and one.role != "tool")
+        roles = tuple(one.role for one in spoken)
+        if self._without_system and "system" in roles:
+            return False
+        return not roles or in_turns(roles) or self._takes(roles)
 
     def _apply(self, messages: Sequence[Message]) -> Tainted:
         text = self._template.render(
             {
                 **self._options,
                 **self._tokens,
-                "messages": [_entry(one, self._thought) for one in messages],
+                "messages": [self._entry(one) for one in messages],
                 "tools": self.tools,
                 "documents": None,
                 "add_generation_prompt": True,
             }
         )
         return Tainted(text)
+
+    def _entry(self, message: Message) -> dict[str, Any]:
+        entry = _entry(message, self._thought)
+        if self._in_parts and isinstance(entry["content"], str):
+            entry["content"] = [{"type": "text", "text": entry["content"]}]
+        return entry
 
     def _find_marks(self) -> tuple[str, ...]:
         """Return the ordinary text with which the template marks roles.
@@ -284,6 +323,8 @@ class Template(PromptFormat):
                 marks.update(BRACKETED.findall(mark))
                 if mark.isalnum() and mark == line.strip():
                     marks.add(f"\n{mark}\n")
+                elif mark.startswith("```"):
+                    continue  # with which people fence their code
                 elif not mark.isalnum() and any(map(str.isalpha, mark)):
                     marks.add(mark)
         return tuple(marks)
@@ -328,7 +369,7 @@ def _called(call: Call) -> dict[str, Any]:
 
 def _short(id: str) -> str:
     """Return an id of nine letters for any: some templates take no others."""
-    return id if ID.fullmatch(id) else hashlib.sha256(id.encode()).hexdigest()[:9]
+    return id if ID.fullmatch(id) else hashlib.sha256(id.encode(errors="replace")).hexdigest()[:9]
 
 
 def tainted(value: Any) -> Any:

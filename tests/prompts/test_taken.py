@@ -142,3 +142,15 @@ def test_a_template_that_takes_nothing_at_all_takes_no_order() -> None:
         raise ValueError
 
     assert not Taken(refuse)(("user",))
+
+
+def test_an_end_that_shares_a_part_of_a_word_asks_for_no_reply() -> None:
+    """As `[/SYSTEM_PROMPT]` and `[/INST]` do in templates of Mistral's."""
+    written = {"system": "[SYSTEM_PROMPT]{}[/SYSTEM_PROMPT]", "user": "[INST]{}[/INST]"}
+    takes = Taken(
+        lambda messages: "".join(
+            written.get(one.role, "{}</s>").format(one.content) for one in messages
+        )
+    )
+    assert takes(("user", "user"))
+    assert not takes(("user", "assistant", "system"))
