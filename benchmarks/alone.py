@@ -16,7 +16,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import figures, jobs, processes, scenarios
+from benchmarks import drawn, figures, jobs, processes, scenarios
 from benchmarks.figures import Figures, Reply
 
 if TYPE_CHECKING:
@@ -60,10 +60,9 @@ def main(job: dict[str, Any], flags: list[str]) -> Figures:
     }
     if file := job.get("tokenizer"):
         chat.tokens.backend.save(file)  # type: ignore[attr-defined]
-    sampling = settings.sampling()
-    asyncio.run(together(chat, 1, 8, sampling))  # the first reply of an engine warms it up
+    asyncio.run(together(chat, 1, 8))  # the first reply of an engine warms it up
     for count in job["users"]:
-        measured = asyncio.run(together(chat, count, job["tokens"], sampling))
+        measured = asyncio.run(together(chat, count, job["tokens"]))
         found |= figures.named(f"users_{count}", measured)
     found["peak_rss_mb"] = processes.peak_rss(os.getpid())
     found["peak_pss_mb"] = processes.pss(os.getpid())
@@ -71,7 +70,7 @@ def main(job: dict[str, Any], flags: list[str]) -> Figures:
     return found
 
 
-async def together(chat: "Chat", users: int, tokens: int, sampling: "Sampling") -> Figures:
+async def together(chat: "Chat", users: int, tokens: int) -> Figures:
     """Measure so many people at once; the engine writes `parallel` replies, the others wait."""
     from chat.core.conversation import rebuild
     from chat.core.fitting import fit
@@ -79,9 +78,9 @@ async def together(chat: "Chat", users: int, tokens: int, sampling: "Sampling") 
     free = asyncio.Semaphore(chat.engine.parallel)
 
     async def answer(user: int) -> Reply:
-        chosen = sampling.model_copy(update={"max_new_tokens": tokens, "seed": user + 1})
-        question = scenarios.story_of(user, users % 7)
-        asked = rebuild([], question, "You are a helpful assistant.")
+        system, chosen = as_the_page(drawn.controls(tokens, user + 1))
+        question = scenarios.marked(scenarios.story_of(user, users), users, user, tokens)
+        asked = rebuild([], question, system)
         prompt = fit(
             asked, chat.format, chat.tokens, window=chat.engine.window, max_new_tokens=tokens
         ).ids
@@ -96,6 +95,15 @@ async def together(chat: "Chat", users: int, tokens: int, sampling: "Sampling") 
     before = processes.cpu_seconds(os.getpid())
     replies = await asyncio.gather(*map(answer, range(users)))
     return figures.together(replies, processes.cpu_seconds(os.getpid()) - before, None)
+
+
+def as_the_page(controls: dict[str, Any]) -> tuple[str, "Sampling"]:
+    """Return the system prompt and the sampling that a page has with these controls."""
+    from chat.core.sampling import Sampling
+
+    fields = {str(field.title): name for name, field in Sampling.model_fields.items()}
+    system = controls.pop("System prompt")
+    return system, Sampling(**{fields[label]: value for label, value in controls.items()})
 
 
 def weights(model: str, cache: Path) -> int:

@@ -25,6 +25,7 @@ import psutil
 from tokenizers import Tokenizer
 
 from benchmarks import machine, scenarios, server
+from benchmarks.load import Door
 from benchmarks.processes import cpu_seconds
 from benchmarks.scenarios import Scenarios, Size
 from benchmarks.server import Server
@@ -157,13 +158,13 @@ def _round(
     quick = replace(asked, size=replace(asked.size, tokens=8))
     for _ in range(FIRSTS):
         for way, page in pages.items():
-            one = quick.users(1, page.url, page.pid)["users_1.first_token_ms"]
+            one = quick.users(1, Door(page.url, page.pid))["users_1.first_token_ms"]
             firsts[way].append(one or 0.0)
     for way, page in pages.items():
         cpu = of(page.pid, *behind.get(way, []))
         before = cpu()
         name = f"users_{chosen.people}."
-        came = asked.users(chosen.people, page.url, page.pid)
+        came = asked.users(chosen.people, Door(page.url, page.pid))
         spent = 1000 * (cpu() - before) / (came[f"{name}tokens"] or 1)
         found[way] = Found(came[f"{name}total_tokens_per_s"] or 0.0, spent, median(firsts[way]))
     return found

@@ -10,7 +10,7 @@ import json
 import sys
 import time
 
-from benchmarks import baseline, jobs, scenarios
+from benchmarks import baseline, drawn, jobs, scenarios
 from benchmarks.figures import Figures
 from benchmarks.processes import MB
 
@@ -32,15 +32,16 @@ def main(tokens: int, flags: list[str]) -> Figures:
 
     settings = read(flags)
     tokenizer, model = baseline.load(settings)
-    messages = [{"role": "system", "content": settings.system_prompt}]
+    controls = drawn.controls(tokens)
+    messages = [{"role": "system", "content": controls["System prompt"]}]
     messages.append({"role": "user", "content": scenarios.story_of(0, 1)})
     inputs = baseline.prompt(tokenizer, model, messages)
-    chosen = settings.sampling()
-    rest = (chosen.temperature, chosen.top_p, chosen.top_k, chosen.repetition_penalty)
-    model.generate(**inputs, **baseline.options(4, *rest))
+    labels = ("Temperature", "Top-p", "Top-k", "Min-p", "Repetition penalty")
+    rest = [controls[label] for label in labels]
+    model.generate(**inputs, **baseline.options(4, 4, *rest))
     torch.manual_seed(1)
     began = time.perf_counter()
-    written = model.generate(**inputs, **baseline.options(tokens, *rest))
+    written = model.generate(**inputs, **baseline.options(tokens, tokens, *rest))
     seconds = time.perf_counter() - began
     new = written.shape[1] - inputs["input_ids"].shape[1]
     return {"user_tokens_per_s": new / seconds, "weights_mb": model.get_memory_footprint() / MB}

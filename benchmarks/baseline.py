@@ -35,12 +35,22 @@ def prompt(tokenizer: Any, model: Any, messages: list[dict[str, str]]) -> dict[s
     return dict(encoded.to(model.device))
 
 
-def options(tokens: int, temperature: float, top_p: float, top_k: int, penalty: float) -> Any:
+def options(
+    tokens: int,
+    shortest: int,
+    temperature: float,
+    top_p: float,
+    top_k: int,
+    min_p: float,
+    penalty: float,
+) -> dict[str, Any]:
     """Return the sampling as `generate` takes it."""
     chosen: dict[str, Any] = {"do_sample": False}
     if temperature > 0:
         chosen = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": top_k}
-    return {"max_new_tokens": int(tokens), "repetition_penalty": penalty, **chosen}
+        chosen["min_p"] = min_p or None
+    lengths = {"max_new_tokens": int(tokens), "min_new_tokens": int(shortest) or None}
+    return {**lengths, "repetition_penalty": penalty, **chosen}
 
 
 def build(tokenizer: Any, model: Any, settings: Settings) -> Any:
@@ -55,12 +65,8 @@ def build(tokenizer: Any, model: Any, settings: Settings) -> Any:
         message: str,
         history: list[dict[str, Any]],
         system_prompt: str,
-        tokens: int,
-        temperature: float,
-        top_p: float,
-        top_k: int,
-        penalty: float,
         seed: int | None,
+        *sampling: Any,
     ) -> Iterator[str]:
         messages = [{"role": "system", "content": system_prompt}]
         for entry in history:
@@ -71,8 +77,7 @@ def build(tokenizer: Any, model: Any, settings: Settings) -> Any:
             if seed is not None:
                 torch.manual_seed(int(seed))
             streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
-            chosen = options(tokens, temperature, top_p, top_k, penalty)
-            arguments = {**inputs, **chosen, "streamer": streamer}
+            arguments = {**inputs, **options(*sampling), "streamer": streamer}
             thread = threading.Thread(target=model.generate, kwargs=arguments)
             thread.start()
             reply = ""
@@ -86,12 +91,14 @@ def build(tokenizer: Any, model: Any, settings: Settings) -> Any:
         title="The plain design",
         additional_inputs=[
             gr.Textbox(settings.system_prompt, label="System prompt"),
+            gr.Number(None, label="Seed"),
             gr.Slider(1, 4096, settings.max_new_tokens, step=1, label="Max new tokens"),
+            gr.Slider(0, 4096, settings.min_new_tokens, step=1, label="Min new tokens"),
             gr.Slider(0, 2, settings.temperature, label="Temperature"),
             gr.Slider(0, 1, settings.top_p, label="Top-p"),
             gr.Slider(0, 1000, settings.top_k, step=1, label="Top-k"),
+            gr.Slider(0, 1, settings.min_p, label="Min-p"),
             gr.Slider(1, 2, settings.repetition_penalty, label="Repetition penalty"),
-            gr.Number(None, label="Seed"),
         ],
         analytics_enabled=False,
     )

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks import api, client, jobs, processes
 from benchmarks.client import Tab, Turn
@@ -30,15 +30,24 @@ class Person:
     after: int | None = None
 
 
-@dataclass
-class Job:
-    """Who writes to the server at `url`; `pid` is its process, or 0 if that is not known."""
+class Door(NamedTuple):
+    """Where a server is asked, and how."""
 
     url: str
+    #: The server's process, or 0 if that is not known.
     pid: int
-    people: list[Person]
     #: One of `DOORS`.
-    door: str = "page"
+    kind: str = "page"
+    #: What was asked first, where that is known already.
+    config: dict[str, Any] | None = None
+
+
+@dataclass
+class Job:
+    """Who writes to a server."""
+
+    door: Door
+    people: list[Person]
 
 
 @dataclass
@@ -56,15 +65,16 @@ class Load:
 #: What is asked first at a door, and who sits there.
 DOORS: dict[str, tuple[Callable[[str], Awaitable[Any]], type[Tab | api.Program]]] = {
     "page": (client.config, Tab),
-    "api": (api.config, api.Program),
+    "api": (api.meet, api.Program),
 }
 
 
 async def run(job: Job) -> Load:
     """Let the people write, all at once."""
-    ask, sits = DOORS[job.door]
-    config = await ask(job.url)
-    tabs = [sits(job.url, config) for _ in job.people]
+    url, pid, kind, config = job.door
+    ask, sits = DOORS[kind]
+    config = config or await ask(url)
+    tabs = [sits(url, config) for _ in job.people]
 
     async def sit(person: Person, tab: Tab | api.Program) -> list[Turn]:
         if person.after is not None:
@@ -76,9 +86,9 @@ async def run(job: Job) -> Load:
             await tab.open()
             for label, value in person.controls.items():
                 tab.set(label, value)
-        before = _cpu(job.pid)
+        before = _cpu(pid)
         turns = await asyncio.gather(*map(sit, job.people, tabs))
-        everyone, server, own = (b - a for a, b in zip(before, _cpu(job.pid), strict=True))
+        everyone, server, own = (b - a for a, b in zip(before, _cpu(pid), strict=True))
         return Load(turns, server, own, max(0.0, everyone - server - own))
     finally:
         for tab in tabs:
@@ -104,7 +114,7 @@ def start(job: Job) -> Load:
 def main(job: dict[str, Any]) -> dict[str, Any]:
     """Run a job that came as JSON."""
     people = [Person(**person) for person in job.pop("people")]
-    return asdict(asyncio.run(run(Job(people=people, **job))))
+    return asdict(asyncio.run(run(Job(Door(*job["door"]), people))))
 
 
 if __name__ == "__main__":

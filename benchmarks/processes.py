@@ -1,8 +1,11 @@
 """What a process and all its children use: CPU time and memory."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -17,12 +20,26 @@ def tree(pid: int) -> list[psutil.Process]:
     return []
 
 
-def listening(port: int) -> int:
-    """Return the process of this machine that listens on a port; 0 if none is seen to."""
+def listening(url: str) -> int:
+    """Return the process of this machine that serves an address; 0 if none is seen to."""
+    address = urlsplit(url)
+    if not _ours(address.hostname or ""):
+        return 0
+    port = address.port or (443 if address.scheme == "https" else 80)
     for one in psutil.net_connections("tcp"):
         if one.status == psutil.CONN_LISTEN and one.laddr.port == port and one.pid:
             return int(one.pid)
     return 0
+
+
+def _ours(host: str) -> bool:
+    """Whether a name is one of this machine's."""
+    own = {one.address for found in psutil.net_if_addrs().values() for one in found}
+    try:
+        named = {str(one[4][0]) for one in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return any(one in own or ip_address(one).is_loopback for one in named)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -9,17 +9,17 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
 from tokenizers import Tokenizer
 
-from benchmarks import alone, bare, load, processes
+from benchmarks import alone, api, bare, drawn, load, processes
+from benchmarks.client import Turn
 from benchmarks.figures import Figures
-from benchmarks.load import Job, Person
-from benchmarks.scenarios import Scenarios, Size
+from benchmarks.load import Door, Job, Person
+from benchmarks.scenarios import Measure, Scenarios, Size
 from benchmarks.server import APP, BASELINE, Server, serving
 
 #: How many people the engine is asked by without a server, to compare with the page.
@@ -42,27 +42,32 @@ class Plan:
     engine_only: bool = False
     quick: bool = False
     port: int | None = None
-    #: The address of another server, which is asked as the app is by its API.
+    #: Where another server's API is, which is asked as the app's is, and its model.
     against: str = ""
+    against_model: str = ""
+    #: What `api.meet` has found there.
+    other: dict[str, Any] = field(default_factory=dict)
     #: Whether the app is asked by its API too.
     api: bool = False
 
 
-class Door(NamedTuple):
-    """Where a server is asked, and how."""
+def meet(plan: Plan) -> Plan:
+    """Say hello to the other server, before what takes minutes; return the plan with what it said.
 
-    url: str
-    #: The server's process, 0 where that is not known.
-    pid: int
-    #: One of `load.DOORS`.
-    kind: str = "page"
+    Raises:
+        ReplyError: it did not answer.
+    """
+    if not plan.against:
+        return plan
+    asked = api.meet(plan.against, plan.against_model, api.THEIR_KEYS)
+    return replace(plan, other=asyncio.run(asked))
 
 
 def once(plan: Plan, turn: int, say: Say) -> dict[str, Figures]:
     """Measure everything once; returns the figures of each part that was measured.
 
     Raises:
-        RuntimeError: something did not start, or did not answer.
+        RuntimeError, ReplyError: something did not start, or did not answer.
     """
     results: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as servers:
@@ -87,18 +92,20 @@ def once(plan: Plan, turn: int, say: Say) -> dict[str, Figures]:
         for name, door in doors.items():
             results[name]["idle_cpu_percent"] = idle(door)
         if plan.api or plan.against:
-            doors["api"] = Door(doors["app"].url, doors["app"].pid, "api")
+            url = api.base(doors["app"].url)
+            doors["api"] = Door(url, doors["app"].pid, "api", asyncio.run(api.meet(url)))
             results["api"] = {}
         if plan.against:
-            other = processes.listening(urlsplit(plan.against).port or 0)
-            doors["against"] = Door(plan.against, other, "api")
+            other = processes.listening(plan.against)
+            doors["against"] = Door(plan.against, other, "api", plan.other)
             results["against"] = {}
+            hello(doors["against"])  # it may have slept meanwhile
         scenarios = Scenarios(plan.size, Tokenizer.from_file(str(tokenizer)))
         order = list(doors.items())[:: -1 if turn % 2 else 1]
         for measure in scenarios.each():
             for name, door in order:
                 say(f"{name}: {title(measure)}")
-                results[name] |= measure(*door)
+                results[name] |= measure(door)
                 if door.pid:
                     results[name] |= memory(door, results[name])
     return results
@@ -114,9 +121,14 @@ def prepare(plan: Plan) -> None:
 
 def start_up(server: Server) -> Figures:
     """Return how long the start took, until the page and until the first token of an answer."""
-    hello = Job(server.url, server.pid, [Person(["Hello!"], {"Max new tokens": 4})])
-    ((turn,),) = asyncio.run(load.run(hello)).turns
+    turn = hello(Door(server.url, server.pid))
     return {"start_page_s": server.page, "start_first_token_s": turn.updates[0][0] - server.began}
+
+
+def hello(door: Door) -> Turn:
+    """Have somebody say hello, which warms a server up; return what came of it."""
+    ((turn,),) = asyncio.run(load.run(Job(door, [Person(["Hello!"], drawn.controls(4))]))).turns
+    return turn
 
 
 def idle(server: Door) -> float:
@@ -127,12 +139,12 @@ def idle(server: Door) -> float:
 
 
 def memory(server: Door, before: Figures) -> Figures:
-    """Return the most memory that was seen until now."""
+    """Return the most memory that was seen until now; none where it cannot be read."""
     seen = {"peak_rss_mb": processes.peak_rss(server.pid), "peak_pss_mb": processes.pss(server.pid)}
-    return {name: max(value, before.get(name) or 0) for name, value in seen.items()}
+    return {name: max(value, before.get(name) or 0) or None for name, value in seen.items()}
 
 
-def title(measure: Callable[[str, int, str], Figures]) -> str:
+def title(measure: Measure) -> str:
     """Return what a measurement is called."""
     function = getattr(measure, "func", measure)
     return " ".join([function.__name__, *map(str, getattr(measure, "args", ()))])

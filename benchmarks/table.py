@@ -26,6 +26,7 @@ ONE = {
 #: Figures of so many people at once.
 USERS = {
     "total tok/s": "total_tokens_per_s",
+    "tokens": "tokens",
     "tok/s a user": "user_tokens_per_s",
     "decode tok/s": "decode_tokens_per_s",
     "slowest": "slowest_user_tokens_per_s",

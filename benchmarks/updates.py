@@ -19,7 +19,7 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from benchmarks import load, processes
-from benchmarks.load import Job, Person
+from benchmarks.load import Door, Job, Person
 from benchmarks.server import serving
 from benchmarks.wire import Wire
 from chat.core import chat as core
@@ -100,7 +100,7 @@ class Came(NamedTuple):
 def of_page(url: str, pid: int, streams: int, tokens: int) -> Came:
     """Have replies come to so many pages."""
     controls = {"Max new tokens": tokens}
-    came = load.start(Job(url, pid, [Person(["Count the waves."], controls)] * streams))
+    came = load.start(Job(Door(url, pid), [Person(["Count the waves."], controls)] * streams))
     turns = [turn for (turn,) in came.turns]
     updates, size = sum(len(turn.updates) for turn in turns), sum(turn.bytes for turn in turns)
     return Came(updates, came.server_cpu, size)

@@ -7,13 +7,25 @@ event of a stream. Connections are kept alive, as a browser keeps them.
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncGenerator, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 NONE: Mapping[str, str] = MappingProxyType({})
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+#: Seconds in which a server is connected to, and the most characters that one is quoted with.
+PATIENCE, LONGEST = 30, 200
+
+
+class Refused(ConnectionError):
+    """A server answered a request with a status other than 200; says what it said."""
+
+    def __init__(self, url: str, status: int, answer: Any) -> None:
+        super().__init__(f"{url} answered {status}: {sentence(answer)}")
+        self.status = status
 
 
 class Answer(NamedTuple):
@@ -29,40 +41,47 @@ class Wire:
 
     def __init__(self, url: str, headers: Mapping[str, str] = NONE) -> None:
         address = urlsplit(url)
-        self._tls = address.scheme == "https"
+        self._url = url
+        self._tls = _tls() if address.scheme == "https" else None
         self._host, self._port = str(address.hostname), address.port or (443 if self._tls else 80)
+        self._name = address.netloc.rpartition("@")[2]
         self._under = address.path.rstrip("/")
         self._headers = headers
-        #: Bytes of events that have come, with what parts them.
+        #: Bytes of streams of events that have come.
         self.received = 0
         self._idle: list[Connection] = []
         self._streams: list[Connection] = []
 
+    async def connect(self) -> None:
+        """Have a connection, so that the next request need not wait for one."""
+        self._idle.append(await self._connect())
+
     async def json(self, path: str, body: Any = None) -> tuple[int, Any]:
         """Post `body`, or get `path` without one; return the status and what came back."""
-        connection, answer, raw = await self._ask(path, body)
-        self._idle.append(connection)
-        try:
-            return answer.status, json.loads(raw)
-        except json.JSONDecodeError:
-            return answer.status, {"error": raw.decode(errors="replace")}
+        answer = await self._ask(path, body)
+        found = await _read(answer)
+        self._idle.append(answer.connection)
+        return answer.status, found
 
     async def events(self, path: str, body: Any = None) -> AsyncGenerator[Any]:
         """Post `body`, or get `path` without one; yield the data of each event, until they end."""
-        connection = await self._connect()
+        answer = await self._ask(path, body)
         try:
-            answer = await self._send(connection, path, body)
             if answer.status != 200:
-                raise ConnectionError(f"{path} answered {answer.status}")
+                raise Refused(self._url + path, answer.status, await _read(answer))
             rest = b""
             async for part in _body(answer):
-                *events, rest = (rest + part).replace(b"\r\n", b"\n").split(b"\n\n")
-                for event in events:
-                    self.received += len(event) + 2
-                    if event.startswith(b"data:") and event[5:].strip() != b"[DONE]":
-                        yield json.loads(event[5:])
-        finally:
-            connection[1].close()
+                self.received += len(part)
+                *lines, rest = (rest + part).split(b"\n")
+                for line in lines:
+                    # Nobody here has data of several lines.
+                    data = line[5:].strip() if line.startswith(b"data:") else b""
+                    if data not in (b"", b"[DONE]"):
+                        yield json.loads(data)
+        except BaseException:
+            answer.connection[1].close()
+            raise
+        self._idle.append(answer.connection)
 
     async def hold(self, path: str) -> None:
         """Open a stream that is not read, until `close`."""
@@ -75,7 +94,7 @@ class Wire:
         for _, writer in self._idle + self._streams:
             writer.close()
 
-    async def _ask(self, path: str, body: Any) -> tuple[Connection, Answer, bytes]:
+    async def _ask(self, path: str, body: Any) -> Answer:
         """Ask on an open connection, or on a new one if there is none that still is.
 
         The server closes connections that were idle for some seconds, which may
@@ -85,22 +104,27 @@ class Wire:
             reused = bool(self._idle)
             connection = self._idle.pop() if reused else await self._connect()
             try:
-                answer = await self._send(connection, path, body)
-                return connection, answer, b"".join([part async for part in _body(answer)])
-            except (ConnectionError, asyncio.IncompleteReadError):
+                return await self._send(connection, path, body)
+            except BaseException as error:
                 connection[1].close()
-                if not reused:
+                if not (reused and isinstance(error, OSError | asyncio.IncompleteReadError)):
                     raise
 
     async def _connect(self) -> Connection:
-        tls = self._tls or None
-        return await asyncio.open_connection(self._host, self._port, limit=2**24, ssl=tls)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.open_connection(
+                    self._host, self._port, limit=2**24, ssl=self._tls
+                )
+        except OSError as error:
+            why = str(error) or f"no connection in {PATIENCE} s"  # of a TimeoutError
+            raise ConnectionError(f"{self._url} cannot be reached: {why}") from None
 
     async def _send(self, connection: Connection, path: str, body: Any) -> Answer:
         reader, writer = connection
         content = b"" if body is None else json.dumps(body).encode()
         head = f"{'GET' if body is None else 'POST'} {self._under}{path} HTTP/1.1\r\n"
-        for name, value in {"Host": f"{self._host}:{self._port}", **self._headers}.items():
+        for name, value in {"Host": self._name, **self._headers}.items():
             head += f"{name}: {value}\r\n"
         if content:
             head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
@@ -121,6 +145,29 @@ async def _body(answer: Answer) -> AsyncGenerator[bytes]:
             while part := await reader.read(2**16):
                 yield part
         return
-    while size := int(await reader.readline(), 16):
+    while size := int(await reader.readuntil(b"\r\n"), 16):
         yield (await reader.readexactly(size + 2))[:-2]
-    await reader.readline()
+    await reader.readuntil(b"\r\n")
+
+
+async def _read(answer: Answer) -> Any:
+    """Return the JSON of a body, or its text as an error."""
+    raw = b"".join([part async for part in _body(answer)])
+    try:
+        return json.loads(raw)
+    except json.JSONDecodeError:
+        return {"error": raw.decode(errors="replace")}
+
+
+def sentence(answer: Any) -> str:
+    """Return what a server says of an error in the JSON of its answer."""
+    while isinstance(answer, dict):
+        known = (answer[name] for name in ("error", "message", "detail") if answer.get(name))
+        answer = next(known, str(answer))
+    return " ".join(str(answer).split())[:LONGEST]
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return what connections have in common, which takes long to make."""
+    return ssl.create_default_context()

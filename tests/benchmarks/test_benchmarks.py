@@ -5,14 +5,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from tokenizers import Tokenizer
 
 from benchmarks import __main__ as command
-from benchmarks import figures, load, machine, processes, run, table
+from benchmarks import alone, api, drawn, figures, load, machine, processes, run, table
+from benchmarks.client import Turn
+from benchmarks.load import Door, Job, Load
 from benchmarks.scenarios import QUICK, Scenarios, Size
 from benchmarks.server import serving
 from tests.conftest import Serve
@@ -33,6 +34,69 @@ def test_the_long_message_has_the_tokens_that_it_should() -> None:
     assert scenarios.long_text(1) == scenarios.long_text(1)
 
 
+@pytest.fixture(name="jobs")
+def _jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """Answer nothing, and return what was asked; the reply to each message takes longer."""
+    jobs: list[Job] = []
+
+    def start(job: Job) -> Load:
+        jobs.append(job)
+        ends = (range(1, 1 + len(person.messages)) for person in job.people)
+        turns = [[Turn(0.0, [(end, 1), (end + 1, 2)], "a b") for end in one] for one in ends]
+        return Load(turns, 1.0, 1.0, 1.0)
+
+    monkeypatch.setattr(load, "start", start)
+    return jobs
+
+
+def test_no_server_has_read_a_message_before(jobs: list[Job]) -> None:
+    size = Size(long=20)
+    for _ in range(2):
+        scenarios = Scenarios(size, chatml_tokenizer().backend_tokenizer)
+        for measure in scenarios.each():
+            for kind in load.DOORS:
+                measure(Door("", 0, kind))
+    asked = [person.messages[0].split(".")[0] for job in jobs for person in job.people]
+    assert len({*asked}) == len(asked)
+    assert all(mark.isdecimal() and len(mark) == 9 for mark in asked)
+
+
+def test_two_servers_are_asked_the_same(jobs: list[Job]) -> None:
+    scenarios = Scenarios(QUICK, chatml_tokenizer().backend_tokenizer)
+    for url in ("one", "other"):
+        scenarios.joining(Door(url, 0, "api"))
+    assert jobs[0].people == jobs[1].people
+
+
+@pytest.mark.parametrize(
+    ("turns", "early", "late"), [(1, 1000, 1000), (3, 2500, 2500), (11, 4000, 9000)]
+)
+@pytest.mark.usefixtures("jobs")
+def test_early_and_late_turns_leave_the_first_out(turns: int, early: int, late: int) -> None:
+    scenarios = Scenarios(Size(turns=turns), chatml_tokenizer().backend_tokenizer)
+    found = scenarios.growing(Door("", 0))
+    assert found["first_token_first_turn_ms"] == 1000
+    assert found["first_token_early_turns_ms"] == early
+    assert found["first_token_late_turns_ms"] == late
+
+
+@pytest.mark.usefixtures("jobs")
+def test_of_a_server_elsewhere_no_time_and_no_memory_is_told() -> None:
+    door = Door("http://192.0.2.1:80", 0)
+    found = Scenarios(QUICK, chatml_tokenizer().backend_tokenizer).users(1, door)
+    assert found["users_1.server_cpu_ms_per_token"] is None
+    assert found["users_1.other_cpu_percent"] is None
+    assert processes.listening(door.url) == 0
+    assert run.memory(door, {}) == {"peak_rss_mb": None, "peak_pss_mb": None}
+
+
+def test_the_engine_alone_is_asked_as_the_page_is() -> None:
+    system, sampling = alone.as_the_page(drawn.controls(7, 3))
+    assert system
+    assert (sampling.max_new_tokens, sampling.min_new_tokens, sampling.seed) == (7, 7, 3)
+    assert (sampling.temperature, sampling.repetition_penalty) == (0.7, 1.0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("door", load.DOORS)
 def test_every_measurement_gives_the_figures_that_the_table_shows(door: str, serve: Serve) -> None:
@@ -40,9 +104,9 @@ def test_every_measurement_gives_the_figures_that_the_table_shows(door: str, ser
     size = Size(users=(1, 2), tokens=100, turns=2, turn_tokens=20, long=200)
     found: figures.Figures = {}
     for measure in Scenarios(size, chatml_tokenizer().backend_tokenizer).each():
-        found |= measure(url, os.getpid(), door)
+        found |= measure(Door(url if door == "page" else api.base(url), os.getpid(), door))
     by_run = ("start", "idle", "peak")
-    assert processes.listening(urlsplit(url).port or 0) == os.getpid()
+    assert processes.listening(url) == os.getpid()
     shown = [name for name in table.ONE.values() if not name.startswith(by_run)]
     shown += [f"users_{users}.{name}" for users in (1, 2) for name in table.USERS.values()]
     assert [name for name in shown if found.get(name) is None] == []
@@ -92,9 +156,34 @@ def test_flags_after_the_dashes_are_the_apps() -> None:
     assert command.read(["--quick"])[0].size == QUICK
 
 
-@pytest.mark.parametrize("url", ["http://one:80", "http://one:80/", "http://one:80/v1"])
-def test_another_server_may_be_named_as_its_clients_name_it(url: str) -> None:
-    assert command.read(["--against", url])[0].against == "http://one:80"
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("http://one:80", "http://one:80/v1"),
+        ("http://one:80/", "http://one:80/v1"),
+        ("http://one:80/v1/", "http://one:80/v1"),
+        ("one:80", "http://one:80/v1"),
+        ("https://one/v1beta/openai", "https://one/v1beta/openai"),
+    ],
+)
+def test_another_server_may_be_named_as_its_clients_name_it(url: str, base: str) -> None:
+    plan, _ = command.read(["--against", url, "--against-model", "m"])
+    assert (plan.against, plan.against_model) == (base, "m")
+
+
+@pytest.mark.parametrize("url", ["ftp://one", "http://", "http://one:many"])
+def test_what_is_no_address_is_told(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.read(["--against", url])
+    assert "argument --against: " in capsys.readouterr().err
+
+
+def test_another_server_that_is_not_there_is_told_before_all_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run, "prepare", lambda _: pytest.fail("that takes minutes"))
+    with pytest.raises(SystemExit, match="Connect call failed"):
+        command.main(["--against", f"127.0.0.1:{free_port()}"])
 
 
 def test_results_are_medians_with_ratios_and_say_where_they_were_measured() -> None:

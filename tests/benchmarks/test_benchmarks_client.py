@@ -12,9 +12,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from benchmarks import baseline, load
+from benchmarks import api, baseline, drawn, load
 from benchmarks.client import UNDER_WAY, ReplyError, Tab, config
-from benchmarks.load import Job, Person
+from benchmarks.load import Door, Job, Person
 from benchmarks.session import changed
 from benchmarks.wire import Wire
 from chat.settings import Settings
@@ -23,11 +23,12 @@ from tests.support.fakes import ScriptedEngine, last_message
 from tests.support.ports import free_port
 from tests.support.tiny import chatml_tokenizer
 
+GREEDY = {"Temperature": 0, "Repetition penalty": 1.05}
 TALK = "Grüße, 世界 🙂\n\n```python\n    indented\n```\n\n" + "word " * 40 + "end"
 
 
 def job(url: str, *people: Person, door: str = "page") -> Job:
-    return Job(url, os.getpid(), list(people), door)
+    return Job(Door(url if door == "page" else api.base(url), os.getpid(), door), list(people))
 
 
 async def test_replies_of_people_who_write_at_once_come_back_whole(serve: Serve) -> None:
@@ -138,6 +139,29 @@ async def test_an_error_in_gradios_own_chat_is_told(launch: Callable[[gr.Blocks]
     tab.close()
 
 
+async def test_a_connection_is_there_early_and_serves_one_stream_after_another() -> None:
+    came = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal came
+        came += 1
+        for _ in range(2):
+            await reader.readuntil(b"\r\n\r\n")
+            event = b"id: 7\r\nevent: part\r\ndata: 1\r\n\r\n: a comment\ndata: 2\n\n"
+            size = f"{len(event):x}".encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            writer.write(size + b"\r\n" + event + b"\r\n0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        wire = Wire(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        await wire.connect()
+        for _ in range(2):
+            assert [event async for event in wire.events("/")] == [1, 2]
+        wire.close()
+    assert came == 1
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_a_connection_that_the_server_closed_meanwhile_is_made_anew(at_once: bool) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -178,13 +202,13 @@ async def test_the_plain_design_streams_what_its_model_writes(
     model.generation_config.pad_token_id = 0
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
     inputs = baseline.prompt(tokenizer, model, messages)
-    written = model.generate(**inputs, **baseline.options(120, 0, 0.9, 50, 1.05))
+    written = model.generate(**inputs, **baseline.options(120, 120, 0, 0.9, 50, 0, 1.05))
     expected = tokenizer.decode(
         written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
     )
 
     url = launch(baseline.build(tokenizer, model, Settings(system_prompt="Be brief.")))
-    person = Person(["Hello"], {"Max new tokens": 120, "Temperature": 0})
+    person = Person(["Hello"], {**drawn.controls(120), "System prompt": "Be brief.", **GREEDY})
     first, second = (await load.run(job(url, person, person))).turns
     assert first[0].text.split() == expected.split()
     assert second[0].text == first[0].text
