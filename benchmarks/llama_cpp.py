@@ -1,6 +1,6 @@
 """llama.cpp's server with the embedded model, for `python -m benchmarks --against`.
 
-    python -m benchmarks.llama_cpp FOLDER [--port 8080] [-- flags of llama-server]
+    python -m benchmarks.llama_cpp [--port 8080] FOLDER [-- flags of llama-server]
 
 Builds it in FOLDER the first time, for the processor that is there: from the sources that
 llama-cpp-python publishes, fetched with pip, by cmake and a C++ compiler. Then serves until it is

@@ -6,10 +6,11 @@ the JSON and not its value; what is wrong in it is for whoever answers the call.
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from string import whitespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from prompts.base import Call, Read
 from prompts.calls import Dialect
@@ -18,6 +19,8 @@ from prompts.letters import held_back
 #: What JSON is made of, the last of it perhaps in part.
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^"{}\[\],:]+', re.DOTALL)
 NAME = re.compile(r"[\w.:/-]{0,200}")
+#: What a parser of replies raises of what is no call in the end.
+FAULTS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 DECODER = json.JSONDecoder(strict=False)
 #: Keys by which models call the arguments, whatever their templates do.
 ARGUMENTS = ("arguments", "parameters")
@@ -31,6 +34,7 @@ class Reader:
 
     def __init__(self, dialect: Dialect, names: Collection[str], *, parallel: bool) -> None:
         self._dialect = dialect
+        self._marks = dialect.marks
         self._names = names
         self._parallel = parallel
 
@@ -44,8 +48,8 @@ class Reader:
             start, body = self._begin(reply, at, after_call=after_call)
             said += reply[at:start]
             if start == len(reply):
-                held = held_back(said, self._dialect.mark)
-                if after_call and self._dialect.keys and not reply[at:].strip("[" + whitespace):
+                held = max((held_back(said, mark) for mark in self._marks), default=0)
+                if after_call and self._may_begin(reply[at:]):
                     held = len(reply) - at  # the next call may begin so
                 said = said[: len(said) - (0 if finished else held)]
                 break
@@ -65,14 +69,23 @@ class Reader:
 
     def _begin(self, reply: str, at: int, *, after_call: bool) -> tuple[int, int]:
         """Return where the next call begins, with its mark and without."""
-        mark, keys = self._dialect.mark, self._dialect.keys
-        if keys and (after_call or not mark):
+        again, keys = self._dialect.again, self._dialect.keys
+        if after_call and again and reply.startswith(again, at):
+            return at, at + len(again)
+        if keys and (after_call or not self._marks):
             here = _skip(r"[\s\[]*", reply, at)
             if reply[here : here + 1] == "{" and (after_call or not reply[:here].strip()):
-                return at, here
-        if not mark or (start := reply.find(mark, at)) < 0:
-            return len(reply), len(reply)
+                # What is around the object may begin with a brace too.
+                mark = self._dialect.mark
+                return at, here + len(mark) * reply.startswith(mark, here)
+        found = [(start, mark) for mark in self._marks if (start := reply.find(mark, at)) >= 0]
+        start, mark = min(found, default=(len(reply), ""))
         return start, start + len(mark)
+
+    def _may_begin(self, rest: str) -> bool:
+        """Whether another call may begin so, right after one."""
+        blank = bool(self._dialect.keys) and not rest.strip("[" + whitespace)
+        return blank or self._dialect.again.startswith(rest)
 
     def _call(self, reply: str, at: int) -> tuple[Call | None, int | None]:
         """Return the call that begins there, and where it ends.
@@ -82,15 +95,16 @@ class Reader:
         """
         if self._dialect.keys is None:
             mark = self._dialect.name_end
-            name, between, _ = reply[at:].partition(mark)
-            name = name if between else name[: len(name) - held_back(name, mark)]
-            if not NAME.fullmatch(name.strip()):
+            written, between, _ = reply[at:].partition(mark)
+            written = written if between else written[: len(written) - held_back(written, mark)]
+            name = self._dialect.name_rest.sub("", written).strip()
+            if not NAME.fullmatch(name) or (between and not name):
                 return None, at
-            body = reply.find("{", at + len(name) + len(between)) if between else -1
+            body = reply.find("{", at + len(written) + len(between)) if between else -1
             if body < 0:
                 return None, None
             found = _object(reply, body)
-            return Call(name.strip(), found.text.rstrip()), found.end
+            return Call(name, found.text.rstrip()), found.end
         body = _skip(r"[\s\[]*", reply, at)
         if body == len(reply):
             return None, None
@@ -117,13 +131,16 @@ class Reader:
 
     def _past(self, reply: str, end: int, *, finished: bool) -> int:
         """Return where the text after a call begins."""
-        mark = self._dialect.end
         at = _skip(r"[\s,;\]]*", reply, end)
-        if not mark:
-            return at
-        if reply.startswith(mark, at):
-            return _skip(r"[\s,;]*", reply, at + len(mark))
-        return len(reply) if not finished and mark.startswith(reply[at:]) else at
+        # As calls end that are in a list.
+        pause = r"[\s,;\]]*" if "]" in self._dialect.after else r"[\s,;]*"
+        ends = self._dialect.ends
+        for place, mark in enumerate(ends):
+            if reply.startswith(mark, at):
+                at = _skip(pause, reply, at + len(mark))
+            elif not finished and any(one.startswith(reply[at:]) for one in ends[place:]):
+                return len(reply)
+        return at
 
 
 @dataclass
@@ -147,16 +164,19 @@ def _object(text: str, start: int) -> _Object:
         depth += (sign in "{[") - (sign in "}]")
         if depth == 1 and begun < 0 and sign[0] == '"':
             key = _string(sign) or ""
+        elif depth == 1 and begun < 0 and sign.strip(whitespace + "{}[],:"):
+            key = sign.strip()  # without quotes, as models write it now and then
         elif depth == 1 and begun < 0 and sign == ":":
             begun = token.end()
         elif begun >= 0 and (depth == 0 or (depth == 1 and sign == ",")):
-            found.members[key] = text[begun : token.start()].strip()
-            begun = -1
+            # Of a key that comes again, what was read first has been given already.
+            found.members.setdefault(key, text[begun : token.start()].strip())
+            key, begun = "", -1
         if depth == 0:
             found.end = token.end()
             break
     if begun >= 0:
-        found.members[key] = text[begun:].strip()
+        found.members.setdefault(key, text[begun:].strip())
     found.text = text[start : found.end]
     return found
 
@@ -175,29 +195,75 @@ def _skip(pattern: str, text: str, at: int) -> int:
     return found.end() if found else at
 
 
+class _Parsed(NamedTuple):
+    """What a parser reads in a reply."""
+
+    said: str = ""
+    calls: tuple[Call, ...] = ()
+    #: What is said before the last of them, and all that is written after it.
+    before: str = ""
+    after: str = ""
+
+
 def by_parser(reply: str, parser: Callable[[], Any], *, finished: bool) -> Read:
     """Return what transformers' parser of a tokenizer's `response_template` reads in a reply.
 
-    A call comes as a whole, once it is.
+    A call comes as a whole, once it is. Where something is no call in the end, what was read
+    before it stays, and the rest is said as it is.
     """
-    said, calls = "", list[Call]()
+    read = _parsed(reply, parser, finished=finished)
+    if not read:
+        size = _most(len(reply), lambda end: _parsed(reply[:end], parser) is not None)
+        read = _parsed(reply[:size], parser) or _Parsed()
+        if finished:
+            read = read._replace(said=_as_written(reply, read, parser))
+    return Read(read.said.strip(), read.calls)
+
+
+def _as_written(reply: str, read: _Parsed, parser: Callable[[], Any]) -> str:
+    """Return what a reply says if all that is after its last call is no call."""
+    if not read.calls:
+        return reply
+
+    def lacks_calls(end: int) -> bool:
+        found = _parsed(reply[:end], parser)
+        return found is not None and len(found.calls) < len(read.calls)
+
+    # The parser may see a letter or two of what follows before it knows of the call.
+    end = _most(len(reply), lacks_calls) + 1
+    known = _parsed(reply[:end], parser, finished=True) or _parsed(reply[:end], parser) or read
+    return known.before + reply[end - len(known.after) :]
+
+
+def _most(size: int, holds: Callable[[int], bool]) -> int:
+    """Return the greatest number up to `size` for which that holds, as it does for all below."""
+    return bisect_left(range(1, size + 1), True, key=lambda number: not holds(number))
+
+
+def _parsed(reply: str, parser: Callable[[], Any], *, finished: bool = False) -> _Parsed | None:
+    """Return what the parser reads, or None if something in it is no call."""
+    said, calls, before, after = "", list[Call](), "", ""
     try:
         stream = parser()
         events = [*stream.initial_events, *stream.feed(reply)]
         events += stream.finalize()[1] if finished else []
         for event in events:
             match event:
-                case {"type": "region_chunk", "field": "content", "text": text}:
-                    said += text
+                case {"type": "region_chunk", "field": field, "text": text}:
+                    said += text if field == "content" else ""
+                    after += text
                 case {"type": "region_close", "field": "tool_calls", "value": value}:
-                    calls += map(_parsed, value if isinstance(value, list) else [value])
-    except (ValueError, KeyError, TypeError, AttributeError):  # of what was no call in the end
-        return Read(reply if finished else "")
-    return Read(said.strip(), tuple(calls))
+                    calls += map(_called, value if isinstance(value, list) else [value])
+                    before, after = said, ""
+    except FAULTS:
+        return None
+    return _Parsed(said, tuple(calls), before, after)
 
 
-def _parsed(value: Any) -> Call:
+def _called(value: Any) -> Call:
     function = value.get("function", value)
-    arguments = function.get("arguments", {})
+    name, arguments = function["name"], function.get("arguments", {})
+    if not (name and isinstance(name, str)):
+        raise TypeError(f"no name: {name}")
     written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-    return Call(function["name"], written)
+    return Call(name, written)

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from prompts import templates
 from prompts.base import Call, Control, Message, Piece, PromptError, Read
-from prompts.calls import PROBE, Tool, recognised
+from prompts.calls import PROBE, VALUE, Tool, recognised
 from prompts.formats.template import Template, tainted
 from prompts.marks import Marks
 from prompts.reading import Reader, by_parser
@@ -75,7 +75,8 @@ class Tooled(Template):
             self._parser = partial(tokenizer.get_response_parser, prefix=asking)
         if STAND_IN.name not in asking or not (self._dialect or self._parser):
             raise PromptError(UNKNOWN)
-        self._several = offering._exchange(TWICE) is not None
+        # Some write the first call only, and say nothing of the others.
+        self._several = (offering._exchange(TWICE) or "").count(VALUE) > 1
         self._any_arguments = offering._exchange(BROKEN) is not None
         self.shown = tuple(dict.fromkeys([*self.shown, *self._shown()]))
         exchange = (offering._exchange(EXCHANGE) or "").replace("zz", "\n")
@@ -156,7 +157,8 @@ class Tooled(Template):
         if self._parser:
             return self._control_tokens
         dialect = self._dialect
-        written = dialect.before + dialect.between + dialect.after if dialect else ""
+        parts = (dialect.before, dialect.between, dialect.after, dialect.again) if dialect else ()
+        written = "".join(parts)
         return tuple(dict.fromkeys(self._controls.findall(written)))
 
     def _exchange(self, messages: Sequence[Message]) -> str | None:

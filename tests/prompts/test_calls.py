@@ -6,7 +6,7 @@ import pytest
 
 from prompts import Message
 from prompts.calls import Dialect, recognised
-from tests.support import tools
+from tests.support import dialects, tools
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,39 @@ def test_what_is_no_name_and_an_object_is_not_known(written: str, dialect: Diale
         return f"<user>Zzsaid<assistant>{written if last.calls else last.content}<end>"
 
     assert recognised(render) == dialect
+
+
+@pytest.mark.parametrize(
+    ("family", "again", "second", "name_end", "ends"),
+    [
+        (
+            "kimi",
+            "<|tool_call_begin|>functions.",
+            ":1<|tool_call_argument_begin|>",
+            "<|tool_call_argument_begin|>",
+            ("<|tool_call_end|>", "<|tool_calls_section_end|>"),
+        ),
+        ("apertus", '{"', "", '":', ("}", "<|tools_suffix|>")),
+        ("functionary", "", "", ">", ("</function>", "<|eom_id|>")),
+        (
+            "nested",
+            "<|call|>function<|sep|>",
+            "",
+            "```json",
+            ("```", "<|end_call|>", "<|end_calls|>"),
+        ),
+        ("objects", "<|call|>", "", "", ("<|end_call|>", "<|end_calls|>")),
+        ("harmony", "", "", "<|message|>", ("<|call|>",)),
+    ],
+)
+def test_a_second_call_shows_what_is_of_each_and_what_of_all(
+    family: str, again: str, second: str, name_end: str, ends: tuple[str, ...]
+) -> None:
+    tokenizer = dialects.FAMILIES[family]()
+    dialect = recognised(lambda messages: tools.rendered(tokenizer, messages))
+    assert dialect
+    assert (dialect.again, dialect.second) == (again, second)
+    assert (dialect.name_end, dialect.ends) == (name_end, ends)
 
 
 def test_marks_of_calls_are_whole_where_those_of_replies_begin_and_end_alike() -> None:

@@ -18,6 +18,12 @@ MISTRAL = Dialect("[TOOL_CALLS] [", "]", ("name", "arguments"))
 MISTRAL_SMALL = Dialect("[TOOL_CALLS]", "", None, "[ARGS]")
 MISTRAL_ID = Dialect("[TOOL_CALLS]", "", None, "[CALL_ID]zzprobe01[ARGS]")
 DEEPSEEK = Dialect("<calls><call>function<sep>", "\n```<end></calls>", None, "\n```json\n")
+KIMI = Dialect(
+    "<calls><call>functions.", "<end></calls>", None, ":0<args>", "<call>functions.", ":1<args>"
+)
+APERTUS = Dialect('<calls>[{"', "}]</calls>", None, '": ', '{"')
+HARMONY = Dialect(" to=functions.", "<|call|>", None, "<|channel|>commentary json<|message|>")
+WRAPPED = Dialect('{"type": "function", "function": ', "}", ("name", "arguments"))
 NAMES = ("add", "get.time")
 
 
@@ -102,6 +108,17 @@ def one(arguments: str = '{"a": 1}', name: str = "add") -> Call:
             "",
             [one()],
         ),
+        (
+            WRAPPED,
+            '{"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}, '
+            '{"type": "function", "function": {"name": "get.time", "arguments": {}}}',
+            "",
+            [one(), one("{}", "get.time")],
+        ),
+        (HERMES, '<tool_call>{"name": "add", arguments: {"a": 1}}</tool_call>', "", [one()]),
+        (HERMES, '<tool_call>{"name": "add", "name": 5, "arguments": {"a": 1}}', "", [one()]),
+        (HERMES, '<tool_call>{"name": "add", "arguments": {"a": 1}, "arguments": {}}', "", [one()]),
+        (HARMONY, 'I to=functions.add json<|message|>{"a": 1}<|call|>.', "I.", [one()]),
     ],
 )
 def test_calls_are_read_and_the_rest_is_said(
@@ -126,6 +143,7 @@ def test_calls_are_read_and_the_rest_is_said(
         (LLAMA3, 'Like so: {"name": "add", "parameters": {"a": 1}}'),
         (MISTRAL, "[TOOL_CALLS] nothing"),
         (MISTRAL_SMALL, "[TOOL_CALLS]no name at all[ARGS]{}"),
+        (MISTRAL_SMALL, "[TOOL_CALLS][ARGS]{}"),
         (MISTRAL_SMALL, "[TOOL_CALLS]add and no more"),
         (MISTRAL_SMALL, "[TOOL_CALLS]add[AR"),
     ],
@@ -193,10 +211,13 @@ def test_any_arguments_come_through(
 
 PARTS = ["<tool_call>", "</tool_call>", "[TOOL_CALLS]", "[ARGS]", *'[]{}":, \n']
 PARTS += ['{"name": "add"', ', "arguments": {"a": 1}', "\\", "add", "word"]
+PARTS += ["<calls>", "<call>functions.", ":0<args>", ":5", "<args>", "<end>", "</calls>", '[{"']
+PARTS += ["<|channel|>commentary", " to=functions.", "<|message|>", "<|call|>", '{"a": 1}', '": ']
+DIALECTS = [HERMES, LLAMA3, MISTRAL, MISTRAL_SMALL, DEEPSEEK, KIMI, APERTUS, HARMONY, WRAPPED]
 
 
 @given(
-    dialect=st.sampled_from([HERMES, LLAMA3, MISTRAL, MISTRAL_SMALL, DEEPSEEK]),
+    dialect=st.sampled_from(DIALECTS),
     parts=st.lists(st.sampled_from(PARTS), max_size=12),
 )
 def test_no_reply_breaks_it_or_makes_it_take_something_back(
