@@ -17,6 +17,8 @@ from chat.web.page.escape import unescape
 #: What is sent so that the same message gets the same reply.
 GREEDY: dict[str, Any] = {"temperature": 0}
 WAITING = re.compile(r"^Waiting: (\d+) ")
+#: How a reply may end that nobody gave up.
+ENDINGS = frozenset(("stop", "length"))
 
 
 class Refused(Exception):
@@ -31,6 +33,13 @@ class Refused(Exception):
         self.after = after
 
 
+class Empty(Refused):
+    """A reply was whole, and had no text."""
+
+    def __init__(self) -> None:
+        super().__init__("The reply was empty.")
+
+
 @dataclass
 class Reply:
     """A reply as far as it is there."""
@@ -42,6 +51,9 @@ class Reply:
     times: list[float] = field(default_factory=list)
     #: The places in line that were told.
     places: list[int] = field(default_factory=list)
+    #: Why it ended, and of how many tokens it is, if that was said.
+    ending: str = ""
+    tokens: int = 0
 
     def grow(self, text: str) -> None:
         """Note that it is this now."""
@@ -77,7 +89,10 @@ class Door(Protocol):
 
 
 class Program:
-    """A program that uses the API, with replies as they grow or whole."""
+    """A program that uses the API, with replies as they grow or whole.
+
+    Only what has a text and an end is a reply to it; who gives one up has what came until then.
+    """
 
     def __init__(self, url: str, *, stream: bool, headers: dict[str, str] | None = None) -> None:
         self._stream = stream
@@ -99,7 +114,13 @@ class Program:
                 await self._read(answer, reply)
             else:
                 whole = json.loads(await answer.aread())
-                reply.grow(whole["choices"][0]["message"]["content"] or "")
+                choice = whole["choices"][0]
+                reply.grow(choice["message"]["content"] or "")
+                reply.ending, reply.tokens = choice["finish_reason"] or "", _tokens(whole)
+        if reply.ending not in ENDINGS:
+            raise Refused(f"The reply ended with {reply.ending or 'nothing'!r}.")
+        if not reply.text:
+            raise Empty
 
     async def _read(self, answer: httpx2.Response, reply: Reply) -> None:
         async for line in answer.aiter_lines():
@@ -110,8 +131,10 @@ class Program:
             event = json.loads(line.removeprefix("data: "))
             if "error" in event:
                 raise Refused(event["error"]["message"])
+            reply.tokens = _tokens(event) or reply.tokens
             for choice in event["choices"]:
                 reply.grow(reply.text + (choice["delta"].get("content") or ""))
+                reply.ending = choice["finish_reason"] or reply.ending
         raise Refused("The stream broke off.")
 
     async def stop(self, asking: "asyncio.Task[None]") -> None:
@@ -158,6 +181,8 @@ class GradioProgram:
                     reply.note(status)
                     reply.grow(text)
                     if event == "complete":
+                        if not reply.text:
+                            raise Empty
                         return
         raise Refused("The stream broke off.")
 
@@ -246,6 +271,11 @@ async def hang_up(asking: "asyncio.Task[None]") -> None:
     asking.cancel()
     with suppress(asyncio.CancelledError, Refused, OSError, httpx2.HTTPError):
         await asking
+
+
+def _tokens(said: dict[str, Any]) -> int:
+    """Return of how many tokens a reply is, if that is said."""
+    return int((said.get("usage") or {}).get("completion_tokens", 0))
 
 
 def _refusal(status: int, headers: Any, body: bytes) -> Refused:

@@ -5,6 +5,8 @@ many ask for one and the same pattern.
 """
 
 import asyncio
+import time
+from collections.abc import Sequence
 from itertools import pairwise
 from statistics import quantiles
 
@@ -19,6 +21,9 @@ PATTERNS, LEAST = 5000, 24
 ASKING, TOKENS, READING, ENDLESS = 2, 4, 2, 600
 #: How much either may grow. Of fewer patterns than these the waits say too little.
 MORE, JUDGED = 0.1, 1000
+#: Waits of the readers that there have to be, of few patterns and of as many as are compared; and
+#: seconds that none may last.
+FEW, MANY, STILL = 20, 1000, 10.0
 LIMIT = 60.0
 
 
@@ -33,8 +38,8 @@ async def _grammars(server: Server, count: int) -> Found:
     readers = [Program(server.url, stream=True) for _ in range(READING)]
     asking = [Program(server.url, stream=False) for _ in range(ASKING)]
     broken: list[str] = []
-    # Where nothing is compared, a few are enough to have it all warm.
-    same = [_pattern(0)] * (count if count >= JUDGED else ASKING)
+    # Where nothing is compared, a few are enough to have it all warm, and the others read.
+    same = [_pattern(0)] * (count if count >= JUDGED else LEAST)
     await _tied(asking, same[:ASKING], broken)
     one = await _while_reading(readers, asking, same, broken)
     before = processes.pss(server.pid)
@@ -47,10 +52,20 @@ async def _grammars(server: Server, count: int) -> Found:
 
 
 def found(
-    count: int, memory: tuple[float, float], waits: tuple[float, float], broken: list[str]
+    count: int,
+    memory: tuple[float, float],
+    gaps: tuple[Sequence[float], Sequence[float]],
+    broken: list[str],
 ) -> Found:
     """Compare memory (MB) and the others' waits (seconds), before and after so many patterns."""
+    waits = [quantiles(each, n=100)[-1] if len(each) > 1 else 0.0 for each in gaps]
     more, longer = memory[1] / memory[0] - 1, waits[1] / (waits[0] or 1e-9) - 1
+    least, longest = MANY if count >= JUDGED else FEW, max((*gaps[0], *gaps[1]), default=0.0)
+    for where, each in zip(("one pattern", "all different"), gaps, strict=True):
+        if len(each) < least:
+            broken.append(f"The others read too little: {len(each)} parts ({where}).")
+    if longest > STILL:
+        broken.append(f"One of the others had nothing for {longest:.0f} s.")
     if count >= JUDGED and more > MORE:
         broken.append(f"The memory grew by {more:.0%}.")
     if count >= JUDGED and longer > MORE:
@@ -60,6 +75,7 @@ def found(
         "memory before and after (MB)": "{:.0f}, {:.0f}".format(*memory),
         "others' p99 between two parts, one pattern (ms)": 1000 * waits[0],
         "others' p99 between two parts, all different (ms)": 1000 * waits[1],
+        "others' longest between two parts (ms)": 1000 * longest,
     }
     return Found(figures, broken)
 
@@ -87,20 +103,25 @@ async def _tied(asking: list[Program], patterns: list[str], broken: list[str]) -
 
 async def _while_reading(
     readers: list[Program], asking: list[Program], patterns: list[str], broken: list[str]
-) -> float:
-    """Ask for patterns; return how long the readers waited, of 100 times once, in seconds."""
+) -> list[float]:
+    """Ask for patterns; return how long the readers waited each time, in seconds."""
     gaps: list[float] = []
 
     async def read(program: Program) -> None:
         while True:
-            reply = Reply()
+            began, reply = time.perf_counter(), Reply()
             try:
                 await program.ask("Tell all.", ENDLESS, reply, min_tokens=ENDLESS)
+            except Exception as error:
+                broken.append(f"A reader was not answered: {type(error).__name__}: {error}")
+                return
             finally:
-                gaps.extend(other - one for one, other in pairwise(reply.times))
+                # Who still waits at the end has waited too, be it for the first part.
+                times = [began, *reply.times, time.perf_counter()]
+                gaps.extend(other - one for one, other in pairwise(times))
 
     reading = [asyncio.create_task(read(program)) for program in readers]
     await _tied(asking, patterns, broken)
     for program, task in zip(readers, reading, strict=True):
         await program.stop(task)
-    return quantiles(gaps, n=100)[-1] if len(gaps) > 1 else 0.0
+    return gaps

@@ -8,7 +8,7 @@ import json
 import re
 import sys
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks import chromium, updates
 from benchmarks.reliability.steps import Found
@@ -57,6 +57,10 @@ TEXT = (
 BOX = "document.querySelector('#message textarea')"
 STATUS = "document.querySelector('#status').textContent"
 ENDED = re.compile("Finished|Cut off|Stopped|Failed")
+#: What is said of a reply that was written to its end; how much of it has to be there, and how
+#: many letters of each token.
+WHOLE = re.compile(r"(?:Finished|Cut off[^:]*): ([\d,]+) tokens")
+PART, LETTERS = 0.95, 1
 
 #: Notes in `window.freezes` how long the page could not answer, in milliseconds.
 NOTING = """() => {
@@ -96,15 +100,37 @@ def longpage(share: float) -> Found:
     return found(turns, tokens, seen)
 
 
-def found(turns: int, tokens: int, seen: dict[str, float]) -> Found:
-    """Say whether the browser has always answered; of a few turns, only what it took."""
-    figures: dict[str, float | str] = {"turns": turns, "tokens": tokens, **seen}
-    longest = max(seen[TASK], seen[TIMER])
-    late = f"The browser did not answer for {longest:.0f} ms."
-    return Found(figures, [late] if longest > LONGEST and turns >= JUDGED else [])
+class Watched(NamedTuple):
+    """What was seen of a reply."""
+
+    figures: dict[str, float]
+    #: What the status line said in the end, and how many letters the page showed.
+    status: str
+    letters: int
 
 
-def _watch(url: str, turns: int) -> dict[str, float]:
+def found(turns: int, tokens: int, seen: Watched) -> Found:
+    """Say whether the browser has always answered; of a few turns, only what it took.
+
+    Of so many tokens that were asked for all but a few have to be there, or nothing was tried.
+    """
+    whole = WHOLE.search(seen.status)
+    written = int(whole[1].replace(",", "")) if whole else 0
+    longest = max(seen.figures[TASK], seen.figures[TIMER])
+    broken = [
+        (not whole, f"The reply was not written to its end: {seen.status!r}."),
+        (written < PART * tokens, f"Only {written} of {tokens} tokens were written."),
+        (seen.letters < LETTERS * tokens, f"The page showed {seen.letters} letters of the reply."),
+        (
+            longest > LONGEST and turns >= JUDGED,
+            f"The browser did not answer for {longest:.0f} ms.",
+        ),
+    ]
+    figures: dict[str, float | str] = {"turns": turns, "tokens": written, **seen.figures}
+    return Found(figures, [sentence for wrong, sentence in broken if wrong])
+
+
+def _watch(url: str, turns: int) -> Watched:
     from playwright.sync_api import FilePayload, expect, sync_playwright
 
     expect.set_options(timeout=1000 * PATIENCE)
@@ -133,13 +159,14 @@ def _watch(url: str, turns: int) -> dict[str, float]:
         began, busy = time.perf_counter(), _busy(watching)
         page.keyboard.insert_text("Go on.")
         page.keyboard.press("Enter")
-        while not ENDED.search(page.evaluate(STATUS)):
+        while not ENDED.search(status := page.evaluate(STATUS)):
             page.wait_for_timeout(200)
         page.wait_for_timeout(500)
         freezes: dict[str, Any] = page.evaluate("window.freezes")
         seconds, busy = time.perf_counter() - began, _busy(watching) - busy
+        letters = len(replies.last.text_content() or "")
         browser.close()
-    return {
+    figures = {
         TASK: freezes["task"],
         "tasks over 50 ms": freezes["tasks"],
         TIMER: freezes["timer"],
@@ -147,6 +174,7 @@ def _watch(url: str, turns: int) -> dict[str, float]:
         "browser's thread busy (% of the time)": 100 * busy / seconds,
         "seconds": seconds,
     }
+    return Watched(figures, str(status), letters)
 
 
 def _busy(watching: Any) -> float:

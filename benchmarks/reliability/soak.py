@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, NamedTuple
 
+import httpx2
+
 from benchmarks import client, processes
 from benchmarks.client import ReplyError, Tab
 from benchmarks.reliability.doors import Program, Refused, Reply
@@ -29,6 +31,7 @@ SMALL, BRIEF, FEW = 0.02, 6.0, 4
 WARM, PROBES = 1 / 12, 40
 #: People who ask the same in each pause, and for how many tokens.
 ASKING, TOKENS = 4, 48
+MEASURED: dict[str, Any] = {"min_tokens": TOKENS, "stream_options": {"include_usage": True}}
 #: How much memory may grow, and how much slower replies may come at the end than at the start.
 MORE_MEMORY, SLOWER = 1.05, 1.1
 #: Tokens of a turn, and turns after which a page is opened anew.
@@ -54,6 +57,9 @@ class Probe(NamedTuple):
     memory: float
     tokens_per_s: float
     first_token: float
+
+
+NOTHING = Probe(0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass
@@ -125,7 +131,7 @@ async def _soak(server: Server, seconds: float) -> Found:
     while time.monotonic() < life.ends:
         await asyncio.sleep(min(seconds / PROBES, max(1.0, seconds / 8)))
         await pauses.pause()
-        life.probes.append(await _probe(server, time.monotonic() - began))
+        await _probe(server, time.monotonic() - began, life)
         await pauses.go_on()
     await asyncio.gather(*people)
     left = await server.idle(5)
@@ -135,7 +141,8 @@ async def _soak(server: Server, seconds: float) -> Found:
 
 def found(life: Life, seconds: float, left: float, threads: int) -> Found:
     """Compare what was measured first with what was last; requests were `left` for so long."""
-    later = [probe for probe in life.probes if probe.after >= seconds * WARM] or life.probes
+    later = [probe for probe in life.probes if probe.after >= seconds * WARM]
+    later = later or life.probes or [NOTHING]
     third = max(1, len(later) // 3)
     first, last = later[:third], later[-third:]
     memory = _median(last, "memory") / _median(first, "memory")
@@ -158,6 +165,7 @@ def found(life: Life, seconds: float, left: float, threads: int) -> Found:
         (life.failed, f"Not answered: {dict(life.failed)}."),
         (left >= 5, "Requests were left when all had gone."),
         (not life.turns, "Nobody was answered."),
+        (not life.probes, "It was never measured."),
         (judged and memory > MORE_MEMORY, f"The memory grew by {memory - 1:.1%}."),
         (judged and slower > SLOWER, f"Tokens came {slower - 1:.0%} slower at the end."),
         (judged and waits > SLOWER, f"First tokens came {waits - 1:.0%} later at the end."),
@@ -173,22 +181,37 @@ def _pair(first: Sequence[Probe], last: Sequence[Probe], name: str) -> str:
     return f"{_median(first, name):.3g}, {_median(last, name):.3g}"
 
 
-async def _probe(server: Server, after: float) -> Probe:
-    """Measure the same few replies as each time."""
+async def _probe(server: Server, after: float, life: Life) -> None:
+    """Measure the same few replies as each time; one that fails is noted in place of that."""
     memory = processes.pss(server.pid)
     programs = [Program(server.url, stream=True) for _ in range(ASKING)]
     replies = [Reply() for _ in programs]
     began = time.perf_counter()
     asking = (
-        program.ask(f"Count up from {number}.", TOKENS, reply, min_tokens=TOKENS)
+        _answered(program, f"Count up from {number}.", reply, life)
         for number, (program, reply) in enumerate(zip(programs, replies, strict=True))
     )
-    await asyncio.gather(*asking)
+    answered = await asyncio.gather(*asking)
     took = time.perf_counter() - began
     for program in programs:
         await program.close()
-    first = median(reply.first - began for reply in replies)
-    return Probe(after, memory, ASKING * TOKENS / took, first)
+    if all(answered):
+        first = median(reply.first - began for reply in replies)
+        tokens = sum(reply.tokens for reply in replies)
+        life.probes.append(Probe(after, memory, tokens / took, first))
+
+
+async def _answered(program: Program, message: str, reply: Reply, life: Life) -> bool:
+    """Return whether it is answered, with as many tokens as it has to be."""
+    try:
+        async with asyncio.timeout(LIMIT):
+            await program.ask(message, TOKENS, reply, **MEASURED)
+    except (Refused, TimeoutError, httpx2.HTTPError) as error:
+        life.failed[f"in a pause: {type(error).__name__}: {error}"] += 1
+        return False
+    if reply.tokens != TOKENS:
+        life.failed[f"in a pause: a reply of {reply.tokens} tokens, not {TOKENS}"] += 1
+    return reply.tokens == TOKENS
 
 
 async def _live(url: str, config: dict[str, Any], number: int, life: Life, pauses: Pauses) -> None:

@@ -29,8 +29,9 @@ class Step(NamedTuple):
 STEPS: tuple[Step, ...] = (
     Step(
         "faults",
-        "Whatever fails, people get one sentence within 2 s, or their reply goes on; nothing "
-        "hangs, nobody sees a traceback, what was written is kept, and the next one is answered.",
+        "Whatever fails, people get one sentence within 2 s, or their reply goes on; a start that "
+        "fails says so within 60 s; nothing hangs, nobody sees a traceback, what was written is "
+        "kept, and the next one is answered.",
         "faults.step.run",
         14400,
     ),

@@ -71,9 +71,16 @@ class Teletype:
         self._files.cleanup()
 
     def aborts(
-        self, phases: Sequence[str], took: MutableMapping[str, float], broken: Counter[str]
+        self,
+        phases: Sequence[str],
+        took: MutableMapping[str, float],
+        broken: Counter[str],
+        stopped: list[str],
     ) -> None:
-        """Give up a reply in each of these phases, and note what was not as it should be."""
+        """Give up a reply in each of these phases, and note what was not as it should be.
+
+        In `stopped` are noted the phases of those that had not ended before.
+        """
         expected = self._reply()
         letters = {"first token": 1, "middle": HALF, "last token": MOST}
         for phase in phases:
@@ -92,7 +99,9 @@ class Teletype:
             self._until(r"Stopped|Finished|Cut off", since=typed)
             seconds = time.monotonic() - began
             took["terminal"] = max(took.get("terminal", 0), seconds)
-            if phase != "last token" and not re.search("Stopped", self._seen[typed:]):
+            if re.search("Stopped", self._seen[typed:]):
+                stopped.append(phase)
+            elif phase != "last token":
                 broken[f"terminal, {phase}: it was not stopped."] += 1
             if seconds > STEP:
                 broken[f"terminal, {phase}: it went on for more than {STEP:.0f} s."] += 1

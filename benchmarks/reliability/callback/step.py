@@ -45,7 +45,8 @@ def run(share: float) -> Found:
         for name, judge in judges.items()
         for attempt in (judge.at_the_callback, judge.at_reply)
     ]
-    size = min(ROUND, math.ceil(count / len(tries)))
+    # Each format is to have its turn, however many others are bred.
+    size = max(1, min(ROUND, math.ceil((count - len(bred)) / len(tries))))
     drawn = 0
     with asyncio.Runner() as runner:
         while drawn + len(bred) < count:
@@ -54,17 +55,27 @@ def run(share: float) -> Found:
             drawn += size
     if listener.told:
         wrong["a log has what a person wrote"] = listener.told
+    answered = {name: judge.answered for name, judge in judges.items()}
     return Found(
         {
             "inputs drawn by Hypothesis": drawn,
             "inputs bred by Atheris": len(bred),
             "formats": len(judges),
-            "of those drawn, answered": sum(judge.answered for judge in judges.values()),
+            "of those drawn, answered": sum(answered.values()),
+            "of those, of the format with the fewest": min(answered.values()),
             "lines of log": listener.records,
             "wrong": wrong.total(),
         },
-        [f"Of {number} inputs: {what}." for what, number in wrong.most_common()],
+        [
+            *(f"Of {number} inputs: {what}." for what, number in wrong.most_common()),
+            *unanswered(answered),
+        ],
     )
+
+
+def unanswered(answered: dict[str, int]) -> list[str]:
+    """Return what is to be said of formats of which nothing was answered, and so nothing judged."""
+    return [f"No input was answered ({name})." for name, number in answered.items() if not number]
 
 
 def draw(runner: asyncio.Runner, attempt: Try, count: int, number: int) -> list[str]:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.gpu.checkpoints import tokenizer as made
-from benchmarks.reliability.echo.asked import due
+from benchmarks.reliability.echo.asked import due, note
 from benchmarks.reliability.echo.engine import EchoEngine
 from chat import load
 from chat.core.chat import Chat
@@ -30,6 +30,7 @@ class EchoTokens(FastTokens):
         """See `Tokens.encode`."""
         text = "".join(map(visible, pieces))
         if due(text, "tokenizer"):
+            note("tokenizer")
             raise RuntimeError(f"cannot encode {text}")
         return super().encode(pieces)
 
@@ -45,6 +46,7 @@ class EchoFormat(PromptFormat):
         pieces: list[Piece] = []
         for message in messages:
             if due(message.content, "template"):
+                note("template")
                 raise RuntimeError(f"cannot write {message.content}")
             pieces += [Control(f"<s>{message.role}: "), message.content, Control("</s>")]
         return [*pieces, Control("<s>assistant: ")]

@@ -1,13 +1,17 @@
 """What a message asks for: `Please say moon. !half:7f3a!` for half a message in the pipe, once."""
 
+import os
 import re
 import threading
+from pathlib import Path
 
 #: Words of a message that ask for something, each with a name that makes it happen once.
 FAULT = re.compile(r"!(\w+):(\w+)!")
 SAY = re.compile(r"Please say (\w+)\.")
 #: After so many tokens of a reply comes what is to come in the midst of it.
 MIDST = 12
+#: Of the environment: the file in which any of the processes notes what did happen.
+NOTES = "ECHO_NOTES"
 
 _spent: set[str] = set()
 _lock = threading.Lock()
@@ -26,6 +30,13 @@ def reply(word: str) -> str:
 def word_in(text: str) -> str:
     """Return the word that was asked for last."""
     return str((SAY.findall(text) or ["nothing"])[-1])
+
+
+def note(fault: str) -> None:
+    """Note that a fault happens now."""
+    if file := os.environ.get(NOTES):
+        with Path(file).open("a") as notes:
+            notes.write(f"{fault}\n")
 
 
 def due(text: str, *names: str) -> str:

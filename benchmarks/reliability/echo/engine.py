@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from benchmarks.reliability.echo.asked import MIDST, due, reply, word_in
+from benchmarks.reliability.echo.asked import MIDST, due, note, reply, word_in
 from benchmarks.reliability.echo.worker import PACE, Job
 from chat.core.engine import Scored, State
 from chat.core.sampling import Sampling
@@ -42,6 +42,7 @@ class EchoEngine:
     async def admit(self, sampling: Sampling) -> None:
         """See `Engine.admit`."""
         if due(sampling.pattern, "grammar"):
+            note("grammar")
             raise RuntimeError(f"no grammar can be compiled of {sampling.pattern}")
 
     async def generate(
@@ -59,10 +60,13 @@ class EchoEngine:
         reading = READING if due(text, "reading") else 0.0
         pace = PACES.get(due(text, *PACES), PACE)
         if due(text, "clock"):
+            note("clock")
             _set_back()
         if due(text, "blocked"):
+            note("blocked")
             time.sleep(BLOCKED)  # noqa: ASYNC251  # what somebody else does
         if fault == "start":
+            note(fault)
             raise RuntimeError(f"cannot begin with {text}")
 
         def ask(begun: Begun) -> AsyncGenerator[list[int]]:
@@ -74,17 +78,20 @@ class EchoEngine:
         async with aclosing(going_on(ask, sampling, self.stop_ids)) as batches:
             async for batch in batches:
                 given += len(batch)
-                if fault == "step" and given >= MIDST:
-                    raise RuntimeError(f"cannot go on with {text}")
-                if fault == "memory" and given >= MIDST:
-                    raise OutOfMemory("The model ran out of memory. Please say less.")
-                if fault == "end" and given >= len(ids):
-                    raise RuntimeError(f"cannot end with {text}")
+                if fault and given >= (len(ids) if fault == "end" else MIDST):
+                    note(fault)
+                    raise _failure(fault, text)
                 yield [Scored(id, -0.25) for id in batch] if sampling.logprobs else batch
 
     def close(self) -> None:
         """See `Engine.close`."""
         self._remote.close()
+
+
+def _failure(fault: str, text: str) -> Exception:
+    if fault == "memory":
+        return OutOfMemory("The model ran out of memory. Please say less.")
+    return RuntimeError(f"cannot {'end' if fault == 'end' else 'go on'} with {text}")
 
 
 def _set_back() -> None:

@@ -12,11 +12,14 @@ from typing import Literal
 from urllib.request import urlopen
 
 from benchmarks import processes
+from benchmarks.reliability.echo.asked import NOTES
 from benchmarks.server import ROOT, free_port
 
 #: Seconds in which a server is there.
 START = 120.0
 ECHO = ("-m", "benchmarks.reliability.echo.app")
+#: What is beside its output: notes of what did fail.
+HAPPENED = "happened.txt"
 
 
 class Serving:
@@ -32,7 +35,12 @@ class Serving:
             self.process = subprocess.Popen(
                 [sys.executable, "-u", *program, f"--server-port={self.port}", *flags],
                 cwd=ROOT,
-                env={**os.environ, "XDG_DATA_HOME": str(folder), "OMP_NUM_THREADS": "1"},
+                env={
+                    **os.environ,
+                    "XDG_DATA_HOME": str(folder),
+                    "OMP_NUM_THREADS": "1",
+                    NOTES: str(folder / HAPPENED),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any, NamedTuple
 
+from benchmarks.reliability.echo.asked import note
 from chat.engines.process import Part, work
 
 #: Seconds from one token to the next.
@@ -71,6 +72,7 @@ class Echo:
 
 def fail(how: str) -> None:
     """Do to this process, or to its pipe, what was asked for."""
+    note(how)
     pipe = socket.socket(fileno=int(sys.argv[1]))
     match how:
         case "killed":

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -83,11 +83,13 @@ class Web:
                 text += delta.get("content") or ""
         return Seen(text, sentences, _longest(began, times) - pause)
 
-    async def leave(self, message: str) -> None:
-        """Ask for events, and go after the first."""
+    async def leave(self, message: str) -> bool:
+        """Ask for events, go after the first, and return whether that was one of a reply."""
         asked = {**_chat(message, ""), "stream": True}
-        async for _ in _events(self.url, "/v1/chat/completions", asked):
-            return
+        async with aclosing(_events(self.url, "/v1/chat/completions", asked)) as events:
+            async for event in events:
+                return "error" not in event
+        return False
 
 
 class Backend:

@@ -1,6 +1,7 @@
 """The echo at each of its doors, started anew once its processes have ended too often."""
 
 import asyncio
+import os
 import sys
 import tempfile
 import time
@@ -8,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from benchmarks.reliability.echo.serving import ECHO, Serving
+from benchmarks.reliability.echo.asked import NOTES
+from benchmarks.reliability.echo.serving import ECHO, HAPPENED, Serving
 from benchmarks.reliability.faults.doors import KEY, Backend, Door, Web
 from benchmarks.reliability.faults.tried import Seen
 from benchmarks.server import ROOT
@@ -21,7 +23,8 @@ ENDINGS = 5
 class Terminal:
     """`python -m chat`, whose lines come through a pipe."""
 
-    def __init__(self) -> None:
+    def __init__(self, notes: Path) -> None:
+        self._notes = notes
         self._process: asyncio.subprocess.Process | None = None
 
     async def ask(self, message: str, pattern: str = "") -> Seen:
@@ -39,7 +42,7 @@ class Terminal:
             lines.append(line)
             if line.startswith("Finished: "):
                 return Seen("\n".join(lines[:-1]), [], time.perf_counter() - began)
-            if line.endswith("again."):
+            if line.endswith(("again.", "less.")):
                 break
         # What was written is offered anew where somebody can edit it, and no pipe can.
         return Seen("\n".join(lines[:-1]), lines[-1:], time.perf_counter() - began)
@@ -54,6 +57,7 @@ class Terminal:
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-u", *ECHO, "terminal"),
             cwd=ROOT,
+            env={**os.environ, NOTES: str(self._notes)},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -68,7 +72,8 @@ class House:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._servers: list[Serving] = []
-        self._terminal = Terminal()
+        self._notes = Path(self._folder.name, HAPPENED)
+        self._terminal = Terminal(self._notes)
         self._endings = 0
         #: Seconds that a page took to be there, undisturbed but for a backend beside it.
         self.start = 0.0
@@ -102,6 +107,10 @@ class House:
         self._endings = 0
         await self._end()
         await self._start()
+
+    def happened(self, fault: str) -> int:
+        """Return how often something did fail so far, in any of its processes."""
+        return self._notes.read_text().split().count(fault) if self._notes.exists() else 0
 
     @property
     def output(self) -> str:

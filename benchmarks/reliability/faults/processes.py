@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
 
 from benchmarks.reliability.echo.serving import Serving
 from benchmarks.reliability.faults.doors import Web, patiently
-from benchmarks.reliability.faults.tried import Seen, Tried, judged
+from benchmarks.reliability.faults.tried import EITHER, PATIENCE, Seen, Tried, judged, meant
+from benchmarks.reliability.watch import TOKENS, Server
 from benchmarks.server import APP, ROOT
 
 #: Seconds after which the watchdog is to take it for hung.
@@ -22,6 +24,8 @@ WATCHDOG = 2
 WELL = 60.0
 #: How many are stopped of one server, which gives up an engine that ends more often than that.
 OF_ONE = 4
+#: How many tokens are written when it is stopped.
+WRITTEN = 8
 QUESTION = "Tell me a long story about a ship."
 
 
@@ -53,16 +57,41 @@ async def _of_one(times: int) -> list[Tried]:
 
 
 async def _stopped(server: Serving, web: Web, whole: str) -> Tried:
+    looked_at = Server(server.url, server.process.pid)
     asked = asyncio.create_task(patiently(web.page(QUESTION), WELL))
-    await asyncio.sleep(1.0)
-    for process in psutil.Process(server.process.pid).children():
-        if any("chat.engines.openvino.batcher" in word for word in process.cmdline()):
-            process.send_signal(signal.SIGSTOP)
+    happened = await _stop_in_midst(looked_at, asked)
+    await looked_at.close()
     seen = await asked
     # Where two words are all but equally likely, what is read again may go on with the other one.
     went_on = seen and len(seen.text) > len(whole) / 2 and not seen.sentences
     tried = judged(seen._replace(text=whole) if seen and went_on else seen, whole)
+    tried = meant(tried, EITHER, happened=happened)
     after = await patiently(web.whole("Say yes."))
     if not isinstance(after, Seen) or not after.text:
         tried.wrong.append("the next message was not answered")
     return tried
+
+
+async def _stop_in_midst(server: Server, asked: asyncio.Task[Seen | None]) -> bool:
+    """Stop the engine's process once the reply has begun; return whether that was in its midst."""
+    before = (await server.figures())[TOKENS]
+    ends = time.monotonic() + PATIENCE
+    while (await server.figures())[TOKENS] - before < WRITTEN:
+        if asked.done() or time.monotonic() > ends:
+            return False
+        await asyncio.sleep(0.005)
+    stopped = _stop(server.pid)
+    await asyncio.sleep(0.1)  # in which what was written before would have come
+    return stopped and await server.at_work() > 0 and not asked.done()
+
+
+def _stop(pid: int) -> bool:
+    """Stop the engines' processes of a server, and return whether there was one."""
+    engines = [
+        process
+        for process in psutil.Process(pid).children()
+        if any("chat.engines.openvino.batcher" in word for word in process.cmdline())
+    ]
+    for process in engines:
+        process.send_signal(signal.SIGSTOP)
+    return bool(engines)

@@ -2,7 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 import httpx2
@@ -11,7 +12,17 @@ from benchmarks.reliability.echo.asked import message, reply
 from benchmarks.reliability.echo.engine import BLOCKED
 from benchmarks.reliability.faults.doors import patiently
 from benchmarks.reliability.faults.house import House
-from benchmarks.reliability.faults.tried import PATIENCE, SOON, Seen, Tried, judged
+from benchmarks.reliability.faults.tried import (
+    EITHER,
+    GOES_ON,
+    PATIENCE,
+    SAID,
+    SOON,
+    Seen,
+    Tried,
+    judged,
+    meant,
+)
 from chat.engines.watchdog import slowed
 
 #: Tries something for the n-th time.
@@ -22,11 +33,17 @@ ALL = ("page", "API", "API, streamed", "backend", "terminal")
 TEXTS, PATTERNS = ("page", "API", "API, streamed", "terminal"), ALL[:-1]
 
 
-def asking(fault: str, doors: tuple[str, ...] = ALL, *, ends: bool = False) -> Try:
+def asking(
+    fault: str,
+    doors: tuple[str, ...] = ALL,
+    *,
+    ends: bool = False,
+    allowed: Collection[str] = EITHER,
+) -> Try:
     """Return what asks for a fault, once, at one of these doors after the other.
 
-    One that `ends` the engine's process may not be had too often; a backend ends with it, so that
-    its pages ask elsewhere.
+    It has to happen, and what is seen of it has to be `allowed`. One that `ends` the engine's
+    process may not be had too often; a backend ends with it, so that its pages ask elsewhere.
     """
 
     async def once(house: House, number: int) -> Tried:
@@ -38,7 +55,9 @@ def asking(fault: str, doors: tuple[str, ...] = ALL, *, ends: bool = False) -> T
             sent, pattern = message(word), f"[a-z]+!{fault}:{word}!"
         else:
             sent, pattern = message(word, fault), ""
+        before = house.happened(fault)
         tried = judged(await patiently(house.doors[door](sent, pattern)), reply(word))
+        tried = meant(tried, allowed, happened=house.happened(fault) > before)
         return await followed(house, door, tried, word)
 
     return once
@@ -57,15 +76,19 @@ async def followed(house: House, door: str, tried: Tried, word: str) -> Tried:
 async def slow_reader(house: House, number: int) -> Tried:
     """Read the first event, and the others only after a while."""
     word = f"slow{number}"
+    began = time.monotonic()
     seen = await patiently(house.web.streamed(message(word), pause=SOON))
-    return await followed(house, "API, streamed", judged(seen, reply(word)), word)
+    tried = judged(seen, reply(word))
+    tried = meant(tried, GOES_ON, happened=time.monotonic() - began >= SOON)
+    return await followed(house, "API, streamed", tried, word)
 
 
 async def reader_gone(house: House, number: int) -> Tried:
     """Go after the first event of a reply that takes a while."""
     word = f"gone{number}"
-    await house.web.leave(message(word, "slowly"))
-    return await followed(house, "page", Tried(0.0, "nobody", []), word)
+    left = await house.web.leave(message(word, "slowly"))
+    tried = meant(Tried(0.0, "nobody", []), ("nobody",), happened=left)
+    return await followed(house, "page", tried, word)
 
 
 async def blocked(house: House, number: int) -> Tried:
@@ -73,8 +96,10 @@ async def blocked(house: House, number: int) -> Tried:
     door, word = TEXTS[number % 3], f"beside{number}"
     asked = asyncio.create_task(patiently(house.doors[door](message(word, "slowly"), "")))
     await asyncio.sleep(0.3)
+    before, midst = house.happened("blocked"), not asked.done()
     other = await patiently(house.web.whole(message(f"block{number}", "blocked")))
-    tried = judged(await asked, reply(word))
+    happened = midst and house.happened("blocked") > before
+    tried = meant(judged(await asked, reply(word)), GOES_ON, happened=happened)
     if not other or other.text != reply(f"block{number}"):
         tried.wrong.append("who blocked it was not answered")
     if tried.seconds > slowed(BLOCKED + SOON):
@@ -99,23 +124,24 @@ async def wrong_key(house: House, number: int) -> Tried:
     said = answer.json().get("error", "")
     sentence = said["message"] if isinstance(said, dict) else said
     tried = judged(Seen("", [sentence], answer.elapsed.total_seconds()), "something")
+    tried = meant(tried, SAID, happened=answer.status_code != 200)
     return await followed(house, "page", tried, f"key{number}")
 
 
 POINTS: dict[str, Try] = {
-    "tokenizer": asking("tokenizer", TEXTS),
-    "template": asking("template", TEXTS),
-    "grammar compile": asking("grammar", PATTERNS),
-    "start of a reply": asking("start"),
-    "step k": asking("step"),
+    "tokenizer": asking("tokenizer", TEXTS, allowed=SAID),
+    "template": asking("template", TEXTS, allowed=SAID),
+    "grammar compile": asking("grammar", PATTERNS, allowed=SAID),
+    "start of a reply": asking("start", allowed=SAID),
+    "step k": asking("step", allowed=SAID),
     "end of a reply": asking("end"),
-    "out of memory": asking("memory"),
+    "out of memory": asking("memory", allowed=SAID),
     "an error in the worker": asking("raised", TEXTS, ends=True),
     "worker killed": asking("killed", TEXTS, ends=True),
     "pipe cut": asking("cut", TEXTS, ends=True),
     "half a message in the pipe": asking("half", TEXTS, ends=True),
     "a message in the pipe that is none": asking("garbled", TEXTS, ends=True),
-    "clock set back": asking("clock"),
+    "clock set back": asking("clock", allowed=GOES_ON),
     "wrong key": wrong_key,
     "slow reader": slow_reader,
     "reader gone": reader_gone,

@@ -4,12 +4,14 @@ import asyncio
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,16 +19,22 @@ from typing import Any, NamedTuple
 from urllib.request import Request, urlopen
 
 from benchmarks.reliability.echo.serving import ECHO, Serving
-from benchmarks.reliability.faults.tried import UNFIT, Tried
+from benchmarks.reliability.faults.tried import NEVER, UNFIT, Tried
 from benchmarks.server import APP, ROOT, free_port
+from chat.engines.watchdog import slowed
 from chat.models import embedded, ir
 from chat.settings import Settings
 from chat.settings.serving import KEY_FILE
 
 #: Seconds that a start may take on a machine that does much else, before it counts as hung.
 LONGEST = 120.0
+#: Seconds in which a start that comes to nothing says so, on a machine that has nothing else to do.
+TOLD = 60.0
 #: Bytes that a file may have where a disk is full.
 FULL = 4096
+#: Of what a start says why it came to nothing: nothing else may be the reason.
+NO_ROOM, IN_USE = "File too large|No space left", "already in use"
+UNUSABLE = "damaged|cut off|missing|has no|nested too deeply|neither in"
 FULL_APP = ("-m", "benchmarks.reliability.faults.full")
 
 
@@ -66,6 +74,8 @@ def _started(command: Sequence[str], limit: int | None, data: str) -> Ended:
     )
     lines: list[str] = []
     assert process.stdout
+    hung = threading.Timer(LONGEST, process.kill)  # whose output would be read for ever
+    hung.start()
     try:
         for line in process.stdout:
             lines.append(line)
@@ -75,20 +85,25 @@ def _started(command: Sequence[str], limit: int | None, data: str) -> Ended:
                 return Ended(None, "".join(lines), time.monotonic() - began)
         return Ended(process.wait(LONGEST), "".join(lines), time.monotonic() - began)
     finally:
+        hung.cancel()
         process.kill()
         process.wait()
 
 
-def refused(ended: Ended) -> Tried:
-    """Return what is to be said of a start that has to end in one sentence."""
+def refused(ended: Ended, why: str) -> Tried:
+    """Return what is to be said of a start that has to end in one sentence, which says `why`."""
     last = (ended.output.strip().splitlines() or [""])[-1]
     wrong = []
     if ended.status is None:
         wrong.append("it started as if nothing were")
     elif ended.status != 1 or not last.startswith("Fourbit Chat: ") or not last.endswith("."):
         wrong.append("it ended without a sentence")
+    elif not re.search(why, last):
+        wrong.append(f"{NEVER}: it ended for another reason")
     if UNFIT.search(ended.output):
         wrong.append("a traceback, or a library's words")
+    if ended.seconds > slowed(TOLD):
+        wrong.append(f"it ended after more than {TOLD:.0f} s")
     return Tried(ended.seconds, "a start" if ended.status is None else "a sentence", wrong)
 
 
@@ -97,20 +112,21 @@ def port_taken(number: int) -> Tried:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        return refused(started(APP, f"--server-port={taken.getsockname()[1]}"))
+        return refused(started(APP, f"--server-port={taken.getsockname()[1]}"), IN_USE)
 
 
 def full_at_key(number: int) -> Tried:
     """Start where the key of saved conversations cannot be written."""
     with tempfile.TemporaryDirectory() as folder:
-        return refused(started((*ECHO, "page"), f"--data-dir={folder}", limit=1))
+        return refused(started((*ECHO, "page"), f"--data-dir={folder}", limit=1), NO_ROOM)
 
 
 def full_at_download(number: int) -> Tried:
     """Start where the embedded model is fetched onto a disk that has no room for it."""
     with tempfile.TemporaryDirectory() as folder:
         limit = (1, FULL)[number % 2]
-        return refused(started(FULL_APP, "--model=embedded", f"--cache-dir={folder}", limit=limit))
+        flags = "--model=embedded", f"--cache-dir={folder}"
+        return refused(started(FULL_APP, *flags, limit=limit), NO_ROOM)
 
 
 def full_at_conversion(number: int) -> Tried:
@@ -118,7 +134,7 @@ def full_at_conversion(number: int) -> Tried:
     file = embedded.path(Settings().cache_dir)
     with tempfile.TemporaryDirectory() as folder:
         flags = f"--model={file}", "--engine=openvino", f"--cache-dir={folder}"
-        return refused(started(APP, *flags, limit=FULL))
+        return refused(started(APP, *flags, limit=FULL), NO_ROOM)
 
 
 def full_at_cache(number: int) -> Tried:
@@ -126,7 +142,8 @@ def full_at_cache(number: int) -> Tried:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder, "file")
         place.write_text("")
-        return refused(started(APP, "--model=embedded", f"--cache-dir={place}"))
+        flags = "--model=embedded", f"--cache-dir={place}"
+        return refused(started(APP, *flags), "nothing can be written there")
 
 
 #: What becomes of the files of an OpenVINO model.
@@ -180,18 +197,15 @@ def damaged_folder(number: int) -> Tried:
             damage(copy / name)
         ended = started(APP, f"--model={copy}", "--no-tune")
         # A detokenizer is needed for patterns alone, and not by every start.
-        return Tried(ended.seconds, "a start", []) if _fine(name, ended) else refused(ended)
-
-
-def _fine(name: str, ended: Ended) -> bool:
-    return ended.status is None and "tokenizer" in name
+        fine = ended.status is None and "detokenizer" in name
+        return Tried(ended.seconds, "a start", []) if fine else refused(ended, UNUSABLE)
 
 
 def damaged_key(number: int) -> Tried:
     """Start with a file that is no key."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, KEY_FILE).write_bytes((b"", b"short", os.urandom(44))[number % 3])
-        return refused(started((*ECHO, "page"), f"--data-dir={folder}"))
+        return refused(started((*ECHO, "page"), f"--data-dir={folder}"), "it is not one")
 
 
 def two_at_once(number: int) -> Tried:
@@ -204,8 +218,8 @@ def two_at_once(number: int) -> Tried:
             third = started((*ECHO, "page"), f"--server-port={pages[0].port}")
             if third.status is None:  # it was there first, so that the other is refused
                 ended = Ended(pages[0].process.wait(LONGEST), pages[0].output, third.seconds)
-                return refused(ended)
-            wrong += refused(third).wrong
+                return refused(ended, IN_USE)
+            wrong += refused(third, IN_USE).wrong
             for page in pages:
                 page.wait()
             seconds = time.monotonic() - began

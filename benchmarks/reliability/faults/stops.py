@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.reliability.echo.asked import message, reply
 from benchmarks.reliability.echo.serving import ECHO, Serving
 from benchmarks.reliability.faults.doors import Web, patiently
-from benchmarks.reliability.faults.tried import PATIENCE, SOON, UNFIT, Tried, judged
+from benchmarks.reliability.faults.tried import NEVER, PATIENCE, SOON, UNFIT, Tried, judged
 from benchmarks.reliability.watch import Server
 from benchmarks.server import APP
 from chat.engines.watchdog import slowed
@@ -44,8 +44,9 @@ async def stop(phase: str, number: int) -> Tried:
 def _started(server: Serving) -> Tried:
     while "starting" not in server.output and server.process.poll() is None:
         time.sleep(0.01)
+    there = server.process.poll() is None
     server.process.send_signal(signal.SIGTERM)
-    return _ended(server, Tried(0, "an end", []), 0.0)
+    return _ended(server, Tried(0, "an end", [] if there else [NEVER]), 0.0)
 
 
 async def _replying(server: Serving, phase: str, word: str, start: float) -> Tried:

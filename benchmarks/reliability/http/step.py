@@ -18,7 +18,7 @@ from benchmarks.reliability.http import raw
 from benchmarks.reliability.http.described import CANARY, Described
 from benchmarks.reliability.http.others import Backend, Gradio
 from benchmarks.reliability.http.raw import Raw
-from benchmarks.reliability.http.wire import exchange, statuses
+from benchmarks.reliability.http.wire import Answer, closes, complete, exchange, statuses
 from benchmarks.reliability.steps import Found
 from chat.errors import UNEXPECTED
 
@@ -94,18 +94,23 @@ class Judge:
                 continue
             self.judge(sent, answer)
 
-    def judge(self, sent: Raw, answer: bytes | None) -> None:
+    def judge(self, sent: Raw, answer: Answer | None) -> None:
         """Note what is wrong with what came back; None if nothing did, and nobody hung up."""
         about = _about(sent)
         if answer is None:
             self.wrong[f"no answer {about}"] += 1
             return
-        found = statuses(answer)
+        found = statuses(answer.data)
         self.statuses.update(found)
         self.closed += not found
         if not found and sent.whole:
             self.wrong[f"hung up {about}"] += 1
-        text = answer.decode(errors="replace")
+        if found and sent.whole and closes(sent.parts):
+            if not answer.ended:
+                self.wrong[f"it stood still {about}"] += 1
+            elif not complete(answer.data, b"".join(sent.parts).partition(b" ")[0]):
+                self.wrong[f"the answer was cut {about}"] += 1
+        text = answer.data.decode(errors="replace")
         if 500 in found:
             self.wrong[f"500 {about}"] += 1
         if TRACE.search(text):
@@ -119,7 +124,7 @@ class Judge:
         word = f"moon{self.sent}"
         sent, whole = (raw.chat(word), reply(word)) if server.door == "page" else _ids(word)
         answer = await exchange(server.port, [sent])
-        if answer is None or whole.encode() not in answer:
+        if not (answer and answer.ended and whole.encode() in answer.data):
             self.wrong[f"the next request was not answered exactly ({answer!r:.300})"] += 1
 
     def look_at_log(self, server: Serving) -> None:

@@ -1,5 +1,6 @@
 """What must not come of any request is noticed where it does."""
 
+import asyncio
 from itertools import islice
 from random import Random
 
@@ -9,6 +10,7 @@ from benchmarks.reliability.http import raw
 from benchmarks.reliability.http.described import CANARY, Described
 from benchmarks.reliability.http.raw import Raw
 from benchmarks.reliability.http.step import Judge
+from benchmarks.reliability.http.wire import Answer, closes, complete, exchange
 from chat.errors import UNEXPECTED
 
 OK = b"HTTP/1.1 200 OK\r\n\r\nYes."
@@ -19,7 +21,7 @@ REFUSED = b'HTTP/1.1 400 Bad Request\r\n\r\n{"error":"It is too long.","duration
 @pytest.mark.parametrize(("sent", "answer"), [(WHOLE, OK), (CUT, b""), (CUT, OK), (WHOLE, REFUSED)])
 def test_nothing_is_wrong_with_an_answer_or_an_end(sent: Raw, answer: bytes) -> None:
     judge = Judge()
-    judge.judge(sent, answer)
+    judge.judge(sent, Answer(answer, True))
     assert judge.wrong.total() == 0
 
 
@@ -38,8 +40,63 @@ def test_nothing_is_wrong_with_an_answer_or_an_end(sent: Raw, answer: bytes) -> 
 )
 def test_silence_a_500_and_a_traceback_are_wrong(sent: Raw, answer: bytes | None) -> None:
     judge = Judge()
-    judge.judge(sent, answer)
+    judge.judge(sent, None if answer is None else Answer(answer, True))
     assert judge.wrong.total() > 0
+
+
+LAST = Raw("", [b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"])
+LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nYes.\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "wrong"),
+    [
+        (Answer(LONG + b"Yes.", True), 0),
+        (Answer(LONG + b"Yes." + CHUNKED + b"0\r\n\r\n", True), 0),
+        (Answer(b"HTTP/1.1 100 Continue\r\n\r\n" + LONG + b"Yes.", True), 0),
+        (Answer(OK, True), 0),
+        (Answer(LONG + b"Ye", True), 1),
+        (Answer(LONG + b"Yes." + LONG, True), 1),
+        (Answer(CHUNKED, True), 1),
+        (Answer(CHUNKED[:-3], True), 1),
+        (Answer(LONG + b"Yes.", False), 1),
+        (Answer(CHUNKED, False), 1),
+    ],
+)
+def test_an_answer_that_stands_still_or_is_cut_is_wrong(answer: Answer, wrong: int) -> None:
+    judge = Judge()
+    judge.judge(LAST, answer)
+    assert judge.wrong.total() == wrong
+
+
+def test_only_where_the_connection_has_to_end_its_end_is_waited_for() -> None:
+    events = b"GET /gradio_api/queue/data?session_hash=x HTTP/1.1\r\nConnection: close\r\n\r\n"
+    assert closes(LAST.parts)
+    assert not closes(WHOLE.parts)
+    assert not closes([events])
+    assert complete(LONG, b"HEAD")
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_who_hangs_up_is_told_from_who_stands_still(
+    ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.reliability.http.wire.PATIENCE", 0.1)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(LONG)
+        await writer.drain()
+        if not ends:
+            await reader.read()
+        writer.close()
+
+    async def ask() -> Answer | None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            return await exchange(server.sockets[0].getsockname()[1], LAST.parts)
+
+    assert asyncio.run(ask()) == Answer(LONG, ends)
 
 
 class Ended:
