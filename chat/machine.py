@@ -15,22 +15,25 @@ import psutil
 
 #: Where the groups are, and which of them this process is in.
 GROUPS, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-#: The files for a limit of the memory, for what is taken of it, and for what of that are files
-#: which nobody has read for a while and the system lets go of: of version 2, and of version 1.
+#: The files for a limit of the memory, and for what is taken of it, and what a name begins with
+#: by which the system tells what it can let go of: of version 2, and of version 1.
 MEMORY = (
-    ("memory.max", "memory.current", "inactive_file"),
-    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ("memory.max", "memory.current", ""),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
 )
+#: That is of files that have been read, once or more often.
+READ = ("inactive_file", "active_file")
 
 
 def free_memory() -> int:
     """Return the bytes of memory that this process can still take."""
     free: int = psutil.virtual_memory().available
     for group in _groups("memory"):
-        for limit, taken, idle in MEMORY:
+        for limit, taken, begins in MEMORY:
             with suppress(OSError, ValueError):  # there is none
                 files = dict(line.split() for line in _lines(group / "memory.stat"))
-                left = _number(group / limit) - _number(group / taken) + int(files.get(idle, 0))
+                read = sum(int(files.get(begins + name, 0)) for name in READ)
+                left = _number(group / limit) - _number(group / taken) + read
                 free = min(free, max(0, left))
     return free
 
@@ -69,7 +72,9 @@ def _groups(controller: str) -> Iterator[Path]:
         _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
-        top = GROUPS / controllers  # of version 2, which has one for all
+        top = GROUPS / controllers  # nothing with version 2, which has one for all
+        if not top.exists():  # where two are together, some systems name them the other way round
+            top = GROUPS / controller
         # In a container the path may be one outside of it, where its own group is the topmost.
         inner = top / path.strip("/") if ".." not in path else top
         yield inner

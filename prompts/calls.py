@@ -89,7 +89,8 @@ class Dialect(NamedTuple):
     def name_rest(self) -> re.Pattern[str]:
         """What of a text up to `name_end` is no part of the name."""
         if self._harmony:
-            return re.compile(r"[\s<][^\n{}]{0,100}\Z")
+            # Of this message: another one may follow what only names a tool.
+            return re.compile(r"[\s<](?:(?!to=|<\|end\|>|<\|start\|>)[^\n{}]){0,100}\Z")
         return re.compile(re.escape(self._fixed[0]) + r"\w*\Z" if self._counted else r"(?!)")
 
     @property

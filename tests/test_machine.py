@@ -11,8 +11,8 @@ from chat import machine
 GB = 1 << 30
 #: As version 2 and version 1 name them.
 LIMITS = {
-    "2": ("memory.max", "memory.current", "inactive_file", ""),
-    "1": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file", "memory"),
+    "2": ("memory.max", "memory.current", "", ""),
+    "1": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_", "memory"),
 }
 
 
@@ -33,9 +33,10 @@ def put(group: Path, **files: str) -> None:
         (group / name.replace("__", ".")).write_text(f"{text}\n")
 
 
-def limited(group: Path, version: str, limit: int | str, taken: int, idle: int) -> None:
-    most, used, files, _ = LIMITS[version]
-    put(group, memory__stat=f"cache 5\n{files} {idle}", **{most: f"{limit}", used: f"{taken}"})
+def limited(group: Path, version: str, limit: int | str, taken: int, read: int) -> None:
+    most, used, begins, _ = LIMITS[version]
+    stat = f"cache 5\n{begins}inactive_file {read // 2}\n{begins}active_file {read - read // 2}"
+    put(group, memory__stat=stat, **{most: f"{limit}", used: f"{taken}"})
 
 
 def own(groups: Path, version: str, path: str) -> Path:
@@ -53,7 +54,7 @@ def test_a_machine_without_groups_is_as_it_is() -> None:
 @pytest.mark.parametrize("version", ["2", "1"])
 def test_a_container_has_what_its_limit_leaves(groups: Path, version: str) -> None:
     limited(own(groups, version, "/"), version, 4 * GB, 3 * GB, GB // 2)
-    assert machine.free_memory() == GB + GB // 2, "files that nobody reads are let go of"
+    assert machine.free_memory() == GB + GB // 2, "files that have been read are let go of"
 
 
 @pytest.mark.parametrize("version", ["2", "1"])
@@ -106,3 +107,9 @@ def test_version_1_tells_it_in_two_files(groups: Path, time: str, quota: int | N
     group = groups / "cpu,cpuacct" / "job"
     put(group, cpu__cfs_quota_us=time, cpu__cfs_period_us="100000")
     assert machine.quota() == quota
+
+
+def test_whatever_order_its_controllers_are_named_in(groups: Path) -> None:
+    (groups.parent / "own").write_text("3:cpuacct,cpu:/job\n")
+    put(groups / "cpu" / "job", cpu__cfs_quota_us="300000", cpu__cfs_period_us="100000")
+    assert machine.quota() == 3

@@ -136,7 +136,7 @@ class Template(PromptFormat):
             in_parts = self._taken()
             self._in_parts = in_parts.keeps(("user",))
             self._takes = in_parts if self._in_parts else self._takes
-            self.silent = not self._in_parts
+            self.silent = not self._in_parts and not self._takes.keeps(("system", "user"))
         self._without_system = self._takes.loses(("system", "user"))
         self.marks = self._find_marks()
         if marks := thoughts_of(tokenizer):
@@ -244,11 +244,14 @@ class Template(PromptFormat):
         failed: Exception | None = None
         for order in self._orders(messages):
             try:
-                return self._apply(order)
+                text = self._apply(order)
             except TooMuch:
                 raise
             except Exception as error:  # of a template that anyone may have written
                 failed = error
+            else:
+                if self._fits(order) or _kept(order, text):
+                    return text
         reason = f": {jinja.reason(failed)}" if failed else ""
         if self._options and self._plain_takes(messages):
             raise OptionsError(
@@ -273,9 +276,8 @@ class Template(PromptFormat):
         for order in Order:
             if (said := arranged(messages, order)) not in orders[-1:]:
                 orders.append(said)
-        fit = list(filter(self._fits, orders))
         # Beside calls no order may fit, and yet be taken.
-        yield from fit or [*orders, *map(answered, orders)]
+        yield from list(filter(self._fits, orders)) or [*orders, *map(answered, orders)]
 
     def _fits(self, messages: Sequence[Message]) -> bool:
         """Whether the template takes these, by what it does with stand-ins."""
@@ -328,6 +330,13 @@ class Template(PromptFormat):
                 elif not mark.isalnum() and any(map(str.isalpha, mark)):
                     marks.add(mark)
         return tuple(marks)
+
+
+def _kept(messages: Sequence[Message], text: Tainted) -> bool:
+    """Whether what a template wrote has all that the user and the system said."""
+    return all(
+        one.content.strip() in text.bare for one in messages if one.role in ("system", "user")
+    )
 
 
 def _thought_key(source: str) -> str | None:

@@ -190,3 +190,25 @@ def test_tokens_between_full_width_bars_are_control_tokens() -> None:
     tokenizer = chatml_tokenizer()
     tokenizer.add_tokens([AddedToken("<｜fim▁hole｜>", special=False)])
     assert "<｜fim▁hole｜>" in control_tokens(tokenizer)
+
+
+FIRST = (
+    "{{ tools | length }}{% for m in messages %}"
+    "{% if m.role != 'user' or not loop.previtem or loop.previtem.role not in ('user', 'tool') %}"
+    "<{{ m.role }}>{{ m.content }}{% endif %}{% endfor %}<assistant>"
+)
+
+
+def test_and_no_order_is_taken_that_leaves_them_out() -> None:
+    chosen = Template(with_template(FIRST))
+    chosen.tools = [tools.WEATHER]
+    text = "".join(map(visible, chosen.pieces(CALLED)))
+    assert text.endswith("<tool>Sun<assistant><user>And?<assistant>")
+
+
+def test_a_template_that_begins_after_the_system_prompt_is_no_silent_one() -> None:
+    template = (
+        "{% if messages[0].role == 'system' %}S {{ messages[0].content }}\n{% endif %}"
+        "{% for m in messages[1:] %}{{ m.role }} {{ m.content }}\n{% endfor %}assistant"
+    )
+    assert prompt(with_template(template), SAID) == "S Be kind.\nuser Where is Rome?\nassistant"
