@@ -114,6 +114,12 @@ def test_what_calls_no_function_in_a_channel_is_said(said: str) -> None:
     assert reads(format, f"<|channel|>final<|message|>{said}") == Read(said)
 
 
+def test_the_function_is_that_of_the_message_with_the_arguments() -> None:
+    said = "See to=functions.get_time now.<|end|><|start|>assistant "
+    call = f"to=functions.get_weather<|channel|>commentary json<|message|>{ROME}<|call|>"
+    assert reads(offering("harmony"), said + call).calls == (WEATHER,)
+
+
 def test_a_template_that_leaves_out_later_calls_is_told_of_them_one_by_one() -> None:
     format = offering("harmony")
     first, second = WEATHER._replace(id="call1234a"), TIME._replace(id="call1234b")
