@@ -11,6 +11,7 @@ from prompts import Call
 from prompts.base import Read
 from prompts.calls import Dialect
 from prompts.reading import Reader
+from tests.support.dialects import assert_grown
 
 HERMES = Dialect("<tool_call>\n", "\n</tool_call>", ("name", "arguments"))
 LLAMA3 = Dialect("", "", ("name", "parameters"))
@@ -33,11 +34,7 @@ def reads(dialect: Dialect, reply: str, *, parallel: bool = True) -> Read:
     before = Read("")
     for end in range(len(reply) + 1):
         now = reader.read(reply[:end], finished=end == len(reply))
-        assert now.content.startswith(before.content)
-        for old, new in zip(before.calls, now.calls, strict=False):
-            assert new.name == old.name
-            assert new.arguments.startswith(old.arguments)
-        assert len(now.calls) >= len(before.calls)
+        assert_grown(before, now)
         before = now
     return before
 

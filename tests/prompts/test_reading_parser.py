@@ -7,6 +7,7 @@ import pytest
 from prompts import Call, Tooled
 from prompts.base import Read
 from tests.support import tools
+from tests.support.dialects import parsed
 
 ROME = '{"city": "Rome"}'
 WEATHER = Call("get_weather", ROME)
@@ -14,19 +15,7 @@ CALL = f'<tool_call>{{"name": "get_weather", "arguments": {ROME}}}</tool_call>'
 
 
 def offering(open_pattern: str = "<tool_call>", close_pattern: str = "</tool_call>") -> Tooled:
-    tokenizer = tools.hermes()
-    calls = {
-        "open_pattern": open_pattern,
-        "close_pattern": close_pattern,
-        "repeats": True,
-        "content": "json",
-        "transform": {"type": "function", "function": "{content}"},
-    }
-    tokenizer.response_template = {
-        "defaults": {"role": "assistant"},
-        "start_anchor": "<|im_start|>assistant\n",
-        "fields": {"tool_calls": calls, "content": {"content": "text"}},
-    }
+    tokenizer = parsed(open_pattern, close_pattern)
     return Tooled(tokenizer).offering([tools.WEATHER, tools.TIME])
 
 

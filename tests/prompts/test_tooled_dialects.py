@@ -6,7 +6,7 @@ from prompts import Call, Message, PromptError, Tooled, visible
 from prompts.base import Read
 from prompts.thoughts import parts
 from tests.support import tools
-from tests.support.dialects import FAMILIES, HARMONIES, ROME, TWO
+from tests.support.dialects import FAMILIES, HARMONIES, ROME, TWO, assert_grown
 
 HI = Message("user", "What is the weather in Rome?")
 WEATHER, TIME = Call("get_weather", ROME), Call("get_time", "{}")
@@ -24,11 +24,7 @@ def reads(format: Tooled, reply: str) -> Read:
         found = parts(reply[:end], format.thoughts, finished=finished)
         said = "".join(reply[start:stop] for start, stop in found.said)
         now = format.read(said, finished=finished)
-        assert now.content.startswith(before.content)
-        for old, new in zip(before.calls, now.calls, strict=False):
-            assert new.name == old.name
-            assert new.arguments.startswith(old.arguments)
-        assert len(now.calls) >= len(before.calls)
+        assert_grown(before, now)
         before = now
         if now.done:
             break

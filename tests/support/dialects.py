@@ -1,10 +1,12 @@
 """Chat templates whose calls have marks of several parts, as real ones write them."""
 
 from collections.abc import Callable
+from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from tests.support import tiny
+from prompts.base import Read
+from tests.support import tiny, tools
 
 #: A template, but for how it writes the calls of a message.
 HEAD = """\
@@ -153,3 +155,30 @@ HARMONIES = [
     f" to=functions.get_weather<|channel|>commentary <|constrain|>json<|message|>{ROME}",
     f" to=functions.get_weather<|channel|>commentary json<|message|>{ROME}",
 ]
+
+
+def parsed(open_pattern: str = "<tool_call>", close_pattern: str = "</tool_call>") -> Any:
+    """A tokenizer whose own parser reads the calls between these marks."""
+    tokenizer = tools.hermes()
+    calls = {
+        "open_pattern": open_pattern,
+        "close_pattern": close_pattern,
+        "repeats": True,
+        "content": "json",
+        "transform": {"type": "function", "function": "{content}"},
+    }
+    tokenizer.response_template = {
+        "defaults": {"role": "assistant"},
+        "start_anchor": "<|im_start|>assistant\n",
+        "fields": {"tool_calls": calls, "content": {"content": "text"}},
+    }
+    return tokenizer
+
+
+def assert_grown(before: Read, now: Read) -> None:
+    """Assert that nothing of what was read is taken back."""
+    assert now.content.startswith(before.content)
+    for old, new in zip(before.calls, now.calls, strict=False):
+        assert new.name == old.name
+        assert new.arguments.startswith(old.arguments)
+    assert len(now.calls) >= len(before.calls)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support import dialects, tools
-from tests.support.dialects import HARMONIES, ROME, TWO
+from tests.support.dialects import HARMONIES, ROME, TWO, parsed
 from tests.support.programs import HI, Programs, events
 
 OFFERED = [
@@ -57,20 +57,7 @@ async def test_a_call_comes_after_a_thought_and_what_is_said_before_it(call: str
 
 @pytest.mark.parametrize("broken", ['{"name" 1}', '{"name": 1}', "[" * 3000])
 async def test_a_broken_call_is_said_after_a_good_one(broken: str) -> None:
-    tokenizer = tools.hermes()
-    calls = {
-        "open_pattern": "<tool_call>",
-        "close_pattern": "</tool_call>",
-        "repeats": True,
-        "content": "json",
-        "transform": {"type": "function", "function": "{content}"},
-    }
-    tokenizer.response_template = {
-        "defaults": {"role": "assistant"},
-        "start_anchor": "<|im_start|>assistant\n",
-        "fields": {"tool_calls": calls, "content": {"content": "text"}},
-    }
     good = f'<tool_call>{{"name": "get_weather", "arguments": {ROME}}}</tool_call>'
     broken = f"<tool_call>{broken}</tool_call>"
-    read = await message(tokenizer, f"I look. {good}{broken}")
+    read = await message(parsed(), f"I look. {good}{broken}")
     assert read == (f"I look. {broken}", [("get_weather", ROME)], "tool_calls")
