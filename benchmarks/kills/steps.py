@@ -15,6 +15,7 @@ from benchmarks.kills.cluster import NODES, Cluster, Victim
 from benchmarks.kills.people import People, Told
 from chat.load import load
 from chat.settings import read
+from deploy.ray_app import OPTIONS
 
 Figures = dict[str, float]
 
@@ -23,9 +24,10 @@ COUNT = 8
 TOKENS, TURN = 60, 16
 #: Those of a reply that nobody waits for the end of.
 ENDLESS = 1000
-#: As many at once as fill all places of two replicas and the line before them (see
-#: deploy/ray_app.py), and how many come then.
-CROWD, LATE = 80, 10
+#: As many at once as fill all places of two replicas and the line before them, and a quarter
+#: more; and how many come then.
+CROWD = (2 * OPTIONS["max_ongoing_requests"] + OPTIONS["max_queued_requests"]) * 5 // 4
+LATE = 10
 #: Seconds after which those have a place, stand in line, or are refused; and for any answer.
 SETTLED, PATIENCE = 2.0, 30.0
 
