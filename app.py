@@ -2,10 +2,11 @@
 
     python app.py            then open http://127.0.0.1:7860
 
-The way of one message: `chat.web.page.page` takes it from the browser, `chat.web.page.ask`
-rebuilds the conversation (`chat.core.conversation`) and calls `chat.core.chat`, which composes the
-prompt (`prompts`), waits its turn (`chat.core.gate`), and turns the token ids of the
-engine (`chat.engines`) into the reply so far, again and again.
+The way of one message: `chat.web.page.page` takes it from the browser, `chat.web.page.running` has
+the reply outlast the tab for a while, `chat.web.page.ask` rebuilds the conversation
+(`chat.core.conversation`) and calls `chat.core.chat`, which composes the prompt (`prompts`), waits
+its turn (`chat.core.gate`), and turns the token ids of the engine (`chat.engines`) into the reply
+so far, again and again.
 """
 
 import os

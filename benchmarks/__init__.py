@@ -1,1 +1,1 @@
-"""Measurements that others can repeat: `python -m benchmarks`, and `.compose`, `.reencode`."""
+"""Measurements that others can repeat: `python -m benchmarks`, and its parts by their names."""

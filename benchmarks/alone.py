@@ -72,18 +72,12 @@ def main(job: dict[str, Any], flags: list[str]) -> Figures:
 
 async def together(chat: "Chat", users: int, tokens: int) -> Figures:
     """Measure so many people at once; the engine writes `parallel` replies, the others wait."""
-    from chat.core.conversation import rebuild
-    from chat.core.fitting import fit
-
     free = asyncio.Semaphore(chat.engine.parallel)
 
     async def answer(user: int) -> Reply:
         system, chosen = as_the_page(drawn.controls(tokens, user + 1))
         question = scenarios.marked(scenarios.story_of(user, users), users, user, tokens)
-        asked = rebuild([], question, system)
-        prompt = fit(
-            asked, chat.format, chat.tokens, window=chat.engine.window, max_new_tokens=tokens
-        ).ids
+        prompt = scenarios.prompt(chat, question, tokens, system)
         sent, updates, written = time.perf_counter(), [], 0
         async with free, aclosing(chat.engine.generate(prompt, chosen)) as batches:
             async for ids in batches:

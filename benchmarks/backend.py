@@ -171,12 +171,7 @@ def _round(
 
 
 def _prompt(chat: "Chat", user: int) -> list[int]:
-    from chat.core.conversation import rebuild
-    from chat.core.fitting import fit
-
-    asked = rebuild([], scenarios.story_of(user, 3), "")
-    window = chat.engine.window
-    return fit(asked, chat.format, chat.tokens, window=window, max_new_tokens=window // 2).ids
+    return scenarios.prompt(chat, scenarios.story_of(user, 3), chat.engine.window // 2)
 
 
 def _rate(cpu: Callable[[], float], replies: list[Any]) -> Found:

@@ -89,17 +89,8 @@ async def _rate(chat: "Chat", messages: list[str], sampling: "Sampling") -> floa
 
 
 async def _written(chat: "Chat", message: str, sampling: "Sampling") -> int:
-    from chat.core.conversation import rebuild
-    from chat.core.fitting import fit
-
-    prompt = fit(
-        rebuild([], message, ""),
-        chat.format,
-        chat.tokens,
-        window=chat.engine.window,
-        max_new_tokens=sampling.max_new_tokens,
-    )
-    return len([id async for ids in chat.engine.generate(prompt.ids, sampling) for id in ids])
+    prompt = scenarios.prompt(chat, message, sampling.max_new_tokens)
+    return len([id async for ids in chat.engine.generate(prompt, sampling) for id in ids])
 
 
 if __name__ == "__main__":

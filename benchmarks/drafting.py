@@ -89,17 +89,7 @@ def measured(
 
 async def rate_of(chat: "Chat", message: str, sampling: "Sampling") -> float:
     """Return the tokens a second of one reply, from its first one on."""
-    from chat.core.conversation import rebuild
-    from chat.core.fitting import fit
-
-    conversation = rebuild([], message, "")
-    prompt = fit(
-        conversation,
-        chat.format,
-        chat.tokens,
-        window=chat.engine.window,
-        max_new_tokens=sampling.max_new_tokens,
-    ).ids
+    prompt = scenarios.prompt(chat, message, sampling.max_new_tokens)
     times: list[float] = []
     count = first = 0
     async with aclosing(chat.engine.generate(prompt, sampling)) as batches:

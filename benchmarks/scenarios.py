@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
 
@@ -19,6 +20,9 @@ from benchmarks.client import Turn
 from benchmarks.drawn import controls
 from benchmarks.figures import Figures, Reply
 from benchmarks.load import Door, Job, Person
+
+if TYPE_CHECKING:
+    from chat.core.chat import Chat
 
 HEROES = ["a fox", "a baker", "a lighthouse keeper", "two sisters", "a clockmaker", "a pilot"]
 HEROES += ["a gardener", "an old sailor", "a robot", "a painter", "a farmer", "a young king"]
@@ -157,3 +161,12 @@ def marked(message: str, *of: object) -> str:
     """
     number = random.Random(" ".join(map(str, of))).randrange(10**8, 10**9)
     return f"{number}. {message}"
+
+
+def prompt(chat: "Chat", message: str, tokens: int, system: str = "") -> list[int]:
+    """Return the ids that a chat makes of a message, with room for so many tokens of a reply."""
+    from chat.core.conversation import rebuild
+    from chat.core.fitting import fit
+
+    asked, window = rebuild([], message, system), chat.engine.window
+    return fit(asked, chat.format, chat.tokens, window=window, max_new_tokens=tokens).ids

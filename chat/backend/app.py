@@ -9,7 +9,7 @@ from chat.backend.models import Models
 from chat.core.chat import Chat
 from chat.settings import Settings
 from chat.web import health, metrics
-from chat.web.api import Answering
+from chat.web.api.asgi import Answering
 from chat.web.api.authentication import Authentication
 from chat.web.headers import Headers
 from chat.web.origins import Origins

@@ -19,8 +19,8 @@ from chat.engines.server.refusals import ENDED
 from chat.errors import RequestError
 from chat.settings import Settings
 from chat.web import health
+from chat.web.api.asgi import patient, while_connected
 from chat.web.api.body import body_of
-from chat.web.api.endpoint import patient, while_connected
 from chat.web.api.events import HEADERS
 
 

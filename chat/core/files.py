@@ -19,7 +19,7 @@ SHARE = 0.5
 #: More tokens than this are left, or there is no room for a file.
 LEAST = 64
 #: Characters for each token that a file may have that are looked at.
-CHARACTERS_PER_TOKEN = 16
+LOOKED_AT = 16
 #: Seconds that a child may take to read a PDF on a busy machine.
 PATIENCE = 60.0
 
@@ -73,7 +73,7 @@ def fitted(name: str, text: str, tokens: Tokens, window: int, used: int = 0) -> 
 
 def _cut(text: str, tokens: Tokens, most: int) -> tuple[str, int, int]:
     """Return what fits of a text, its tokens, and those of all; 0 if nobody has counted them."""
-    seen = text[: most * CHARACTERS_PER_TOKEN]
+    seen = text[: most * LOOKED_AT]
     size = whole = len(tokens.encode([seen]))
     part, share = seen, 1.0
     while size > most:

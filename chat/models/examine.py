@@ -30,7 +30,7 @@ MOST = {
     "*.txt": 300_000_000,
     "*.model": 300_000_000,
     "*.jinja": 1_000_000,
-    "additional_chat_templates/*.jinja": 1_000_000,
+    f"{convert.TEMPLATES}/*.jinja": 1_000_000,
     **dict.fromkeys(("*.safetensors", "*.bin", "*.gguf"), 1 << 62),
 }
 #: Tokens that a tokenizer may have besides its vocabulary.

@@ -14,7 +14,7 @@ from chat.models import checkpoint, config, convert, locate, quantized
 #: which stay in 16 bits, are no smaller on a disk.
 WORTH, SHARE = 300_000_000, 2 / 3
 #: What lies beside weights, and stays as its authors have it.
-BESIDE = (*locate.FILES, "*.jinja", "additional_chat_templates/*.jinja")
+BESIDE = (*locate.FILES, "*.jinja", f"{convert.TEMPLATES}/*.jinja")
 
 
 def size(folder: Path, in_4_bits: float) -> float:

@@ -6,7 +6,8 @@ from starlette.middleware import Middleware
 from chat import space
 from chat.errors import SettingsError
 from chat.settings import Settings
-from chat.web import address, api, headers, health, logs, manifest, metrics, proxies, traces, words
+from chat.web import address, headers, health, logs, manifest, metrics, proxies, traces, words
+from chat.web.api import routes as api
 from chat.web.drain import Drain
 from chat.web.ending import end_now, end_with
 from chat.web.guard import Guard

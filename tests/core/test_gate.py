@@ -10,12 +10,7 @@ from chat.core.engine import TICK
 from chat.core.gate import Gate, Ticket
 from chat.core.shares import Account, Limits, Share, Used
 from chat.errors import Draining, QueueFull, RateLimited
-
-
-async def settle() -> None:
-    """Let every task that can go on do so."""
-    for _ in range(10):
-        await asyncio.sleep(0)
+from tests.support.waiting import settle
 
 
 @pytest.mark.parametrize(("parallel", "places"), [(1, [0, 1, 2, 3]), (2, [0, 0, 1, 2])])

@@ -6,7 +6,8 @@ from chat.core import kept
 from chat.core.gate import Gate
 from chat.core.kept import Forgotten, Replies
 from chat.errors import EngineError
-from tests.support.kept import Clock, Listener, Story, replies, settle
+from tests.support.kept import Clock, Listener, Story, replies
+from tests.support.waiting import settle
 
 
 async def test_a_reply_goes_on_when_nobody_listens_and_is_picked_up_where_it_was_left() -> None:

@@ -5,7 +5,8 @@ import pytest
 from chat.core.gate import Gate
 from chat.core.shares import Account, Share, Used
 from chat.errors import QueueFull
-from tests.support.kept import Clock, Listener, Story, replies, settle
+from tests.support.kept import Clock, Listener, Story, replies
+from tests.support.waiting import settle
 
 
 async def test_who_would_wait_gets_the_place_of_one_that_is_alone() -> None:

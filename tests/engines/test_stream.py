@@ -8,16 +8,11 @@ import pytest
 from chat.core.engine import TICK, Cached
 from chat.engines.stream import StreamClosed, TokenStream
 from chat.errors import EngineError
+from tests.support.waiting import settle
 
 
 async def collect(stream: TokenStream) -> list[list[int]]:
     return [ids async for ids in stream.batches()]
-
-
-async def settle() -> None:
-    """Let every task that can go on do so."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def test_all_ids_of_a_fast_worker_arrive_in_order() -> None:

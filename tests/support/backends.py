@@ -11,17 +11,13 @@ import uvicorn
 
 from chat.backend.app import build
 from chat.core.chat import Chat
+from chat.core.sampling import OPTIONAL
 from chat.settings import Settings
 from tests.support.fakes import ScriptedEngine, chat_with
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
-ALL = frozenset(
-    {
-        *("choices", "regex", "json_schema", "negative_prompt"),
-        *("logit_bias", "logprobs", "top_logprobs"),
-    }
-)
+ALL = frozenset(OPTIONAL)
 
 
 class Able(ScriptedEngine):

@@ -30,11 +30,6 @@ TEXT = tuple(3 + (7 * place) % 101 for place in range(60))
 SOME = [TEXT[number : number + 5 + 9 * number] for number in range(5)]
 
 
-def greedy(tokens: int, **changes: Any) -> Sampling:
-    values = {"temperature": 0, "max_new_tokens": tokens, "repetition_penalty": 1, **changes}
-    return Sampling(**values)
-
-
 def pooled(
     model: PreTrainedModel, tokens: int, attention: Attention | None = None
 ) -> tuple[Passes, PoolCache]:

@@ -1,6 +1,14 @@
-"""What comes of a generator of ids, as engines give them."""
+"""Asking engines, and what comes of their generators of ids."""
 
 from collections.abc import AsyncGenerator
+from typing import Any
+
+from chat.core.sampling import Sampling
+
+
+def greedy(tokens: int, **changes: Any) -> Sampling:
+    values = {"temperature": 0, "max_new_tokens": tokens, "repetition_penalty": 1, **changes}
+    return Sampling(**values)
 
 
 async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:

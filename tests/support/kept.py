@@ -8,12 +8,7 @@ from typing import Any
 from chat.core.gate import NOBODYS, Gate
 from chat.core.kept import Kept, Replies, Timer
 from chat.core.shares import Share
-
-
-async def settle() -> None:
-    """Let every task that can go on do so."""
-    for _ in range(20):
-        await asyncio.sleep(0)
+from tests.support.waiting import settle
 
 
 class Clock:

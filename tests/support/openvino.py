@@ -1,7 +1,7 @@
 """OpenVINO engines with a random two-layer Llama, and what is asked of them."""
 
 import random
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ import psutil
 import torch
 from transformers import RepetitionPenaltyLogitsProcessor
 
-from chat.core.sampling import Sampling
 from chat.engines.openvino.engine import EXACT, OpenVINOEngine
+from tests.support.batches import greedy
 
 PROMPT = [5, 6, 7, 8]
 CLOSE = 0.1  # of logits that spread over tens; OpenVINO computes exp and the like its own way
@@ -43,18 +43,9 @@ def starting(folder: Path) -> Iterator[Start]:
             engine.close()
 
 
-def greedy(tokens: int, **changes: Any) -> Sampling:
-    values = {"temperature": 0, "max_new_tokens": tokens, "repetition_penalty": 1, **changes}
-    return Sampling(**values)
-
-
 #: A window that takes minutes to fill, and what fills it, however long a busy machine looks away.
 LONG = 2**16
 ENDLESS = greedy(60_000, min_new_tokens=60_000)
-
-
-async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
-    return [id async for ids in batches for id in ids]
 
 
 def gaps(model: Any, prompt: list[int], reply: list[int], penalty: float = 1.0) -> list[float]:

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 
 from chat.core.chat import Chat
 from chat.settings import Settings
-from chat.web import api
+from chat.web.api import routes as api
 from prompts import PromptFormat
 from tests.support.fakes import END as END_ID
 from tests.support.fakes import chat_with

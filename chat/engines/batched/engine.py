@@ -20,9 +20,9 @@ class BatchedEngine:
     with another one of two tokens that are almost equally likely.
 
     A reply that a process leaves unfinished, since it ended or hung for `watchdog` seconds (see
-    `Remote`), goes on in the next one: a greedy one as it would
-    have, and a drawn one as its seed would have it, whatever ties it down; but for rounding,
-    since what is written is read again at once.
+    `Remote`), goes on in the next one: a greedy one as it would have, and a drawn one as its seed
+    would have it, whatever ties it down; but for rounding, since what is written is read again at
+    once.
 
     Raises:
         ModelError: the model cannot be loaded, or not be run in this way.

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat.core.shares import Shares, asking
 from chat.settings import Settings
-from chat.web.api.rate_limits import told
+from chat.web.api.rate_limits import left
 from chat.web.api.refusals import plain, refused
 from chat.web.visitors import keys
 from chat.web.visitors.guesses import Pace
@@ -33,7 +33,7 @@ class Authentication:
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(told(*self._shares.left(asking.get())))
+                MutableHeaders(scope=message).update(left(*self._shares.left(asking.get())))
             await send(message)
 
         try:

@@ -1,34 +1,32 @@
 """From one request to its reply, for as long as its client is there."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from chat.core.chat import Chat, Update
 from chat.core.sampling import Sampling
 from chat.core.shares import asking
 from chat.errors import BadRequest, RequestError, TooLong
+from chat.web.api.asgi import patient, while_connected
 from chat.web.api.body import body_of
-from chat.web.api.errors import json_bytes
+from chat.web.api.errors import json_answer
 from chat.web.api.events import HEADERS, Writer, events
 from chat.web.api.ignored import told
 from chat.web.api.merging import merged
 from chat.web.api.models import adapter_of, with_adapter
-from chat.web.api.prompting import HOLDING, named, prompted, with_options
+from chat.web.api.prompting import HOLDING, prompted, with_name_chosen, with_options
 from chat.web.api.request import Asked, asked
 from chat.web.api.shapes import MOST_REPLIES, Ask, RequestBody
 from chat.web.api.streams import Streams, last_event
 from prompts import Tooled
 from prompts.formats.given import Given
-
-#: Seconds that a client may take to read what is sent to it, before it counts as gone.
-PATIENCE = 10.0
 
 
 class Endpoint:
@@ -97,7 +95,7 @@ class Endpoint:
             asks = await asyncio.to_thread(
                 body.asks, self._system_prompt, tooled=isinstance(chat.format, Tooled)
             )
-            chat, given = await named(chat, asks[0].conversation, given)
+            chat, given = await with_name_chosen(chat, asks[0].conversation, given)
             sampling = await asyncio.to_thread(Sampling.checked, **given)
             _check(asks, body.replies, sampling, chat)
             shown = body.shows_thought(controls.values)
@@ -121,46 +119,14 @@ class Endpoint:
         except RequestError as error:
             error.field = names.get(error.field, error.field)
             raise
-        whole = json_bytes(writer.whole([last[place] for place in range(len(replies))]))
-        answer = Response(whole, headers=told(read.unknown), media_type="application/json")
-        await answer(scope, receive, send)
+        whole = writer.whole([last[place] for place in range(len(replies))])
+        await json_answer(whole, told(read.unknown))(scope, receive, send)
 
 
 async def _together(first: bytes, others: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     yield first
     async for event in others:
         yield event
-
-
-def patient(send: Send) -> Send:
-    """Return the same, which raises ClientDisconnect when a client takes too long to read."""
-
-    async def sending(message: Message) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await send(message)
-        except TimeoutError:
-            raise ClientDisconnect from None
-
-    return sending
-
-
-async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
-    """Do `work`, but no longer than the client stays."""
-
-    async def hang_up() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    working, watching = asyncio.create_task(work), asyncio.create_task(hang_up())
-    try:
-        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        working.cancel()
-        watching.cancel()
-        await asyncio.wait((working, watching))
-    if not working.cancelled():
-        working.result()
 
 
 def _check(asks: Sequence[Ask], n: int, sampling: Sampling, chat: Chat) -> None:

@@ -58,9 +58,11 @@ def json_bytes(value: Any) -> bytes:
     return written.encode()
 
 
-def json_answer(value: Any, headers: Mapping[str, str] | None = None) -> Response:
+def json_answer(
+    value: Any, headers: Mapping[str, str] | None = None, status: int = 200
+) -> Response:
     """Return the answer to a request that is this value."""
-    return Response(json_bytes(value), headers=headers, media_type="application/json")
+    return Response(json_bytes(value), status, headers, "application/json")
 
 
 class Fault(NamedTuple):
@@ -111,4 +113,4 @@ def refusal(error: Exception) -> Response:
     """Return the answer to a request that ended in `error`."""
     status, message, type, param, code, headers = fault(error)
     body = {"message": message, "type": type, "param": param or None, "code": code}
-    return Response(json_bytes({"error": body}), status, headers, "application/json")
+    return json_answer({"error": body}, headers, status)

@@ -77,7 +77,7 @@ def _calling(
     return chat.prompting(format), {**given, **FREE, **ties}
 
 
-async def named(
+async def with_name_chosen(
     chat: Chat, conversation: Conversation, given: dict[str, Any]
 ) -> tuple[Chat, dict[str, Any]]:
     """Have the model choose the name of what it calls, if it has to; else return the same.

@@ -8,7 +8,7 @@ from math import ceil
 from chat.core.shares import Left
 
 
-def told(requests: Left | None, tokens: Left | None) -> dict[str, str]:
+def left(requests: Left | None, tokens: Left | None) -> dict[str, str]:
     """Return `x-ratelimit-limit-requests` and the others, of what has a limit."""
     headers = {}
     for kind, of in (("requests", requests), ("tokens", tokens)):

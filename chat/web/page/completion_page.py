@@ -15,7 +15,7 @@ from chat.web.page.ask import ask, fetched
 from chat.web.page.controls import MORE, Changes, Controls, grouped
 from chat.web.page.gradio_internals import Blocks, named
 from chat.web.page.prompt_box import prompt_box, shown_in_box
-from chat.web.page.turn import Reply
+from chat.web.page.turn import Progress
 
 HINT = "Write the beginning of a text, which the model then continues."
 
@@ -59,7 +59,7 @@ class CompletionPage(Blocks):
 
     def _set_events(self) -> None:
         self.before = gr.State("")  # the text as it was, for Undo
-        self.reply = gr.State(Reply())
+        self.reply = gr.State(Progress())
         controls = self._controls.values()
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         buttons = [self.text, self.undo, self.stop, self.go]
@@ -108,7 +108,7 @@ class CompletionPage(Blocks):
     def _begin(self, text: str) -> Changes:
         return {
             self.before: text,
-            self.reply: Reply(),
+            self.reply: Progress(),
             self.text: gr.Textbox(interactive=False),
             self.undo: gr.Button(interactive=False),
             self.stop: gr.Button(visible=True),
@@ -116,7 +116,7 @@ class CompletionPage(Blocks):
             self.status: status.SENDING,
         }
 
-    async def _run(self, reply: Reply, text: str, *values: Any) -> AsyncGenerator[Changes]:
+    async def _run(self, reply: Progress, text: str, *values: Any) -> AsyncGenerator[Changes]:
         """Continue the text, which stays whatever happens."""
         text = clean(text or "")
         try:
@@ -133,7 +133,7 @@ class CompletionPage(Blocks):
             reply.failure = str(error)
             yield {self.status: reply.line}
 
-    def _settle(self, reply: Reply) -> Changes:
+    def _settle(self, reply: Progress) -> Changes:
         return {
             self.text: gr.Textbox(interactive=True),
             self.undo: gr.Button(interactive=True),

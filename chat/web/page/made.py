@@ -6,14 +6,14 @@ from typing import Any
 from chat.core.chat import Chat
 from chat.core.made import LONGEST, Made
 from chat.core.sampling import Sampling
-from chat.web.page.turn import Reply
+from chat.web.page.turn import Progress
 
 #: The controls that are told of in any case, and of the others those that are set.
 ALWAYS = ("max_new_tokens", "temperature")
 UNSET = ("", -1, None)
 
 
-def made(chat: Chat, reply: Reply) -> str:
+def made(chat: Chat, reply: Progress) -> str:
     """Return how a reply was made, as JSON for the browser; nothing if it never began."""
     if reply.update is None:
         return ""

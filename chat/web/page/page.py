@@ -296,8 +296,8 @@ class Page(ChatInterface):
         try:
             if not reply.kept:
                 reply.controls = dict(zip(self._controls, values, strict=True))
-                begun = turn.begun, turn.thought.text
-                updates = self._ask(turn.message, turn.before, values, *begun)
+                asked_for = turn.message, turn.before, reply.controls
+                updates = ask(self.chat, *asked_for, turn.begun, turn.thought.text)
                 self._running.begin(turn, updates, self.login())
             followed = fetched(reply.follow(), self.unread())
             async with aclosing(followed):
@@ -379,21 +379,11 @@ class Page(ChatInterface):
             self.go_on: HIDDEN,
         }
 
-    def _ask(
-        self,
-        message: str,
-        history: History,
-        values: tuple[Any, ...],
-        begun: str = "",
-        thought: str = "",
-    ) -> AsyncGenerator[Update]:
-        given = dict(zip(self._controls, values, strict=True))
-        return ask(self.chat, message, history, given, begun, thought)
-
     def _fetched(
         self, message: str, history: History, values: tuple[Any, ...]
     ) -> AsyncGenerator[Update]:
-        return fetched(self._ask(message, history, values), self.unread())
+        controls = dict(zip(self._controls, values, strict=True))
+        return fetched(ask(self.chat, message, history, controls), self.unread())
 
     def _as_sent(self, history: History) -> History:
         """Return a history as the browser takes it."""

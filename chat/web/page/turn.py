@@ -24,8 +24,8 @@ PART_LOST = "The rest of the reply was lost."
 
 
 @dataclass
-class Reply:
-    """How far a reply has come, as whoever asks for it writes down."""
+class Progress:
+    """How far a reply has come, as the page keeps it."""
 
     #: The last that there was.
     update: Update | None = None
@@ -102,7 +102,7 @@ class Turn:
     thought: Thought = NO_THOUGHT
     #: Its own, since two can be on their way: Gradio cannot stop what the server has not
     #: confirmed yet, and lets it go on unseen.
-    reply: Reply = field(default_factory=Reply)
+    reply: Progress = field(default_factory=Progress)
 
     @property
     def asked(self) -> History:
@@ -134,7 +134,7 @@ class Turn:
         text, thought = self.so_far(self.reply.update)
         answered, reply = bool((text + thought.text).strip()), self.reply
         if answered and not seen:  # it was stopped before the first word came there
-            answered, reply = False, Reply(failure=reply.failure)
+            answered, reply = False, Progress(failure=reply.failure)
         if reply.unanswered and not answered:
             draft = None if self._retried else self.message
             return Outcome(self.original, reply.line, draft, more=False)

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from chat.engines.batched import attend
-from tests.support.batched import LENGTH, SOME, alone, batcher, fresh, greedy, job, written
+from tests.support.batched import LENGTH, SOME, alone, batcher, fresh, job, written
+from tests.support.batches import greedy
 
 
 def test_it_does_not_matter_how_a_kernel_lays_out_its_sums(monkeypatch: pytest.MonkeyPatch) -> None:

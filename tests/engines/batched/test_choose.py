@@ -14,7 +14,8 @@ from chat.engines.batched import choose
 from chat.engines.batched.choose import UNSURE, Chooser
 from chat.engines.batched.ranges import Range
 from chat.engines.batched.reply import Reply
-from tests.support.batched import batcher, fresh, greedy, job, written
+from tests.support.batched import batcher, fresh, job, written
+from tests.support.batches import greedy
 
 CPU = torch.device("cpu")
 WORDS = 300

@@ -14,8 +14,8 @@ from chat.core.sampling import Sampling
 from chat.engines.batched.engine import BatchedEngine
 from chat.engines.batched.wire import Plan
 from tests.engines.contract.subjects import generated
-from tests.support.batched import NEVER, greedy
-from tests.support.batches import collect
+from tests.support.batched import NEVER
+from tests.support.batches import collect, greedy
 
 PROMPTS = [[10 + (7 * place + number) % 100 for place in range(20)] for number in range(3)]
 LENGTH = 300

@@ -13,7 +13,8 @@ from chat.engines.process import Part
 from chat.engines.transformers import guide as module
 from chat.engines.transformers.guide import Compiled, Guide
 from tests.support import tiny_models
-from tests.support.batched import SOME, Replies, batcher, greedy, job
+from tests.support.batched import SOME, Replies, batcher, job
+from tests.support.batches import greedy
 from tests.support.tiny import chatml_tokenizer
 
 TOKENIZER = chatml_tokenizer()

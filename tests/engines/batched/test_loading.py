@@ -13,7 +13,8 @@ from chat.engines.batched.attend import Flash, RowByRow
 from chat.engines.batched.wire import Plan
 from chat.errors import ModelError, UnfitModel
 from tests.support import tiny_models
-from tests.support.batched import VOCABULARY, flash, fresh, greedy, job, written
+from tests.support.batched import VOCABULARY, flash, fresh, job, written
+from tests.support.batches import greedy
 
 PLAN = Plan(Path(), Path(), 512, loader="tests.support.batched:tiny")
 

@@ -7,7 +7,6 @@ import pytest
 from chat.core.engine import Scored
 from chat.engines.transformers.engine import TransformersEngine
 from chat.engines.transformers.guide import Guide
-from tests.engines.transformers.test_engine import collect
 from tests.support import tiny_models
 from tests.support.batched import (
     LENGTH,
@@ -19,6 +18,7 @@ from tests.support.batched import (
     job,
     written,
 )
+from tests.support.batches import collect
 from tests.support.tiny import chatml_tokenizer
 
 SAMPLINGS = {

@@ -27,6 +27,7 @@ from chat.engines.transformers.engine import TransformersEngine
 from chat.engines.transformers.loop import LoopEngine
 from chat.errors import EngineError
 from tests.support import tiny_models
+from tests.support.batches import greedy
 from tests.support.fakes import END, ScriptedEngine
 from tests.support.model_server import ModelServer, Running
 from tests.support.zero_gpu import Spaces
@@ -35,11 +36,6 @@ fork = multiprocessing.get_context("fork")
 
 PROMPT = [5, 6, 7, 8]
 WRITTEN = "what somebody wrote"
-
-
-def greedy(tokens: int, **changes: Any) -> Sampling:
-    values = {"temperature": 0, "max_new_tokens": tokens, "repetition_penalty": 1, **changes}
-    return Sampling(**values)
 
 
 class Subject(ABC):

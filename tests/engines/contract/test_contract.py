@@ -14,8 +14,8 @@ from chat.core.engine import Engine, Scored
 from chat.core.sampling import OPTIONAL
 from chat.engines.registry import ENGINES
 from chat.errors import FAILED, EngineError
-from tests.engines.contract.subjects import PROMPT, SUBJECTS, WRITTEN, Subject, greedy
-from tests.support.batches import collect, first
+from tests.engines.contract.subjects import PROMPT, SUBJECTS, WRITTEN, Subject
+from tests.support.batches import collect, first, greedy
 
 LONG = [10 + place % 100 for place in range(200)]
 

@@ -16,8 +16,9 @@ from chat.models import ir, ir_layers
 from chat.models.adapters import read
 from tests.support import families, lora
 from tests.support.aside import built
+from tests.support.batches import collect, greedy
 from tests.support.gguf_file import without_end
-from tests.support.openvino import CLOSE, NEVER, collect, gaps, greedy
+from tests.support.openvino import CLOSE, NEVER, gaps
 
 NAMES = ("none", "tales", "poems")
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -14,7 +14,8 @@ from chat.core.sampling import Sampling
 from chat.engines.openvino.engine import EXACT, OpenVINOEngine
 from chat.models import ir
 from tests.support import gguf_file
-from tests.support.openvino import NEVER, collect
+from tests.support.batches import collect
+from tests.support.openvino import NEVER
 
 #: For a model as `folder` has it and one that often writes what that does, the engine's options.
 KINDS: dict[str, Callable[[Path, Path], dict[str, Any]]] = {

@@ -22,17 +22,13 @@ from chat.engines.server.refusals import ENDED
 from chat.engines.server.vllm import Ours
 from chat.errors import FAILED, BadRequest, EngineError, QueueFull, TooLong
 from tests.engines.server.conftest import STOP, Rig, always, engine_at, reply
-from tests.support.batches import collect, first
+from tests.support.batches import collect, first, greedy
 from tests.support.model_server import event, silent
 from tests.support.ports import free_port
 
 PROMPT = [3, 4, 5]
 SECRET = "what somebody wrote"
 Events = AsyncGenerator[bytes]
-
-
-def greedy(tokens: int, **changes: Any) -> Sampling:
-    return Sampling(temperature=0, max_new_tokens=tokens, repetition_penalty=1, **changes)
 
 
 def cut(after: int) -> Callable[[Events], Events]:

@@ -20,7 +20,7 @@ from chat.engines.server.engine import ServerEngine
 from chat.load import load
 from chat.settings import Settings
 from prompts import Control
-from tests.support.batches import collect, first
+from tests.support.batches import collect, first, greedy
 
 URL = os.environ.get("CHAT_TEST_SERVER", "")
 pytestmark = pytest.mark.skipif(not URL, reason="CHAT_TEST_SERVER names no server")
@@ -39,10 +39,6 @@ def chat() -> Iterator[Chat]:
     )
     yield chat
     chat.engine.close()
-
-
-def greedy(tokens: int, **changes: object) -> Sampling:
-    return Sampling.checked(temperature=0, max_new_tokens=tokens, repetition_penalty=1.0, **changes)
 
 
 def prompt(chat: Chat, text: str = "Tell me about rain.") -> list[int]:

@@ -10,9 +10,10 @@ from chat.core.sampling import Sampling
 from chat.engines.transformers.engine import TransformersEngine
 from chat.models.adapters import read
 from chat.models.lora import Lora
-from tests.engines.transformers.test_engine import NEVER, collect, greedy
+from tests.engines.transformers.test_engine import NEVER
 from tests.engines.transformers.test_engine_turns import LENGTH, PROMPT, cold
 from tests.support import lora, tiny_models
+from tests.support.batches import collect, greedy
 
 NAMES = ("none", "tales", "poems")
 

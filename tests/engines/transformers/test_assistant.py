@@ -11,9 +11,10 @@ from transformers import PreTrainedModel
 from chat.core.sampling import Sampling
 from chat.engines.transformers.engine import TransformersEngine
 from chat.engines.transformers.sampler import Sampler
-from tests.engines.transformers.test_engine import collect, greedy, until_idle
+from tests.engines.transformers.test_engine import until_idle
 from tests.engines.transformers.test_engine_turns import PROMPT, Running, cold
 from tests.support import tiny_models
+from tests.support.batches import collect, greedy
 
 Make = Callable[[], PreTrainedModel]
 

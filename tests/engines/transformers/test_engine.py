@@ -22,6 +22,7 @@ from chat.engines.transformers.guide import Guide
 from chat.engines.transformers.ready import prepare
 from chat.errors import EngineError, ModelError, OutOfMemory
 from tests.support import tiny_models
+from tests.support.batches import collect, greedy
 from tests.support.fakes import CharTokens, LineFormat
 from tests.support.tiny import chatml_tokenizer
 
@@ -39,14 +40,6 @@ def engine(model: PreTrainedModel) -> Iterator[TransformersEngine]:
     engine = TransformersEngine(model, {NEVER}, window=4096)
     yield engine
     engine.close()
-
-
-def greedy(tokens: int) -> Sampling:
-    return Sampling(temperature=0, max_new_tokens=tokens, repetition_penalty=1)
-
-
-async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
-    return [id async for ids in batches for id in ids]
 
 
 def reference(prompt: list[int], tokens: int) -> list[int]:

@@ -20,8 +20,9 @@ from chat.engines.transformers.engine import TransformersEngine
 from chat.engines.transformers.loop import LoopEngine
 from chat.errors import ModelError
 from chat.models import quantize
-from tests.engines.transformers.test_engine import collect, greedy, until_idle
+from tests.engines.transformers.test_engine import until_idle
 from tests.support import tiny_models
+from tests.support.batches import collect, greedy
 from tests.support.tiny import chatml_tokenizer
 
 #: Longer than the window of those that have one.

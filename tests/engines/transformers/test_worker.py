@@ -4,7 +4,7 @@ import asyncio
 import gc
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from chat.core.sampling import Sampling
 from chat.engines.stream import StreamClosed
 from chat.engines.transformers.worker import Worker
 from chat.errors import EngineError, OutOfMemory
+from tests.support.batches import collect
 
 Start = Callable[..., Worker]
 
@@ -29,10 +30,6 @@ def _start() -> Iterator[Start]:
     yield start
     for worker in workers:
         worker.close()
-
-
-async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
-    return [id async for ids in batches for id in ids]
 
 
 async def test_write_is_given_what_was_asked_and_where_to_put_it(start: Start) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from contextlib import aclosing
 from importlib import import_module
 from multiprocessing import Value
@@ -22,26 +22,18 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from transformers import PreTrainedModel
 
-from chat.core.sampling import Sampling
 from chat.engines.transformers.engine import TransformersEngine
 from chat.errors import EngineError, OutOfMemory
 from chat.load import load
 from chat.settings import Settings
 from tests.conftest import Serve
 from tests.support import gguf_file
+from tests.support.batches import collect, greedy
 from tests.support.tiny_models import llama
 from tests.support.zero_gpu import Spaces
 
 PROMPT = [5, 6, 7, 8]
 NEVER = 1
-
-
-def greedy(tokens: int) -> Sampling:
-    return Sampling(max_new_tokens=tokens, temperature=0, repetition_penalty=1)
-
-
-async def collect(batches: AsyncGenerator[list[int]]) -> list[int]:
-    return [id async for ids in batches for id in ids]
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from gradio_client.exceptions import AppError
 from starlette.types import Message
 
 from chat.settings import Settings
-from chat.web import api
-from chat.web.api import endpoint, request
+from chat.web.api import asgi, request
+from chat.web.api import routes as api
 from chat.web.api.body import MAX_BODY
 from chat.web.api.request import read
 from chat.web.api.shapes import RequestBody
@@ -109,7 +109,7 @@ def test_who_hangs_up_while_waiting_gives_the_place_back(server: Server, stream:
 async def test_who_does_not_read_what_is_sent_does_not_keep_the_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(endpoint, "PATIENCE", 0.05)
+    monkeypatch.setattr(asgi, "PATIENCE", 0.05)
     engine = ScriptedEngine(lambda prompt: "x" * 250, pace=0.01)
     mount, *_ = api.routes(chat_with(engine), Settings())
     body = json.dumps({"messages": HI, "stream": True}).encode()

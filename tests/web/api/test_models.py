@@ -7,7 +7,7 @@ import pytest
 from starlette.applications import Starlette
 
 from chat.settings import Settings
-from chat.web import api
+from chat.web.api import routes as api
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import HI, Programs, error
 

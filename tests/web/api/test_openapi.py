@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from chat.settings import Settings
-from chat.web import api
+from chat.web.api import routes as api
 from chat.web.api.request import read
 from chat.web.api.shapes import ChatBody
 from tests.support.fakes import ScriptedEngine, chat_with

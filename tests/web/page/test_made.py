@@ -8,14 +8,14 @@ import pytest
 from chat.core.chat import Update
 from chat.core.made import Made
 from chat.web.page.made import made
-from chat.web.page.turn import Reply
+from chat.web.page.turn import Progress
 from tests.support.fakes import ScriptedEngine, chat_with
 
 CHAT = chat_with(ScriptedEngine())
 
 
-def reply(update: Update | None, **more: Any) -> Reply:
-    return Reply(update, **more)
+def reply(update: Update | None, **more: Any) -> Progress:
+    return Progress(update, **more)
 
 
 def test_of_a_reply_that_never_began_nothing_is_told() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from chat.web.api.errors import fault, json_bytes
+from chat.web.api.errors import fault, json_answer
 
 TYPES = {
     401: "authentication_error",
@@ -27,5 +27,4 @@ def refusal(error: Exception) -> Response:
     body: dict[str, Any] = {"type": type, "message": found.message}
     if found.param == "thread":
         body["details"] = NO_THREADS
-    answer = json_bytes({"type": "error", "error": body})
-    return Response(answer, found.status, found.headers, "application/json")
+    return json_answer({"type": "error", "error": body}, found.headers, found.status)

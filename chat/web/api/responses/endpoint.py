@@ -13,8 +13,8 @@ from chat.web.api.endpoint import Endpoint
 from chat.web.api.errors import json_answer
 from chat.web.api.request import LONGEST, Asked
 from chat.web.api.responses.items import items_of
-from chat.web.api.responses.kept import Keeper
 from chat.web.api.responses.shapes import Around, ResponseBody
+from chat.web.api.responses.stored import Keeper
 from chat.web.api.responses.writer import ResponseReply
 from chat.web.api.shapes import RequestBody
 from chat.web.api.streams import Streams

@@ -13,8 +13,8 @@ from chat.core.chat import Update
 from chat.web.api.errors import json_bytes, refusal
 from chat.web.api.events import event
 from chat.web.api.responses.items import call_item, text_item, thought_item
-from chat.web.api.responses.kept import Keeper, Kept
 from chat.web.api.responses.shapes import ResponseBody
+from chat.web.api.responses.stored import Keeper, Stored
 from chat.web.api.responses.tools import PlainChoice
 from chat.web.api.shape import Shape
 from prompts import Call, Message
@@ -193,7 +193,7 @@ class ResponseReply:
         text = found.begun.content + "".join(texts)
         reply = Message("assistant", text, tuple(calls), thought=thought)
         asked, said = found.messages, [*found.asked, reply]
-        kept = Kept(json_bytes(response), asked, said, tuple(self._output))
+        kept = Stored(json_bytes(response), asked, said, tuple(self._output))
         self._keeper.keep(response["id"], kept)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from openai.types import responses
 
-from chat.web.api.responses import kept
+from chat.web.api.responses import stored
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import END, Programs, error
 from tests.support.responses import asks, responds, streams
@@ -121,8 +121,8 @@ async def test_an_item_may_be_told_by_its_id(programs: Programs) -> None:
 async def test_telling_an_item_by_its_id_keeps_its_response_alone_from_being_forgotten(
     programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "MOST_BYTES", 3 * 10**6)
-    monkeypatch.setattr(kept, "MOST", 3)
+    monkeypatch.setattr(stored, "MOST_BYTES", 3 * 10**6)
+    monkeypatch.setattr(stored, "MOST", 3)
     programs = Programs(ScriptedEngine())
     one, two, three = [await responds(programs) for _ in range(3)]
     [said] = two["output"]

@@ -6,8 +6,8 @@ import pytest
 
 from chat.core.chat import Update
 from chat.errors import EngineError
-from chat.web.api.responses.kept import Keeper
 from chat.web.api.responses.shapes import ResponseBody
+from chat.web.api.responses.stored import Keeper
 from chat.web.api.responses.writer import ResponseReply
 from prompts import Call
 from tests.support.fakes import ScriptedEngine

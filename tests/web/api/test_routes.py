@@ -1,4 +1,4 @@
-"""chat.web.api: what is there, and for whom."""
+"""chat.web.api.routes: what is there, and for whom."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from starlette.applications import Starlette
 
 from chat.settings import Settings
-from chat.web import api
+from chat.web.api import routes as api
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import HI, Programs, error
 

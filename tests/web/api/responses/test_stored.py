@@ -1,15 +1,15 @@
-"""chat.web.api.responses.kept: what is kept is bounded, and what is not there is said."""
+"""chat.web.api.responses.stored: what is kept is bounded, and what is not there is said."""
 
 import pytest
 
-from chat.web.api.responses import kept
-from chat.web.api.responses.kept import Keeper, Kept, NoSuchResponse
+from chat.web.api.responses import stored
+from chat.web.api.responses.stored import Keeper, NoSuchResponse, Stored
 from prompts import Call, Message
 
 
-def response(size: int = 1) -> Kept:
+def response(size: int = 1) -> Stored:
     messages = [Message("user", "a" * size)]
-    return Kept(b"{}", messages, messages)
+    return Stored(b"{}", messages, messages)
 
 
 def there(keeper: Keeper, id: str) -> bool:
@@ -32,7 +32,7 @@ def test_a_response_is_found_until_it_is_forgotten() -> None:
 
 def test_the_least_recently_used_is_forgotten_first() -> None:
     keeper = Keeper()
-    for number in range(kept.MOST):
+    for number in range(stored.MOST):
         keeper.keep(str(number), response())
     keeper.find("0", "id")
     keeper.keep("more", response())
@@ -41,8 +41,8 @@ def test_the_least_recently_used_is_forgotten_first() -> None:
 
 def test_long_ones_are_fewer() -> None:
     keeper = Keeper()
-    size = kept.LONGEST // 2
-    fit = kept.MOST_BYTES // size
+    size = stored.LONGEST // 2
+    fit = stored.MOST_BYTES // size
     for number in range(fit + 2):
         keeper.keep(str(number), response(size))
     left = sum(there(keeper, str(number)) for number in range(fit + 2))
@@ -52,16 +52,16 @@ def test_long_ones_are_fewer() -> None:
 @pytest.mark.parametrize(
     "one",
     [
-        Kept(b" " * (kept.LONGEST + 1), [], []),
-        response(kept.LONGEST),
-        Kept(b"{}", [], [Message("assistant", "", (Call("f", " " * kept.LONGEST),))]),
-        Kept(b"{}", [], [Message("assistant", "", (Call("f", "{}", " " * kept.LONGEST),))]),
-        Kept(b"{}", [], [Message("tool", "", name="f", call_id=" " * kept.LONGEST)]),
-        Kept(b"{}", [], [Message("tool", "", name=" " * kept.LONGEST)]),
-        Kept(b"{}", [], [Message("user", "\U0001f600" * (kept.LONGEST // 4))]),
+        Stored(b" " * (stored.LONGEST + 1), [], []),
+        response(stored.LONGEST),
+        Stored(b"{}", [], [Message("assistant", "", (Call("f", " " * stored.LONGEST),))]),
+        Stored(b"{}", [], [Message("assistant", "", (Call("f", "{}", " " * stored.LONGEST),))]),
+        Stored(b"{}", [], [Message("tool", "", name="f", call_id=" " * stored.LONGEST)]),
+        Stored(b"{}", [], [Message("tool", "", name=" " * stored.LONGEST)]),
+        Stored(b"{}", [], [Message("user", "\U0001f600" * (stored.LONGEST // 4))]),
     ],
 )
-def test_one_that_is_too_long_is_not_kept_and_others_stay(one: Kept) -> None:
+def test_one_that_is_too_long_is_not_kept_and_others_stay(one: Stored) -> None:
     keeper = Keeper()
     keeper.keep("short", response())
     keeper.keep("long", one)

@@ -27,7 +27,7 @@ LONGEST = MOST_BYTES // 16
 
 
 @dataclass(frozen=True)
-class Kept:
+class Stored:
     """A response that is kept."""
 
     #: As it was answered, in JSON.
@@ -72,19 +72,19 @@ class Keeper:
 
     def __init__(self) -> None:
         # Small ones count for more than they are, which bounds their number.
-        self._kept: LRUCache[str, Kept] = LRUCache(
+        self._kept: LRUCache[str, Stored] = LRUCache(
             MOST_BYTES, getsizeof=lambda one: max(one.size, MOST_BYTES // MOST)
         )
         #: In which response an item was.
         self._places: LRUCache[str, str] = LRUCache(MOST_ITEMS)
 
-    def keep(self, id: str, response: Kept) -> None:
+    def keep(self, id: str, response: Stored) -> None:
         """Keep a response, unless it is too long for that."""
         if response.size <= LONGEST:
             self._kept[id] = response
             self._places.update({item["id"]: id for item in response.output})
 
-    def find(self, id: str, param: str) -> Kept:
+    def find(self, id: str, param: str) -> Stored:
         """Return the response of this id, which the field `param` names.
 
         Raises:
