@@ -18,7 +18,7 @@ def describe() -> dict[str, str]:
         "cpu": _cpu(),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "python": platform.python_version(),
         **{name: version for name in PACKAGES if (version := _version(name))},
     }

@@ -1,4 +1,4 @@
-"""What people notice of load, faults and hostile input, at full numbers: an hour and more.
+"""What people notice of load, faults and hostile input, at full numbers: hours.
 
     python -m benchmarks.reliability [--quick] [--only STEP ...] [--write]
 
