@@ -16,7 +16,7 @@ from chat.core.tokens import Tokens
 from chat.errors import BadRequest, RequestError, TooLong
 from chat.settings import Settings
 from chat.web.api.request import read
-from chat.web.api.shape import Shape, unfit
+from chat.web.api.shape import ListOf, Shape, unfit
 from prompts import Control
 
 #: Without this vLLM answers with a text, which there is none of here.
@@ -63,10 +63,10 @@ class CompletionBody(Controls):
 
     model: str = ""
     prompt: Annotated[str | list[int], BeforeValidator(_prompt)]
-    stop_token_ids: list[int] = Field(default_factory=list)
+    stop_token_ids: ListOf[int] = Field(default_factory=list)
     logprobs: int | None = None
     structured_outputs: Ties | None = None
-    negative_prompt_ids: list[int] = Field(default_factory=list)
+    negative_prompt_ids: ListOf[int] = Field(default_factory=list)
     stream: bool = False
     return_token_ids: bool = False
 

@@ -93,7 +93,7 @@ def branch(text: str) -> Branch:
     return Branch(**saved) if isinstance(saved, dict) else Branch(messages=saved)
 
 
-class Conversation(BaseModel):
+class Exported(BaseModel):
     """A conversation with a name, and when it was saved last."""
 
     title: StrictStr = ""
@@ -107,10 +107,10 @@ class File(BaseModel):
 
     format: Literal["fourbit-chat"]
     version: Literal[1]
-    conversations: Annotated[list[Conversation], FailFast()]
+    conversations: Annotated[list[Exported], FailFast()]
 
 
-def parse(content: Any, file: str) -> list[Conversation]:
+def parse(content: Any, file: str) -> list[Exported]:
     """Return the conversations in `content`, which was JSON and has to be in this format.
 
     Raises:
@@ -118,7 +118,7 @@ def parse(content: Any, file: str) -> list[Conversation]:
     """
     try:
         if isinstance(content, list):
-            return [Conversation(messages=content)]
+            return [Exported(messages=content)]
         return File.model_validate(content).conversations
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))

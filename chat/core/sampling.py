@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     ValidationError,
     ValidationInfo,
@@ -26,10 +27,12 @@ from pydantic_settings import NoDecode
 
 from chat.core.constraints import one_of, plain
 from chat.core.explain import explain
-from chat.core.schema.fitting import fitting
+from chat.core.schema.fitting import LONGEST_SCHEMA, fitting
 from chat.errors import BadRequest
 
-MAX_LINES = 64
+#: Stop strings are looked for after each token. Choices are as many as there may be tools, of
+#: whose names one is chosen.
+MAX_LINES, MAX_CHOICES = 64, 256
 MAX_BIASES = 300
 #: The fields that not every engine can obey.
 OPTIONAL = (
@@ -85,10 +88,13 @@ def _some(strings: Any) -> Any:
     return [one for one in strings if one != ""] if isinstance(strings, list) else strings
 
 
-def _few(lines: tuple[str, ...]) -> tuple[str, ...]:
-    if len(lines) > MAX_LINES or any(not line or len(line) > 200 for line in lines):
-        raise ValueError(f"at most {MAX_LINES} lines of 1 to 200 characters")
-    return lines
+def _at_most(most: int) -> AfterValidator:
+    def few(lines: tuple[str, ...]) -> tuple[str, ...]:
+        if len(lines) > most or any(not line or len(line) > 200 for line in lines):
+            raise ValueError(f"at most {most} lines of 1 to 200 characters")
+        return lines
+
+    return AfterValidator(few)
 
 
 def _biases(value: Any) -> Any:
@@ -111,7 +117,8 @@ def _biases(value: Any) -> Any:
 
 
 Whole = Annotated[int, BeforeValidator(whole)]
-Lines = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lines), AfterValidator(_few)]
+#: Only the first that is at fault is named, and to describe thousands takes seconds.
+Lines = Annotated[tuple[str, ...], FailFast(), NoDecode, BeforeValidator(_lines)]
 
 
 class SamplingFields(BaseModel):
@@ -199,12 +206,12 @@ class SamplingFields(BaseModel):
         title="Min new tokens",
         description="The shortest reply, in tokens: it does not end before.",
     )
-    stop: Annotated[Lines, BeforeValidator(_some)] = Field(
+    stop: Annotated[Lines, BeforeValidator(_some), _at_most(MAX_LINES)] = Field(
         (),
         title="Stop strings",
         description="The reply ends before the first of these, one a line.",
     )
-    choices: Lines = Field(
+    choices: Annotated[Lines, _at_most(MAX_CHOICES)] = Field(
         (),
         title="Choices",
         description="The reply is one of these, one a line.",
@@ -217,7 +224,7 @@ class SamplingFields(BaseModel):
     )
     json_schema: str = Field(
         "",
-        max_length=100_000,
+        max_length=LONGEST_SCHEMA,
         title="JSON schema",
         description="The reply is JSON of this schema.",
     )

@@ -110,6 +110,7 @@ class _Thought:
                     self._leave(self._marks.closing)
                 else:
                     given += [*(one for one, _ in self._held), id]
+                    self._held.clear()
                 break
             given += self._next(id)
             if self.left:

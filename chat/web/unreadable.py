@@ -1,8 +1,9 @@
-"""What Gradio cannot read is refused, and no fault of the server.
+"""What Gradio cannot read is refused in a sentence, and no fault of the server.
 
 Its addresses take JSON of any shape, and fail in many ways at what no page sends; an error there
 would be a status 500, and a traceback in the log that quotes what was sent. A status 500 is also
-what Gradio gives to any event that is refused.
+what Gradio gives to any event that is refused. Whose login has ended it tells nothing that a page
+could show.
 """
 
 import logging
@@ -12,9 +13,11 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat.errors import UNREADABLE, describe
+from chat.web.api import refusals
 
 #: Where an event is answered at once.
 EVENTS = "/gradio_api/run/"
+LOGGED_OUT = HTTPException(401, "Your login has ended. Please reload the page.")
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +30,16 @@ class Unreadable:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; what that fails at is answered with 400, or ends if it has begun."""
-        begun = False
+        begun = answered = False
 
         async def send_on(message: Message) -> None:
-            nonlocal begun
+            nonlocal begun, answered
             begun = True
+            if message.get("status") == 401 and scope["path"].startswith(refusals.EVENTS):
+                answered = True
+                await refusals.refused(scope["path"], LOGGED_OUT)(scope, receive, send)
+            if answered:
+                return
             if message.get("status") == 500 and scope["path"].startswith(EVENTS):
                 message = {**message, "status": 400}  # with a sentence (`Blocks.process_api`)
             await send(message)
@@ -41,6 +49,8 @@ class Unreadable:
         except Exception as error:
             if not isinstance(error.__cause__, HTTPException):  # a refusal once it had begun
                 log.error("%s", describe(error))
+            if answered:
+                return
             if begun:
                 await send({"type": "http.response.body"})
             else:

@@ -66,6 +66,13 @@ async def test_a_thought_is_no_part_of_the_reply_and_both_grow() -> None:
         assert other.text.startswith(one.text)
 
 
+async def test_what_may_begin_the_end_of_a_thought_is_there_once() -> None:
+    chat, _ = says("<think>a <")
+    last = (await updates_of(chat, thinking_budget=50))[-1]
+    assert (last.thought, last.tokens) == ("a <", len("<think>a <"))
+    assert last.state == "finished"
+
+
 async def test_a_thought_takes_its_time_until_the_reply_begins() -> None:
     chat, engine = says("<think>abc</think>defgh")
     engine.pace = 0.02

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from chat.core.export import Conversation
+from chat.core.export import Exported
 from chat.core.imports import take
 
 S, U, A = "system", "user", "assistant"
 RAIN = [(U, "A poem?"), (A, "Drops on the window.")]
 
 
-def shown(conversation: Conversation) -> list[tuple[str, str]]:
+def shown(conversation: Exported) -> list[tuple[str, str]]:
     return [(entry.role, entry.content) for entry in conversation.messages]
 
 

@@ -95,7 +95,7 @@ class ModelServer:
         given = {NAMES[name] or name: body[name] for name in NAMES if name in body}
         tied = body.get("structured_outputs", {})
         given |= {name: tied[old] for old, name in TIES.items() if old in tied}
-        if "json_schema" in given:
+        if not isinstance(given.get("json_schema", ""), str):
             given["json_schema"] = json.dumps(given["json_schema"])
         if "logprobs" in body:
             given |= {"logprobs": True, "top_logprobs": body["logprobs"]}

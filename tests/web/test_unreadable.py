@@ -58,6 +58,14 @@ def test_an_address_that_nothing_can_be_at_is_no_fault_either(serve: Serve, path
         assert httpx.request(method, url + path, json={"data": []}).status_code < 500
 
 
+@pytest.mark.parametrize("path", ["queue/join", "run/predict"])
+def test_whose_login_has_ended_is_told_so(serve: Serve, path: str) -> None:
+    url = serve(ScriptedEngine(), auth="ann:secret")
+    answer = httpx.post(f"{url}gradio_api/{path}", json={"data": [], "fn_index": 0})
+    assert answer.status_code == 401
+    assert answer.json() == {"error": "Your login has ended. Please reload the page."}
+
+
 def test_an_event_that_nobody_asked_for_ends_without_a_word_in_the_log(
     serve: Serve, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from base64 import b64encode
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -12,7 +13,8 @@ from chat.core import status
 from chat.core.chat import Update
 from chat.core.imports import REASONS, apart, sentence
 from chat.core.sampling import OPTIONAL, Sampling
-from chat.errors import BadRequest
+from chat.core.shares import Account, Limits, Shares
+from chat.errors import BadRequest, RateLimited
 from chat.settings import Settings
 from chat.web.page import page
 from chat.web.words import FOLDER, LANGUAGES, accepted
@@ -146,6 +148,25 @@ def test_what_was_not_imported_has_words(number: int) -> None:
     for left in ({}, dict.fromkeys(REASONS, number), *({reason: number} for reason in REASONS)):
         for taken in (1, 1234):
             assert known(sentence(taken, left, "Imported"))
+
+
+@pytest.mark.parametrize("who", ["You", "Your address"])
+@pytest.mark.parametrize(
+    "limits", [Limits(places=1), Limits(places=2), Limits(requests=2), Limits(tokens=2)]
+)
+def test_each_limit_of_a_share_has_words(who: str, limits: Limits) -> None:
+    visitor = (Account("one", limits, who),)
+    shares = Shares()
+
+    def fill(places: ExitStack) -> None:
+        for _ in range(9):
+            share = places.enter_context(shares.place(visitor))
+            share.count()
+            share.spend(1)
+
+    with ExitStack() as places, pytest.raises(RateLimited) as refused:
+        fill(places)
+    assert known(str(refused.value)), refused.value
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from chat.core.conversation import clean, dialogue
-from chat.core.export import MOST_WAYS, Branch, Conversation, Entry, Fork, parse, ways
+from chat.core.export import MOST_WAYS, Branch, Entry, Exported, Fork, parse, ways
 from chat.core.imports import (
     chatgpt,
     claude,
@@ -69,7 +69,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
 class Taken(NamedTuple):
     """The conversations that were taken, and how often what was left out for which reason."""
 
-    conversations: list[Conversation]
+    conversations: list[Exported]
     left: Counter[Reason]
 
     @property
@@ -163,12 +163,12 @@ def _find(content: Any, depth: int = 3) -> list[Found | None]:
     return several if any(several) else []
 
 
-def _found(conversation: Conversation) -> Found:
+def _found(conversation: Exported) -> Found:
     messages = [entry.model_dump() for entry in conversation.messages]
     return Found(messages, conversation.title, conversation.saved, ours=conversation)
 
 
-def _taken(found: Found | None, left: Counter[Reason]) -> Conversation | None:
+def _taken(found: Found | None, left: Counter[Reason]) -> Exported | None:
     """Return a conversation, or None and count why not."""
     try:
         said = [message.read(entry) for entry in found.messages] if found else None
@@ -192,7 +192,7 @@ def _taken(found: Found | None, left: Counter[Reason]) -> Conversation | None:
     left["messages"] += said.count(None)
     messages = [*([Message("system", "\n\n".join(systems))] if systems else []), *dialogue]
     ours = found.ours or Branch(messages=[])
-    return Conversation(
+    return Exported(
         title=line(found.title) if isinstance(found.title, str) else "",
         saved=_time(found.time),
         messages=_entries(messages, ours.messages),

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from chat import child
 from chat.core import imports
-from chat.core.export import Branch, Conversation
+from chat.core.export import Branch, Exported
 from chat.core.title import first_words, line
 from chat.errors import UNREADABLE, BadRequest
 
@@ -66,7 +66,7 @@ def read(files: Sequence[tuple[str, str]], longest: int) -> Files:
 
 
 def _read(files: Sequence[tuple[str, str]], longest: int) -> Files:
-    found: list[Conversation] = []
+    found: list[Exported] = []
     left: Counter[imports.Reason] = Counter()
     refused: list[str] = []
     for name, content in files:
@@ -103,7 +103,7 @@ def _take(data: bytes, file: str) -> imports.Taken:
     return taken
 
 
-def _as_read(found: Conversation, longest: int) -> Read:
+def _as_read(found: Exported, longest: int) -> Read:
     messages = [entry.message for entry in found.messages]
     text = Branch(messages=found.messages, versions=found.versions).text
     saved = found.saved.timestamp() * 1000 if found.saved else None

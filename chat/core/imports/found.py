@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from chat.core.export import Conversation
+from chat.core.export import Exported
 
 
 class Found(NamedTuple):
@@ -15,4 +15,4 @@ class Found(NamedTuple):
     #: The system prompt, where it does not stand among the messages.
     system: Any = None
     #: The same as it was read, if the program is this one.
-    ours: Conversation | None = None
+    ours: Exported | None = None

@@ -1,5 +1,6 @@
 """Whether values of a schema come to an end."""
 
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from chat.core.schema.words import name_of, types_of
@@ -15,11 +16,10 @@ def check_ends(root: dict[str, Any], defs: dict[str, Any]) -> None:
         inner = [one for word in ("anyOf", "oneOf") for one in node.get(word, [])]
         return {name_of(node)} - {""} | {name for one in inner for name in next_to(one)}
 
-    reach = {name: next_to(node) for name, node in defs.items()}
-    for _ in defs:
-        reach = {name: found.union(*(reach[one] for one in found)) for name, found in reach.items()}
-    if any(name in found for name, found in reach.items()):
-        raise ValueError("refers to itself alone")
+    try:
+        TopologicalSorter({name: next_to(node) for name, node in defs.items()}).prepare()
+    except CycleError:
+        raise ValueError("refers to itself alone") from None
 
     ends: set[str] = set()
 
@@ -43,8 +43,8 @@ def check_ends(root: dict[str, Any], defs: dict[str, Any]) -> None:
         inner = [*node.get("properties", {}).values(), *node.get("patternProperties", {}).values()]
         return any(map(can_end, [*inner, node.get("additionalProperties", True)]))
 
-    for _ in range(len(defs) + 1):
-        ends |= {name for name, node in defs.items() if can_end(node)}
+    while new := [name for name, node in defs.items() if name not in ends and can_end(node)]:
+        ends.update(new)
     if not can_end(root) or len(ends) < len(defs):
         raise ValueError("never comes to an end")
 

@@ -8,12 +8,15 @@ refused by its path.
 
 import json
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chat.core.schema.grammar import NotWritten, written
-from chat.core.schema.judge import judge
+from chat.core.schema.judge import Judge
 from chat.core.schema.reader import Reader
-from chat.core.schema.words import refuse
+from chat.core.schema.words import TOO_LARGE, refuse
+
+#: The longest schema, in characters.
+LONGEST_SCHEMA = 100_000
 
 
 class Fitting(NamedTuple):
@@ -33,8 +36,10 @@ def fitting(schema: str) -> Fitting:
     them, unlike in JSON Schema, where a small model would invent one after the other.
 
     Raises:
-        ValueError: it is no JSON schema, or asks for what is not offered.
+        ValueError: it is no JSON schema, is too large, or asks for what is not offered.
     """
+    if len(schema) > LONGEST_SCHEMA:
+        raise ValueError(f"must have at most {LONGEST_SCHEMA:,} characters")
     try:
         root = json.loads(schema)
         schema.encode()
@@ -43,8 +48,14 @@ def fitting(schema: str) -> Fitting:
         root = None
     if not isinstance(root, dict):
         raise ValueError("must be a JSON object")
-    read = Reader(root).whole()
-    judge(read, read.get("$defs", {}), ())
+    try:
+        return _fitting(Reader(root).whole())
+    except RecursionError:
+        raise ValueError(TOO_LARGE) from None
+
+
+def _fitting(read: dict[str, Any]) -> Fitting:
+    Judge(read.get("$defs", {})).check(read, ())
     try:
         return Fitting(json.dumps(read, ensure_ascii=False), written(read))
     except NotWritten as error:

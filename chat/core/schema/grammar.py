@@ -20,6 +20,7 @@ from chat.core.schema.words import TYPES, Path
 #: (with their repetitions written out) may come to: where much can be left out, compiling
 #: takes as long as the square.
 MOST_CHARACTERS, MOST_SQUARED = 60_000, 20_000
+TOO_LONG = "is too large, or has patterns that are too long"
 #: How often something may come in one piece: more takes xgrammar seconds a token.
 BLOCK = 32
 #: The rules that others are made of.
@@ -64,21 +65,27 @@ def written(schema: dict[str, Any]) -> str:
     root = writer.value({k: v for k, v in schema.items() if k != "$defs"} or True, ())
     rules = "".join(f"{name} ::= {body}\n" for name, body in writer.rules.items())
     if len(rules) > MOST_CHARACTERS or writer.squared > MOST_SQUARED:
-        raise ValueError("is too large, or has patterns that are too long")
+        raise ValueError(TOO_LONG)
     return f"root ::= {root}\n{COMMON.lstrip()}{rules}"
 
 
 class _Writer:
     def __init__(self) -> None:
         self.rules: dict[str, str] = {}
+        #: See `MOST_SQUARED`.
+        self.squared = 0
         self._named: dict[str, str] = {}
-        self._patterns: dict[str, int] = {}
+        self._matched: dict[str, str] = {}
+        self._size = 0
 
     def _rule(self, body: str) -> str:
         """Return the name of a rule for `body`."""
         if body not in self._named:
             self._named[body] = name = f"r{len(self._named)}"
             self.rules[name] = body
+            self._size += len(body)
+            if self._size > MOST_CHARACTERS:  # and not once all of it is written
+                raise ValueError(TOO_LONG)
         return self._named[body]
 
     def value(self, node: Any, path: Path) -> str:
@@ -129,14 +136,11 @@ class _Writer:
             raise NotWritten((*path, "format"))
         return self._matching(pattern)
 
-    @property
-    def squared(self) -> int:
-        """See `MOST_SQUARED`."""
-        return sum(length * length for length in self._patterns.values())
-
     def _matching(self, pattern: str) -> str:
-        self._patterns[pattern] = longest(pattern)
-        return self._quoted(quoted(pattern))
+        if pattern not in self._matched:
+            self.squared += longest(pattern) ** 2
+            self._matched[pattern] = self._quoted(quoted(pattern))
+        return self._matched[pattern]
 
     def _quoted(self, body: str) -> str:
         return self._rule(f'"\\"" ({body}) "\\""')
@@ -218,7 +222,7 @@ class _Writer:
         more = node.get("additionalProperties", True)
         patterns = node.get("patternProperties", {})
         least, most = node.get("minProperties", 0), node.get("maxProperties")
-        required = [name for name in properties if name in node.get("required", [])]
+        required = {*properties} & {*node.get("required", [])}
         if patterns and (properties or more is not False):
             raise NotWritten((*path, "patternProperties"))
         if properties:
@@ -255,10 +259,11 @@ class _Writer:
 
     def _members(self, node: dict[str, Any], path: Path, extra: str) -> str:
         """Return the properties in their order, of which the first has no comma before it."""
+        required = {*node.get("required", [])}
         members = [
             (
                 self._member(literal(json_of(name)), one, (*path, "properties", name)),
-                name in node.get("required", []),
+                name in required,
             )
             for name, one in node["properties"].items()
         ]
@@ -275,14 +280,17 @@ class _Writer:
         return self._quoted(self._other([json_of(name)[1:-1] for name in names]))
 
     def _other(self, names: Sequence[str]) -> str:
-        heads = sorted({name[0] for name in names if name})
+        after: dict[str, list[str]] = {}
+        for name in names:
+            if name:
+                after.setdefault(name[0], []).append(name[1:])
+        heads = sorted(after)
         letters = without([(0, 0x10FFFF)], HIDDEN)
         others = without(letters, [(ord(head), ord(head)) for head in heads])
         ways = [f"{class_of(others)} {class_of(letters)}*"]
         for head in heads:
             if head not in '"\\':
-                after = [name[1:] for name in names if name[:1] == head]
-                ways.append(f"{literal(head)} {self._other(after)}")
+                ways.append(f"{literal(head)} {self._other(after[head])}")
         if "" not in names:
             ways.append(NOTHING)
         return self._rule(" | ".join(ways))

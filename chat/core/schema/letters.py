@@ -24,11 +24,15 @@ def json_of(value: Any) -> str:
 
 def without(ranges: list[Range], holes: list[Range]) -> list[Range]:
     """Return the letters of `ranges` that are in none of the `holes`."""
-    for start, end in holes:
-        left = [(first, min(last, start - 1)) for first, last in ranges]
-        right = [(max(first, end + 1), last) for first, last in ranges]
-        ranges = [(first, last) for first, last in [*left, *right] if first <= last]
-    return ranges
+    left = []
+    for first, last in ranges:
+        for start, end in sorted(holes):
+            if first < start <= last:
+                left.append((first, start - 1))
+            first = max(first, end + 1) if start <= last else first
+        if first <= last:
+            left.append((first, last))
+    return left
 
 
 def class_of(ranges: list[Range]) -> str:

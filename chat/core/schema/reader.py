@@ -4,23 +4,30 @@ from typing import Any
 from urllib.parse import unquote
 
 from chat.core.constraints import plain, searched
-from chat.core.schema.choices import open_choices
+from chat.core.schema.choices import Choices
 from chat.core.schema.ends import check_ends
 from chat.core.schema.formats import FORMATS
 from chat.core.schema.together import both
 from chat.core.schema.unique import unique
 from chat.core.schema.words import (
+    COUNTS,
     MOST_LEVELS,
     MOST_PARTS,
+    MOST_SIZE,
     NOT_OFFERED,
+    TOO_LARGE,
     WORDS,
     Never,
     Path,
     is_its_kind,
     is_of,
     refuse,
+    size_of,
     types_of,
 )
+
+#: The longest pattern, in characters: as long as the control `regex` takes one.
+LONGEST_PATTERN = 2_000
 
 #: What pydantic has written for a `Decimal`, and the same without looking ahead for a digit.
 WITHOUT_LOOKING = {
@@ -35,7 +42,7 @@ class Reader:
         self._root = root
         self._defs: dict[str, Any] = {}
         self._names: dict[str, str] = {}
-        self._parts = 0
+        self._parts = self._size = 0
 
     def whole(self) -> dict[str, Any]:
         """Return the schema, with what it refers to in `$defs`.
@@ -48,10 +55,18 @@ class Reader:
         except Never:
             refuse((), "can never be fulfilled")
         read = {} if read is True else read
+        choices = Choices(self._defs)
         for node in (read, *self._defs.values()):
-            open_choices(node, self._defs)
+            choices.open(node)
         check_ends(read, self._defs)
         return {**read, "$defs": self._defs} if self._defs else read
+
+    def _count(self, parts: int, size: int) -> None:
+        """Count what the schema comes to, before more is made of it."""
+        self._parts += parts
+        self._size += size
+        if self._parts > MOST_PARTS or self._size > MOST_SIZE:
+            raise ValueError(TOO_LARGE)
 
     def _read(self, schema: Any, path: Path) -> Any:
         """Return a schema in which no words hold together that name different things."""
@@ -123,16 +138,20 @@ class Reader:
                 refuse((*path, "$ref"), "refers to itself alone")
             target, _ = self._resolve(pointer, path)
             merged = self._flat(target, path, through | {pointer})
-            flat = both(flat, merged, path)
+            flat = self._both(flat, merged, path)
         for part, where in parts:
-            flat = both(flat, self._flat(part, where, through), path)
+            flat = self._both(flat, self._flat(part, where, through), path)
         return flat
+
+    def _both(self, one: dict[str, Any], other: dict[str, Any], path: Path) -> dict[str, Any]:
+        self._count(0, size_of(one) + size_of(other))
+        return both(one, other, path)
 
     def _checked(self, schema: Any, path: Path) -> dict[str, Any]:
         """Return the words of a schema that say something, each of the kind that it must be."""
-        self._parts += 1
-        if self._parts > MOST_PARTS or len(path) > 2 * MOST_LEVELS:
-            raise ValueError("is too large, or nested too deeply")
+        self._count(1, 0)
+        if len(path) > 2 * MOST_LEVELS:
+            raise ValueError(TOO_LARGE)
         if not isinstance(schema, dict):
             refuse(path, "must be a schema")
         for name, allowed in NOT_OFFERED.items():
@@ -142,11 +161,15 @@ class Reader:
         for name, value in flat.items():
             if not is_its_kind(name, value):
                 refuse((*path, name), "is not as JSON Schema has it")
+        self._count(0, size_of(flat))
+        flat |= {name: int(flat[name]) for name in COUNTS if name in flat}  # 2.0 is 2 there
+        if isinstance(flat.get("type"), list):
+            flat["type"] = list(dict.fromkeys(flat["type"]))
         if "propertyNames" in schema:
             flat |= self._named(schema["propertyNames"], flat, (*path, "propertyNames"))
         if "const" in flat:
             const = flat.pop("const")
-            flat = both(flat, {"enum": [const]}, path)
+            flat = self._both(flat, {"enum": [const]}, path)
         if flat.pop("nullable", False) and "type" in flat:
             flat["type"] = [*types_of(flat), "null"]
         return flat
@@ -193,7 +216,11 @@ class Reader:
             ]
         if {"properties", "patternProperties"} & flat.keys() or "object" in flat.get("type", ()):
             self._close(flat, path)
-        return unique(flat, self._defs, path) if flat.get("uniqueItems") else flat
+        if flat.get("uniqueItems"):
+            flat = unique(flat, self._defs, path)
+            for array in flat.get("anyOf", []):
+                self._count(1, sum(map(size_of, array.get("prefixItems", []))))
+        return flat
 
     def _close(self, flat: dict[str, Any], path: Path) -> None:
         more = self._inner(flat.get("additionalProperties", False), (*path, "additionalProperties"))
@@ -228,6 +255,8 @@ class Reader:
 
 
 def _pattern(pattern: str, path: Path) -> str:
+    if len(pattern) > LONGEST_PATTERN:
+        refuse(path, "is too long")
     try:
         return f"^({plain(searched(WITHOUT_LOOKING.get(pattern, pattern)))})$"
     except ValueError:

@@ -3,7 +3,16 @@
 from itertools import product
 from typing import Any
 
-from chat.core.schema.words import MOST_PARTS, Never, Path, refuse, shares, types_of
+from chat.core.schema.words import (
+    MOST_PARTS,
+    TOO_LARGE,
+    Never,
+    Path,
+    refuse,
+    same,
+    shares,
+    types_of,
+)
 
 #: Words of which the larger or the smaller holds where two schemas hold together.
 LARGER = (
@@ -18,7 +27,7 @@ def both(one: dict[str, Any], other: dict[str, Any], path: Path) -> dict[str, An
     both = {**other, **one}
     for name in one.keys() & other.keys():
         a, b = one[name], other[name]
-        if a == b:
+        if a == b and name != "enum":  # where 1 is not true
             continue
         match name:
             case "type":
@@ -28,7 +37,8 @@ def both(one: dict[str, Any], other: dict[str, Any], path: Path) -> dict[str, An
                     raise Never
                 both[name] = list(dict.fromkeys(types))
             case "enum":
-                both[name] = [value for value in a if value in b]
+                there = set(map(same, b))
+                both[name] = [value for value in a if same(value) in there]
             case "required":
                 both[name] = list(dict.fromkeys([*a, *b]))
             case "properties":
@@ -36,9 +46,9 @@ def both(one: dict[str, Any], other: dict[str, Any], path: Path) -> dict[str, An
                 for common in a.keys() & b.keys():
                     both[name][common] = {"allOf": [a[common], b[common]]}
             case "anyOf" | "oneOf":
+                if len(a) * len(b) > MOST_PARTS:
+                    raise ValueError(TOO_LARGE)
                 both[name] = [{"allOf": [*pair]} for pair in product(a, b)]
-                if len(both[name]) > MOST_PARTS:
-                    raise ValueError("is too large, or nested too deeply")
             case "items" | "additionalProperties":
                 both[name] = {"allOf": [a, b]}
             case _ if name in LARGER:
@@ -50,9 +60,9 @@ def both(one: dict[str, Any], other: dict[str, Any], path: Path) -> dict[str, An
     # What only one of them names is to the other one more property.
     for mine, theirs in ((one, other), (other, one)):
         if (more := mine.get("additionalProperties", True)) is not True:
-            for name in theirs.get("properties", {}).keys() - mine.get("properties", {}).keys():
-                both["properties"] = {
-                    **both["properties"],
-                    name: {"allOf": [theirs["properties"][name], more]},
-                }
+            named, there = mine.get("properties", {}), theirs.get("properties", {})
+            if further := {
+                name: {"allOf": [one, more]} for name, one in there.items() if name not in named
+            }:
+                both["properties"] = {**both["properties"], **further}
     return both

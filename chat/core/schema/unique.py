@@ -3,7 +3,7 @@
 from itertools import permutations
 from typing import Any
 
-from chat.core.schema.words import Path, name_of, refuse, types_of
+from chat.core.schema.words import Path, name_of, refuse, same, types_of
 
 #: Of this many values there are 65 such arrays; of one more, 326.
 MOST_VALUES = 4
@@ -40,14 +40,11 @@ def _values(items: Any, defs: dict[str, Any]) -> list[Any]:
         return []
     found: list[Any] = []
     for value in [False, True] if items.get("type") == "boolean" else items.get("enum", []):
-        # 1 and 1.0 are the same in JSON, and to Python True, too.
-        if not any(value == other and _is_bool(value) == _is_bool(other) for other in found):
+        if not any(same(value) == same(other) for other in found):
             found.append(value)
+        if len(found) > MOST_VALUES:
+            break
     return found
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
 
 
 def _array(values: tuple[Any, ...]) -> dict[str, Any]:

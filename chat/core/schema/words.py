@@ -1,11 +1,17 @@
 """The words of JSON Schema, and what they say of a value."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any, NoReturn
+
+from chat.core.schema.letters import json_of
 
 Path = tuple[str | int, ...]
 #: Most parts that a schema may come to when it is put together, and levels that it may nest.
 MOST_PARTS, MOST_LEVELS = 2_000, 60
+#: Most letters and names that may be looked at for that: parts can refer to the same long one.
+MOST_SIZE = 1_000_000
+#: How what comes to more is refused.
+TOO_LARGE = "is too large, or nested too deeply"
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 #: What says something of a value; the rest are notes to readers, but for what follows.
 WORDS = {
@@ -36,6 +42,34 @@ def refuse(path: Path, why: str = "asks for what is not offered") -> NoReturn:
     """Raise ValueError for what stands at `path`."""
     where = ".".join(map(str, path))[:200]
     raise ValueError(f"{why}, at {where}" if where else f"{why}, as a whole")
+
+
+def size_of(flat: dict[str, Any]) -> int:
+    """Return about how long it takes to look at these words, but for the schemas in them."""
+    return sum(
+        len(json_of(value)) if name in ("enum", "const") else _length(value)
+        for name, value in flat.items()
+    )
+
+
+def _length(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    found = value if isinstance(value, list | dict) else ()
+    return sum(len(one) if isinstance(one, str) else 1 for one in found)
+
+
+def same(value: Any) -> Hashable:
+    """Return what is the same for values that are: 1 and 1.0 in JSON, but not 1 and true."""
+    match value:
+        case list():
+            return list, tuple(map(same, value))
+        case dict():
+            return dict, frozenset((name, same(one)) for name, one in value.items())
+        case bool():
+            return bool, value
+        case _:
+            return value  # type: ignore[no-any-return]
 
 
 def types_of(flat: dict[str, Any]) -> list[str]:

@@ -218,7 +218,7 @@ class Batcher:
             self._compiled_bytes += job.grammar_bytes
             self._compiler.write(job.ties)
             self._compiled[repr(job.ties)] = True
-        except RuntimeError:
+        except Exception:  # whatever it is, it would be tried again and again
             self._compiled[repr(job.ties)] = False
 
 

@@ -46,6 +46,7 @@ class Judge:
         self._verdicts: dict[bytes, int | None] = {}
         self._thread = ThreadPoolExecutor(1, "judge")
         self._line: Line | None = None
+        self._closed = False
         #: What the process has compiled, and keeps.
         self._bytes = 0
 
@@ -63,13 +64,15 @@ class Judge:
 
     def close(self) -> None:
         """End the process; there are no verdicts afterwards."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._closed = True  # whoever waits hears of it, which nobody would who is cancelled
         if line := self._line:
             line.kill()
         self._thread.shutdown()
         self._end()
 
     def _try(self, key: bytes, ties: dict[str, str]) -> int | None:
+        if self._closed:
+            raise EngineError(FAILED)
         if key in self._verdicts:
             return self._verdicts[key]
         dead = self._line and not self._line.alive  # and not of this one

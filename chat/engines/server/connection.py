@@ -84,7 +84,8 @@ class Connection:
             except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
                 raise Later(full=False) from None
             except httpx2.TimeoutException:
-                raise Broken from None
+                # Before there is an answer, it may stand in a line that is kept in silence.
+                raise (Broken() if heard else Later(full=True, silent=True)) from None
             except httpx2.TransportError:
                 # One that was kept, and that the server closed just now, is no fault of anybody.
                 if heard or last:

@@ -151,7 +151,7 @@ class ServerEngine:
 
     async def _in_line(self, asked: Asked, session: str, attempt: int) -> AsyncGenerator[list[int]]:
         """Give the ids of an answer; where nobody takes the request, wait, and ask again."""
-        begin, heard = time.monotonic(), False
+        begins, heard = dict[bool, float](), False
         while True:
             try:
                 name = self._connection.name(session, attempt)
@@ -164,10 +164,12 @@ class ServerEngine:
                 if heard:
                     raise Broken from None
                 wait = max(FIRST_WAIT, RETRY if later.seconds is None else later.seconds)
-                full = later.full
+                full, silent = later.full, later.silent
+            # Until then it may have stood in a server's line for long, and been told so.
+            begin = begins.setdefault(full, time.monotonic())
             if time.monotonic() - begin + wait > (LINE if full else ABSENCE):
                 raise QueueFull(FULL) if full else EngineError(ABSENT)
-            attempt += not full
+            attempt += silent or not full
             async with aclosing(_ticks(wait)) as ticks:
                 async for nothing in ticks:
                     yield Queued() if full else nothing
@@ -176,7 +178,8 @@ class ServerEngine:
         """Give the ids of one answer as they come, and [] where none do; closing it hangs up."""
         self._check()
         stream = TokenStream()
-        reading = asyncio.create_task(self._read(asked, name, stream))
+        read, body = self._dialect.reader(asked.sampling), self._dialect.body(asked)
+        reading = asyncio.create_task(self._read(read, body, name, stream))
         try:
             async with aclosing(stream.batches()) as batches:
                 async for ids in batches:
@@ -191,10 +194,14 @@ class ServerEngine:
         if self._closed or self._health.other:
             raise EngineError(FAILED if self._closed else OTHER)
 
-    async def _read(self, asked: Asked, name: str, stream: TokenStream) -> None:
+    async def _read(
+        self,
+        read: Callable[[Mapping[str, Any]], Said],
+        body: Mapping[str, Any],
+        name: str,
+        stream: TokenStream,
+    ) -> None:
         """Read an answer into `stream`, as fast as it comes."""
-        read: Callable[[Mapping[str, Any]], Said] = self._dialect.reader(asked.sampling)
-        body = self._dialect.body(asked)
         error: Exception | None = Broken()
         known = False  # how much of the prompt was in its cache
         try:
@@ -220,7 +227,9 @@ class ServerEngine:
             error = EngineError(FAILED)
         if isinstance(error, Broken):
             log.warning("The model's server broke off a reply.")
-        if isinstance(error, Broken) or (isinstance(error, Later) and not error.full):
+        if isinstance(error, Broken) or (
+            isinstance(error, Later) and (error.silent or not error.full)
+        ):
             self._health.doubt()
         stream.end(error)
 

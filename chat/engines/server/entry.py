@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 PARALLEL = 64
 
 
-def _parallel(options: ManyOptions) -> int:
-    return PARALLEL if options.parallel == "auto" else options.parallel
+def _parallel(options: ManyOptions, slots: int | None) -> int:
+    if options.parallel == "auto":
+        return min(slots or PARALLEL, PARALLEL)
+    return options.parallel
 
 
 class ServerOptions(ManyOptions):
@@ -112,7 +114,7 @@ def _load(source: Path, cache: Path, window: int, options: ServerOptions) -> Loa
             found.model,
             {*stop_ids, *found.stop_ids, *config.eos_ids(generation)},
             min(window, found.window),
-            _parallel(options),
+            _parallel(options, found.slots),
             probe.Same(connection, found, loaded),
             found.adapters,
         )
@@ -129,7 +131,7 @@ def _outlook(source: Path, cache: Path, window: int, options: ServerOptions) -> 
     loaded, _ = tokenizer.load(source, cache)
     where = f"on the server, {probe.dialect(connection, found, loaded).title}"
     window = min(window, found.window)
-    return Outlook(loaded, where, 0, 0, "memory", 0, window, _parallel(options))
+    return Outlook(loaded, where, 0, 0, "memory", 0, window, _parallel(options, found.slots))
 
 
 SERVER = Entry(

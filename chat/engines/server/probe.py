@@ -17,7 +17,7 @@ import httpx2
 
 from chat.core.sampling import OPTIONAL
 from chat.engines.server.connection import CONNECT, SILENCE, Connection
-from chat.engines.server.dialect import Dialect
+from chat.engines.server.dialect import Dialect, count
 from chat.engines.server.llama_cpp import LlamaCpp
 from chat.engines.server.vllm import VLLM, Ours, SGLang
 from chat.errors import ModelError
@@ -73,6 +73,8 @@ class Served(NamedTuple):
     supports: frozenset[str]
     stop_ids: frozenset[int]
     generation: Mapping[str, Any]
+    #: How many replies it writes at once, if it says that; others wait there in silence.
+    slots: int | None = None
 
 
 class Same:
@@ -133,9 +135,9 @@ def served(connection: Connection, model: str = "", patience: float | None = Non
     if kind not in KINDS:
         _, choice = _completed(connection, model, SENTENCE, patience)
         raise ModelError(UNKNOWN if choice.get("token_ids") else NO_IDS)
-    window = facts.get("max_model_len")
+    window, slots = facts.get("max_model_len"), None
     if kind == "llamacpp":
-        window, root = _props(_answer(connection, "/props", patience=patience)[1])
+        window, slots, root = _props(_answer(connection, "/props", patience=patience)[1])
     names = [one["id"] for one in models if _text(one, "parent") == model]
     adapters = {name.removeprefix(f"{model}:"): name for name in names}
     if adapters and kind != "fourbit":  # whose default one has no name
@@ -151,6 +153,7 @@ def served(connection: Connection, model: str = "", patience: float | None = Non
         frozenset(name for name in OPTIONAL if name in _list(own, "supports")),
         frozenset(id for id in _list(own, "stop_token_ids") if type(id) is int),
         generation if isinstance(generation, dict) else {},
+        count(slots) or None,
     )
 
 
@@ -240,12 +243,12 @@ def _answer(
         time.sleep(LOOK)
 
 
-def _props(said: Any) -> tuple[Any, str]:
-    """Return the window and the model's name by what llama.cpp's server says of itself."""
+def _props(said: Any) -> tuple[Any, Any, str]:
+    """Return window, slots and the model's name by what llama.cpp's server says of itself."""
     props = said if isinstance(said, dict) else {}
     settings = props.get("default_generation_settings")
     window = settings.get("n_ctx") if isinstance(settings, dict) else None
-    return window, PurePath(_text(props, "model_path")).stem
+    return window, props.get("total_slots"), PurePath(_text(props, "model_path")).stem
 
 
 def _completed(

@@ -29,11 +29,13 @@ log = logging.getLogger(__name__)
 class Later(Exception):
     """Nobody takes the request now; `seconds` are how long to wait, if they said so."""
 
-    def __init__(self, *, full: bool, seconds: float | None = None) -> None:
+    def __init__(self, *, full: bool, seconds: float | None = None, silent: bool = False) -> None:
         super().__init__()
         #: Whether it is because others are answered, and not because nobody is there.
         self.full = full
         self.seconds = seconds
+        #: Whether nobody has said that: it may stand still too.
+        self.silent = silent
 
 
 def refusal(status: int, said: Any, retry_after: str = "") -> Exception:

@@ -169,7 +169,7 @@ class Ours(VLLM):
             return {"structured_outputs": {"choice": list(sampling.choices)}}
         if sampling.regex:
             return {"structured_outputs": {"regex": sampling.regex}}
-        return {"structured_outputs": {"json": json.loads(sampling.json_schema)}}
+        return {"structured_outputs": {"json": sampling.json_schema}}
 
 
 def _cached(event: Mapping[str, Any]) -> int | None:

@@ -1,5 +1,7 @@
 """Who may ask, and what all that goes wrong looks like to them."""
 
+from ipaddress import ip_address
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -11,6 +13,7 @@ from chat.web.api.rate_limits import left
 from chat.web.api.refusals import plain, refused
 from chat.web.visitors import keys
 from chat.web.visitors.guesses import Pace
+from chat.web.visitors.private import is_private, whole
 
 #: How many wrong keys of an address are free; then it may try one a second.
 OF_ADDRESS = Pace(20, 1.0)
@@ -38,7 +41,7 @@ class Authentication:
 
         try:
             if scope["type"] == "http":
-                self._check(Headers(scope=scope))
+                self._check(scope)
                 scope = {**scope, "path": plain(scope["path"])}
             await self._app(scope, receive, send_on)
         except ClientDisconnect:
@@ -46,7 +49,7 @@ class Authentication:
         except Exception as error:
             await refused(scope["path"], error)(scope, receive, send_on)
 
-    def _check(self, headers: Headers) -> None:
+    def _check(self, scope: Scope) -> None:
         """Have who asks be the owner of the key that was sent.
 
         Raises:
@@ -60,9 +63,8 @@ class Authentication:
                     "runs the server has to set with --api-key."
                 )
             return
-        # Not where others come from as well, whose right ones would have to wait too.
-        whole = [account.name for account in asking.get()[:-1]]
-        paces = dict.fromkeys(whole, OF_ADDRESS)
+        headers = Headers(scope=scope)
+        paces = dict.fromkeys(_own_address(scope), OF_ADDRESS)
         self._keys.guesses.check(paces, "keys")
         # Header values come as Latin-1, whatever was sent.
         found = [self._keys.find(key.encode("latin-1")) for key in sent_keys(headers)]
@@ -76,6 +78,20 @@ class Authentication:
                 "or as x-api-key: KEY."
             )
         asking.set((account,))
+
+
+def _own_address(scope: Scope) -> list[str]:
+    """Return the address that asks, if it is one visitor's own.
+
+    Not where others come from as well, whose right keys would have to wait too.
+    """
+    if asking.get():
+        return [account.name for account in asking.get()[:-1]]
+    try:  # no visitors are told apart where there is no page
+        address = ip_address((scope.get("client") or ("",))[0].partition("%")[0])
+    except ValueError:
+        return []
+    return [] if is_private(address) else [f"address:{whole(address)}"]
 
 
 def sent_keys(headers: Headers) -> list[str]:

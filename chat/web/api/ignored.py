@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 HEADER = "x-ignored-fields"
-#: Longest name, longest header, and how many names get into the log.
+#: Longest name, longest header, and how many names are looked at and get into the log.
 NAME, LONGEST, MOST = 64, 1000, 100
 
 log = logging.getLogger(__name__)
@@ -14,7 +14,7 @@ _logged: set[str] = set()
 
 def told(paths: Sequence[str]) -> dict[str, str]:
     """Return the header that names ignored fields, having logged those that are new."""
-    names = [_clean(path) for path in paths]
+    names = [_clean(path) for path in paths[:MOST]]
     for name in names:
         _log(re.sub(r"\[\d+\]", "[]", name))
     if not names:
@@ -25,6 +25,8 @@ def told(paths: Sequence[str]) -> dict[str, str]:
             header += ", ..."
             break
         header += f", {name}" if header else name
+    else:
+        header += ", ..." if len(paths) > MOST else ""
     return {HEADER: header}
 
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, FailFast, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from chat.core.conversation import Conversation, conversation
 from chat.web.api import fields
-from chat.web.api.shape import Shape, given, unfit
+from chat.web.api.shape import ListOf, Shape, given, unfit
 from chat.web.api.thoughts import KINDS, Thought, text_of
 from prompts import Call, Message, Role
 
@@ -121,7 +121,7 @@ class ChatMessage(Shape):
     content: Content
     name: str = ""
     refusal: str = ""
-    tool_calls: list[ToolCall] = Field(default_factory=list)
+    tool_calls: ListOf[ToolCall] = Field(default_factory=list)
     function_call: FunctionCall | None = None
     tool_call_id: str = ""
     reasoning_content: Thought = ""
@@ -183,8 +183,7 @@ class ChatMessage(Shape):
         return Message(role, f"{name}: {text}" if named else text)
 
 
-#: Only the first that is at fault is named, and to describe thousands takes seconds.
-Messages = Annotated[list[ChatMessage], FailFast(), Field(json_schema_extra={"minItems": 1})]
+Messages = Annotated[ListOf[ChatMessage], Field(json_schema_extra={"minItems": 1})]
 
 
 def have_calls(messages: Sequence[ChatMessage | Message]) -> bool:

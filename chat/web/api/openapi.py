@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from chat import __version__
 from chat.core.chat import Chat
-from chat.core.sampling import MAX_BIASES, OPTIONAL, Sampling
+from chat.core.sampling import MAX_BIASES, MAX_CHOICES, MAX_LINES, OPTIONAL, Sampling
+from chat.core.schema.fitting import LONGEST_SCHEMA
 from chat.settings import Settings
 from chat.web.api import answers
 from chat.web.api.anthropic import answers as anthropic
@@ -35,8 +36,8 @@ Schema = dict[str, Any]
 NULL: Schema = {"type": "null"}
 
 
-def _lines(line: Schema) -> Schema:
-    return {"anyOf": [line, {"type": "array", "items": line, "maxItems": 64}]}
+def _lines(line: Schema, most: int) -> Schema:
+    return {"anyOf": [line, {"type": "array", "items": line, "maxItems": most}]}
 
 
 LINE: Schema = {"type": "string", "maxLength": 200}
@@ -45,14 +46,14 @@ WIDER: dict[str, Schema] = {
     "max_new_tokens": {"minimum": -1},
     "top_k": {"minimum": -1},
     "num_beams": {"maximum": 1},
-    "stop": _lines(LINE),
-    "choices": _lines({**LINE, "minLength": 1}),
+    "stop": _lines(LINE, MAX_LINES),
+    "choices": _lines({**LINE, "minLength": 1}, MAX_CHOICES),
     "logit_bias": {
         "maxProperties": MAX_BIASES,
         "propertyNames": {"pattern": "^[0-9]{1,10}$"},
         "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
     },
-    "json_schema": {"anyOf": [{"type": "string", "maxLength": 100_000}, {"type": "object"}]},
+    "json_schema": {"anyOf": [{"type": "string", "maxLength": LONGEST_SCHEMA}, {"type": "object"}]},
 }
 HI = [{"role": "user", "content": "What is the capital of France?"}]
 SENTENCES = {

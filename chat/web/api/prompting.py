@@ -53,18 +53,18 @@ def prompted(
     try:
         check_length(offer, chat.engine.window)
         format = known.offering(offer.tools, parallel=offer.parallel)
+        if offer.required:
+            return _calling(chat, format, [tool.name for tool in offer.tools], given)
     except RecursionError:
         raise BadRequest("tools must not be nested so deeply.", "tools") from None
-    if not offer.required:
-        if held := next((name for name in HOLDING if given.get(name)), None):
-            title = Sampling.model_fields[held].title
-            raise BadRequest(
-                f"{title} holds the whole reply, so that no tool could be called; send one of the "
-                "two, or tool_choice none or required.",
-                held,
-            )
-        return chat.prompting(format), given
-    return _calling(chat, format, [tool.name for tool in offer.tools], given)
+    if held := next((name for name in HOLDING if given.get(name)), None):
+        title = Sampling.model_fields[held].title
+        raise BadRequest(
+            f"{title} holds the whole reply, so that no tool could be called; send one of the "
+            "two, or tool_choice none or required.",
+            held,
+        )
+    return chat.prompting(format), given
 
 
 def _calling(

@@ -4,13 +4,17 @@ Null is as good as nothing, as it is to OpenAI.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from chat.web.api import fields
+
+One = TypeVar("One")
+#: A list of which only the first that is at fault is named: to describe thousands takes seconds.
+ListOf = Annotated[list[One], FailFast()]
 
 
 def unfit(problem: str) -> PydanticCustomError:

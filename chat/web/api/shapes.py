@@ -14,7 +14,7 @@ from chat.core.sampling import whole
 from chat.errors import BadRequest
 from chat.web.api import fields
 from chat.web.api.messages import Messages, conversation_in, have_calls
-from chat.web.api.shape import Shape, unfit
+from chat.web.api.shape import ListOf, Shape, unfit
 from chat.web.api.thinking import Thinks
 from chat.web.api.tools import AUTO, Choice, FunctionTool, Offer, offered
 from prompts import Message
@@ -63,12 +63,17 @@ def _are_ids(prompt: Any) -> bool:
 
 def _with_schema(schema: dict[str, Any]) -> None:
     """Say that a format has a schema where that is its type, and else none."""
+    none = {"type": "null"}
     schema["if"] = {"properties": {"type": {"const": "json_schema"}}}
     schema["then"] = {
         "required": ["json_schema"],
-        "properties": {"json_schema": {"type": "object"}},
+        "properties": {"json_schema": {"type": "object"}, "schema": none},
     }
-    schema["else"] = {"properties": {"json_schema": {"type": "null"}}}
+    schema["else"] = {
+        "properties": {"json_schema": none},
+        "if": {"properties": {"type": {"const": "text"}}},
+        "then": {"properties": {"schema": none}},
+    }
 
 
 class StreamOptions(Shape):
@@ -95,11 +100,15 @@ class ResponseFormat(Shape):
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: NamedSchema | None = None
+    #: As llama.cpp's server takes it, and Together.
+    schema_: dict[str, Any] | None = Field(alias="schema", default=None)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if (self.type == "json_schema") != (self.json_schema is not None):
             raise unfit("must have a json_schema if that is its type")
+        if self.schema_ is not None and self.type != "json_object":
+            raise unfit("must have a schema of its own only if its type is json_object")
         return self
 
     @property
@@ -107,7 +116,7 @@ class ResponseFormat(Shape):
         """The schema as `Sampling` takes it, or nothing if any text will do."""
         if self.json_schema:
             return json.dumps(self.json_schema.schema_)
-        return json.dumps(ANY_OBJECT) if self.type == "json_object" else ""
+        return json.dumps(self.schema_ or ANY_OBJECT) if self.type == "json_object" else ""
 
 
 class RequestBody(Thinks):
@@ -199,7 +208,7 @@ class ChatBody(Several):
 
     messages: Messages
     continue_final_message: bool = True
-    tools: list[FunctionTool] = Field(default_factory=list)
+    tools: ListOf[FunctionTool] = Field(default_factory=list)
     tool_choice: Choice = AUTO
     parallel_tool_calls: bool = True
 
@@ -230,7 +239,7 @@ class CompletionBody(Several):
     logprobs_by = "count"
 
     prompt: Annotated[
-        list[str | list[int]], BeforeValidator(_prompts, json_schema_input_type=OnePrompt)
+        ListOf[str | list[int]], BeforeValidator(_prompts, json_schema_input_type=OnePrompt)
     ]
     echo: bool = False
 

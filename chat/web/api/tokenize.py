@@ -27,7 +27,7 @@ from chat.web.api.ignored import told
 from chat.web.api.messages import Messages, conversation_in, have_calls
 from chat.web.api.prompting import prompted, with_options
 from chat.web.api.request import Asked, Body, asked
-from chat.web.api.shape import Shape
+from chat.web.api.shape import ListOf, Shape
 from chat.web.api.thinking import Options, switched
 from chat.web.api.tools import AUTO, FunctionTool, offered
 from prompts import Message, Tooled
@@ -56,7 +56,7 @@ class TokenizeBody(Shape):
     model: str = ""
     prompt: str | None = None
     messages: Messages = Field(default_factory=list)
-    tools: list[FunctionTool] = Field(default_factory=list)
+    tools: ListOf[FunctionTool] = Field(default_factory=list)
     #: Whether a text begins with what the tokenizer puts before one.
     add_special_tokens: bool = True
     return_token_strs: bool = False
@@ -67,7 +67,7 @@ class DetokenizeBody(Shape):
     """Ids of tokens."""
 
     model: str = ""
-    tokens: list[Annotated[Whole, Field(json_schema_extra={"minimum": 0})]]
+    tokens: ListOf[Annotated[Whole, Field(json_schema_extra={"minimum": 0})]]
 
 
 class Tokenizing:

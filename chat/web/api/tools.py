@@ -15,7 +15,7 @@ from chat.core.fitting import CHARACTERS_PER_TOKEN
 from chat.core.schema.fitting import fitting
 from chat.errors import BadRequest, TooLong
 from chat.web.api import fields
-from chat.web.api.shape import Shape, unfit
+from chat.web.api.shape import ListOf, Shape, unfit
 from prompts import Tool
 from prompts.formats.tooled import arguments_of
 
@@ -89,7 +89,7 @@ class AllowedTools(Shape):
     """Some of the tools, of which one may or has to be called."""
 
     mode: Literal["auto", "required"] = "auto"
-    tools: list[NamedTool]
+    tools: ListOf[NamedTool]
 
 
 class ToolChoice(Shape):

@@ -12,7 +12,7 @@ from chat.core.chat import Chat, Update
 from chat.core.conversation import clean
 from chat.errors import ChatError
 from chat.web.page.ask import ask, fetched
-from chat.web.page.controls import MORE, Changes, Controls, grouped
+from chat.web.page.controls import MORE, Changes, Controls, grouped, remember
 from chat.web.page.gradio_internals import Blocks, named
 from chat.web.page.prompt_box import prompt_box, shown_in_box
 from chat.web.page.turn import Progress
@@ -34,7 +34,12 @@ class CompletionPage(Blocks):
             style = "text-align: center; margin-bottom: 1rem"
             gr.Markdown(f"<h1 style='{style}'>{escape(title)}</h1>")
             self.text = gr.Textbox(
-                label="Text", placeholder=HINT, lines=14, max_lines=28, autofocus=True
+                label="Text",
+                elem_id="text",
+                placeholder=HINT,
+                lines=14,
+                max_lines=28,
+                autofocus=True,
             )
             with gr.Row():
                 self.undo = gr.Button("Undo", interactive=False)
@@ -81,11 +86,12 @@ class CompletionPage(Blocks):
         )
         for after in (running.then, running.failure):
             after(self._settle, [self.reply], [*buttons, self.status], queue=False, **quiet)
+        remember(self, self._controls)
         self.stop.click(None, None, None, cancels=[running], api_visibility="private")
         self.undo.click(
             self._undo,
-            [self.before],
-            [self.text, self.status, self.undo],
+            [self.before, self.text],
+            [self.before, self.text, self.status],
             queue=False,
             **quiet,
         )
@@ -142,8 +148,9 @@ class CompletionPage(Blocks):
             self.status: reply.line,
         }
 
-    def _undo(self, before: str) -> Changes:
-        return {self.text: before, self.status: "", self.undo: gr.Button(interactive=False)}
+    def _undo(self, before: str, text: str) -> Changes:
+        """Show the text as it was; once more, and it is back with all that was typed since."""
+        return {self.before: text, self.text: before, self.status: ""}
 
     def _ask(self, text: str, values: tuple[Any, ...]) -> AsyncGenerator[Update]:
         given = dict(zip(self._controls, values, strict=True))

@@ -1,5 +1,6 @@
 """The controls of the page, with the fields and the words of `Sampling`."""
 
+import json
 from typing import Any
 
 import gradio as gr
@@ -86,6 +87,18 @@ def controls(settings: Settings, chat: Chat) -> Controls:
         take_as_sent(control)
         found[name] = control
     return found
+
+
+def remember(page: gr.Blocks, controls: Controls) -> None:
+    """Have the page mark what was changed, and set it again when it is loaded anew."""
+    at_first = json.dumps({element(name): control.value for name, control in controls.items()})
+    values = [*controls.values()]
+    quiet: dict[str, Any] = {"api_visibility": "private", "queue": False}
+    changes = [control.change for control in values]
+    js = f"(...values) => window.changedControls({at_first}, values)"
+    gr.on(changes, None, values, js=js, **quiet)
+    js = f"(...values) => window.keptControls({at_first}, values)"
+    page.load(None, values, values, js=js, **quiet)
 
 
 def element(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from chat.core.chat import Chat
-from chat.web.page.controls import MORE, Controls, authors, element, grouped
+from chat.web.page.controls import MORE, Controls, authors, grouped
 from prompts import texts
 
 
@@ -31,7 +31,6 @@ def drawer(controls: Controls, chat: Chat, prompt: gr.Textbox) -> None:
                         controls[name].render()
         with gr.Accordion("Prompt", open=False):
             prompt.render()
-    _mark_changes(controls)
 
 
 def _presets(system_prompt: gr.components.Component) -> None:
@@ -61,15 +60,3 @@ def _setting(label: str, values: dict[str, Any], controls: Controls) -> None:
         js=f"() => {json.dumps(told)}",
         api_visibility="private",
     )
-
-
-def _mark_changes(controls: Controls) -> None:
-    """Have each control that is not as it was at first say so."""
-    at_first = {element(name): control.value for name, control in controls.items()}
-    js = (
-        f"(...values) => Object.entries({json.dumps(at_first)}).forEach(([id, first], number) => "
-        "document.getElementById(id)?.classList.toggle("
-        "'changed', String(values[number]) !== String(first)))"
-    )
-    changes = [control.change for control in controls.values()]
-    gr.on(changes, None, [*controls.values()], js=js, api_visibility="private", queue=False)

@@ -9,6 +9,7 @@
 
     /** Have the conversation followed, once it is there with its two parts. */
     function follow() {
+        if (document.getElementById("text")) return;  // it is a base model's page
         const said = document.getElementById("conversation");
         const composer = document.getElementById("composer");
         const parts = /** @type {HTMLElement[]} */ ([...said?.children ?? []]);
@@ -37,9 +38,10 @@
         const look = () => jump.hidden = atEnd;
         said.addEventListener("scroll", () => {
             const left = said.scrollHeight - said.clientHeight - said.scrollTop;
-            // What grows scrolls nobody: only who goes up has left the end.
-            if (left < NEAR) atEnd = true;
-            else if (said.scrollTop < top) atEnd = false;
+            // What grows scrolls nobody: only who goes up has left the end. What shrinks leaves
+            // people exactly there, whether they want to be or not.
+            if (said.scrollTop < top) atEnd &&= left <= 1;
+            else if (left < NEAR) atEnd = true;
             top = said.scrollTop;
             look();
         }, {passive: true});

@@ -124,6 +124,10 @@ interface Window {
     gradio_config: {api_prefix: string, username?: string | null};
     conversations?: Conversations;
     focusMessage(): void;
+    /** Mark and keep those of the controls, by their elements, that are not as at first. */
+    changedControls(atFirst: Record<string, unknown>, values: unknown[]): void;
+    /** Return the values with those in their places that were kept. */
+    keptControls(atFirst: Record<string, unknown>, values: unknown[]): unknown[];
     /** Return words of the page in the language of the browser. */
     translate(text: string): string;
     /** Return the text of a message as the server sent it. */

@@ -17,7 +17,7 @@ from chat.web.page.ask import ask, fetched
 from chat.web.page.attach import Attach
 from chat.web.page.chatbot import conversation, live
 from chat.web.page.completion_page import CompletionPage
-from chat.web.page.controls import Changes, Controls, controls
+from chat.web.page.controls import Changes, Controls, controls, remember
 from chat.web.page.drawer import drawer
 from chat.web.page.endpoint import add_endpoint
 from chat.web.page.escape import unescape
@@ -184,7 +184,7 @@ class Page(ChatInterface):
         )
         undone = self.chatbot.undo(
             self._undo,
-            [self.chatbot],
+            [self.chatbot, self.textbox],
             [self.chatbot, self.textbox, self.status, self.go_on],
             js=before("change"),
             queue=False,
@@ -219,6 +219,7 @@ class Page(ChatInterface):
         feedback = Feedback(file, self.chat) if file else None
         answers = self._saved, self._running, Attach(self.chat), feedback
         self.panel.connect(*answers, self.chatbot, self.live, opened)
+        remember(self, self._controls)
         add_endpoint(self.textbox, self._controls, self.status, self._fetched)
 
     def _send(self, message: str, history: History) -> Changes:
@@ -362,9 +363,10 @@ class Page(ChatInterface):
             del changes[self.chatbot], changes[self.live]
         return changes
 
-    def _undo(self, history: History) -> Changes:
+    def _undo(self, history: History, typed: str | None) -> Changes:
+        """Have the last message written once more, before what is typed already."""
         history, message = split_last(history)
-        said = split(message)[1]
+        said = "\n\n".join(filter(None, [split(message)[1], typed]))
         return {self.chatbot: history, self.textbox: said, self.status: "", self.go_on: HIDDEN}
 
     async def _clear(self, turn: Turn | None, *_: Any) -> Changes:

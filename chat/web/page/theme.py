@@ -21,7 +21,7 @@ ICON = f"data:image/svg+xml,{quote((_HERE / 'icon.svg').read_text('utf-8'))}"
 CSS = "".join((_HERE / name).read_text("utf-8") for name in ("theme.css", "layout.css"))
 SCRIPT = script(
     _HERE,
-    *("words.js", "theme.js", "follow.js"),
+    *("words.js", "theme.js", "follow.js", "text.js", "controls.js"),
     ESCAPED=ESCAPED,
     COPIED=COPIED,
     LANGUAGES=LANGUAGES,

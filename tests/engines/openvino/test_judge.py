@@ -163,6 +163,18 @@ async def test_what_cannot_be_tried_is_no_verdict(tmp_path: Path) -> None:
     one.close()
 
 
+async def test_who_waits_when_it_is_closed_is_told_so(make: Make) -> None:
+    one = make()
+    await one.size(EASY)
+    [process] = trying()
+    psutil.Process(process).suspend()
+    asked = [asyncio.create_task(one.size({"regex": text})) for text in ("b", "c")]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(one.close)
+    told = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(error) for error in told] == [EngineError, EngineError]
+
+
 async def test_after_close_nothing_is_left(make: Make) -> None:
     one = make()
     await one.size(EASY)

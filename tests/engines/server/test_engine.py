@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from chat.core.engine import Queued
 from chat.core.sampling import Sampling
@@ -300,6 +301,51 @@ async def test_a_server_that_beats_may_not_be_silent_for_long(rig_of: Callable[[
     rig.server.next = [lambda events: silent()]
     assert await collect(asked.generate(PROMPT, greedy(4))) == reply(PROMPT, 4)
     asked.close()
+
+
+async def test_who_stands_in_a_line_in_silence_has_lost_nothing(
+    rig_of: Callable[[], Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a proxy that keeps requests until there is a place, and says nothing of it."""
+    monkeypatch.setattr(engine, "RETRY", 0.0)
+    rig = rig_of()
+    way = connection.Connection(rig.running.url)
+    way.silence = 0.1
+    asked = engine.ServerEngine(way, Ours(()), "tiny", {STOP}, 4096, 64, always)
+    rig.server.next = [lambda events: Unsaid()] * 5
+    batches = [ids async for ids in asked.generate(PROMPT, greedy(4))]
+    assert [id for ids in batches for id in ids] == reply(PROMPT, 4)
+    assert any(isinstance(ids, Queued) for ids in batches)
+    monkeypatch.setattr(engine, "LINE", 0.3)
+    rig.server.next = [lambda events: Unsaid()] * 50
+    with pytest.raises(QueueFull):
+        await collect(asked.generate(PROMPT, greedy(4)))
+    asked.close()
+
+
+class Unsaid(Response):
+    """An answer that does not even begin."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+async def test_who_has_stood_long_in_the_line_of_a_server_that_ends_asks_another(
+    rig_of: Callable[[], Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "ABSENCE", 0.3)
+    monkeypatch.setattr(engine, "RETRY", 0.1)
+    rig = rig_of()
+
+    async def ends(events: Events) -> Events:
+        for _ in range(5):
+            yield b": nothing yet\n\n"
+            await asyncio.sleep(0.1)
+        yield failing(503)
+
+    rig.server.next = [ends]
+    assert await collect(rig.engine.generate(PROMPT, greedy(4))) == reply(PROMPT, 4)
 
 
 async def test_silence_ends_at_some_time(

@@ -133,6 +133,7 @@ def test_what_a_reply_has_to_fit_is_a_grammar() -> None:
 
 
 PROPS = {"default_generation_settings": {"n_ctx": 300}, "model_path": "/models/SmolLM2.Q4.gguf"}
+PROPS |= {"total_slots": 3}
 LISTED = {"object": "list", "data": [{"id": "a/b.gguf", "owned_by": "llamacpp", "meta": {}}]}
 
 
@@ -177,6 +178,7 @@ async def test_a_server_of_its_kind_is_known_proved_and_asked(
     way = Connection(server.url)
     found = probe.served(way)
     assert (found.kind, found.root, found.window) == ("llamacpp", "SmolLM2.Q4", 300)
+    assert found.slots == 3, "whom it has no slot for it answers nothing, and is no fault of its"
     dialect = probe.dialect(way, found, TOKENIZER)
     same = probe.Same(way, found, TOKENIZER)
     engine = ServerEngine(way, dialect, found.model, {2}, found.window, 4, same)

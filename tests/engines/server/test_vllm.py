@@ -77,6 +77,9 @@ def test_our_own_takes_what_was_written_and_a_prompt_to_keep_away_from() -> None
     body = Ours(OPTIONAL).body(asked(Sampling(regex=r"\d+", guidance_scale=3.0), (4, 5)))
     assert body["structured_outputs"] == {"regex": r"\d+"}
     assert (body["negative_prompt_ids"], body["guidance_scale"]) == ([4, 5], 3.0)
+    odd = '{"type": "number", "default": NaN}'  # which is JSON to Python alone
+    body = Ours(OPTIONAL).body(asked(Sampling(json_schema=odd)))
+    assert body["structured_outputs"] == {"json": odd}
 
 
 def chosen(**choice: Any) -> dict[str, Any]:

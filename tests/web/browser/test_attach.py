@@ -75,6 +75,19 @@ def test_files_wait_for_the_message_through_a_reload_and_can_be_left_out(
     assert "year" not in engine.prompts[-1]
 
 
+def test_a_file_that_is_read_comes_though_another_was_left_out_meanwhile(tab: Tab) -> None:
+    choose(tab, ("rain.csv", TABLE))
+    chips(tab, "rain.csv (16 tokens)")
+    held: list[Route] = []
+    tab.page.route("**/run/saved_attach", held.append)
+    with tab.page.expect_request("**/run/saved_attach"):
+        choose(tab, ("snow.csv", TABLE))
+    tab.button("Remove rain.csv (16 tokens)").click()
+    chips(tab)
+    held[0].continue_()
+    chips(tab, "snow.csv (16 tokens)")
+
+
 @pytest.mark.parametrize("reloaded", [False, True])
 def test_a_message_that_is_refused_keeps_its_files(
     tab: Tab, engine: ScriptedEngine, reloaded: bool

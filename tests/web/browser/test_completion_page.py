@@ -47,9 +47,25 @@ def test_undo_takes_back_what_was_added_last(serve: Serve, visit: Visit) -> None
     text.fill(SO_FAR)
     go.click()
     expect(text).to_have_value(f"{SO_FAR} feel 34")
+    typed = f"{SO_FAR} feel 34 times as good"
+    text.fill(typed)
     undo.click()
     expect(text).to_have_value(SO_FAR)
-    expect(undo).to_be_disabled()
+    undo.click()
+    expect(text).to_have_value(typed)
+
+
+def test_the_text_is_there_after_the_page_was_loaded_anew(serve: Serve, visit: Visit) -> None:
+    page, text, go = opened(visit, serve(ScriptedEngine(on), format=Plain()))
+    text.fill(SO_FAR)
+    page.reload()
+    expect(text).to_have_value(SO_FAR)
+    go.click()
+    expect(page.locator("#status")).to_contain_text("Finished: 8 tokens")
+    page.reload()
+    expect(text).to_have_value(f"{SO_FAR} feel 34")
+    go.click()
+    expect(text).to_have_value(f"{SO_FAR} feel 34 feel 42")
 
 
 def test_stop_keeps_what_is_there_and_frees_the_model(serve: Serve, visit: Visit) -> None:

@@ -77,6 +77,18 @@ def test_the_end_stays_in_sight_unless_one_has_scrolled_away(url: str, visit: Vi
     expect(to_end).to_be_hidden()
 
 
+def test_who_goes_up_by_a_line_is_not_pulled_back(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    tab.ask("At length")
+    tab.send("Slowly")
+    expect(tab.replies.last).to_contain_text("word")
+    tab.page.locator("#conversation").hover()
+    tab.page.mouse.wheel(0, -30)
+    expect(tab.button("To the end")).to_be_visible()
+    tab.settled("Finished:")
+    expect(tab.button("To the end")).to_be_visible()
+
+
 @pytest.mark.parametrize("height", [410, 300])
 def test_in_a_low_window_the_beginning_is_seen_first_and_then_the_end(
     url: str, visit: Visit, height: int
@@ -104,6 +116,7 @@ def test_what_is_for_the_last_reply_is_not_there_while_another_is_written(
     expect(tab.replies.last).to_contain_text("word")
     for name in ("Retry", "Undo"):
         expect(tab.button(name)).to_be_hidden()
+    expect(tab.page.locator("#said").get_by_role("button", name="Edit")).to_have_count(0)
     expect(tab.button("Copy message").last).to_be_visible()
     tab.settled("Finished:")
     for name in ("Retry", "Undo"):

@@ -42,7 +42,7 @@ def test_indentation_survives_into_the_next_prompt_and_the_box(serve: Serve, vis
     tab.button("Undo").click()
     expect(tab.box).to_have_value("Next")
     tab.button("Undo").click()
-    expect(tab.box).to_have_value(code)
+    expect(tab.box).to_have_value(f"{code}\n\nNext")
 
 
 def test_nothing_goes_to_another_host(serve: Serve, visit: Visit) -> None:
@@ -94,6 +94,11 @@ def test_settings_reach_the_engine(serve: Serve, visit: Visit) -> None:
     assert used.stop == ("one", "two")
     assert engine.prompts[0].startswith("system: Rhyme.")
     tab.says("Hi there", "Re: H")
+    tab.page.reload()
+    tab.says("Hi there", "Re: H")
+    tab.send("Again")
+    tab.settled("Cut off at the length limit: 5 tokens")
+    assert engine.samplings[1] == used
 
 
 def test_a_setting_out_of_range_goes_to_its_end_where_it_can_be_seen(

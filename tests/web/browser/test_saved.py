@@ -388,6 +388,22 @@ def test_enter_that_chooses_a_character_does_not_end_the_title(url: str, visit: 
     expect(field).to_be_hidden()
 
 
+def test_a_title_that_could_not_be_saved_stays_to_be_tried_again(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    tab.ask("Hi")
+    wait_for_saving(tab)
+    tab.page.route("**/run/saved_rename", lambda route: route.abort())
+    tab.button("Rename").click()
+    field = tab.page.get_by_label("Title")
+    field.fill("Rain")
+    field.press("Enter")
+    told(tab, "The server cannot be reached. Please reload the page.")
+    expect(field).to_have_value("Rain")
+    tab.page.unroute("**/run/saved_rename")
+    field.press("Enter")
+    listed(tab, "Rain")
+
+
 @pytest.fixture(scope="module")
 def refusing(browser: Browser, url: str) -> Iterator[Tab]:
     """One page for many refusals."""

@@ -60,6 +60,30 @@ def test_a_full_storage_loses_nothing_on_the_screen(url: str, visit: Visit) -> N
     tab.says("One", "Re: One", two, f"Re: {two}", "Three", "Re: Three")
 
 
+def test_what_had_no_room_is_saved_once_another_one_is_deleted(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    tab.ask(f"Old {''.join(random.Random(0).choices(string.ascii_letters, k=3000))}")
+    wait_for_saving(tab)
+    tab.new_chat()
+    tab.page.evaluate(FILL)
+    tab.page.evaluate(
+        "() => { delete localStorage.spare; localStorage.filled += 'x'.repeat(5000) }"
+    )
+    tab.ask("New")
+    expect(tab.page.locator("#saying")).to_contain_text("storage for this page is full")
+    tab.page.locator("#panel li > button").click()
+    expect(tab.messages).to_contain_text("Old")
+    tab.button("Delete").click()
+    listed(tab, "New")
+    tab.button("Restore").click()  # for which there is no room now
+    expect(tab.page.locator("#saying")).to_contain_text("storage for this page is full")
+    tab.page.evaluate("() => { delete localStorage.filled }")
+    tab.button("Restore").click()
+    expect(tab.page.locator("#panel li > button")).to_have_count(2)
+    open_one(tab, "New")
+    tab.says("New", "Re: New")
+
+
 #: Room for a short conversation is left when the spare is deleted.
 FILL = """() => {
     localStorage.spare = "x".repeat(5000);

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, FailFast, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from chat.web.api import fields
-from chat.web.api.shape import Shape, given, unfit
+from chat.web.api.shape import ListOf, Shape, given, unfit
 from chat.web.api.thoughts import Thought
 from prompts import Call, Message
 
@@ -53,8 +53,7 @@ class TextBlock(Shape):
 
 
 Texts = Annotated[
-    list[TextBlock],
-    FailFast(),
+    ListOf[TextBlock],
     BeforeValidator(
         _only("text alone", "text"), json_schema_input_type=str | list[str | TextBlock]
     ),
@@ -127,8 +126,7 @@ class InputMessage(Shape):
 
     role: Literal["user", "assistant", "system"]
     content: Annotated[
-        list[Block],
-        FailFast(),
+        ListOf[Block],
         BeforeValidator(
             _only("text, calls of tools or their results", *ANY),
             json_schema_input_type=str | list[str | Block],

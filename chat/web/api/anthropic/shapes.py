@@ -4,14 +4,14 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import FailFast, Field
+from pydantic import Field
 
 from chat.errors import BadRequest
 from chat.web.api import fields
 from chat.web.api.anthropic.blocks import InputMessage, Texts, text_in
 from chat.web.api.anthropic.tools import AUTO, CustomTool, ToolUseChoice
 from chat.web.api.messages import conversation_of
-from chat.web.api.shape import Shape
+from chat.web.api.shape import ListOf, Shape
 from chat.web.api.shapes import Ask, RequestBody
 from chat.web.api.thinking import CONTROLS, Effort
 from chat.web.api.tools import Offer, offered
@@ -38,10 +38,9 @@ class MessagesBody(RequestBody):
     known = fields.MESSAGES
     written_in = "messages"
 
-    #: Only the first that is at fault is named.
-    messages: Annotated[list[InputMessage], FailFast(), Field(json_schema_extra={"minItems": 1})]
+    messages: Annotated[ListOf[InputMessage], Field(json_schema_extra={"minItems": 1})]
     system: Texts = Field(default_factory=list)
-    tools: list[CustomTool] = Field(default_factory=list)
+    tools: ListOf[CustomTool] = Field(default_factory=list)
     tool_choice: ToolUseChoice = AUTO
     output_config: OutputConfig | None = None
     output_format: OutputFormat | None = None

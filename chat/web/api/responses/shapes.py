@@ -8,14 +8,15 @@ disabled, and an assistant's message at the end is continued.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, ConfigDict, FailFast, Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from chat.core.conversation import Conversation
+from chat.errors import BadRequest
 from chat.web.api import fields
 from chat.web.api.messages import ChatMessage, conversation_in, have_calls
 from chat.web.api.responses.items import OneItem, Reference, messages_in, read_item
 from chat.web.api.responses.tools import AUTO, Choice, Tool
-from chat.web.api.shape import Shape, unfit
+from chat.web.api.shape import ListOf, Shape, unfit
 from chat.web.api.shapes import Ask, NamedSchema, RequestBody, ResponseFormat, Written
 from chat.web.api.tools import Offer, offered
 from prompts import Message
@@ -91,8 +92,7 @@ class ResponseBody(RequestBody):
     written_in = "input"
 
     input: Annotated[
-        list[OneItem],
-        FailFast(),
+        ListOf[OneItem],
         BeforeValidator(
             _items,
             json_schema_input_type=Written | Annotated[list[OneItem], Field(min_length=1)],
@@ -103,11 +103,11 @@ class ResponseBody(RequestBody):
     store: bool = True
     metadata: dict[str, Any] = Field(default_factory=dict)
     text: TextOptions = TextOptions()
-    tools: list[Tool] = Field(default_factory=list)
+    tools: ListOf[Tool] = Field(default_factory=list)
     tool_choice: Choice = AUTO
     parallel_tool_calls: bool = True
     truncation: Literal["auto", "disabled"] = "auto"
-    include: list[
+    include: ListOf[
         Annotated[
             str,
             BeforeValidator(_included),
@@ -127,10 +127,18 @@ class ResponseBody(RequestBody):
         self._around = around
 
     def refer(self, find: Callable[[str, str], Mapping[str, Any]]) -> None:
-        """Put items in place of references to them; `find` is given an id and its field."""
+        """Put items in place of references to them; `find` is given an id and its field.
+
+        Raises:
+            BadRequest: an item is referred to twice, and so could be any number of times.
+        """
+        places: dict[str, int] = {}
         for place, item in enumerate(self.input):
             if isinstance(item, Reference):
-                found: Any = read_item(find(item.id, f"input[{place}].id"))
+                where = f"input[{place}].id"
+                if (first := places.setdefault(item.id, place)) != place:
+                    raise BadRequest(f"{where} is that of input[{first}] too; send one.", where)
+                found: Any = read_item(find(item.id, where))
                 self.input[place] = found
 
     @property

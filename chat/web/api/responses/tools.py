@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 
 import prompts
 from chat.web.api import fields
-from chat.web.api.shape import Shape, by_type
+from chat.web.api.shape import ListOf, Shape, by_type
 from chat.web.api.tools import Function, NamedFunction
 
 #: Ways of choosing that name no tool.
@@ -50,7 +50,7 @@ class AllowedChoice(Shape):
 
     type: Literal["allowed_tools"]
     mode: Literal["auto", "required"] = "auto"
-    tools: list[Named]
+    tools: ListOf[Named]
 
     def names(self, there: list[str]) -> list[str]:
         """See `Chosen.names`."""

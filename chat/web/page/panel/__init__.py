@@ -29,12 +29,14 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import gradio as gr
 
 from chat.core import title
 from chat.core.export import Branch
 from chat.core.sampling import Sampling
+from chat.errors import BadRequest
 from chat.settings.page import PageSettings
 from chat.web.page.attach import Attach
 from chat.web.page.feedback import Feedback
@@ -241,9 +243,22 @@ def _for_login(answer: Callable[..., Any]) -> Callable[..., Any]:
     """Return what answers whoever is logged in."""
 
     def answer_login(values: list[Any], request: gr.Request) -> Any:
-        return answer(request.username, *values)
+        return answer(_login(request), *values)
 
     async def answer_in_time(values: list[Any], request: gr.Request) -> Any:
-        return await answer(request.username, *values)
+        return await answer(_login(request), *values)
 
     return answer_in_time if iscoroutinefunction(answer) else answer_login
+
+
+def _login(request: gr.Request) -> str | None:
+    """Return who is logged in.
+
+    Raises:
+        BadRequest: somebody else was when the page was loaded, whose conversations it shows.
+    """
+    login: str | None = request.username
+    theirs = request.headers.get("x-login")
+    if theirs is not None and unquote(theirs) != (login or ""):
+        raise BadRequest("Somebody else has logged in here meanwhile. Please reload the page.")
+    return login

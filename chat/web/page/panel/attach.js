@@ -76,7 +76,8 @@ async function attachFile(file) {
         throw new Problem(`${file.name} is too large: a file may have ${LARGEST_IMPORT / 1e6} MB.`);
     const used = chips.reduce((sum, {tokens}) => sum + tokens, 0);
     say(`Reading ${file.name}…`);
-    chips.push(await ask("attach", file.name, await base64(file), used));
+    const chip = await ask("attach", file.name, await base64(file), used);
+    chips.push(chip);  // to those that there are by now
     dismiss();
     drawChips();
 }

@@ -12,7 +12,10 @@ function post(endpoint, data, signal) {
     // From where the browser has the page, which the server need not know.
     return fetch(`.${window.gradio_config.api_prefix}/run/${endpoint}`, {
         method: "POST",
-        headers: {"Content-Type": "application/json"},
+        headers: {
+            "Content-Type": "application/json",
+            "X-Login": encodeURIComponent(window.gradio_config.username ?? ""),
+        },
         body: JSON.stringify({data: [data]}),
         signal,
     });

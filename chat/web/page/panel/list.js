@@ -151,9 +151,7 @@ function rename({id, name}, title) {
     });
     field.onblur = attempt(async () => {
         const typed = field.value.trim();
-        field.onblur = null;
-        field.remove();
-        if (typed && typed !== name) {
+        if (typed && typed !== name) {  // which stays there if that fails
             /** @type {{name: string, title: string}} */
             const renamed = await ask("rename", typed);
             names.set(renamed.title, renamed.name);
@@ -161,6 +159,8 @@ function rename({id, name}, title) {
             const text = storage[itemName(id, "text")];
             if (text) write({id, title: renamed.title, text});  // unless it was deleted meanwhile
         }
+        field.onblur = null;
+        field.remove();
         draw();
         if (document.activeElement === document.body) find("[aria-current]", list)?.focus();
     });
@@ -206,9 +206,13 @@ window.addEventListener("storage", () => {
     }), 50);
 });
 keepDraft();
-attempt(async () => {
-    await learnNames();
-    draw();
-    const last = savedConversations().find(({id}) => id === session[PREFIX + "open"]);
-    if (last && !running) await openSaved(last);
+const opened = attempt(async () => {
+    try {
+        await learnNames();
+        draw();
+        const last = savedConversations().find(({id}) => id === session[PREFIX + "open"]);
+        if (last && !running) await openSaved(last);
+    } finally {
+        beginning = false;
+    }
 })();

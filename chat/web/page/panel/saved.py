@@ -20,8 +20,8 @@ from chat.core.export import (
     DEEPEST,
     MOST_WAYS,
     Branch,
-    Conversation,
     Entry,
+    Exported,
     File,
     Fork,
     branch,
@@ -151,7 +151,7 @@ class SavedConversations:
         """
         name, found = self._said(owner, title, text)
         content = {"title": name, "saved": saved, **dict(found)}
-        file = File(format="fourbit-chat", version=1, conversations=[Conversation(**content)])
+        file = File(format="fourbit-chat", version=1, conversations=[Exported(**content)])
         return file.model_dump(mode="json")
 
     def markdown(self, owner: str | None, title: str, text: str) -> str:

@@ -39,6 +39,8 @@ let running = false;
  */
 let stopped = 0, begunAfter = 0;
 const PATIENCE = 10_000;
+/** Whether the page has not yet opened what was on the screen before it was loaded anew. */
+let beginning = true;
 /** How many events of the page are about to change the screen. */
 let changing = 0;
 /** Whether what is shown next is to be saved then. */
@@ -46,6 +48,11 @@ let rearranged = false;
 /** Milliseconds until what could not be saved is tried again, and what is said meanwhile. */
 const AGAIN = 5000;
 const UNSAVED = "This is not saved yet, since the server cannot be reached. It is tried again.";
+/**
+ * Saves what the storage had no room for, by the conversations.
+ * @type {Map<OnScreen, () => Promise<void>>}
+ */
+const roomless = new Map();
 /**
  * That the last change is saved.
  * @type {Promise<void> | undefined}
@@ -204,7 +211,8 @@ async function save(history, system, made) {
 
 /**
  * Save a conversation, which another one may take the place of meanwhile; and again and again, as
- * long as the server cannot be reached and there is no later state of it.
+ * long as the server cannot be reached and there is no later state of it. What there is no room for
+ * is tried again when another one is deleted.
  * @param {OnScreen} mine
  * @param {string} seen what is said in it
  * @param {string} [system]
@@ -215,15 +223,19 @@ async function keep(mine, seen, system) {
         await keepState(mine, turn, seen, system);
     } catch (problem) {
         if (turn !== mine.turn) return;
+        const again = attempt(async () => {
+            if (turn !== mine.turn) return;
+            await keep(mine, seen, system);
+            noteReply(mine);
+        });
+        if (problem instanceof Full) roomless.set(mine, again);
         if (!(problem instanceof Unreachable)) throw problem;
         setTimeout(() => {
-            if (turn === mine.turn) saving = attempt(async () => {
-                await keep(mine, seen, system);
-                noteReply(mine);
-            })();
+            if (turn === mine.turn) saving = again();
         }, AGAIN);
         throw new Unreachable(UNSAVED);
     }
+    roomless.delete(mine);
     unsay(UNSAVED);
 }
 
@@ -365,12 +377,26 @@ function discard(id) {
     if (!gone) return;
     remove(id);
     draw();
-    say(`Deleted “${gone.name}”.`, "Restore", async () => {
-        write(gone);
+    const restore = async () => {
+        try {
+            write(gone);
+        } catch (problem) {
+            if (!(problem instanceof Full)) throw problem;
+            return say(problem.message, "Restore", restore);  // something else may be deleted first
+        }
         pin(id, gone.pinned);
         draw();
         await openSaved(gone);
-    });
+    };
+    say(`Deleted “${gone.name}”.`, "Restore", restore);
+    if (roomless.size) saving = saveRoomless();
+}
+
+/** Try again to save what the storage had no room for. */
+async function saveRoomless() {
+    const waiting = [...roomless.values()];
+    roomless.clear();
+    for (const again of waiting) await again();
 }
 
 // What the page's events do before they change the screen, and after (chat/web/page/page.py).
@@ -422,7 +448,10 @@ window.conversations = {
         // What could not be gone on with is there all the same.
         if (!history) keepFiles(Boolean(current.reply));
         const saved = this.changed(history, system, running ? token : undefined);
-        saved?.then(keepTyped);
+        const mine = current, seen = history && textsOf(history);
+        saved?.then(() => {
+            if (mine.seen === seen) keepTyped();  // else the message would lie nowhere
+        });
         return saved;
     },
     stop() {

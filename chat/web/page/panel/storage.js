@@ -32,6 +32,8 @@ const names = new Map();
 class Problem extends Error {}
 /** What the server does not take, and would not the next time. */
 class Refused extends Problem {}
+/** That the browser has no room for it. */
+class Full extends Problem {}
 /** That there was no answer, which may come the next time. */
 class Unreachable extends Problem {}
 
@@ -89,7 +91,7 @@ function write({id, title, text}) {
     } catch {
         // What was there before stays.
         if (storage[itemName(id, "text")] === undefined) remove(id);
-        throw new Problem(
+        throw new Full(
             "This is not saved, since the browser's storage for this page is full. " +
             "Delete some conversations to make room; export them first if you want to keep them."
         );

@@ -40,18 +40,29 @@ if (TOUCH_ENTER === "newline")
     for (const kind of /** @type {const} */ (["keydown", "keypress"]))
         document.addEventListener(kind, keepLine, true);
 
+/** Whether a message is sent as soon as the page has opened what it belongs to. */
+let sendsLater = false;
+
 /**
- * Keep a message from being sent without a file that is still being read.
+ * Keep a message from being sent without a file that is still being read, or into a new conversation
+ * while the page still opens the one that it was in.
  * @param {Event} event
  */
-function awaitFiles(event) {
+function awaitAll(event) {
     const sends = event instanceof KeyboardEvent
         ? event.key === "Enter" && !event.shiftKey && event.target === messageBox()
         : event.target instanceof Element && event.target.closest("button.submit-button");
-    if (!sends || !filesComing) return;
+    const opens = beginning && session[PREFIX + "open"];
+    if (!sends || !(filesComing || opens)) return;
     event.stopImmediatePropagation();
     event.preventDefault();
-    say("A file is still being read. Please wait a moment.");
+    if (filesComing) return say("A file is still being read. Please wait a moment.");
+    if (sendsLater) return;
+    sendsLater = true;
+    opened.then(() => setTimeout(() => {  // when it is on the screen
+        sendsLater = false;
+        find("button.submit-button", document)?.click();
+    }, 100));
 }
 for (const kind of ["keydown", "keypress", "click"])
-    document.addEventListener(kind, awaitFiles, true);
+    document.addEventListener(kind, awaitAll, true);

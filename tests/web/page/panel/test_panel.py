@@ -89,6 +89,19 @@ def test_who_shares_a_browser_cannot_open_anothers(serve: Serve) -> None:
         assert ask(url, "open", sealed["text"], client=bob).status_code == 400
 
 
+def test_a_page_of_somebody_who_has_logged_out_saves_nothing_for_who_came_after(
+    serve: Serve,
+) -> None:
+    url = serve(ScriptedEngine(), auth="änn:one,bob:two")
+    with httpx.Client(headers={"X-Login": "%C3%A4nn"}) as page:
+        page.post(f"{url}login", data={"username": "änn", "password": "one"}).raise_for_status()
+        assert ask(url, "seal", SAID, client=page).status_code == 200
+        page.post(f"{url}login", data={"username": "bob", "password": "two"}).raise_for_status()
+        answer = ask(url, "seal", SAID, client=page)
+        assert answer.status_code == 400
+        assert answer.json()["error"].startswith("Somebody else has logged in here meanwhile.")
+
+
 def test_the_key_never_leaves_the_server(serve: Serve, tmp_path: Path) -> None:
     url = serve(ScriptedEngine(), data_dir=tmp_path)
     (file,) = tmp_path.iterdir()
