@@ -4,15 +4,20 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncGenerator
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from chat.backend.app import build
 from chat.core import chat as core
 from chat.engines.server.refusals import ENDED
 from chat.errors import EngineError, OutOfMemory
+from chat.settings import Settings
+from chat.web.api.authentication import OF_ADDRESS
+from chat.web.visitors import guesses
 from tests.support.backends import Able, Backend, asking, choices, ids, served
 from tests.support.fakes import END, ScriptedEngine, chat_with
 from tests.support.programs import error
@@ -269,6 +274,26 @@ async def test_a_key_is_asked_for(headers: dict[str, str], status: int) -> None:
     assert len(backend.engine.prompts) == (status == 200)
     for open_to_all in ("/health", "/live"):
         assert (await backend.client.get(open_to_all)).status_code == 200
+
+
+async def test_an_address_that_guesses_has_to_wait_and_no_private_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guesses, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    app = build(chat_with(ScriptedEngine(hello)), Settings(api_key="k-of-this-test-alone"))
+
+    async def look(address: str, key: str = "wrong") -> int:
+        transport = httpx.ASGITransport(app, client=(address, 5))
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return (await client.get("/v1/models", headers={"x-api-key": key})).status_code
+
+    for address in ("203.0.113.7", "10.0.0.7"):
+        assert [await look(address) for _ in range(OF_ADDRESS.free)] == [401] * OF_ADDRESS.free
+    assert [await look("203.0.113.7", key) for key in ("wrong", "k-of-this-test-alone")] == [
+        429
+    ] * 2
+    assert await look("203.0.113.8", "k-of-this-test-alone") == 200
+    assert await look("10.0.0.7") == await look("a socket") == 401
 
 
 async def test_nothing_else_is_here() -> None:

@@ -4,8 +4,9 @@ import math
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from chat.core.sampling import Sampling
+from chat.core.sampling import MAX_CHOICES, Sampling
 from chat.errors import BadRequest
 
 WHOLE = ["max_new_tokens", "top_k", "seed", "min_new_tokens"]
@@ -144,6 +145,22 @@ def test_a_stop_string_of_nothing_is_none() -> None:
     assert Sampling.checked(stop=["", "a", ""]).stop == ("a",)
     with pytest.raises(BadRequest, match="Choices"):
         Sampling.checked(choices=[""])
+
+
+def test_of_many_lines_that_are_none_one_is_described() -> None:
+    for name in ("stop", "choices"):
+        with pytest.raises(ValidationError) as refused:
+            Sampling(**{name: [0] * 1_000})
+        assert refused.value.error_count() == 1
+
+
+def test_there_may_be_more_choices_than_stop_strings() -> None:
+    names = tuple(f"a{number}" for number in range(MAX_CHOICES))
+    assert Sampling.checked(choices=names).choices == names
+    with pytest.raises(BadRequest, match="at most 256 lines"):
+        Sampling.checked(choices=[*names, "b"])
+    with pytest.raises(BadRequest, match="at most 64 lines"):
+        Sampling.checked(stop=names)
 
 
 def test_a_reply_is_cut_to_what_there_is_room_for() -> None:

@@ -4,12 +4,22 @@ from collections.abc import Hashable
 from itertools import combinations
 from typing import Any
 
-from chat.core.schema.words import TOO_LARGE, children, is_of, name_of, same, shares, types_of
+from chat.core.schema.words import (
+    MOST_PARTS,
+    TOO_LARGE,
+    children,
+    is_of,
+    name_of,
+    same,
+    shares,
+    types_of,
+)
 
-#: How often two may be compared: each choice is with each other one, and so is what is in them.
-MOST_PAIRS = 1_000_000
-#: So many values take as long to compare as anything else.
-VALUES = 16
+#: How often two may be compared: as often as there are pairs of parts, of which each can be with
+#: any other one.
+MOST_PAIRS = MOST_PARTS**2 // 2
+#: To compare so many values, or to look for so many names, takes as long as anything else.
+AT_ONCE = 16
 
 
 class Choices:
@@ -56,7 +66,7 @@ class Choices:
         if not types_of(one) == types_of(other) == ["object"]:
             return False
         both = {*one.get("required", [])} & {*other.get("required", [])}
-        self._count(len(both) // VALUES)
+        self._count(len(both) // AT_ONCE)
         return any(
             self._apart(one["properties"][name], other["properties"][name], levels - 1)
             for name in both
@@ -66,10 +76,10 @@ class Choices:
         """Whether it is plain to see that none of these values fits the other one."""
         if "enum" in other:
             mine, theirs = self._same(values), self._same(other["enum"])
-            self._count(min(len(mine), len(theirs)) // VALUES)
+            self._count(min(len(mine), len(theirs)) // AT_ONCE)
             return mine.isdisjoint(theirs)
         types = types_of(other)
-        self._count(len(values) // VALUES)
+        self._count(len(values) // AT_ONCE)
         return not any(is_of(value, types) for value in values)
 
     def _same(self, values: list[Any]) -> set[Hashable]:

@@ -8,9 +8,9 @@ from chat.core.schema.words import TOO_LARGE, Path, children, refuse
 #: llguidance's options: at most one space where JSON may have white space, of which a
 #: small model may never stop writing more.
 SPACES = {"whitespace_flexible": True, "whitespace_pattern": " ?"}
-#: So many characters are read to find the place of a fault, which takes a second: what is in a
-#: schema is judged with all that it may refer to.
-MOST_READ = 10_000_000
+#: So many characters are read to find the place of a fault, which takes a second at most: each
+#: part of a schema is judged with all that it may refer to.
+MOST_READ = 4_000_000
 
 
 class Judge:

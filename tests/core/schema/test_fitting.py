@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from chat.core.schema.fitting import fitting
+from chat.core.schema import choices
+from chat.core.schema.fitting import LONGEST_SCHEMA, fitting
 from tests.support.schemas import SCHEMAS
 
 NULL = {"type": "null"}
 
 
 def read(schema: object) -> Any:
-    return json.loads(fitting(json.dumps(schema)).schema)
+    return json.loads(fitting(json.dumps(schema, separators=(",", ":"))).schema)
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -78,6 +79,7 @@ def test_what_one_part_shuts_out_another_cannot_let_in() -> None:
         ({"pattern": "(?=a)b"}, "pattern"),
         ({"items": {"pattern": "^.{1,900}$"}}, "items.pattern"),
         ({"pattern": "a", "maxLength": 3}, "maxLength"),
+        ({"oneOf": [{"enum": [1, "a"]}, {"enum": [1.0, "b"]}]}, "as a whole"),
         ({"$ref": "https://example.org/a"}, r"\$ref"),
         ({"oneOf": [{"type": "number"}, {"type": "integer"}]}, "as a whole"),
         ({"items": {"oneOf": [{"type": "number"}, {"type": "integer"}]}}, "items"),
@@ -127,7 +129,7 @@ def test_what_cannot_be_met_is_refused(schema: object, sentence: str) -> None:
 
 def test_what_takes_too_long_to_compile_is_refused() -> None:
     patterns = [{"pattern": f"^[a-z]{{0,{n}}}[^0-9]{{0,9}}$", "type": "string"} for n in range(90)]
-    values = [f"value {n}" for n in range(9_000)]
+    values = [f"value {n}" for n in range(6_000)]
     for schema in ({"prefixItems": patterns, "type": "array"}, {"enum": values}):
         with pytest.raises(ValueError, match="is too large, or has patterns that are too long"):
             read(schema)
@@ -150,6 +152,137 @@ def test_what_grows_too_large_or_too_deep_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match="too large, or nested too deeply"):
             read(schema)
+
+
+DEEP: Any = None
+for _ in range(300):
+    DEEP = [DEEP]
+
+
+def refs(*names: str) -> list[Any]:
+    return [{"$ref": f"#/$defs/{name}"} for name in names]
+
+
+def chain(length: int, **node: Any) -> dict[str, Any]:
+    """Return definitions, each of which is the next one."""
+    nexts = {f"d{n}": refs(f"d{n + 1}")[0] for n in range(length)}
+    return {**nexts, f"d{length}": NULL}
+
+
+#: Small schemas of which something was made that is as large as a square or more.
+GROWING: dict[str, Any] = {
+    "each of two": {"allOf": [{"anyOf": [n] * 16_000} for n in (1, 2)]},
+    "objects within objects": {
+        "$ref": "#/$defs/d0",
+        "$defs": {f"d{n}": {"properties": {"a": refs(f"d{n + 1}")[0]}} for n in range(300)}
+        | {"d300": {}},
+    },
+    "letters of a name": {"properties": {"a" * 1_100: {}}, "additionalProperties": True},
+    "values within values": {"allOf": [{"enum": [DEEP]}, {"enum": [DEEP, 1]}]},
+    "the same values again and again": {
+        "$defs": {"a": {"enum": [*range(6_000)]}, "b": {"enum": [*range(1, 6_001)]}},
+        "allOf": refs(*"ab") * 900,
+    },
+    "the same names again and again": {
+        "$defs": {"a": {"properties": {"a" * 50_000: {}}}},
+        "prefixItems": [{"allOf": refs("a")}] * 900,
+        "type": "array",
+    },
+    "long values in each order": {
+        "$defs": {"a": {"enum": [letter * 20_000 for letter in "abcd"]}},
+        "prefixItems": [{"type": "array", "uniqueItems": True, "items": refs("a")[0]}] * 90,
+        "type": "array",
+    },
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", GROWING)
+def test_what_would_grow_is_refused_before_it_does(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^is too large, or nested too deeply$"):
+        read(GROWING[name])
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"anyOf": refs(*(f"d{n}" for n in reversed(range(900)))), "$defs": chain(900)},
+        {"allOf": [{"enum": [*range(9_000)]}, {"enum": [*range(8_999, 17_000)]}]},
+        {"type": ["null"] * 6_000 + ["integer"], "enum": [0] * 20_000},
+        {
+            "oneOf": [
+                {"type": "object", "properties": {"a": {"const": n}}, "required": ["a"]}
+                for n in range(300)
+            ]
+        },
+    ],
+    ids=["refers to the next", "values", "types", "objects"],
+)
+def test_what_is_large_and_simple_is_read_in_a_moment(schema: object) -> None:
+    assert read(schema)
+
+
+@pytest.mark.timeout(20)
+def test_a_number_close_to_nothing_is_not_written_out_for_each_item() -> None:
+    never = {"type": "integer", "minimum": 2, "maximum": 1}  # so nobody looks at what follows
+    items = [{"type": "number", "minimum": 1.1e-300, "maximum": n} for n in range(1, 1_500)]
+    with pytest.raises(ValueError, match="is too large, or has patterns that are too long"):
+        read({"type": "array", "prefixItems": [never, *items]})
+
+
+def test_what_is_compared_with_each_other_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = {"oneOf": [{"const": n} for n in range(46)]}  # 1,035 pairs
+    monkeypatch.setattr(choices, "MOST_PAIRS", 1_000)
+    with pytest.raises(ValueError, match=r"^is too large, or nested too deeply$"):
+        read(schema)
+    monkeypatch.undo()
+    assert "anyOf" in read(schema)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("pattern", ["[" * 90_000, "x{" + "1" * 90_000], ids=["open", "digits"])
+def test_a_long_pattern_is_not_even_looked_at(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"^is too long, at items\.pattern$"):
+        read({"items": {"pattern": pattern}})
+
+
+@pytest.mark.timeout(20)
+def test_the_place_of_a_fault_is_looked_for_no_longer_than_a_moment() -> None:
+    properties = dict.fromkeys(map(str, range(900)), refs("a")[0])
+    fault = {"oneOf": [{"type": "number"}, {"type": "integer"}]}
+    values = [f"value {n}" for n in range(3_000)]
+    schema = {"properties": {**properties, "z": fault}, "$defs": {"a": {"enum": values}}}
+    with pytest.raises(ValueError, match=r"^asks for what is not offered, as a whole$"):
+        read(schema)
+
+
+def test_a_schema_has_a_limit_of_characters_before_it_is_read() -> None:
+    for text in ("{", '{"a": "'):
+        with pytest.raises(ValueError, match=r"^must have at most 100,000 characters$"):
+            fitting(text + " " * LONGEST_SCHEMA)
+    assert fitting("{}" + " " * (LONGEST_SCHEMA - 2))
+
+
+def test_a_count_may_be_written_with_a_point() -> None:
+    text, items = {"minLength": 1.0, "maxLength": 2.0}, {"minItems": 2.0, "maxItems": 3.0}
+    for schema in (
+        {"type": "string", **text},
+        {"type": "array", "items": NULL, **items},
+        {"type": "array", "prefixItems": [NULL] * 3, **items},
+        {"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": True, **items},
+        {"type": "object", "additionalProperties": NULL, "minProperties": 1.0},
+    ):
+        assert read(schema) == read(json.loads(json.dumps(schema).replace(".0", "")))
+
+
+def test_true_and_1_are_two_values_and_1_and_1_point_0_are_one() -> None:
+    for one, other in (([True], [1]), ([[0]], [[False]]), ([{"a": 1}], [{"a": True}])):
+        with pytest.raises(ValueError, match="can never be fulfilled"):
+            read({"allOf": [{"enum": one}, {"enum": other}]})
+        assert "anyOf" in read({"oneOf": [{"enum": one}, {"enum": other}]})
+    kept = read({"allOf": [{"enum": [1, [2.0], {"b": 0}]}, {"enum": [[2], 1.0, {"b": 0.0}]}]})
+    assert kept == {"enum": [1, [2], {"b": 0}]}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '"a"', '{"const": "\\ud800"}', "{'a': 1}"])

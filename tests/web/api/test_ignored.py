@@ -1,6 +1,7 @@
 """chat.web.api.ignored: what is not known is ignored, and named."""
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -60,6 +61,16 @@ async def test_a_header_has_a_limit() -> None:
     assert len(header) < 1100
     assert header.endswith(", ...")
     assert header.count("x" * 50) > 10
+
+
+def test_only_so_many_names_are_looked_at() -> None:
+    class Names(list[str]):
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("all of them were looked at")
+
+    first = ", ".join("a" * 100)
+    assert ignored.told("a" * 100) == {"x-ignored-fields": first}
+    assert ignored.told(Names("a" * 101)) == {"x-ignored-fields": f"{first}, ..."}
 
 
 async def test_the_log_names_it_once_and_never_its_value(

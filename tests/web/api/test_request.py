@@ -4,10 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from chat.core.sampling import Sampling
-from chat.web.api.shapes import ChatBody
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import HI, Programs, error
 
@@ -156,6 +154,8 @@ SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "require
     [
         ({"type": "text"}, None),
         ({"type": "json_object"}, {"type": "object", "additionalProperties": True}),
+        ({"type": "json_object", "schema": {}}, {"type": "object", "additionalProperties": True}),
+        ({"type": "json_object", "schema": SCHEMA}, SCHEMA),
         (
             {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": SCHEMA}},
             SCHEMA,
@@ -238,6 +238,21 @@ ECHO = [*HI, {"role": "assistant", "content": "a"}]
             {"response_format": {"type": "json_schema"}},
             "response_format",
             "response_format must have a json_schema if that is its type.",
+        ),
+        (
+            {"response_format": {"type": "json_object", "schema": {"properties": {"a": 5}}}},
+            "response_format",
+            "JSON schema must be a schema, at properties.a.",
+        ),
+        (
+            {"response_format": {"type": "json_object", "schema": 5}},
+            "response_format.schema",
+            "response_format.schema is not usable: Input should be a valid dictionary.",
+        ),
+        (
+            {"response_format": {"type": "text", "schema": {"properties": {}}}},
+            "response_format",
+            "response_format must have a schema of its own only if its type is json_object.",
         ),
         (
             {"response_format": {"type": "xml"}},
@@ -466,9 +481,3 @@ async def test_what_a_completion_cannot_do_is_refused_by_name(
     refused = error(await programs.completes(**fields), 400)
     assert (refused["param"], refused["message"]) == (param, sentence)
     assert programs.engine.prompts == []
-
-
-def test_of_many_faulty_messages_one_is_described() -> None:
-    with pytest.raises(ValidationError) as refused:
-        ChatBody.model_validate({"messages": [{"role": "user"}] * 1000})
-    assert refused.value.error_count() == 1

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chat.core.sampling import Sampling
+from chat.core.schema.fitting import LONGEST_SCHEMA
 from chat.errors import BadRequest
 from chat.web.api.tools import MOST_TOOLS
 from tests.support import tools
@@ -173,6 +174,18 @@ async def test_where_the_name_comes_first_it_is_chosen_and_then_the_rest() -> No
     assert json.loads(engine.samplings[1].json_schema) == tools.PLACE
 
 
+async def test_it_is_chosen_from_as_many_as_may_be_offered() -> None:
+    def script(prompt: str) -> str:
+        return "{}" if prompt.endswith("a255[ARGS]") else "a255"
+
+    asked, engine = programs("mistral_small", script)
+    engine.window = 200_000
+    many = [{"type": "function", "function": {"name": f"a{n}"}} for n in range(MOST_TOOLS)]
+    said, _ = await message(asked, tools=many, tool_choice="required")
+    assert said["tool_calls"][0]["function"] == {"name": "a255", "arguments": "{}"}
+    assert len(engine.samplings[0].choices) == MOST_TOOLS
+
+
 async def test_a_name_that_the_limit_cuts_is_the_beginning_of_one() -> None:
     def script(prompt: str) -> str:
         return ROME if prompt.endswith("get_time[ARGS]") else "get_time"
@@ -327,12 +340,24 @@ async def test_there_are_only_so_many_tools_which_are_not_even_looked_at(
 
 async def test_a_schema_nested_without_end_is_refused() -> None:
     asked, engine = programs("hermes", lambda prompt: "x")
-    schema: dict[str, Any] = {}
-    for _ in range(600):
-        schema = {"a": schema}
+    for levels, choice in ((600, "auto"), (400, "required")):
+        schema: dict[str, Any] = {}
+        for _ in range(levels):
+            schema = {"a": schema}
+        tool = {"type": "function", "function": {"name": "a", "parameters": schema}}
+        told = error(await asked.chats(tools=[tool], tool_choice=choice), 400)
+        assert (told["param"], told["message"]) == ("tools", "tools must not be nested so deeply.")
+    assert engine.prompts == []
+
+
+async def test_a_long_schema_is_refused_before_it_is_read() -> None:
+    asked, engine = programs("hermes", lambda prompt: "x")
+    schema = {"properties": {"a": {"const": "x" * LONGEST_SCHEMA}}}
     tool = {"type": "function", "function": {"name": "a", "parameters": schema}}
-    told = error(await asked.chats(tools=[tool]), 400)
-    assert (told["param"], told["message"]) == ("tools", "tools must not be nested so deeply.")
+    told = error(await asked.chats(tools=[tool], tool_choice="required"), 400)
+    where = "tools[0].function.parameters"
+    sentence = f"{where} must have at most 100,000 characters."
+    assert (told["param"], told["message"]) == (where, sentence)
     assert engine.prompts == []
 
 

@@ -118,6 +118,15 @@ async def test_an_item_may_be_told_by_its_id(programs: Programs) -> None:
     assert error(await asks(programs, input=[told, *later]), 404)["param"] == "input[0].id"
 
 
+async def test_the_same_item_is_told_once(programs: Programs) -> None:
+    [said] = (await responds(programs))["output"]
+    told = {"type": "item_reference", "id": said["id"]}
+    again = [told, {"role": "user", "content": "again"}, told]
+    refused = error(await asks(programs, input=again), 400)
+    sentence = "input[2].id is that of input[0] too; send one."
+    assert (refused["param"], refused["message"]) == ("input[2].id", sentence)
+
+
 async def test_telling_an_item_by_its_id_keeps_its_response_alone_from_being_forgotten(
     programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
