@@ -38,6 +38,9 @@ def main() -> None:
     except KeyboardInterrupt:
         # At once: to take down what was imported can take Python longer than people wait.
         os._exit(130)
+    except BrokenPipeError:  # whoever read what is said has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
 
 
 def run(settings: Settings) -> None:
@@ -47,6 +50,7 @@ def run(settings: Settings) -> None:
     from chat.web.visitors import keys
 
     logs.begin(settings.log_format)
+    settings.require_data_dir()
     keys.of(settings)  # what is wrong with their file is said before a model is loaded
     listening, settings = address.listen(settings)
     where = f"http://{settings.server_name}:{settings.server_port}"

@@ -41,7 +41,10 @@ def main(arguments: list[str]) -> None:
     try:
         chosen, settings = _parse(arguments)
         if chosen.quiet:
-            os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars of transformers
+            # The progress bars of transformers; and those of the hub's library, ours among them,
+            # which say by themselves when they are shown.
+            for name in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"):
+                os.environ.setdefault(name, "1")
         if settings.check:
             from chat.check import check
 

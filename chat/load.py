@@ -63,9 +63,6 @@ def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> C
     Raises:
         ModelError: the model cannot be had, or transformers cannot run it.
     """
-    cuda = uses_cuda(settings)
-    source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
-    unfit = ENGINES["transformers"].refusal(source, settings.cache_dir)
     if settings.adapter or settings.assistant_model:
         raise ModelError("--loop shows the model alone, without --adapter and --assistant-model.")
     if settings.engine not in ("auto", "transformers"):
@@ -73,7 +70,9 @@ def load_loop(settings: Settings, show: Callable[[int, "Step", str], None]) -> C
             f"--loop runs on transformers, which shows its KV cache; leave out --engine "
             f"{settings.engine}."
         )
-    if unfit:
+    cuda = uses_cuda(settings)
+    source = locate.locate(settings.model, settings.cache_dir, cuda=cuda)
+    if ENGINES["transformers"].refusal(source, settings.cache_dir):
         raise ModelError(
             "This is an OpenVINO model, whose KV cache cannot be seen; --loop needs a model "
             "that transformers can load."
@@ -199,8 +198,13 @@ def prompting(settings: Settings, tokenizer: Any) -> Prompting:
     """
     try:
         templates.use(tokenizer, settings.chat_template)
+        format = prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo)
+        if settings.thinking == "on" and not format.thoughts:
+            raise ModelError(
+                "This model does not think before it replies; leave out --thinking on."
+            )
         return Prompting(
-            prompts.choose(tokenizer, settings.prompt_format, echo=settings.echo),
+            format,
             prompts.choose(tokenizer, "plain"),
             FastTokens(tokenizer),
             prompts.tooled(tokenizer),
@@ -212,10 +216,6 @@ def prompting(settings: Settings, tokenizer: Any) -> Prompting:
 def _together(settings: Settings, loaded: Loaded, name: str, *, cuda: bool) -> Chat:
     try:
         format, plain, tokens, tooled = prompting(settings, loaded.tokenizer)
-        if settings.thinking == "on" and not format.thoughts:
-            raise ModelError(
-                "This model does not think before it replies; leave out --thinking on."
-            )
     except BaseException:
         loaded.close()
         raise

@@ -67,6 +67,22 @@ def test_an_unusable_setting_ends_the_start_with_one_sentence_that_names_it(
     assert offender in ended.stderr
 
 
+def test_who_reads_only_the_first_line_of_a_check_sees_no_traceback(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as nobody:
+        ended = subprocess.run(
+            [sys.executable, "app.py", "--check", "nowhere.gguf", "--cache-dir", str(tmp_path)],
+            cwd=ROOT,
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
 def test_a_port_in_use_and_an_address_of_elsewhere_are_named_before_a_model_is_loaded() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

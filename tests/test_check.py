@@ -12,8 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
+from chat import check as module
 from chat import load
 from chat.check import check
+from chat.errors import ModelError
 from chat.models import ir, quantize
 from chat.settings import Settings
 from tests.support import families, gguf_file
@@ -294,3 +296,29 @@ def test_what_is_converted_already_is_taken_as_it_is(
         found = lines(capsys.readouterr().out)
         assert found["weights"].endswith("OpenVINO model")
         assert "disk space" not in found
+
+
+def test_what_one_disk_is_to_hold_is_added_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=5_000_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    module._disk(("to download", 3e9, tmp_path), ("to convert", 2e9, tmp_path / "cache"))
+    assert [line[16:] for line in capsys.readouterr().out.splitlines()] == [
+        "3.0 GB to download, 5.0 GB free",
+        "2.0 GB to convert, 2.0 GB free then",
+    ]
+    with pytest.raises(ModelError, match=r"about 3\.0 GB of disk space, and 2\.0 GB are free"):
+        module._disk(("to download", 3e9, tmp_path), ("to convert", 3e9, tmp_path))
+    module._disk(("to download", 3e9, tmp_path), ("to convert", 3e9, Path("/proc")))
+
+
+def test_a_long_name_is_not_run_into_what_is_said_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    module._line("not the batched engine", "why")
+    assert capsys.readouterr().out == "not the batched engine why\n"
+
+
+def test_thinking_that_the_start_would_refuse_is_refused(said: Check, tmp_path: Path) -> None:
+    families.save(PLAIN["Llama 3"](), tmp_path / "tiny")
+    code, found = said(tmp_path / "tiny", thinking="on")
+    assert (code, found["runs"][:30]) == (1, "no: This model does not think ")

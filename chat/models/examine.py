@@ -19,7 +19,7 @@ from huggingface_hub.constants import HF_HUB_CACHE
 from chat import child
 from chat.errors import ModelError
 from chat.models import config, convert
-from chat.models.unusable import unusable
+from chat.models.unusable import told_by_system, unusable
 
 #: What the process may take: bytes of memory, seconds of CPU time, and seconds on a busy machine.
 MEMORY, SECONDS, PATIENCE = 3_000_000_000, 60, 300
@@ -170,7 +170,8 @@ def main(folder: str, memory: str) -> None:
     child.limit(int(memory), SECONDS)
     fault = ""
     try:
-        _look(Path(folder))
+        with told_by_system():
+            _look(Path(folder))
     except ModelError as error:
         fault = str(error)
     _doing(fault)

@@ -41,6 +41,8 @@ WEIGHTS = (
 )
 FILES = ("*.json", "*.model", "*.txt")
 CUDA_DEFAULT = "NousResearch/Llama-2-7b-chat-hf"
+#: Bytes of a config.json that is read before it is examined.
+LARGEST = 1_000_000
 log = logging.getLogger(__name__)
 
 
@@ -136,10 +138,12 @@ def _require_loadable(
     try:
         # A single file would be asked for again and again where the hub is out of reach.
         folder = Path(folder_of(repository, allow_patterns=["config.json"]))
-        settings = json.loads((folder / "config.json").read_text())
-    except (FileNotFoundError, ValueError, RecursionError):
+        file = folder / "config.json"
+        # A larger one is no model's, and is first read within limits (see `examine`).
+        settings = json.loads(file.read_text()) if file.stat().st_size <= LARGEST else {}
+        quantization = quantized.method(settings)
+    except (FileNotFoundError, ValueError, RecursionError, AttributeError):
         return  # which is said once the other files are there
-    quantization = quantized.method(settings) if isinstance(settings, dict) else None
     if not quantization:
         return
     try:

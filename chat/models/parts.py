@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chat.errors import ModelError
-from chat.models import convert, gguf_header
+from chat.models import config, convert, gguf_header
 from chat.models.memory import require
 from chat.models.unusable import damaged, unusable
 
@@ -103,9 +103,12 @@ def require_whole(name: str, reader: Any) -> None:
     layers = _field(reader, "block_count")
     if layers is None:
         return
-    found = {int(match[1]) for tensor in reader.tensors if (match := LAYER.search(tensor.name))}
     # The last ones draft several tokens at a time, and are often left out.
-    needed = range(layers - (_field(reader, "nextn_predict_layers") or 0))
+    drafting = _field(reader, "nextn_predict_layers") or 0
+    if max(layers, abs(drafting)) > config.MOST:
+        raise unusable(f"{name} has {max(layers, abs(drafting)):.3g} layers by its description")
+    found = {int(match[1]) for tensor in reader.tensors if (match := LAYER.search(tensor.name))}
+    needed = range(layers - drafting)
     if missing := len(needed) - sum(layer in needed for layer in found):
         raise ModelError(
             f"The model could not be loaded: {name} is incomplete, without {missing} of its "
@@ -149,7 +152,7 @@ def _join(files: list[Path], folder: Path, *, heads: bool) -> None:
     folder.mkdir()
     target = folder / f"{title(files[0].name)}.gguf"
     if len(files) == 1:
-        os.symlink(files[0].resolve(), target)
+        convert.link(files[0], target)
         return
     size = sum(file.stat().st_size for file in files)
     if not heads:

@@ -33,6 +33,7 @@ from chat import machine
 from chat.errors import ModelError, out_of_memory
 from chat.models import cards, checkpoint, config, convert, keep, parts, quantized
 from chat.models.memory import SMALLER, require
+from chat.models.unusable import unusable
 
 #: Bytes of memory for each byte of weights, and room to work in.
 WITH_ROOM = 1.2
@@ -127,6 +128,13 @@ def _explained() -> Iterator[None]:
             raise ModelError(
                 "There is not enough memory to load this model. Choose a smaller one with --model."
             ) from None
+        # Libraries have some without it, and a file that is missing is the model's fault.
+        if (
+            isinstance(error, OSError)
+            and error.strerror
+            and not isinstance(error, FileNotFoundError)
+        ):
+            raise unusable(error.strerror) from None
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(
             "The model could not be loaded: it is damaged, incomplete or of a kind that "

@@ -26,6 +26,9 @@ from chat.settings.page import PageSettings
 from chat.settings.serving import ServingSettings, as_root
 from chat.settings.visitors import BrowserSettings, KeepSettings, VisitorSettings, addresses
 
+#: Settings of several lines.
+LINES = ("stop", "choices")
+
 
 # `--help` has the fields of the last base first.
 class Settings(
@@ -95,6 +98,10 @@ def checked(source: CliSettingsSource[Any], flags: Namespace) -> Settings:
     _check_names(os.environ)
     _check_gradio_port(os.environ.get("GRADIO_SERVER_PORT", ""))
     _check_gradio_root(os.environ.get("GRADIO_ROOT_PATH", ""))
+    for name in LINES:
+        # Of a flag that is given again the lines are put together; else commas would do that.
+        if isinstance(given := getattr(flags, name, None), list):
+            setattr(flags, name, ["\n".join(given)])
     try:
         settings = Settings(_cli_settings_source=source(parsed_args=flags))
         settings.sampling()  # what a pattern or a schema holds is checked there

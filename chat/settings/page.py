@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, field_validator
 
+from chat.settings.paths import expanded
+
 #: Colours of Gradio's, each from light to dark.
 Accent = Literal[
     "red",
@@ -67,6 +69,11 @@ class PageSettings(BaseModel):
     accent: Accent = Field(
         "orange", description="the colour of what stands out, such as red, teal, blue or violet"
     )
+
+    @field_validator("examples", "feedback")
+    @classmethod
+    def _home_of_files(cls, file: Path | None) -> Path | None:
+        return file and expanded(file)
 
     @field_validator("title")
     @classmethod

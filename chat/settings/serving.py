@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -11,6 +12,8 @@ from platformdirs import user_cache_path, user_data_path
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
 from chat.core.sampling import Whole
+from chat.errors import SettingsError
+from chat.settings.paths import expanded
 
 #: The file of the key that protects saved conversations, in the data folder.
 KEY_FILE = "conversations.key"
@@ -109,27 +112,17 @@ class ServingSettings(BaseModel):
             raise ValueError(f"write at least {SHORTEST_SECRET} characters")
         return key
 
-    @field_validator("data_dir")
+    @field_validator("cache_dir", "data_dir")
     @classmethod
-    def _holds_a_key(cls, folder: Path, others: ValidationInfo) -> Path:
-        """Return it if the key is there or not needed, or if one can be written there."""
-        folder = _expanded(folder)
-        needless = others.data.get("conversations_key") is not None
-        if folder != Path() and (needless or os.access(folder / KEY_FILE, os.R_OK)):
-            return folder
-        return cls._writable(folder)
-
-    @field_validator("cache_dir")
-    @classmethod
-    def _writable(cls, folder: Path) -> Path:
-        folder = _expanded(folder)
+    def _folder(cls, folder: Path, about: ValidationInfo) -> Path:
+        folder = expanded(folder)
         if folder == Path():
             raise ValueError("name a folder")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            raise ValueError(f"nothing can be written there ({error.strerror})") from None
+        if about.field_name == "cache_dir":
+            _require_writable(folder)
+        else:  # the other one is for the page alone, see `require_data_dir`
+            with suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     @field_validator("root_path")
@@ -151,6 +144,20 @@ class ServingSettings(BaseModel):
         if key is not None and not key.get_secret_value().strip():
             raise ValueError("write at least one character")
         return key
+
+    def require_data_dir(self) -> None:
+        """Have the data folder be there, unless it is not needed.
+
+        Raises:
+            SettingsError: the key is not there, and none can be written.
+        """
+        if self.conversations_key is None and not os.access(self.data_dir / KEY_FILE, os.R_OK):
+            try:
+                _require_writable(self.data_dir)
+            except ValueError as error:
+                raise SettingsError(
+                    f"--data-dir (or CHAT_DATA_DIR) is not usable: {error}."
+                ) from None
 
     def root(self) -> str:
         """Return the path below which a reverse proxy shows the page, such as /chat, or nothing."""
@@ -188,8 +195,10 @@ def as_root(path: str) -> str:
     return "".join(f"/{part}" for part in parts)
 
 
-def _expanded(folder: Path) -> Path:
+def _require_writable(folder: Path) -> None:
+    """Make a folder if need be; raise ValueError if nothing can be written there."""
     try:
-        return folder.expanduser()
-    except RuntimeError:
-        raise ValueError("there is no such home") from None
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ValueError(f"nothing can be written there ({error.strerror})") from None

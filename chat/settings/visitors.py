@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, field_validator
 
+from chat.settings.paths import expanded
+
 
 class BrowserSettings(BaseModel):
     """What pages of other sites may do, in browsers."""
@@ -82,6 +84,11 @@ class VisitorSettings(BaseModel):
         "its own (docs/api.md); read anew when it is changed",
     )
     session_hours: int = Field(336, ge=1, le=87_600, description="how long a login lasts, in hours")
+
+    @field_validator("api_keys")
+    @classmethod
+    def _home_of_keys(cls, file: Path | None) -> Path | None:
+        return file and expanded(file)
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -48,7 +48,8 @@ def from_pipe() -> Callable[[str], str]:
         if UNDECODED in line:
             raise BadRequest(NO_TEXT.format("A line"))
         # Files that were put together have a mark where each begins.
-        return line.removesuffix("\n").replace("\0", "").removeprefix(BOM)
+        line = line.removesuffix("\n").removesuffix("\r")
+        return line.replace("\0", "").removeprefix(BOM)
 
     return ask
 

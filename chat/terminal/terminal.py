@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from chat.core import status, transcript
 from chat.core.chat import Chat
-from chat.core.conversation import rebuild
+from chat.core.conversation import clean, rebuild
 from chat.core.sampling import Sampling
 from chat.errors import BadRequest, ChatError
 from chat.terminal.console import Console
@@ -46,7 +46,7 @@ class Terminal:
         self._chat = chat
         self._console = console
         self._ask = ask
-        self._system_prompt = system_prompt
+        self._system_prompt = clean(system_prompt)
         self._sampling = sampling
         #: User and assistant in turn, the last reply included; a greeting may come first.
         self._messages: list[Message] = []
@@ -104,7 +104,7 @@ class Terminal:
             case ["system"]:
                 self._console.say(self._system_prompt or "There is no system prompt.")
             case ["system", text]:
-                self._system_prompt = "" if text.strip() == "off" else text
+                self._system_prompt = "" if text.strip() == "off" else clean(text)
             case ["save", file]:
                 self._save(file.strip())
             case ["load", file]:
@@ -132,7 +132,7 @@ class Terminal:
             if console.text:
                 thought = console.update.thought if console.update else ""
                 reply = Message("assistant", console.text, thought=thought)
-                self._messages, self._draft = [*before, Message("user", text), reply], ""
+                self._messages, self._draft = [*before, Message("user", clean(text)), reply], ""
 
     def _before_last(self) -> tuple[list[Message], str]:
         """Return the conversation before the last message, and that message."""

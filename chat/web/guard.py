@@ -18,6 +18,7 @@ from chat.errors import RateLimited
 from chat.web.api.body import MAX_BODY
 from chat.web.api.refusals import refused
 from chat.web.visitors.scope import KEY
+from chat.web.visitors.sessions import LOGGED_OUT, admitted
 
 #: What may weigh more: files that somebody imports or brings, in base 64. They come one at a time
 #: from each visitor or address, and so many in all, and are read one at a time.
@@ -25,8 +26,10 @@ IMPORTS = ("/gradio_api/run/saved_import", "/gradio_api/run/saved_attach")
 MAX_IMPORT, IMPORTERS = 34_000_000, 8
 #: Seconds that one of them may take, from its first byte to the end of the answer.
 PATIENCE = 300.0
-#: Bytes of requests that are not whole yet, of each visitor or address.
-AT_ONCE = 32_000_000
+#: Bytes of requests that are not whole yet, of each visitor or address, and of all.
+AT_ONCE, IN_ALL = 32_000_000, 600_000_000
+#: What strangers would hold for long, where there is a login: a request without an end.
+HEARTBEAT = "/gradio_api/heartbeat/"
 LATE = "The server had no time to read this. Please try again in a minute."
 
 OPEN = frozenset(
@@ -83,6 +86,7 @@ class Guard:
         self._reading = asyncio.Lock()
         #: Bytes that have come of requests which are not whole yet.
         self._bodies: Counter[str] = Counter()
+        self._in_all = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, answer 404 for a closed address, or 413 for one that is too large."""
@@ -90,9 +94,14 @@ class Guard:
             await self._app(scope, receive, send)
         elif not is_open(scope["path"]):
             await refused(scope["path"], HTTPException(404))(scope, receive, send)
-        elif scope["path"] in IMPORTS:
-            async with self._own.setdefault(_whose(scope), asyncio.Lock()), self._coming:
-                await self._import(scope, receive, send)
+        elif scope["path"] in IMPORTS or scope["path"].startswith(HEARTBEAT):
+            if not admitted(scope):
+                await refused(scope["path"], LOGGED_OUT)(scope, receive, send)
+            elif scope["path"] in IMPORTS:
+                async with self._own.setdefault(_whose(scope), asyncio.Lock()), self._coming:
+                    await self._import(scope, receive, send)
+            else:
+                await self._pass_on(scope, receive, send, MAX_BODY)
         else:
             await self._pass_on(scope, receive, send, MAX_BODY)
 
@@ -127,6 +136,7 @@ class Guard:
                 part = message.get("body", b"")
                 body += part
                 self._bodies[whose] += len(part)
+                self._in_all += len(part)
                 if len(body) > limit:
                     large = HTTPException(413, f"The limit is {limit:,} bytes.")
                     await refused(scope["path"], large)(scope, receive, send)
@@ -136,10 +146,15 @@ class Guard:
                     many = RateLimited(sentence, SOON)
                     await refused(scope["path"], many)(scope, receive, send)
                     return
+                if self._in_all > IN_ALL:
+                    late = HTTPException(503, LATE, {"Retry-After": "60"})
+                    await refused(scope["path"], late)(scope, receive, send)
+                    return
                 if message["type"] == "http.disconnect" or not message.get("more_body"):
                     break
         finally:
             self._bodies[whose] -= len(body)
+            self._in_all -= len(body)
             if not self._bodies[whose]:
                 del self._bodies[whose]
         if "body" in message:

@@ -47,6 +47,8 @@ ALWAYS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 #: What a chat has no use for.
+#: What has somebody's name in it, and brings a cookie.
+PERSONAL = ("/", "/config")
 PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 
@@ -90,6 +92,8 @@ class Headers:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(ALWAYS)
+                if scope.get("path") in PERSONAL:
+                    headers["Cache-Control"] = "private, no-cache"
                 if headers.get("content-type", "").startswith("text/html"):
                     held = message
                     return

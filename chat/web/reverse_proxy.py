@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: From which addresses Gradio tells its own root, and what that is to be: for the page
 #: its own folder, for programs the address that they were given.
-ROOTS = {"/": b".", "/logout": b".", "/config": b"/"}
+ROOTS = {"/": b".", "/logout": b".", "/config": b"/", "/gradio_api/info": b"/"}
 
 
 class ReverseProxy:

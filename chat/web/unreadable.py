@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat.errors import UNREADABLE, describe
 from chat.web.api import refusals
+from chat.web.visitors.sessions import LOGGED_OUT
 
 #: Where an event is answered at once.
 EVENTS = "/gradio_api/run/"
-LOGGED_OUT = HTTPException(401, "Your login has ended. Please reload the page.")
 
 log = logging.getLogger(__name__)
 

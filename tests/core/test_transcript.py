@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,11 @@ def exported(*conversations: list[dict[str, Any]]) -> str:
 def test_what_the_page_exported_is_loaded(tmp_path: Path) -> None:
     file = tmp_path / "exported.json"
     file.write_text(exported([entry("user", "a"), entry("assistant", "b")]))
+    content = file.read_text()
     assert transcript.read(str(file)) == [Message("user", "a"), Message("assistant", "b")]
+    with pytest.raises(BadRequest, match="is there already"):
+        transcript.save(str(file), [])
+    assert file.read_text() == content, "which may hold other versions too"
 
 
 @pytest.mark.parametrize("number", [0, 2])
@@ -200,3 +205,26 @@ def test_thoughts_are_saved_and_loaded(tmp_path: Path) -> None:
     tagged = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": TAGGED}]
     Path(file).write_text(json.dumps({"messages": tagged}), "utf-8")
     assert transcript.read(file) == talk
+
+
+def test_what_cannot_be_saved_leaves_what_was_saved_before(tmp_path: Path) -> None:
+    file = tmp_path / "talk.json"
+    transcript.save(str(file), [Message("user", "a"), Message("assistant", "b")])
+    file.chmod(0o600)
+    saved = file.read_bytes()
+    with pytest.raises(BadRequest, match="cannot be written"):
+        transcript.save(str(file), [Message("user", "\udcff")])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))  # as on a disk that is full
+    try:
+        with pytest.raises(BadRequest, match=r"cannot be written \(File too large\)"):
+            transcript.save(str(file), [Message("user", "a" * 100)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert file.read_bytes() == saved
+    link = tmp_path / "link.json"
+    link.symlink_to(file)
+    transcript.save(str(link), [])
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("[]\n", 0o600)
+    assert sorted(tmp_path.iterdir()) == [link, file]
+    assert link.is_symlink()

@@ -70,3 +70,25 @@ def test_sizes_have_one_name(settings: dict[str, Any]) -> None:
 def test_sizes_that_are_not_there_are_told_of(change: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match=r"its config\.json does not say hidden_size, "):
         config.shape({**NEW, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"text_config": "x"}, r"text_config in its config\.json is damaged\."),
+        *(
+            (
+                {"max_position_embeddings": odd},
+                r"max_position_embeddings in its config\.json is no ",
+            )
+            for odd in ("512", 0, [512])
+        ),
+    ],
+)
+def test_what_is_no_part_and_no_length_is_told_of(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ModelError, match=sentence):
+        config.shape({**NEW, **change})
+
+
+def test_a_length_of_nothing_is_none() -> None:
+    assert config.shape({**NEW, "max_position_embeddings": None}) == NEW

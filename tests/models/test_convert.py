@@ -204,3 +204,19 @@ def test_a_failure_leaves_nothing_behind_and_the_next_try_works(tmp_path: Path) 
         convert.once(target, "failing", fail)
     assert list(tmp_path.iterdir()) == []
     assert convert.once(target, "making it", lambda made: made.touch()) == target
+
+
+def test_on_a_disk_without_links_there_is_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    file = tmp_path / "model.GGUF"
+    file.write_bytes(b"GGUF")
+    convert.link(file, tmp_path / "link.gguf")
+    assert (tmp_path / "link.gguf").is_symlink()
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    convert.link(file, tmp_path / "copy.gguf")
+    assert not (tmp_path / "copy.gguf").is_symlink()
+    assert (tmp_path / "copy.gguf").read_bytes() == b"GGUF"

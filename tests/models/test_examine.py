@@ -153,3 +153,18 @@ def test_every_name_of_a_model_and_an_adapter_is_looked_at(folder: Path, tmp_pat
     ):
         with pytest.raises(ModelError, match="is no file"):
             found()
+
+
+def test_what_may_not_be_read_is_not_called_too_large(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process, whose tests may be root's, who may read all."""
+
+    def forbidden(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tensors, "tensors", forbidden)
+    monkeypatch.setattr(examine.child, "limit", lambda *_: None)
+    examine.main(str(folder), "0")
+    said = capsys.readouterr().out.rpartition("\n")[2]
+    assert said == "The model could not be loaded: Permission denied."

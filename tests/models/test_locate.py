@@ -12,6 +12,7 @@ import pytest
 from gguf import GGUFReader
 
 from chat.errors import ModelError
+from chat.models import locate as module
 from chat.models.locate import from_hub, locate, title
 from tests.support import gguf_file
 from tests.support.hub import TOKEN, hub
@@ -166,6 +167,14 @@ def test_a_model_that_cannot_be_loaded_is_refused_before_it_is_downloaded(
     assert said.startswith("ModelError: This model is quantized with gptq already, which cannot")
     assert asked
     assert not any("safetensors" in path for path in asked)
+
+
+@pytest.mark.parametrize("text", ['{"text_config": "x"}', "[1]", GPTQ + " " * 1_000_000])
+def test_a_config_that_is_odd_or_large_is_left_to_who_reads_it_within_limits(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "config.json").write_text(text)
+    module._require_loadable("owner/name", lambda *_, **__: tmp_path, lambda *_: tmp_path)
 
 
 def test_an_openvino_model_may_have_been_made_of_one_that_cannot_be_loaded(

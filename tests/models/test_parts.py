@@ -238,6 +238,21 @@ def test_layers_that_draft_may_be_left_out(cache: Path, tmp_path: Path) -> None:
     require_whole(file.name, GGUFReader(file))
 
 
+@pytest.mark.parametrize("key", ["block_count", "nextn_predict_layers"])
+def test_more_layers_than_can_be_counted_are_one_sentence(tmp_path: Path, key: str) -> None:
+    writer = GGUFWriter(tmp_path / "tiny.gguf", "llama")
+    writer.add_uint64("llama.block_count", 2)
+    writer.add_uint64("llama.nextn_predict_layers", 0)
+    writer.add_uint64(f"llama.{key}", 1 << 63)
+    writer.add_tensor("blk.0.attn_q.weight", np.ones((64, 64), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(ModelError, match=r"tiny\.gguf has 9\.22e\+18 layers by its description\.$"):
+        require_whole("tiny.gguf", GGUFReader(tmp_path / "tiny.gguf"))
+
+
 def test_a_file_of_one_part_is_taken_as_it_is(cache: Path, tmp_path: Path) -> None:
     (only,) = gguf_file.split(gguf_file.write(tmp_path / "tiny.gguf"), 1)
     assert find(only, cache) == only

@@ -109,6 +109,26 @@ def test_running_out_of_memory_while_quantizing_is_not_taken_for_weights_that_ar
         quantize.tokenizer_and_model(folder, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(28, "No space left on device", "/somebody/s"),
+            r"loaded: No space left on device\.$",
+        ),
+        (FileNotFoundError(2, "No such file or directory"), "damaged, incomplete or of a kind"),
+        (OSError("owner/name does not appear to have a file"), "damaged, incomplete or of a kind"),
+    ],
+)
+def test_what_the_system_refuses_is_not_called_damaged(error: Exception, said: str) -> None:
+    def load() -> None:
+        with quantize._explained():
+            raise error
+
+    with pytest.raises(ModelError, match=said):
+        load()
+
+
 def test_damaged_weights_are_explained(folder: Path, tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(ModelError, match="could not be loaded"):

@@ -47,12 +47,18 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> Loaded:
     return loaded
 
 
+#: What switches off the progress bars of the hub's library, and ours.
+BARS = "HF_HUB_DISABLE_PROGRESS_BARS"
+
+
 @pytest.fixture(name="run")
 def _run(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., tuple[Any, str, str]]]:
     """Run `python -m chat` in this process; gives its exit code and what it showed."""
     monkeypatch.setenv("TQDM_DISABLE", "")
+    monkeypatch.setenv(BARS, "")  # so that it is as it was afterwards
+    monkeypatch.delenv(BARS)
 
     def run(*arguments: str) -> tuple[Any, str, str]:
         with pytest.raises(SystemExit) as ended:
@@ -222,6 +228,24 @@ def test_help_shows_both_doors_and_every_setting(run: Run) -> None:
     assert "python -m chat complete [TEXT] [--loop]" in out
     for name in ("quiet", "loop", *Settings.model_fields):
         assert f"--{name.replace('_', '-')}" in out
+
+
+def test_quiet_shows_no_bars_of_the_hubs_library_and_ours(loaded: Loaded, run: Run) -> None:
+    run("complete", STORY)
+    assert BARS not in os.environ
+    run("complete", STORY, "--quiet")
+    assert os.environ[BARS] == "1"
+
+
+@pytest.mark.parametrize(
+    "flags", [["--engine", "openvino"], ["--adapter", "owner/lora"], ["--assistant-model", "o/m"]]
+)
+def test_what_the_loop_cannot_do_is_said_before_the_model_is_fetched(
+    run: Run, monkeypatch: pytest.MonkeyPatch, flags: list[str]
+) -> None:
+    monkeypatch.setattr("chat.models.locate.locate", lambda *_, **__: pytest.fail("it is fetched"))
+    code, _, _ = run("complete", STORY, "--loop", "--model", "owner/name", *flags)
+    assert code.startswith("Fourbit Chat: --loop ")
 
 
 @pytest.mark.parametrize("make", [tiny_models.gpt2, tiny_models.llama])

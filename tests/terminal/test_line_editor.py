@@ -21,7 +21,7 @@ def _piped(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def piped(data: bytes, encoding: str = "utf-8") -> None:
         buffer = io.BufferedReader(io.BytesIO(data))
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(buffer, encoding))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(buffer, encoding, newline="\n"))
 
     return piped
 
@@ -30,7 +30,8 @@ def _piped(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def open_pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Have standard input be a pipe, and give the end to write into."""
     reading, writing = os.pipe()
-    with open(reading, encoding="utf-8") as stdin:
+    # Which ends lines as Python's own standard input does on Linux: with what is there.
+    with open(reading, encoding="utf-8", newline="\n") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         yield writing
 
@@ -60,6 +61,7 @@ BOM = codecs.BOM_UTF8
         "clear\nzwei 日本 🙂\n".encode("utf-16"),
         codecs.BOM_UTF16_BE + "clear\nzwei 日本 🙂\n".encode("utf-16-be"),
         "clear\r\nzwei 日本 🙂\r\n".encode("utf-16"),
+        "clear\r\nzwei 日本 🙂\r\n".encode(),
         "clear\nzwei 日本 🙂\n".encode("utf-16-le"),
         "clear\nzwei 日本 🙂\n".encode("utf-16-be"),
         "clear\nzwei 日本 🙂\n".encode("utf-32"),

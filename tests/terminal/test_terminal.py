@@ -340,3 +340,12 @@ def test_ctrl_c_leaves_where_nobody_watches(talk: Talk) -> None:
     with pytest.raises(KeyboardInterrupt):
         talk("Hi", "Again", live=False)
     assert talk.screen == "Wel\n"
+
+
+def test_what_a_terminal_sends_that_is_no_text_can_be_saved(talk: Talk, tmp_path: Path) -> None:
+    """A Latin-1 terminal sends bytes that are no UTF-8, which prompt_toolkit keeps as halves."""
+    file = tmp_path / "talk.json"
+    talk("/system Gr\udcfc\udcdfe", "Zw\udcf6lf", f"/save {file}")
+    assert talk.terminal.faultless
+    said = [entry["content"] for entry in json.loads(file.read_text("utf-8"))]
+    assert said == ["Gr\ufffd\ufffde", "Zw\ufffdlf", "You said: Zw\ufffdlf"]

@@ -169,6 +169,41 @@ def test_what_somebody_imports_may_weigh_more_up_to_a_limit(serve: Serve, addres
     assert answer.json() == {"error": f"The limit is {MAX_IMPORT:,} bytes."}
 
 
+def test_where_there_is_a_login_strangers_hold_nothing_for_long(serve: Serve) -> None:
+    url = serve(ScriptedEngine(), auth="ann:secret")
+    for answer in (
+        httpx.get(f"{url}gradio_api/heartbeat/x"),
+        *(httpx.post(url.rstrip("/") + one, content=b"{" + b" " * MAX_BODY) for one in IMPORTS),
+    ):
+        assert answer.status_code == 401
+        assert "Your login has ended." in answer.text
+    with httpx.Client() as ann:
+        ann.post(f"{url}login", data={"username": "ann", "password": "secret"})
+        with ann.stream("GET", f"{url}gradio_api/heartbeat/x") as answer:
+            assert answer.status_code == 200
+
+
+async def test_all_requests_that_are_not_whole_yet_are_bounded_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard, "IN_ALL", 3)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    guarded, some = Guard(app), [Importing() for _ in range(4)]
+    async with asyncio.TaskGroup() as group:
+        for number, one in enumerate(some):
+            group.create_task(one.through(guarded, str(number), "/v1/chat/completions"))
+            await one.begun.wait()
+        while not some[3].answers:
+            await asyncio.sleep(0)
+        monkeypatch.setattr(guard, "IN_ALL", 10)
+        for one in some:
+            one.go_on.set()
+    assert [one.answers[0]["status"] for one in some] == [200, 200, 200, 503]
+
+
 class Importing:
     """One who imports: sends a body in two parts, and waits before the second."""
 

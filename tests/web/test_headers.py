@@ -67,6 +67,11 @@ def test_every_answer_says_that_it_is_what_it_says(
     assert sure(answer)
 
 
+@pytest.mark.parametrize("path", ["", "config"])
+def test_no_cache_on_the_way_gives_ones_page_to_others(url: str, path: str) -> None:
+    assert httpx.get(url + path).headers["Cache-Control"] == "private, no-cache"
+
+
 @pytest.mark.parametrize("path", ["", "logout"])
 def test_a_page_runs_what_the_server_wrote_and_nothing_else(url: str, path: str) -> None:
     answer = httpx.get(url + path)

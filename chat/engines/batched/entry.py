@@ -40,7 +40,9 @@ def _kind(source: Path) -> str:
 
     if source.is_dir():
         return str(config.read(source).get("model_type"))
-    kind = str(parts.reader(source).fields["general.architecture"].contents())
+    reader = parts.reader(source)
+    parts.require_whole(source.name, reader)
+    kind = str(reader.fields["general.architecture"].contents())
     return GGUF_KINDS.get(kind, kind)
 
 

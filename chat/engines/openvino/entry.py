@@ -108,7 +108,7 @@ def _outlook(source: Path, cache: Path, window: int, options: ManyOptions) -> Ou
     return Outlook(
         found.tokenizer,
         found.weights,
-        found.memory * pipelines,
+        max(found.memory, ir.WITH_ROOM * found.size * pipelines),
         machine.free_memory(),
         "memory",
         found.disk,

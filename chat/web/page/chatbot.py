@@ -23,8 +23,11 @@ with stubs.unwritten():
         is_template = True  # of Gradio's own, which is all that the browser knows
 
         def preprocess(self, payload: Any) -> Any:
-            """Return the history in what the browser sent."""
-            return given(super().preprocess(payload))
+            """Return the history in what the browser sent.
+
+            Gradio's own would make whatever component a message names, with what it names.
+            """
+            return given(payload.model_dump() if payload else [])
 
         def postprocess(self, value: Any) -> Any:
             """Return a history as the browser gets it."""

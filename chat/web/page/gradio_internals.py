@@ -27,11 +27,12 @@ from gradio import http_server
 from gradio.context import LocalContext
 from gradio.events import Dependency
 from gradio.queueing import Queue
-from gradio.state_holder import SessionState
+from gradio.state_holder import SessionState, StateHolder
 
 from chat.core.shares import Visitor, asking
-from chat.errors import UNREADABLE, ChatError, describe
+from chat.errors import UNREADABLE, BadRequest, ChatError, describe
 from chat.web.logs import HEADER, request_id
+from chat.web.page.ask import UNREAD
 from chat.web.visitors.scope import KEY, logged_in
 from chat.web.visitors.sessions import Sessions
 
@@ -43,6 +44,9 @@ UNPROBED: dict[str, Any] = {"_frontend": False}
 
 #: Sessions whose browsers may have something left to fetch.
 SESSIONS = 2000
+#: Letters of a session's name; the page's have eleven.
+LONGEST = 64
+UNFETCHED = "You are sending too much at once. Please try again in a moment."
 #: Seconds after which a session whose browser has gone is let go of.
 CLOSED = 900
 
@@ -56,7 +60,29 @@ class Blocks(gr.Blocks):
         """Make the queue of events, which forgets nobody whose event is not over."""
         super().queue(*args, **kwargs)
         self._queue.pending_messages_per_session = Unfetched(self._queue)
+        self._queue.push = partial(self._push, self._queue.push)
         return self
+
+    async def _push(
+        self, push: Callable[..., Any], body: Any, *args: Any, **kwargs: Any
+    ) -> tuple[bool, Any, str]:
+        """Queue an event, unless no page would, or nobody fetches what has come of earlier ones."""
+        session, event = body.session_hash or "", self.fns.get(body.fn_index)
+        if len(session) > LONGEST or (event and not event.queue):
+            return False, UNREADABLE, "error"
+        unread = self._queue.pending_messages_per_session.get(session)
+        if unread and unread.qsize() > UNREAD:
+            return False, UNFETCHED, "queue_full"
+        pushed: tuple[bool, Any, str] = await push(body, *args, **kwargs)
+        return pushed
+
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any
+    ) -> list[Any]:
+        """Read what was sent for an event: no files, which Gradio would fetch from anywhere."""
+        if names_file(inputs):
+            raise BadRequest(UNREADABLE)
+        return list(await super().preprocess_data(block_fn, inputs, *args, **kwargs))
 
     def unread(self) -> Callable[[], int]:
         """Return what counts the messages that the client of this event has not fetched yet."""
@@ -84,6 +110,20 @@ class Blocks(gr.Blocks):
         raise gr.Error(sentence, print_exception=False)
 
 
+def names_file(value: Any) -> bool:
+    """Return whether a file of Gradio's stands anywhere in what was sent."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            if "path" in one and "meta" in one:
+                return True
+            left += one.values()
+        elif isinstance(one, list | tuple):
+            left += one
+    return False
+
+
 class Unfetched(OrderedDict[str, Any]):
     """By sessions, what their browsers have not fetched yet; of about so many sessions.
 
@@ -99,7 +139,7 @@ class Unfetched(OrderedDict[str, Any]):
     def __setitem__(self, session: str, messages: Any) -> None:
         """Keep it, in the place of the one used least lately that waits for nothing."""
         if session not in self and len(self) >= self._most:
-            over = next((one for one in self if not self._waits(one)), None)
+            over = next((one for one in self if not self.waits(one)), None)
             if over is not None:
                 del self[over]
                 self._queue.pending_event_ids_session.pop(over, None)
@@ -117,7 +157,8 @@ class Unfetched(OrderedDict[str, Any]):
         if session in self:
             super().__delitem__(session)
 
-    def _waits(self, session: str) -> bool:
+    def waits(self, session: str) -> bool:
+        """Whether an event of a session is not over."""
         events = self._queue.pending_event_ids_session.get(session, ())
         return any(event in self._queue.event_ids_to_events for event in events)
 
@@ -200,12 +241,34 @@ def keep_no_values() -> None:
     SessionState.STATE_TTL_WHEN_CLOSED = property(_closed, lambda *_: None)
     SessionState._update_config = SessionState._update_value_in_config = lambda *_: None
     SessionState.__setitem__ = _keep
+    StateHolder.update = _use
 
 
 def _closed(self: SessionState) -> float:
     """Return how long a closed session is kept: for as long as something in it `lasts`."""
-    lasts = any(getattr(value, "lasts", False) for value in self.state_data.values())
-    return inf if lasts else CLOSED
+    return inf if _lasts(self) else CLOSED
+
+
+def _lasts(session: SessionState) -> bool:
+    return any(getattr(value, "lasts", False) for value in session.state_data.values())
+
+
+def _use(self: StateHolder, session: str) -> None:
+    """Note that a session is used, and forget the one used least lately if there are too many.
+
+    Not one of somebody who is answered: anybody can invent sessions.
+    """
+    with self.lock:
+        if session in self.session_data:
+            self.session_data.move_to_end(session)
+        if len(self.session_data) <= self.capacity:
+            return
+        waits = getattr(self.blocks._queue.pending_messages_per_session, "waits", bool)
+        for name, one in self.session_data.items():
+            if not (_lasts(one) or waits(name)):
+                del self.session_data[name]
+                self.time_last_used.pop(name, None)
+                return
 
 
 def _keep(

@@ -7,6 +7,8 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chat.web.visitors.sessions import tokens
+
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -35,8 +37,11 @@ class Logout:
             headers = {"Cache-Control": "no-store"}
             await HTMLResponse(PAGE, headers=headers)(scope, receive, send)
         elif Headers(scope=scope).get("sec-fetch-site", "none") in ("none", "same-origin"):
-            # Without a query, which could leave the session on the server.
-            asked = {"path": "/logout", "method": "GET", "query_string": b""}
+            sessions = scope["app"].tokens
+            for token in {*tokens(scope)} & {*sessions}:
+                del sessions[token]
+            # Else Gradio ends those of all who share the login.
+            asked = {"path": "/logout", "method": "GET", "query_string": b"all_session=false"}
             await self._app({**scope, **asked}, receive, send)
         else:
             await PlainTextResponse("Please log out at /logout.", 403)(scope, receive, send)

@@ -7,6 +7,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+LOGGED_OUT = HTTPException(401, "Your login has ended. Please reload the page.")
+
 #: How many there are at most.
 MOST = 10_000
 
@@ -40,3 +46,18 @@ class Sessions(dict[str, str]):
         over = time.monotonic() - self._seconds
         while self and (self._begun[first := next(iter(self._begun))] <= over or len(self) > MOST):
             del self[first]
+
+
+def tokens(scope: Scope) -> list[str]:
+    """Return those that a request to Gradio's app comes with: one of the cookies needs HTTPS."""
+    id, cookies = scope["app"].cookie_id, HTTPConnection(scope).cookies
+    names = (f"access-token-{id}", f"access-token-unsecure-{id}")
+    return [cookies[name] for name in names if name in cookies]
+
+
+def admitted(scope: Scope) -> bool:
+    """Whether a request is of somebody who has logged in, if one has to."""
+    app: Any = scope.get("app")
+    if getattr(app, "auth", None) is None:
+        return True
+    return any(app.tokens.get(token) for token in tokens(scope))

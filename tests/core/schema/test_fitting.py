@@ -171,7 +171,6 @@ def chain(length: int, **node: Any) -> dict[str, Any]:
 
 #: Small schemas of which something was made that is as large as a square or more.
 GROWING: dict[str, Any] = {
-    "each of two": {"allOf": [{"anyOf": [n] * 16_000} for n in (1, 2)]},
     "objects within objects": {
         "$ref": "#/$defs/d0",
         "$defs": {f"d{n}": {"properties": {"a": refs(f"d{n + 1}")[0]}} for n in range(300)}
@@ -181,11 +180,11 @@ GROWING: dict[str, Any] = {
     "values within values": {"allOf": [{"enum": [DEEP]}, {"enum": [DEEP, 1]}]},
     "the same values again and again": {
         "$defs": {"a": {"enum": [*range(6_000)]}, "b": {"enum": [*range(1, 6_001)]}},
-        "allOf": refs(*"ab") * 900,
+        "allOf": refs(*"ab") * 400,
     },
     "the same names again and again": {
         "$defs": {"a": {"properties": {"a" * 50_000: {}}}},
-        "prefixItems": [{"allOf": refs("a")}] * 900,
+        "prefixItems": [{"allOf": refs("a")}] * 500,
         "type": "array",
     },
     "long values in each order": {
@@ -209,7 +208,6 @@ def test_what_would_grow_is_refused_before_it_does(name: str) -> None:
     [
         {"anyOf": refs(*(f"d{n}" for n in reversed(range(900)))), "$defs": chain(900)},
         {"allOf": [{"enum": [*range(9_000)]}, {"enum": [*range(8_999, 17_000)]}]},
-        {"type": ["null"] * 6_000 + ["integer"], "enum": [0] * 20_000},
         {
             "oneOf": [
                 {"type": "object", "properties": {"a": {"const": n}}, "required": ["a"]}
@@ -217,7 +215,7 @@ def test_what_would_grow_is_refused_before_it_does(name: str) -> None:
             ]
         },
     ],
-    ids=["refers to the next", "values", "types", "objects"],
+    ids=["refers to the next", "values", "objects"],
 )
 def test_what_is_large_and_simple_is_read_in_a_moment(schema: object) -> None:
     assert read(schema)
@@ -274,6 +272,10 @@ def test_a_count_may_be_written_with_a_point() -> None:
         {"type": "object", "additionalProperties": NULL, "minProperties": 1.0},
     ):
         assert read(schema) == read(json.loads(json.dumps(schema).replace(".0", "")))
+
+
+def test_a_type_that_is_named_again_is_looked_at_once() -> None:
+    assert read({"type": ["string", "null"] * 9})["type"] == ["string", "null"]
 
 
 def test_true_and_1_are_two_values_and_1_and_1_point_0_are_one() -> None:

@@ -5,13 +5,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from gguf import GGUFWriter
 
 from chat import space
 from chat.engines.batched import entry
 from chat.engines.batched.entry import BATCHED, KINDS
 from chat.engines.entry import ManyOptions, Outlook
+from chat.errors import ModelError
 from tests.engines.batched.test_batcher import FAMILIES
 from tests.support import tiny_models
 
@@ -109,3 +112,16 @@ def test_every_kind_is_in_the_tests() -> None:
 def test_as_many_at_once_as_asked_for() -> None:
     assert ManyOptions(parallel=5).parallel == 5
     assert ManyOptions().parallel == "auto"
+
+
+def test_a_gguf_file_that_says_nothing_of_itself_is_one_sentence(tmp_path: Path) -> None:
+    writer = GGUFWriter(tmp_path / "tiny.gguf", "")
+    writer.kv_data[0].clear()
+    writer.add_uint16("general.alignment", 32)
+    writer.add_tensor("blk.0.attn_q.weight", np.ones((64, 64), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(ModelError, match=r"tiny\.gguf is not a GGUF file, or it is damaged"):
+        BATCHED.refusal(tmp_path / "tiny.gguf", tmp_path)

@@ -98,3 +98,15 @@ def test_threads_are_what_somebody_says_or_what_a_container_has(
     monkeypatch.setattr(machine, "quota", lambda: quota)
     load(tmp_path, threads=threads)
     assert made[0].properties.get("INFERENCE_NUM_THREADS") == used
+
+
+@pytest.mark.parametrize(("adapter", "needed"), [("", 4000), ("x=a,y=b,none", 4500)])
+def test_a_conversion_takes_its_memory_once_and_weights_theirs_for_each_pipeline(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, adapter: str, needed: float
+) -> None:
+    shape = dict.fromkeys(config.SIZES, 4)
+    found = ir.Found(None, shape, "to be converted", size=1000, memory=4000, disk=0)
+    monkeypatch.setattr(ir, "outlook", lambda *_, **__: found)
+    monkeypatch.setattr(ir, "place", lambda *_, **__: tmp_path)
+    options = entry.ManyOptions(tune=False, adapter=adapter)
+    assert entry.OPENVINO.outlook(tmp_path, tmp_path, 100, options).memory == needed

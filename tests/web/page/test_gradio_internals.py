@@ -18,9 +18,11 @@ import gradio.blocks
 import gradio.events
 import gradio.http_server
 import gradio.networking
+import gradio.processing_utils
 import gradio.queueing
 import gradio.route_utils
 import gradio.routes
+import gradio.state_holder
 import gradio.utils
 import httpx
 import pytest
@@ -29,10 +31,11 @@ from gradio.context import LocalContext
 
 from benchmarks.client import Tab, config
 from chat.core.shares import Account, Limits
-from chat.errors import BadRequest
+from chat.errors import UNREADABLE, BadRequest
 from chat.settings import Settings
 from chat.web import stubs
 from chat.web.page import gradio_internals, page
+from chat.web.page.ask import UNREAD
 from chat.web.page.gradio_internals import (
     Blocks,
     ChatInterface,
@@ -65,6 +68,7 @@ def changed(what: str, where: str = "chat/web/page/gradio_internals.py") -> str:
         (gr.ChatInterface, "_render_footer", "(self)"),
         (gr.ChatInterface, "_setup_events", "(self)"),
         (gr.Blocks, "process_api", "(self, block_fn, inputs, state="),
+        (gr.Blocks, "preprocess_data", "(self, block_fn, inputs, state, "),
         (gr.Chatbot, "preprocess", "(self, payload)"),
         (gr.Chatbot, "postprocess", "(self, value)"),
         (gr.Slider, "preprocess", "(self, payload)"),
@@ -199,6 +203,67 @@ async def test_whoever_waits_is_not_forgotten_for_sessions_that_were_invented() 
         kept[f"invented {number}"] = asyncio.Queue()
     assert [*kept] == ["one", "three", "invented 9"]
     assert "two" not in queue.pending_event_ids_session
+
+
+async def test_the_queue_takes_what_a_page_would_send_and_no_more_than_is_fetched() -> None:
+    with Blocks() as page:
+        gr.Button().click(lambda: None)
+        gr.Button().click(lambda: None, queue=False)
+    queued, at_once = page.fns
+    unread: asyncio.Queue[int] = asyncio.Queue()
+    for number in range(UNREAD + 1):
+        unread.put_nowait(number)
+    page._queue.pending_messages_per_session["asleep"] = unread
+    for session, event, kind in [
+        ("tab", at_once, "error"),
+        ("t" * 65, queued, "error"),
+        ("asleep", queued, "queue_full"),
+    ]:
+        body = SimpleNamespace(session_hash=session, fn_index=event)
+        assert (await page._queue.push(body, request=None, username=None))[::2] == (False, kind)
+    assert len(page._queue) == 0
+    source = inspect.getsource(gradio.routes)
+    assert "await blocks._queue.push(" in source, changed("Queue.push")
+
+
+def test_whose_reply_is_written_is_not_forgotten_for_sessions_that_were_invented() -> None:
+    gradio_internals.keep_no_values()
+    holder, page = gradio.state_holder.StateHolder(), Blocks()
+    holder.set_blocks(page)
+    holder.capacity = 4
+    holder["answered"].state_data[1] = SimpleNamespace(lasts=True)
+    page._queue.pending_messages_per_session["waiting"] = asyncio.Queue()
+    page._queue.pending_event_ids_session["waiting"] = {"event"}
+    page._queue.event_ids_to_events["event"] = None
+    assert holder["waiting"] is holder["waiting"]
+    for number in range(10):
+        holder[f"invented {number}"].state_data[1] = SimpleNamespace(lasts=False)
+    assert {"answered", "waiting", "invented 9"} <= {*holder.session_data}
+    assert len(holder.session_data) == len(holder.time_last_used) == 4
+
+
+FILE = {"path": "https://elsewhere.test/a", "meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.mark.parametrize("sent", [FILE, [FILE], {"a": [{"b": FILE}]}, [["x", {"c": [FILE]}]]])
+def test_no_file_that_is_named_is_fetched(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, sent: object
+) -> None:
+    fetched: list[object] = []
+
+    async def fetch(*asked: object, **_: object) -> object:
+        fetched.append(asked)
+        return asked[0]
+
+    name = "async_move_files_to_cache"
+    assert hasattr(gradio.processing_utils, name), changed(f"processing_utils.{name}")
+    url = serve(ScriptedEngine())
+    monkeypatch.setattr(gradio.processing_utils, name, fetch)
+    answer = httpx.post(f"{url}gradio_api/run/saved_rename", json={"data": [sent]})
+    assert (answer.status_code, answer.json()["error"]) == (400, UNREADABLE)
+    assert fetched == []
+    httpx.post(f"{url}gradio_api/run/saved_rename", json={"data": [["Title"]]})
+    assert fetched, changed("where files are fetched")
 
 
 def test_of_sessions_that_wait_for_nothing_the_one_used_least_lately_goes() -> None:

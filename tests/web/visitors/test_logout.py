@@ -41,6 +41,14 @@ def test_the_button_is_there_and_ends_it(reader: httpx.Client) -> None:
     assert not logged_in(reader)
 
 
+def test_it_ends_nobody_elses_of_the_same_name(reader: httpx.Client) -> None:
+    with httpx.Client(base_url=reader.base_url) as other:
+        other.post("login", data={"username": "ann", "password": "secret"})
+        other.post("logout")
+        assert not logged_in(other)
+    assert logged_in(reader)
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_another_sites_page_cannot_do_it(reader: httpx.Client, site: str) -> None:
     assert reader.post("logout", headers={"Sec-Fetch-Site": site}).status_code == 403
