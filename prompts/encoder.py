@@ -96,6 +96,8 @@ class Encoder:
             return list(piece.ids)
         if not isinstance(piece, Reply):
             return None
+        if piece.before.strip():  # which the model has not written with it
+            return None
         text = piece.content.strip()
         ids = self._generated.get(text)
         if ids is None or len(ids) <= SPARE + MORE * len(self._encode_plain(text)):

@@ -12,6 +12,7 @@ that is not usual is taken if
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import takewhile
@@ -22,6 +23,7 @@ from prompts.base import Message, Role
 STAND_IN = "\ue0f2"
 """A private-use character, which is taken out of what people write."""
 
+FOUND = re.compile(f"{STAND_IN}([0-9]+){STAND_IN}")
 #: A word, or a part of one, at the beginning of a text.
 WORD = re.compile(r"^\w+")
 
@@ -77,17 +79,16 @@ class Taken:
         """Return what is made of stand-ins, or None if it is refused or one is left out."""
         if (text := self._text(roles)) is None:
             return None
-        stand_ins = _stand_ins(roles)
-        places = [text.find(one) for one in stand_ins]
-        if min(places) < 0:
+        found = list(FOUND.finditer(text))
+        first = {int(one[1]): one for one in reversed(found)}
+        if first.keys() != {*range(len(roles))}:
             return None
-        ends = [0, *(place + len(one) for place, one in zip(places, stand_ins, strict=True))]
-        leads = [
-            text[max(end for end in ends if end <= place) : place]
-            for role, place in zip(roles, places, strict=True)
-            if role == "assistant"
-        ]
-        return _Seen(text, leads, text[max(ends) :])
+        ends, leads = [0, *(one.end() for one in found)], []
+        for number, role in enumerate(roles):
+            if role == "assistant":
+                place = first[number].start()
+                leads.append(text[ends[bisect_right(ends, place) - 1] : place])
+        return _Seen(text, leads, text[ends[-1] :])
 
     def _text(self, roles: Sequence[Role]) -> str | None:
         """Return what is made of stand-ins, or None if it is refused."""

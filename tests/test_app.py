@@ -56,6 +56,7 @@ def test_help_documents_every_setting_with_its_default() -> None:
         ([], {"CHAT_TEMPERATURE": "9"}, "CHAT_TEMPERATURE"),
         ([], {"GRADIO_SERVER_PORT": "http"}, "GRADIO_SERVER_PORT"),
         (["--prompt-format", "poem"], {}, "--prompt-format"),
+        (["--data-dir", "/proc/self"], {}, "--data-dir"),
     ],
 )
 def test_an_unusable_setting_ends_the_start_with_one_sentence_that_names_it(

@@ -15,7 +15,6 @@ from benchmarks.kills.cluster import NODES, Cluster, Victim
 from benchmarks.kills.people import People, Told
 from chat.load import load
 from chat.settings import read
-from deploy.ray_app import OPTIONS
 
 Figures = dict[str, float]
 
@@ -24,9 +23,7 @@ COUNT = 8
 TOKENS, TURN = 60, 16
 #: Those of a reply that nobody waits for the end of.
 ENDLESS = 1000
-#: As many at once as fill all places of two replicas and the line before them, and a quarter
-#: more; and how many come then.
-CROWD = (2 * OPTIONS["max_ongoing_requests"] + OPTIONS["max_queued_requests"]) * 5 // 4
+#: How many come when all is full.
 LATE = 10
 #: Seconds after which those have a place, stand in line, or are refused; and for any answer.
 SETTLED, PATIENCE = 2.0, 30.0
@@ -147,8 +144,14 @@ async def redeploy(cluster: Cluster, people: People, unbroken: Told, tokens: int
 
 async def full(cluster: Cluster, _: People) -> Figures:
     """Fill all places and the line, and have more ask then."""
+    from deploy.ray_app import OPTIONS  # here, since it wants Ray
+
+    places = 2 * OPTIONS["max_ongoing_requests"] + OPTIONS["max_queued_requests"]
     async with _client(cluster) as client:
-        crowd = [asyncio.create_task(_stranger(client, ENDLESS, PATIENCE)) for _ in range(CROWD)]
+        crowd = [
+            asyncio.create_task(_stranger(client, ENDLESS, PATIENCE))
+            for _ in range(places * 5 // 4)
+        ]
         await asyncio.sleep(SETTLED)
         late = await asyncio.gather(*(_stranger(client, ENDLESS) for _ in range(LATE)))
         for task in crowd:

@@ -30,10 +30,10 @@ from tests.support.batched import (
     batcher,
     flash,
     fresh,
-    greedy,
     job,
     written,
 )
+from tests.support.batches import greedy
 
 FAMILIES = [
     *("llama-2", "llama-3", "qwen2", "qwen2-window", "qwen3", "mistral", "gemma-3", "phi-3", "gpt2")

@@ -19,11 +19,11 @@ from tests.support.batched import (
     alone,
     batcher,
     fresh,
-    greedy,
     job,
     pooled,
     written,
 )
+from tests.support.batches import greedy
 
 
 def assistant(other: PreTrainedModel, part: int = 16) -> Assistant:

@@ -117,7 +117,7 @@ def test_as_many_at_once_as_asked_for() -> None:
 def test_a_gguf_file_that_says_nothing_of_itself_is_one_sentence(tmp_path: Path) -> None:
     writer = GGUFWriter(tmp_path / "tiny.gguf", "")
     writer.kv_data[0].clear()
-    writer.add_uint16("general.alignment", 32)
+    writer.add_file_type(1)
     writer.add_tensor("blk.0.attn_q.weight", np.ones((64, 64), np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -8,18 +8,8 @@ import torch
 from chat.engines.batched.attend import Flash
 from chat.engines.batched.batcher import Batcher
 from chat.engines.batched.graphs import Graphs
-from tests.support.batched import (
-    LENGTH,
-    SOME,
-    TOKENS,
-    alone,
-    flash,
-    fresh,
-    greedy,
-    job,
-    pooled,
-    written,
-)
+from tests.support.batched import LENGTH, SOME, TOKENS, alone, flash, fresh, job, pooled, written
+from tests.support.batches import greedy
 
 
 @pytest.mark.parametrize("family", ["llama-3", "qwen3", "mistral", "gemma-3"])

@@ -8,17 +8,8 @@ from chat.core.engine import Scored
 from chat.engines.transformers.engine import TransformersEngine
 from chat.engines.transformers.guide import Guide
 from tests.support import tiny_models
-from tests.support.batched import (
-    LENGTH,
-    SOME,
-    VOCABULARY,
-    batcher,
-    fresh,
-    greedy,
-    job,
-    written,
-)
-from tests.support.batches import collect
+from tests.support.batched import LENGTH, SOME, VOCABULARY, batcher, fresh, job, written
+from tests.support.batches import collect, greedy
 from tests.support.tiny import chatml_tokenizer
 
 SAMPLINGS = {

@@ -29,17 +29,8 @@ from chat.engines.openvino.judge import Judge
 from chat.engines.transformers.sampler import Penalties
 from chat.errors import BadRequest, ModelError
 from tests.support import gguf_file
-from tests.support.openvino import (
-    CLOSE,
-    NEVER,
-    PROMPT,
-    Start,
-    collect,
-    gaps,
-    greedy,
-    some_ids,
-    starting,
-)
+from tests.support.batches import collect, greedy
+from tests.support.openvino import CLOSE, NEVER, PROMPT, Start, gaps, some_ids, starting
 from tests.support.schemas import SCHEMAS, STRING
 
 

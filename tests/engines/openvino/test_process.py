@@ -14,16 +14,8 @@ import pytest
 from chat.core.sampling import Sampling
 from chat.engines.openvino.engine import EXACT
 from chat.errors import EngineError, ModelError
-from tests.support.openvino import (
-    ENDLESS,
-    LONG,
-    PROMPT,
-    Start,
-    collect,
-    greedy,
-    newest_process,
-    some_ids,
-)
+from tests.support.batches import collect, greedy
+from tests.support.openvino import ENDLESS, LONG, PROMPT, Start, newest_process, some_ids
 
 
 async def test_closing_makes_room_for_the_next_long_before_the_reply_would_have_ended(
