@@ -101,8 +101,7 @@ class Reply:
         # What was there before is not looked at for stop strings again.
         before = sum(len(self._text[a : min(b, len(self._composed.begun))]) for a, b in found.said)
         said = self._of(found.said)
-        if not finished or self._stops.found:
-            said = said[:before] + self._stops.cut(said[before:])
+        said = said[:before] + self._stops.cut(said[before:], finished=finished)
         read = self._composed.format.read(self._tidy(said), finished=finished)
         self.thinking, self.begun = found.thinking, found.begun
         self.done = self._stops.found or read.done

@@ -21,10 +21,15 @@ class Stops:
         """Whether one was found."""
         return bool(self.by)
 
-    def cut(self, text: str) -> str:
-        """Return what of `text`, the whole so far, can be shown; sets `by`."""
+    def cut(self, text: str, *, finished: bool = False) -> str:
+        """Return what of `text`, the whole so far, can be shown; sets `by`.
+
+        If it is `finished`, nothing becomes one any more.
+        """
         places = [(text.find(string), string) for string in self._strings if string in text]
         if places:
             place, self.by = min(places)
             return text[:place]
+        if finished:
+            return text
         return text[: len(text) - max((held_back(text, one) for one in self._strings), default=0)]

@@ -66,6 +66,12 @@ async def test_a_thought_is_no_part_of_the_reply_and_both_grow() -> None:
         assert other.text.startswith(one.text)
 
 
+async def test_a_stop_string_after_a_mark_that_is_only_named_ends_the_reply_all_the_same() -> None:
+    chat, _ = says("The tag <think> opens.\nUser: x")
+    last = (await updates_of(chat, stop=("\nUser:",)))[-1]
+    assert (last.text, last.thought) == ("The tag <think> opens.", "")
+
+
 async def test_what_may_begin_the_end_of_a_thought_is_there_once() -> None:
     chat, _ = says("<think>a <")
     last = (await updates_of(chat, thinking_budget=50))[-1]

@@ -13,6 +13,7 @@ from chat.core.fitting import fit
 from chat.core.reply import tidy
 from chat.core.tokens import FastTokens
 from prompts import FORMATS, Message, choose
+from prompts.base import Reply
 from prompts.formats.alpaca import MARKS as ALPACA_MARKS
 from prompts.formats.llama2 import MARKS as LLAMA2_MARKS
 from tests.support.tiny import (
@@ -350,3 +351,12 @@ def test_ids_with_a_control_token_among_them_are_not_remembered() -> None:
     before = tokens.encode(format.pieces(messages))
     tokens.remember("Hello", [control, *encode(CHATML, "Hello")])
     assert tokens.encode(format.pieces(messages)) == before
+
+
+def test_the_ids_of_a_reply_do_not_stand_for_what_the_template_writes_before_it() -> None:
+    tokens = FastTokens(CHATML)
+    mark = CHATML.convert_tokens_to_ids("<|im_start|>")
+    known = encode(CHATML, "Hel") + encode(CHATML, "lo")
+    tokens.remember("Hello", known)
+    assert tokens.encode([Reply("Hello", "\n", control=True)]) == known
+    assert tokens.encode([Reply("Hello", "<|im_start|>final\n", control=True)])[0] == mark
