@@ -93,7 +93,7 @@ class Headers:
                 headers = MutableHeaders(scope=message)
                 headers.update(ALWAYS)
                 if scope.get("path") in PERSONAL:
-                    headers["Cache-Control"] = "private, no-cache"
+                    headers.setdefault("Cache-Control", "private, no-cache")
                 if headers.get("content-type", "").startswith("text/html"):
                     held = message
                     return

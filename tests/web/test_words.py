@@ -28,7 +28,7 @@ TEXTS |= {"status", "time", "title"}
 VERBATIM = {"file", "path", "title"}
 #: Values that are no good, by the control.
 UNUSABLE = {
-    "choices": ["x\n" * 65],
+    "choices": ["x\n" * 257],
     "regex": ["(", "^$", "a{9999}", "a\x01", "(?=a)", "(?i)a", "(a{100}){100}"],
     "json_schema": [
         *("[]", "{", "3", '{"type": "foo"}', '{"properties": 3}', '{"properties": {"a": 3}}'),
