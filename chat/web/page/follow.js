@@ -41,7 +41,7 @@
             // What grows scrolls nobody: only who goes up has left the end. What shrinks leaves
             // people exactly there, whether they want to be or not.
             if (said.scrollTop < top) atEnd &&= left <= 1;
-            else if (left < NEAR) atEnd = true;
+            else if (said.scrollTop > top && left < NEAR) atEnd = true;
             top = said.scrollTop;
             look();
         }, {passive: true});

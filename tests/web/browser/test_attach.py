@@ -79,7 +79,7 @@ def test_a_file_that_is_read_comes_though_another_was_left_out_meanwhile(tab: Ta
     choose(tab, ("rain.csv", TABLE))
     chips(tab, "rain.csv (16 tokens)")
     held: list[Route] = []
-    tab.page.route("**/run/saved_attach", held.append)
+    tab.page.route("**/run/saved_attach", lambda route: held.append(route))
     with tab.page.expect_request("**/run/saved_attach"):
         choose(tab, ("snow.csv", TABLE))
     tab.button("Remove rain.csv (16 tokens)").click()

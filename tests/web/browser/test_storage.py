@@ -62,7 +62,7 @@ def test_a_full_storage_loses_nothing_on_the_screen(url: str, visit: Visit) -> N
 
 def test_what_had_no_room_is_saved_once_another_one_is_deleted(url: str, visit: Visit) -> None:
     tab = visit(url)
-    tab.ask(f"Old {''.join(random.Random(0).choices(string.ascii_letters, k=3000))}")
+    tab.ask(f"Old {''.join(random.Random(0).choices(string.ascii_letters, k=400))}")
     wait_for_saving(tab)
     tab.new_chat()
     tab.page.evaluate(FILL)
