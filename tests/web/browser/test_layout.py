@@ -77,6 +77,13 @@ def test_the_end_stays_in_sight_unless_one_has_scrolled_away(url: str, visit: Vi
     expect(to_end).to_be_hidden()
 
 
+def test_who_goes_up_by_a_line_is_not_pulled_back(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    tab.ask("At length")
+    tab.page.evaluate("document.querySelector('#conversation').scrollBy(0, -30)")
+    expect(tab.button("To the end")).to_be_visible()
+
+
 @pytest.mark.parametrize("height", [410, 300])
 def test_in_a_low_window_the_beginning_is_seen_first_and_then_the_end(
     url: str, visit: Visit, height: int
