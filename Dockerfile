@@ -24,8 +24,10 @@ RUN if [ ${TORCH_BACKEND} != cpu ]; then apt-get update \
         && apt-get install --yes --no-install-recommends gcc libc6-dev \
         && rm -rf /var/lib/apt/lists/*; fi
 
-# New volumes take their owner from these folders.
-RUN useradd --create-home --uid 1000 chat && install --directory --owner chat /models /data
+# New volumes take their owner from these folders; Gradio keeps a certificate for share links in
+# the first.
+RUN useradd --create-home --uid 1000 chat \
+    && install --directory --owner chat /app/.gradio /models /data
 USER chat
 WORKDIR /app
 COPY app.py ./
@@ -45,7 +47,7 @@ EXPOSE 7860
 # A first start may take half an hour to download its model before a check that fails counts.
 HEALTHCHECK --start-period=30m --timeout=5s CMD ["python", "-c", "import http.client, os, sys; \
     port = os.environ.get('CHAT_SERVER_PORT') or os.environ['GRADIO_SERVER_PORT']; \
-    app = http.client.HTTPConnection('127.0.0.1', int(port), timeout=4); \
+    app = http.client.HTTPConnection('localhost', int(port), timeout=4); \
     app.request('GET', '/health'); \
     sys.exit(app.getresponse().status != 200)"]
 

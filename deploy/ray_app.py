@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from chat.backend import app as backend
 from chat.load import load
 from chat.settings import read
+from chat.web import logs, traces
 from chat.web.ending import end_with
 
 #: How many replies an engine writes at once, and how many may wait at it, or ask how it is.
@@ -54,7 +55,9 @@ def build() -> ASGIApp:
     os.environ.setdefault("CHAT_PARALLEL", str(PARALLEL))
     cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
     settings = read([f"--threads={max(1, int(cpus))}"])
+    logs.begin(settings.log_format)
     chat = load(settings)
+    traces.begin(chat.meter)
     end_with(chat.engine)
     return backend.build(chat, settings)
 

@@ -25,6 +25,13 @@ def test_segments_grow() -> None:
     assert os.environ["PYTORCH_ALLOC_CONF"] == GROWING
 
 
+def test_they_grow_on_whole_gpus_and_where_no_gpu_is_lent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("SPACES_ZERO_GPU", "false")
+    allocator.grow_segments()
+    assert os.environ["PYTORCH_ALLOC_CONF"] == GROWING
+
+
 @pytest.mark.parametrize("name", allocator.NAMES)
 def test_what_the_environment_says_stays(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "max_split_size_mb:64")
@@ -39,6 +46,7 @@ def test_what_the_environment_says_stays(monkeypatch: pytest.MonkeyPatch, name: 
     [
         ("CUDA_VISIBLE_DEVICES", "MIG-8cd96b3c-1a2b-5c6d-9e0f-123456789abc"),
         ("NVIDIA_VISIBLE_DEVICES", "MIG-GPU-8cd96b3c/1/0"),
+        ("NVIDIA_VISIBLE_DEVICES", "0:1"),
         ("SPACES_ZERO_GPU", "true"),
         ("kernel", "6.18.33.2-microsoft-standard-WSL2"),
     ],

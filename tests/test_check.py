@@ -18,7 +18,7 @@ from chat.check import check
 from chat.errors import ModelError
 from chat.models import ir, quantize
 from chat.settings import Settings
-from tests.support import families, gguf_file
+from tests.support import families, gguf_file, lora, tiny_models
 from tests.support.cards import cards
 from tests.support.families import OTHERS, PLAIN
 from tests.support.hub import hub
@@ -259,7 +259,7 @@ def run(command: list[str], address: str, tmp_path: Path) -> tuple[int, dict[str
 @pytest.mark.parametrize(
     ("command", "name"),
     [
-        (["app.py"], "tiny"),
+        (["app.py", "--adapter", "owner/tales"], "tiny"),
         (["-m", "chat"], "ggufs:x-00001-of-00002.gguf"),
         (["-m", "chat"], "gated"),
     ],
@@ -274,7 +274,8 @@ def test_of_a_model_on_the_hub_only_small_files_are_downloaded(
     assert sum(file.stat().st_size for file in folder.glob("*.safetensors")) > 40e6
     ggufs.mkdir()
     gguf_file.split(gguf_file.write(ggufs / "x.gguf"), 2)
-    with hub(tiny=folder, ggufs=ggufs) as (address, _):
+    lora.write(tmp_path / "tales", tiny_models.llama())
+    with hub(tiny=folder, ggufs=ggufs, tales=tmp_path / "tales") as (address, _):
         code, found = run([*command, "--check", f"owner/{name}"], address, tmp_path)
     if name == "gated":
         assert code == 1
@@ -316,6 +317,29 @@ def test_what_one_disk_is_to_hold_is_added_up(
 def test_a_long_name_is_not_run_into_what_is_said_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     module._line("not the batched engine", "why")
     assert capsys.readouterr().out == "not the batched engine why\n"
+
+
+def test_an_adapter_that_the_start_would_refuse_is_refused(said: Check, tmp_path: Path) -> None:
+    families.save(PLAIN["Llama 3"](), tmp_path / "tiny")
+    lora.write(tmp_path / "tales", tiny_models.llama())
+    code, found = said(tmp_path / "tiny", adapter=f"{tmp_path / 'tales'},none")
+    assert (code, found["adapters"]) == (0, "tales, none")
+    code, found = said(tmp_path / "tiny", adapter="./nowhere")
+    assert (code, found["runs"]) == (1, "no: There is no folder ./nowhere, to be an adapter.")
+
+
+def test_an_assistant_model_that_the_start_would_refuse_is_refused(
+    said: Check, tmp_path: Path
+) -> None:
+    families.save(PLAIN["Llama 3"](), tmp_path / "tiny")
+    code, found = said(tmp_path / "tiny", assistant_model=str(tmp_path / "tiny"))
+    assert (code, found["assistant"]) == (0, "tiny")
+    code, found = said(tmp_path / "tiny", assistant_model="./nowhere")
+    assert (code, found["runs"]) == (1, "no: There is no folder or .gguf file ./nowhere.")
+    other = gguf_file.write(tmp_path / "other.gguf")
+    code, found = said(tmp_path / "tiny", assistant_model=str(other))
+    assert code == 1
+    assert found["runs"].startswith("no: The assistant model has another vocabulary ")
 
 
 def test_thinking_that_the_start_would_refuse_is_refused(said: Check, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_it_runs_as_a_user_who_may_write_to_the_volumes_alone() -> None:
     made = next(text for text in said("RUN") if "useradd" in text)
     assert re.search(rf"useradd .*--uid 1000 {user}\b", made)
     volumes = json.loads(said("VOLUME")[0])
-    assert made.endswith(f"--owner {user} {' '.join(volumes)}")
+    assert made.endswith(f"--owner {user} /app/.gradio {' '.join(volumes)}")
     assert names.index("VOLUME") > names.index("RUN")  # what is made after it would be lost
 
 

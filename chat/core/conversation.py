@@ -11,6 +11,8 @@ from prompts.base import NOTHING
 from prompts.order import joined
 
 LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+#: What ends a line besides a new line: Word has the third within a paragraph, and a page the fourth.
+ENDS = ("\r\n", "\r", "\x0b", "\x0c", "\x85")
 CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -124,6 +126,7 @@ def text_of(content: Any) -> str:
 
 
 def clean(text: str) -> str:
-    """Replace what is not a character, and drop control characters but tab and new line."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    """Replace what is not a character, and drop control characters but tab and what ends a line."""
+    for end in ENDS:
+        text = text.replace(end, "\n")
     return CONTROL_CHARACTERS.sub("", LONE_SURROGATES.sub("\ufffd", text))

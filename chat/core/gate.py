@@ -9,6 +9,8 @@ nobody's place: it ends once it is in the way.
 """
 
 import asyncio
+import math
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -59,6 +61,8 @@ class Gate:
         self._coming = 0
         #: Whether nobody is let in any more.
         self.shut = False
+        #: When somebody left last, on the clock of `time.monotonic`.
+        self.left = -math.inf
 
     @property
     def places(self) -> int:
@@ -124,6 +128,7 @@ class Gate:
             yield ticket
         finally:
             self._tickets.remove(ticket)
+            self.left = time.monotonic()
             self._arrange()
             for other in self._tickets:
                 other.moved.set()

@@ -71,8 +71,8 @@ class ManyOptions(EngineOptions):
     parallel: Annotated[Whole, Field(ge=1, le=64)] | Literal["auto"] = Field(
         "auto",
         description="how many people are answered at once; more wait; auto is 64 with a "
-        "server, and else as many as the memory has room for, 16 at most, and 8 at least with "
-        "OpenVINO",
+        "server, or as many as the slots of llama.cpp's, and else as many as the memory has room "
+        "for, 16 at most, and 8 at least with OpenVINO",
     )
 
 

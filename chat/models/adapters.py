@@ -16,9 +16,12 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chat.errors import ModelError
+
+if TYPE_CHECKING:
+    from chat.models.heads import Heads
 
 NONE = "none"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -127,8 +130,8 @@ def parse(text: str) -> dict[str, str]:
     return found
 
 
-def read(text: str) -> Adapters:
-    """Return the adapters of such a list, downloaded if need be.
+def read(text: str, heads: "Heads | None" = None) -> Adapters:
+    """Return the adapters of such a list, downloaded if need be, or their `heads` alone.
 
     Raises:
         ModelError: there is no such adapter, or it cannot be had or used; says why.
@@ -136,7 +139,9 @@ def read(text: str) -> Adapters:
     from chat.models import locate  # not for --help: the hub's client takes longer than that
 
     return {
-        name: None if name == NONE else _read(name, locate.adapter(where, CONFIG, WEIGHTS))
+        name: None
+        if name == NONE
+        else _read(name, locate.adapter(where, CONFIG, WEIGHTS, heads=heads))
         for name, where in parse(text).items()
     }
 

@@ -44,16 +44,16 @@ class Heads:
             return Path(hf_hub_download(repository, name, local_files_only=True))
         return self._take(repository, found, self.folder)
 
-    def snapshot(self, repository: str, **patterns: Any) -> Path:
-        """Return a folder with the files of a repository; raises what a download does."""
+    def snapshot(self, repository: str, first: str = "config.json", **patterns: Any) -> Path:
+        """Return a folder with the files of a repository; raises what a download of one does."""
         try:
             found = snapshot_download(repository, dry_run=True, **patterns)
         except DryRunError:  # which does not say why
-            hf_hub_download(repository, "config.json")
+            hf_hub_download(repository, first)
             found = []
         if all(file.is_cached for file in found):
             return Path(snapshot_download(repository, local_files_only=True, **patterns))
-        folder = self.folder / repository.rpartition("/")[2]
+        folder = self.folder / repository  # others are called the same after their owner
         for file in found:
             self._take(repository, file, folder)
         return folder

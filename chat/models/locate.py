@@ -23,7 +23,6 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
-    HFValidationError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -112,8 +111,10 @@ def _with_weights(folder: Path, name: str) -> Path:
     return folder
 
 
-def adapter(name: str, *files: str) -> Path:
+def adapter(name: str, *files: str, heads: Heads | None = None) -> Path:
     """Return the folder of the adapter called `name`, with these files of it if it has them.
+
+    With `heads` its weights are not downloaded, and what stands for them has holes.
 
     Raises:
         ModelError: there is no such adapter, or it cannot be had; says what to do.
@@ -124,7 +125,10 @@ def adapter(name: str, *files: str) -> Path:
     if name.startswith(("/", "./", "../", "~")) or name.count("/") != 1:
         raise ModelError(f"There is no folder {name}, to be an adapter.")
     with from_hub(name):
-        folder = Path(snapshot_download(name, allow_patterns=[*files]))
+        if heads:
+            folder = heads.snapshot(name, files[0], allow_patterns=files)
+        else:
+            folder = Path(snapshot_download(name, allow_patterns=[*files]))
     return examined(folder)
 
 
@@ -191,7 +195,7 @@ def from_hub(name: str, file: str = "") -> Iterator[None]:
             f"There is no model {repository} on the Hugging Face Hub, or it is private; "
             "check the name, or set HF_TOKEN if it is yours."
         ) from None
-    except (HFValidationError, ValueError):
+    except ValueError:
         raise ModelError(
             f"{name} is neither a local folder, nor a .gguf file, nor a hub id (owner/name)."
         ) from None

@@ -166,7 +166,7 @@ class ServingSettings(BaseModel):
         return as_root(os.environ.get("GRADIO_ROOT_PATH", ""))
 
     def logins(self) -> list[tuple[str, str]] | None:
-        """Return the logins as Gradio takes them, or None if everyone may come in."""
+        """Return names and their passwords, or None if everyone may come in."""
         if not self.auth:
             return None
         return [

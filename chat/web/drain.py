@@ -13,7 +13,7 @@ from threading import Thread
 
 from chat.core.gate import Gate
 
-#: Seconds that a page is left after the last reply, to fetch and to save what it was sent.
+#: Seconds that a page is left after a reply, to fetch and to save what it was sent.
 CALM = 1.0
 
 
@@ -31,7 +31,8 @@ class Drain:
         signal.signal(signal.SIGTERM, self._told)
 
     def _told(self, *_: object) -> None:
-        if self._gate.shut or not self._gate.busy:
+        idle = not self._gate.busy and time.monotonic() > self._gate.left + CALM
+        if self._gate.shut or idle:
             self._hurry()  # a page that is only open would be waited for
             raise KeyboardInterrupt
         self._gate.shut = True

@@ -94,14 +94,13 @@ class Guard:
             await self._app(scope, receive, send)
         elif not is_open(scope["path"]):
             await refused(scope["path"], HTTPException(404))(scope, receive, send)
-        elif scope["path"] in IMPORTS or scope["path"].startswith(HEARTBEAT):
-            if not admitted(scope):
-                await refused(scope["path"], LOGGED_OUT)(scope, receive, send)
-            elif scope["path"] in IMPORTS:
-                async with self._own.setdefault(_whose(scope), asyncio.Lock()), self._coming:
-                    await self._import(scope, receive, send)
-            else:
-                await self._pass_on(scope, receive, send, MAX_BODY)
+        elif (
+            scope["path"] in IMPORTS or scope["path"].startswith(HEARTBEAT)
+        ) and not admitted(scope):
+            await refused(scope["path"], LOGGED_OUT)(scope, receive, send)
+        elif scope["path"] in IMPORTS:
+            async with self._own.setdefault(_whose(scope), asyncio.Lock()), self._coming:
+                await self._import(scope, receive, send)
         else:
             await self._pass_on(scope, receive, send, MAX_BODY)
 

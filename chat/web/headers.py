@@ -46,9 +46,9 @@ ALWAYS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-#: What a chat has no use for.
 #: What has somebody's name in it, and brings a cookie.
 PERSONAL = ("/", "/config")
+#: What a chat has no use for.
 PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 

@@ -28,7 +28,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chat import __version__
+from chat import __version__, space
 from chat.core.chat import Chat, interval
 from chat.core.engine import Engine, State
 from chat.core.gate import Gate
@@ -123,14 +123,15 @@ def route(chat: Chat, settings: Settings) -> Route:
     ProcessCollector(registry=registry)  # its memory, its CPU seconds, its open files
 
     async def metrics(scope: Scope, receive: Receive, send: Send) -> None:
-        if settings.share and not (settings.api_key or settings.api_keys):
-            raise HTTPException(401, "With --share, figures are for those who have an --api-key.")
+        public = settings.share or space.on_space()
+        if public and not (settings.api_key or settings.api_keys):
+            raise HTTPException(401, "Where strangers come, figures ask for an --api-key.")
         headers = {"Cache-Control": "no-store"}
         text = generate_latest(registry)
         answer = Response(text, headers=headers, media_type=CONTENT_TYPE_PLAIN_0_0_4)
         await answer(scope, receive, send)
 
-    guarded: ASGIApp = Authentication(metrics, settings)
+    guarded: ASGIApp = Authentication(metrics, settings, chat.shares)
     return Route("/metrics", guarded, methods=["GET"])
 
 

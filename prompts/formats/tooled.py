@@ -8,10 +8,11 @@ the template writes it, so that what follows is JSON of one schema.
 
 import json
 import re
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from copy import copy
 from functools import partial
-from itertools import takewhile
+from itertools import chain
 from typing import Any, Self
 
 from prompts import templates
@@ -182,20 +183,21 @@ def _with_object(call: Call) -> Call:
 
 def _one_by_one(messages: Sequence[Message]) -> Iterator[Message]:
     """Yield messages of one call at most, each with its result after it."""
-    left = list(messages)
+    left = deque(messages)
     while left:
-        message = left.pop(0)
+        message = left.popleft()
         if len(message.calls) < 2:
             yield message
             continue
-        results = list(takewhile(lambda one: one.role == "tool", left))
-        del left[: len(results)]
+        results: defaultdict[str, deque[Message]] = defaultdict(deque)
+        while left and left[0].role == "tool":
+            result = left.popleft()
+            results[result.call_id].append(result)
         for place, call in enumerate(message.calls):
             yield message._replace(content="" if place else message.content, calls=(call,))
-            if found := next((one for one in results if one.call_id == call.id), None):
-                results.remove(found)
-                yield found
-        yield from results
+            if found := results[call.id]:
+                yield found.popleft()
+        yield from chain(*results.values())
 
 
 def arguments_of(tool: Tool) -> dict[str, Any]:

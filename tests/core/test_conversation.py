@@ -85,7 +85,8 @@ def test_the_system_prompt_comes_first() -> None:
 @pytest.mark.parametrize(
     ("dirty", "expected"),
     [
-        ("a\x00b\x1bc\x7fd\x85e", "abcde"),
+        ("a\x00b\x1bc\x7fd\x9be", "abcde"),
+        ("Word\x0bline\x0cpage\x85mainframe", "Word\nline\npage\nmainframe"),
         ("tab\there\nnew line", "tab\there\nnew line"),
         ("Windows\r\nold Mac\rend", "Windows\nold Mac\nend"),
         ("half \ud83d of a pair", "half \ufffd of a pair"),

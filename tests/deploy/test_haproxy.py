@@ -96,6 +96,7 @@ def test_a_browser_stays_at_its_page_and_figures_are_not_shown_to_all(tmp_path: 
             for _ in range(3):
                 assert [person.get(url).text for person in people] == seats
             ways = ("/metrics", "/%6detrics", "//metrics", "/metrics/", "/%2Fmetrics?a=1")
+            ways += ("/chat/metrics",)
             for door, written in product((url, inside), ways):
                 way = HTTPConnection(httpx.URL(door).netloc.decode())
                 way.request("GET", written)
@@ -103,6 +104,22 @@ def test_a_browser_stays_at_its_page_and_figures_are_not_shown_to_all(tmp_path: 
                 way.close()
             for person in people:
                 person.close()
+
+
+def test_a_page_that_drains_keeps_its_tabs_and_gets_nobody_new(tmp_path: Path) -> None:
+    with named_servers() as servers, ExitStack() as people:
+        urls = [f"http://127.0.0.1:{server.server_port}" for server in servers]
+        with haproxy(tmp_path, pages=urls) as (url, _):
+            tab = people.enter_context(httpx.Client())
+            own = tab.get(url).text
+            (draining,) = (server for server in servers if str(server.server_port) == own)
+            draining.well = False  # type: ignore[attr-defined]
+            while own in (httpx.get(url).text for _ in range(4)):
+                pass
+            assert [tab.get(url).text for _ in range(4)] == [own] * 4
+            draining.shutdown()
+            draining.server_close()
+            assert tab.get(url).text != own
 
 
 def test_nobody_says_whose_address_they_have(tmp_path: Path) -> None:

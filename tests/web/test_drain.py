@@ -98,11 +98,6 @@ def test_who_is_on_the_way_to_the_line_is_waited_for(monkeypatch: pytest.MonkeyP
     before = signal.getsignal(signal.SIGTERM)
     gate = Gate(1, 0)
     Drain(gate, 600, lambda: hurried.append(True))
-
-    def wait() -> None:
-        for _ in range(400):  # one long sleep would not be interrupted
-            time.sleep(0.05)
-
     try:
         with gate.coming():
             signal.raise_signal(signal.SIGTERM)
@@ -113,6 +108,29 @@ def test_who_is_on_the_way_to_the_line_is_waited_for(monkeypatch: pytest.MonkeyP
     finally:
         signal.signal(signal.SIGTERM, before)
     assert hurried
+
+
+def test_who_has_just_been_answered_is_left_the_time_to_fetch_it() -> None:
+    hurried: list[bool] = []
+    before = signal.getsignal(signal.SIGTERM)
+    gate = Gate(1, 0)
+    with gate.enter():
+        pass
+    Drain(gate, 600, lambda: hurried.append(True))
+    try:
+        signal.raise_signal(signal.SIGTERM)
+        assert gate.shut
+        assert not hurried
+        with pytest.raises(KeyboardInterrupt):
+            wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert hurried
+
+
+def wait() -> None:
+    for _ in range(400):  # one long sleep would not be interrupted
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])

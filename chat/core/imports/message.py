@@ -2,10 +2,12 @@
 
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from chat.core.attached import block
+from chat.core.title import line
 from prompts.base import Message, Role
 
 ROLES: dict[str, Role | None] = {
@@ -19,9 +21,9 @@ ROLES: dict[str, Role | None] = {
 }
 #: Where the text stands; in the first of these that has some.
 TEXT = ("content", "value", "text", "parts")
-#: Parts of a content that have a text and are not what was said; those in `THOUGHTS` were thought.
+#: Words in the types of parts that were not said; those in `THOUGHTS` were thought.
 THOUGHTS = ("reasoning", "thinking", "think")
-UNSAID = (*THOUGHTS, "tool_use", "tool_call", "tool_result")
+UNSAID = (*THOUGHTS, "tool", "function")
 #: Where a message has what was thought before it, and where a part of its content has that.
 THOUGHT = ("reasoning_content", "reasoning", "thinking")
 THOUGHT_IN_PART = (*THOUGHTS, "text", "value", "summary")
@@ -29,12 +31,16 @@ THOUGHT_IN_PART = (*THOUGHTS, "text", "value", "summary")
 TAGGED = re.compile(r"\s*<(think|thinking)>(.*?)</\1>(?:\s*\n)?", re.DOTALL)
 #: As LibreChat kept it once.
 FENCED = re.compile(r"\s*:::(thinking)[ \t]*\n(.*?)\n:::(?:\s*\n)?", re.DOTALL)
-#: And as Open WebUI keeps it, each line as a quote, which may be escaped.
+#: And as Open WebUI keeps it, before each part of a reply: each line as a quote, which may be
+#: escaped. What was asked of tools stands there in the same way.
 DETAILS = re.compile(
-    r'\s*<details type="reasoning"[^>]*+>\s*+(?:<summary>[^<]*+</summary>)?(.*?)</details>'
-    r"(?:\s*\n)?",
-    re.DOTALL,
+    r'^[ \t]*<details type="(reasoning|tool_calls|code_interpreter)"[^<>]*+>'
+    r"\s*+(?:<summary>[^<]*+</summary>)?",
+    re.MULTILINE,
 )
+CLOSED = "</details>"
+#: What a file is called that has no name.
+PASTED = "Pasted text"
 QUOTED = re.compile(r"^> ?", re.MULTILINE)
 
 
@@ -66,6 +72,8 @@ def read(entry: Any) -> Message | None:
         raise Unreadable
     texts = [text(entry.get(key)) for key in TEXT]
     said = next((found for found in texts if found.strip()), "")
+    if role == "user":
+        said = "\n\n".join(filter(None, (*_files(entry), said)))
     if role != "assistant":
         return Message(role, said) if role and said else None
     thought = "\n\n".join(filter(None, _thoughts(entry)))
@@ -100,31 +108,61 @@ def text(content: Any) -> str:
         case str():
             return content
         case list():
-            return "".join(_part(part) for part in content)
+            return _joined(content)
         case Mapping():
             return _part(content)
         case _:
             raise Unreadable
 
 
+def _joined(parts: Sequence[Any]) -> str:
+    """Return what was said in parts: before a tool was asked and after it in paragraphs."""
+    said: list[list[str]] = [[]]
+    for part in parts:
+        if _is_unsaid(part):
+            said.append([])
+        else:
+            said[-1].append(_part(part))
+    texts = [text for text in map("".join, said) if text.strip()]
+    return texts[0] if len(texts) == 1 else "\n\n".join(text.strip("\n") for text in texts)
+
+
+def _is_unsaid(part: Any) -> bool:
+    match part:
+        case {"type": str(kind)} if any(word in kind for word in UNSAID):
+            return True
+        case {"thought": True}:  # Gemini's
+            return True
+        case _:
+            return False
+
+
 def _part(part: Any) -> str:
     match part:
         case str():
             return part
-        case {"type": str(kind)} if kind in UNSAID:
-            return ""
-        case {"thought": True}:  # Gemini's
+        case _ if _is_unsaid(part):
             return ""
         case {"text": str(said)} | {"text": {"value": str(said)}} | {"value": str(said)}:
             return said
         case {"parts": list(parts)}:
-            return "".join(_part(one) for one in parts if not _has_parts(one))
+            return _joined([one for one in parts if not _has_parts(one)])
         case _:
             return ""
 
 
 def _has_parts(part: Any) -> bool:
     return isinstance(part, Mapping) and "parts" in part
+
+
+def _files(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the texts that came with a message, as Claude's has them, each as a block."""
+    files = entry.get("attachments")
+    for file in files if isinstance(files, list) else []:
+        match file:
+            case {"extracted_content": str(content)} if content.strip():
+                name = file.get("file_name")
+                yield block(isinstance(name, str) and line(name) or PASTED, content, "")
 
 
 def _thoughts(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -156,13 +194,29 @@ def _thoughts_of_part(part: Any) -> Iterator[str]:
 
 
 def _apart(said: str) -> tuple[str, str]:
-    """Return the thought that a reply begins with, and what comes after it."""
+    """Return the thoughts that stand in a reply, and what was said."""
     if found := TAGGED.match(said) or FENCED.match(said):
         return found[2].strip(), said[found.end() :]
-    if found := DETAILS.match(said):
-        lines = found[1].strip()
-        if lines.startswith("&gt;"):
-            with suppress(ValueError):  # a number with thousands of digits
-                lines = html.unescape(lines)
-        return QUOTED.sub("", lines).strip(), said[found.end() :]
-    return "", said
+    thoughts, texts, place = [], [], 0
+    for opened in DETAILS.finditer(said):
+        if opened.start() < place:
+            continue
+        if (closed := said.find(CLOSED, opened.end())) < 0:
+            break
+        if opened[1] == "reasoning":
+            thoughts.append(_quoted(said[opened.end() : closed]))
+        texts.append(said[place : opened.start()])
+        place = closed + len(CLOSED)
+    if not place:
+        return "", said
+    texts.append(said[place:])
+    paragraphs = (text.strip("\n") for text in texts if text.strip())
+    return "\n\n".join(filter(None, thoughts)), "\n\n".join(paragraphs)
+
+
+def _quoted(text: str) -> str:
+    lines = text.strip()
+    if lines.startswith("&gt;"):
+        with suppress(ValueError):  # a number with thousands of digits
+            lines = html.unescape(lines)
+    return QUOTED.sub("", lines).strip()

@@ -53,7 +53,7 @@ class NotWritten(Exception):
 
 
 def written(schema: dict[str, Any]) -> str:
-    """Return the grammar of a schema as `json_schema` puts it together.
+    """Return the grammar of a schema as `reader` puts it together.
 
     Raises:
         NotWritten: there is none.

@@ -25,11 +25,11 @@ class Authentication:
     Slashes too many, at the end of an address or where two parts of it were joined, are none.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, shares: Shares | None = None) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, shares: Shares) -> None:
         self._app = app
         self._keys = keys.of(settings)
         self._login = settings.auth is not None
-        self._shares = Shares() if shares is None else shares
+        self._shares = shares
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""

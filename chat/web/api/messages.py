@@ -95,11 +95,6 @@ class FunctionCall(Shape):
         str, BeforeValidator(_written, json_schema_input_type=str | dict[str, Any])
     ] = ""
 
-    @property
-    def called(self) -> tuple[str, str]:
-        """Its name and its arguments."""
-        return self.name, self.arguments
-
 
 class ToolCall(Shape):
     """One of its calls."""
@@ -158,8 +153,9 @@ class ChatMessage(Shape):
     @property
     def calls(self) -> tuple[Call, ...]:
         """What the assistant called."""
-        calls = [Call(*call.function.called, call.id) for call in self.tool_calls]
-        return (*calls, *([Call(*self.function_call.called)] if self.function_call else []))
+        called = [(one.function, one.id) for one in self.tool_calls]
+        called += [(self.function_call, "")] if self.function_call else []
+        return tuple(Call(one.name, one.arguments, id) for one, id in called)
 
     def said(self, called: Mapping[str, str]) -> Message:
         """Return it as a chat template that knows tools takes it.

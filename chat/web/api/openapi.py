@@ -90,10 +90,10 @@ class Description:
         texts = _post(
             "What follows a text", CompletionBody, answers.TextCompletion, {"prompt": "A"}
         )
-        response, input = _named(_get("A response", items.Response)), {"input": "Hello."}
+        response, input = _named(_get("A response", items.Response, 404)), {"input": "Hello."}
         responses = _post("The next items", ResponseBody, items.Response, input)
-        gone = _named(_get("Forgets a response", items.Forgotten))
-        asked = _paged(_named(_get("What a response answered", items.ResponseItems)))
+        gone = _named(_get("Forgets a response", items.Forgotten, 404))
+        asked = _paged(_named(_get("What a response answered", items.ResponseItems, 400, 404)))
         _streamed(responses, items.ResponseEvent, end=())
         responses["responses"]["404"] = response["responses"]["404"]
         messages = _anthropic(
@@ -110,7 +110,9 @@ class Description:
             "info": {"title": "Fourbit Chat", "version": __version__},
             "paths": {
                 "/v1/models": {"get": _get("The model in a list", answers.ModelList)},
-                "/v1/models/{id}": {"get": _named(_get("The model by its name", answers.Model))},
+                "/v1/models/{id}": {
+                    "get": _named(_get("The model by its name", answers.Model, 404))
+                },
                 "/v1/chat/completions": {"post": chats},
                 "/v1/completions": {"post": texts},
                 "/v1/responses": {"post": responses},
@@ -289,10 +291,6 @@ def _named(operation: Schema) -> Schema:
     operation["parameters"] = [
         {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
     ]
-    operation["responses"]["404"] = {
-        "description": SENTENCES[404],
-        "content": _json(_ref(answers.Error)),
-    }
     return operation
 
 
@@ -306,8 +304,4 @@ def _paged(operation: Schema) -> Schema:
     operation["parameters"] += [
         {"name": name, "in": "query", "schema": schema} for name, schema in asked.items()
     ]
-    operation["responses"]["400"] = {
-        "description": SENTENCES[400],
-        "content": _json(_ref(answers.Error)),
-    }
     return operation

@@ -6,15 +6,17 @@
     const name = () =>
         ["fourbit-chat:controls", window.gradio_config.username].filter(Boolean).join(":");
 
+    const SYSTEM = "setting-system_prompt";
+
     window.changedControls = (atFirst, values) => {
         /** @type {Record<string, unknown>} */
         const changed = {};
         Object.entries(atFirst).forEach(([id, first], number) => {
             const differs = String(values[number]) !== String(first);
             document.getElementById(id)?.classList.toggle("changed", differs);
-            if (differs) changed[id] = values[number];
+            if (id === SYSTEM) window.conversations?.typed(String(values[number]));
+            else if (differs) changed[id] = values[number];
         });
-        delete changed["setting-system_prompt"];  // which conversations bring along
         try {
             sessionStorage[name()] = JSON.stringify(changed);
         } catch {}  // where the browser lets the page keep nothing

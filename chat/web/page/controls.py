@@ -91,14 +91,19 @@ def controls(settings: Settings, chat: Chat) -> Controls:
 
 def remember(page: gr.Blocks, controls: Controls) -> None:
     """Have the page mark what was changed, and set it again when it is loaded anew."""
-    at_first = json.dumps({element(name): control.value for name, control in controls.items()})
-    values = [*controls.values()]
     quiet: dict[str, Any] = {"api_visibility": "private", "queue": False}
+
+    def told(what: str, controls: Controls) -> str:
+        at_first = {element(name): control.value for name, control in controls.items()}
+        return f"(...values) => window.{what}({json.dumps(at_first)}, values)"
+
+    values = [*controls.values()]
     changes = [control.change for control in values]
-    js = f"(...values) => window.changedControls({at_first}, values)"
-    gr.on(changes, None, values, js=js, **quiet)
-    js = f"(...values) => window.keptControls({at_first}, values)"
-    page.load(None, values, values, js=js, **quiet)
+    gr.on(changes, None, values, js=told("changedControls", controls), **quiet)
+    # Conversations bring along the system prompt.
+    controls = {name: one for name, one in controls.items() if name != "system_prompt"}
+    values = [*controls.values()]
+    page.load(None, values, values, js=told("keptControls", controls), **quiet)
 
 
 def element(name: str) -> str:

@@ -34,7 +34,7 @@ from chat.errors import UNREADABLE, BadRequest, ChatError, describe
 from chat.web.logs import HEADER, request_id
 from chat.web.page.ask import UNREAD
 from chat.web.visitors.scope import KEY, logged_in
-from chat.web.visitors.sessions import Sessions
+from chat.web.visitors import sessions
 
 #: What connecting an event returns.
 Event = Dependency
@@ -282,17 +282,19 @@ def _keep(
 @contextmanager
 def served_with(**options: Any) -> Iterator[None]:
     """Have a page that is launched in this block be served with these options of uvicorn's."""
-    config = partial(uvicorn.Config, **options)
-    vars(http_server)["uvicorn"] = SimpleNamespace(Config=config)
+    module, probed = vars(http_server), http_server.LOCALHOST_NAME
+    module["uvicorn"] = SimpleNamespace(Config=partial(uvicorn.Config, **options))
+    # Else GRADIO_SERVER_NAME, where it looks by IPv4 whether the port is free.
+    module["LOCALHOST_NAME"] = "127.0.0.1"
     try:
         yield
     finally:
-        vars(http_server)["uvicorn"] = uvicorn
+        module.update(uvicorn=uvicorn, LOCALHOST_NAME=probed)
 
 
 def end_sessions(page: gr.Blocks, seconds: float) -> None:
     """Have each login of a page that is served end after so many seconds."""
-    page.app.tokens = Sessions(seconds, page.app.tokens)
+    page.app.tokens = sessions.lasting(seconds, page.app.tokens)
 
 
 def let_go(page: gr.Blocks) -> None:

@@ -89,6 +89,8 @@ interface Conversations {
     about(): string;
     /** The system prompt that goes with it, in place of the one that the settings show. */
     system(set: string): string;
+    /** The settings have another one. */
+    typed(system: string): void;
     /** A message is about to be sent; return it with the files that come with it. */
     send(message: string): string;
     /** The last turn was taken back. */

@@ -37,9 +37,8 @@ class Logout:
             headers = {"Cache-Control": "no-store"}
             await HTMLResponse(PAGE, headers=headers)(scope, receive, send)
         elif Headers(scope=scope).get("sec-fetch-site", "none") in ("none", "same-origin"):
-            sessions = scope["app"].tokens
-            for token in {*tokens(scope)} & {*sessions}:
-                del sessions[token]
+            for token in tokens(scope):
+                scope["app"].tokens.pop(token, None)
             # Else Gradio ends those of all who share the login.
             asked = {"path": "/logout", "method": "GET", "query_string": b"all_session=false"}
             await self._app({**scope, **asked}, receive, send)

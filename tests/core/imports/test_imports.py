@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chat.core import imports
+from chat.core import attached, imports
 from chat.core.imports import MOST, sentence, take
 from chat.errors import BadRequest
 from tests.support.exports import (
@@ -84,7 +84,7 @@ def test_each_line_may_be_a_list_of_messages_or_a_message() -> None:
     assert only("\n".join(map(json.dumps, entries(*RAIN))).encode()) == RAIN
     unicode_lines = json.dumps(entries((U, "a\u2028b\x85c"), RAIN[1]), ensure_ascii=False)
     taken = take(f"{unicode_lines}\n{unicode_lines}".encode())
-    assert shown(taken.conversations[0])[0] == (U, "a\u2028bc")
+    assert shown(taken.conversations[0])[0] == (U, "a\u2028b\nc")
 
 
 def test_a_line_that_is_not_json_is_left_out_and_said() -> None:
@@ -204,6 +204,28 @@ def test_open_webuis_messages_without_a_history_are_taken() -> None:
         assert (conversation.title, shown(conversation)) == ("Rain", RAIN)
         assert conversation.saved
         assert int(conversation.saved.timestamp()) == 1700000100
+
+
+def test_what_claude_was_given_comes_before_the_message() -> None:
+    question, answer = CLAUDE["chat_messages"]  # type: ignore[misc]
+    files = [
+        {"file_name": "rain.csv", "extracted_content": "year,rain\n2025,9"},
+        {"file_name": "", "extracted_content": "```\nx\n```"},
+        *({"file_name": "x.png"}, {"extracted_content": 5}, {"extracted_content": " "}, 5, None),
+    ]
+    said = only({**CLAUDE, "chat_messages": [{**question, "attachments": files}, answer]})
+    assert said == [
+        (
+            U,
+            "File: rain.csv\n```\nyear,rain\n2025,9\n```\n\n"
+            "File: Pasted text\n````\n```\nx\n```\n````\n\nA poem?",
+        ),
+        RAIN[1],
+    ]
+    assert [one.title for one in attached.split(said[0][1])[0]] == ["rain.csv", "Pasted text"]
+    for odd in (5, {}, None, [[]]):
+        talk = {**CLAUDE, "chat_messages": [{**question, "attachments": odd}, answer]}
+        assert only(talk) == RAIN
 
 
 def test_what_was_taken_and_what_was_not_is_one_sentence() -> None:

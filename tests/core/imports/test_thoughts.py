@@ -25,6 +25,10 @@ def thought(content: Any) -> list[tuple[str, str, str]]:
 
 SAID = "Drops on the window."
 DETAILS = '<details type="reasoning" done="true" duration="2">\n<summary>Thought</summary>\n'
+CALL = (
+    '<details type="tool_calls" done="true" id="1" name="rain" arguments="&quot;{}&quot;" '
+    'result="&quot;&lt;b&gt;&quot;">\n<summary>Tool Executed</summary>\n</details>'
+)
 THINKING = {
     "OpenAI's shape": {"role": A, "content": SAID, "reasoning_content": "Hm.\n\nWet?"},
     "OpenRouter": {"role": A, "content": SAID, "reasoning": "Hm.\n\nWet?"},
@@ -70,6 +74,10 @@ THINKING = {
         "role": A,
         "content": f"{DETAILS}&gt; Hm.\n&gt; \n&gt; Wet?\n</details>\n{SAID}",
     },
+    "Open WebUI, with a tool": {
+        "role": A,
+        "content": f"{DETAILS}> Hm.\n</details>\n{CALL}\n{DETAILS}> Wet?\n</details>\n{SAID}",
+    },
 }
 
 
@@ -78,6 +86,31 @@ def test_what_was_thought_is_kept_apart_from_what_was_said(name: str) -> None:
     talk = [*entries(RAIN[0]), THINKING[name]]
     assert thought(talk) == [(*RAIN[0], ""), (A, SAID, "Hm.\n\nWet?")]
     assert take(talk).sentence == "Took 1 conversation."
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"Let me see.\n\n{CALL}\n\n  It rains.",
+        [
+            {"type": "text", "text": "Let me see."},
+            {"type": "tool_use", "name": "rain", "input": {}},
+            {"type": "tool_result", "content": [{"type": "text", "text": "wet"}], "text": "wet"},
+            {"type": "text", "text": "\n  It "},
+            {"type": "text", "text": "rains."},
+        ],
+        [
+            {"type": "text", "text": "Let me see."},
+            {"type": "web_search_tool_result", "text": "wet"},
+            {"type": "dynamic-tool", "text": "wet"},
+            {"type": "function_call", "text": "wet"},
+            {"type": "text", "text": "  It rains."},
+        ],
+    ],
+)
+def test_what_is_said_around_a_tool_are_paragraphs(content: Any) -> None:
+    talk = [*entries(RAIN[0]), {"role": A, "content": content}]
+    assert thought(talk)[1] == (A, "Let me see.\n\n  It rains.", "")
 
 
 @pytest.mark.parametrize("form", ["thinking", "reasoning"])
@@ -112,6 +145,8 @@ def test_what_programs_wrote_of_thoughts_is_taken(name: str) -> None:
     [
         '<details type="reasoning" ' * 200_000,
         '<details type="reasoning"><summary></summary>' * 100_000,
+        '<details type="reasoning" \n' * 200_000 + ">",
+        '<details type="reasoning">\n' * 200_000,
         ":::thinking" + "\n" * 1_000_000,
         "<think>" * 500_000,
         "\n" * 1_000_000 + "x",

@@ -320,7 +320,36 @@ def test_a_conversation_keeps_the_system_prompt_it_was_had_with(serve: Serve, vi
     tab.says("Poem", "Re: Poem", "More", "Re: More")
     asked_with("Rhyme.", "Again")
     tab.new_chat()
-    asked_with(usual, "Afresh")
+    asked_with("", "Afresh")
+
+
+def test_a_system_prompt_that_was_typed_is_there_after_the_page_is_loaded_anew(
+    serve: Serve, visit: Visit
+) -> None:
+    engine = ScriptedEngine(echo)
+    tab = visit(serve(engine))
+    field = tab.page.get_by_label("System prompt", exact=True)
+
+    def typed(prompt: str) -> None:
+        tab.button("Settings").click()
+        field.fill(prompt)
+        tab.page.wait_for_function(
+            "(prompt) => Object.values(sessionStorage).some((kept) => kept.includes(prompt))",
+            arg=prompt,
+        )
+        tab.page.reload()
+        expect(field).to_have_value(prompt)
+
+    typed("Rhyme.")
+    tab.ask("Poem")
+    assert engine.prompts[-1].startswith("system: Rhyme.\0")
+    wait_for_saving(tab)
+    typed("In prose.")
+    tab.says("Poem", "Re: Poem")
+    tab.ask("And now?")
+    assert engine.prompts[-1].startswith("system: In prose.\0user: Poem")
+    tab.new_chat()
+    expect(field).to_have_value("In prose.")
 
 
 @pytest.mark.parametrize(

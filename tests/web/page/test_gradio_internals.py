@@ -298,10 +298,14 @@ def test_gradio_keeps_what_waits_where_we_look_for_it() -> None:
 def test_uvicorn_can_be_told_more_than_gradio_tells_it() -> None:
     source = inspect.getsource(gradio.http_server.start_server)
     assert "uvicorn.Config(" in source, changed("how it makes its server")
+    assert "s.bind((LOCALHOST_NAME, port))" in source, changed("how it looks for a port")
+    probed = gradio.http_server.LOCALHOST_NAME
     with served_with(port=1, h11_max_incomplete_event_size=1234):
+        assert gradio.http_server.LOCALHOST_NAME == "127.0.0.1"
         config = gradio.http_server.uvicorn.Config(app=None, port=7)
     assert (config.h11_max_incomplete_event_size, config.port) == (1234, 7)
     assert gradio.http_server.uvicorn is uvicorn
+    assert gradio.http_server.LOCALHOST_NAME == probed
 
 
 async def test_logins_are_kept_by_their_tokens_where_they_can_be_ended() -> None:

@@ -3,13 +3,12 @@
 import json
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any
 
-from chat.core.chat import Chat, Update
+from chat.core.chat import Update
 from chat.core.conversation import LONE_SURROGATES
 from chat.web.api.anthropic.errors import refusal
 from chat.web.api.events import event
-from chat.web.api.shapes import RequestBody
 from prompts import Call
 
 TEXT = {"type": "text", "text": ""}
@@ -37,11 +36,6 @@ class MessageReply:
         #: How much was sent of the thought, of the text, and of the arguments of each call.
         self._thought = self._said = 0
         self._given: list[int] = []
-
-    @classmethod
-    def to(cls, body: RequestBody, chat: Chat, replies: int) -> Self:
-        """Return what writes the reply to a request."""
-        return cls(chat.name)
 
     def whole(self, updates: Sequence[Update]) -> dict[str, Any]:
         """See `Writer.whole`."""

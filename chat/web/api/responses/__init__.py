@@ -5,6 +5,6 @@
     DELETE /v1/responses/{id}               forgets it
     GET    /v1/responses/{id}/input_items   what it answered
 
-`items` and `shapes` are what is asked, `writer` writes what comes of it, `kept` is where it
+`items` and `shapes` are what is asked, `writer` writes what comes of it, `stored` is where it
 stays for a while, and `endpoint` has the addresses.
 """

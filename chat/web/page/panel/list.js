@@ -211,7 +211,10 @@ const opened = attempt(async () => {
         await learnNames();
         draw();
         const last = savedConversations().find(({id}) => id === session[PREFIX + "open"]);
-        if (last && !running) await openSaved(last);
+        recallSystem();
+        if (running) return;
+        if (last) await openSaved(last);
+        else if (own !== SYSTEM_PROMPT) show(current, []);
     } finally {
         beginning = false;
     }

@@ -25,12 +25,13 @@ let current = newConversation();
  * @type {Message[] | undefined}
  */
 let coming;
+/** The system prompt that the settings were given, and the one that somebody has typed there. */
+let brought = SYSTEM_PROMPT, own = SYSTEM_PROMPT;
 /**
- * The system prompt that the conversation on the screen came with, and the one it came instead of.
+ * In which conversation that was.
  * @type {string | undefined}
  */
-let brought;
-let own = SYSTEM_PROMPT;
+let typedIn;
 /** Whether a reply is being written. */
 let running = false;
 /**
@@ -410,8 +411,14 @@ window.conversations = {
             "This conversation has its own system prompt, which is in the settings.",
     ].filter(Boolean).join(" "),
     system(set) {
-        if (set !== brought) own = set;  // somebody has typed it
-        return brought = current.system ?? own;
+        if (set !== brought) own = set;  // as typed just now
+        return brought = typedIn === current.id ? own : current.system ?? own;
+    },
+    typed(system) {
+        if (system === brought) return;
+        own = brought = system;
+        typedIn = current.id;
+        keepSystem({system, id: current.id});
     },
     begin() {
         dismiss();

@@ -19,7 +19,7 @@ const PREFIX = "fourbit-chat:";
 const storage = browserStorage("localStorage");
 const session = browserStorage("sessionStorage");  // of this tab: what is open when it is reloaded
 /** Where what is not sent yet lies: whoever else logs in within this tab has their own. */
-const [DRAFT, FILES] = ["draft", "files"].map((part) =>
+const [DRAFT, FILES, SYSTEM] = ["draft", "files", "system"].map((part) =>
     [PREFIX + part, window.gradio_config.username].filter(Boolean).join(":"));
 
 /**

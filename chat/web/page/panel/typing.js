@@ -11,6 +11,24 @@ function keepDraft() {
     });
 }
 
+/**
+ * Keep the system prompt that somebody has typed, for when the page is loaded anew.
+ * @param {{system: string, id: string}} typed
+ */
+function keepSystem(typed) {
+    try {
+        session[SYSTEM] = JSON.stringify(typed);
+    } catch {}  // for which the storage is too full
+}
+
+/** Put the system prompt back that somebody has typed. */
+function recallSystem() {
+    /** @type {{system?: string, id?: string}} */
+    const typed = JSON.parse(session[SYSTEM] ?? "{}");
+    own = typed.system ?? own;
+    typedIn = typed.id;
+}
+
 /** Keep what is in the box, once the page has put there what it puts there. */
 function keepTyped() {
     setTimeout(() => session[DRAFT] = messageBox()?.value ?? "", 50);
