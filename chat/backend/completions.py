@@ -114,7 +114,7 @@ async def batches(chat: Chat, ask: Ask, session: str) -> AsyncGenerator[Batch]:
     """
     written, last = 0, list[int]()
     place = chat.shares.place(asking.get())
-    with chat.meter.reply() as measured, place as measured.share:
+    with chat.meter.reply() as measured, place as measured.share, chat.gate.coming():
         chat.gate.check()
         with blaming():
             await chat.engine.admit(ask.sampling)

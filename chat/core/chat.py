@@ -137,14 +137,14 @@ class Chat:
         """Answer the last message, or go on with the reply to it: all texts begin with that.
 
         Raises:
-            RequestError: it cannot be answered, and cost nothing.
+            RequestError: it cannot be answered, and cost nothing, but for a grammar that was tried.
             EngineError: the model failed on the way; the text so far stands.
         """
         place, coming = self.shares.place(asking.get()), self.gate.coming()
         with self.meter.reply() as measured, place as measured.share, coming:
             self._check_supported(sampling, conversation.begun)
             self.gate.check()
-            await self.engine.admit(sampling)
+            await self._admit(measured.share, sampling)
             composed = await self._aside(measured.share, self._compose, conversation, sampling)
             with self.gate.enter(measured.share) as ticket:
                 while ticket.place:
@@ -154,6 +154,15 @@ class Chat:
                 async with aclosing(self._answer(composed, measured)) as updates:
                     async for update in updates:
                         yield update
+
+    async def _admit(self, share: Share, sampling: Sampling) -> None:
+        """Ask the engine; to try a grammar takes seconds, so one that is refused is a request."""
+        try:
+            await self.engine.admit(sampling)
+        except BadRequest:
+            with suppress(RateLimited):
+                share.count()
+            raise
 
     def called(self, name: str) -> "Chat":
         """Return the same under another name."""
@@ -295,7 +304,8 @@ class Chat:
             prompt=composed.shown_prompt,
             prompt_tokens=len(composed.prompt),
             dropped_turns=composed.dropped_turns,
-            **(reply.look()._asdict() if composed.begun else {}),
+            # What is there already becomes no mark.
+            **(reply.look(finished=True)._asdict() if composed.begun else {}),
         )
         yield update
         ended, first, now = False, 0.0, 0.0

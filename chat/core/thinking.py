@@ -72,7 +72,8 @@ async def generate(
         mark = mark[: sampling.max_new_tokens - len(written)]
         yield list(map(Mark, mark))
         written += mark
-        sampling = sampling.less(len(written))
+        # With other random numbers than the thought's.
+        sampling = sampling.less(len(written)).numbered(len(written))
         if not sampling.max_new_tokens:
             return
         prompt, negative = [*prompt, *written], [*negative, *written] if negative else negative
@@ -135,7 +136,7 @@ class _Thought:
                 one, span = self._held.pop(0)
                 given.append(one)
                 self._budget -= span.start >= self._span.start
-                if not self._budget:
+                if self._budget <= 0 and span.start < span.end:  # not within a character
                     self._leave(self._marks.closing)
         elif not self._tied or self._stage == "over":
             given += [one for one, _ in self._held]

@@ -1,7 +1,7 @@
 """chat.core.thinking and chat.core.reply: what is thought is kept apart from what is said."""
 
 import itertools
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -70,6 +70,12 @@ async def test_a_stop_string_after_a_mark_that_is_only_named_ends_the_reply_all_
     chat, _ = says("The tag <think> opens.\nUser: x")
     last = (await updates_of(chat, stop=("\nUser:",)))[-1]
     assert (last.text, last.thought) == ("The tag <think> opens.", "")
+
+
+async def test_what_is_there_already_begins_no_mark() -> None:
+    chat, _ = says(" 5 then")
+    updates = await updates_of(chat, begun="if a <")
+    assert (updates[0].text, updates[-1].text) == ("if a <", "if a < 5 then")
 
 
 async def test_what_may_begin_the_end_of_a_thought_is_there_once() -> None:
@@ -164,13 +170,38 @@ async def test_what_only_looked_like_an_end_mark_counts_in_full() -> None:
 
 async def test_what_the_budget_leaves_of_the_length_is_for_the_reply() -> None:
     chat, engine = says("<think>123456789", "abcdefghij")
-    last = (await updates_of(chat, thinking_budget=3, max_new_tokens=25))[-1]
+    last = (await updates_of(chat, thinking_budget=3, max_new_tokens=25, seed=5))[-1]
     left = 25 - len("<think>123\n</think>\n\n")
     assert (last.text, last.state) == ("abcdefghij"[:left], "length")
     assert [one.max_new_tokens for one in engine.samplings] == [25, left]
+    assert [one.seed for one in engine.samplings] == [5, 5 + 25 - left], "other numbers are drawn"
     chat, _ = says("<think>123456789", "abc")
     last = (await updates_of(chat, thinking_budget=3, max_new_tokens=11))[-1]
     assert (last.text, last.state) == ("", "length")
+
+
+class Halves(CharTokens):
+    """With emoji in two tokens, their halves in UTF-16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.half = ""
+
+    def decoder(self, shown: Sequence[str] = ()) -> "Halves":
+        return Halves()
+
+    def push(self, ids: Iterable[int]) -> str:
+        said = self.half + super().push(ids)
+        self.half = said[-1:] if "\ud800" <= said[-1:] < "\udc00" else ""
+        whole = said.removesuffix(self.half)
+        return whole.encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+async def test_a_budget_that_ends_within_a_character_waits_for_the_rest() -> None:
+    chat, _ = says("<think>a\ud83d\ude00b", "Yes")
+    chat.tokens = Halves()
+    last = (await updates_of(chat, thinking_budget=2))[-1]
+    assert (last.thought, last.text, last.thought_tokens) == ("a😀", "Yes", 3)
 
 
 @pytest.mark.parametrize("most", range(8, 30))

@@ -91,10 +91,12 @@ class Assistant:
             one = reply.ranges[0]
             one.drafted = min(one.drafted, len(one.ids) - 1)  # a pass that failed is done again
             behind = one.ids[one.drafted :]
+            if len(one.ids) + DRAFTED > self._window:
+                continue
             if len(behind) > self._part:
                 self._read([(one, one.drafted, behind[: self._part])])
                 one.drafted += self._part
-            elif len(one.ids) + DRAFTED <= self._window:
+            else:
                 unread[reply] = one.drafted, behind
         for place in range(DRAFTED):
             going = [reply for reply in unread if len(found.get(reply, ())) < reply.left - 1]

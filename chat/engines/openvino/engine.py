@@ -1,5 +1,6 @@
 """OpenVINO on the CPU: many replies at once, in a process of its own (see `batcher`)."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
@@ -104,7 +105,7 @@ class OpenVINOEngine:
             Job(
                 0,
                 [min(self.stop_ids, default=0)] * 8,
-                self._options(Sampling(max_new_tokens=4, min_new_tokens=4, temperature=0)),
+                self._options(Sampling(max_new_tokens=4, min_new_tokens=4, temperature=0), {}),
                 drafting=self._drafting,
             ),
             settings["vocab_size"] if constrained else 0,
@@ -132,7 +133,7 @@ class OpenVINOEngine:
 
     async def admit(self, sampling: Sampling) -> None:
         """See `Engine.admit`."""
-        await self._grammar_bytes(sampling)
+        await self._tied(sampling)
 
     async def generate(
         self,
@@ -142,12 +143,12 @@ class OpenVINOEngine:
         session: str = "",
     ) -> AsyncGenerator[list[int]]:
         """See `Engine.generate`."""
-        size = await self._grammar_bytes(sampling)
+        ties, size = await self._tied(sampling)
         adapter = sampling.adapter or self._default
         drafting = self._drafting if _drafted(sampling) else {}
 
         def ask(begun: Begun) -> AsyncGenerator[list[int]]:
-            text, options = [*prompt, *begun.ids], self._options(begun.rest(sampling))
+            text, options = [*prompt, *begun.ids], self._options(begun.rest(sampling), ties)
             return self._remote.ask(Job(0, text, options, size, adapter, drafting), begun)
 
         async with aclosing(going_on(ask, sampling, self.stop_ids)) as batches:
@@ -159,7 +160,7 @@ class OpenVINOEngine:
         self._judge.close()
         self._remote.close()
 
-    def _options(self, sampling: Sampling) -> dict[str, Any]:
+    def _options(self, sampling: Sampling, ties: dict[str, str]) -> dict[str, Any]:
         """Return the arguments of openvino_genai.GenerationConfig."""
         options: dict[str, Any] = {
             "max_new_tokens": sampling.max_new_tokens,
@@ -181,24 +182,27 @@ class OpenVINOEngine:
                 "min_p": sampling.min_p,
                 "rng_seed": secrets.randbits(32) if sampling.seed is None else sampling.seed,
             }
-        if ties := _ties(sampling):
+        if ties:
             options["structured_output_config"] = ties
         return options
 
-    async def _grammar_bytes(self, sampling: Sampling) -> int:
-        """Return what the grammar that ties a reply down takes once it is compiled."""
-        ties = _ties(sampling)
-        size = await self._judge.size(ties) if ties else 0
+    async def _tied(self, sampling: Sampling) -> tuple[dict[str, str], int]:
+        """Return what ties a reply down, and the bytes that takes once it is compiled."""
+        if not sampling.tied:
+            return {}, 0
+        # A schema may take seconds to be put together.
+        ties = await asyncio.to_thread(_ties, sampling)
+        size = await self._judge.size(ties)
         if size is None:
             raise too_much(sampling)
-        return size
+        return ties, size
 
 
 def _ties(sampling: Sampling) -> dict[str, str]:
-    """Return the arguments of openvino_genai.StructuredOutputConfig, if any."""
-    if sampling.pattern:
-        return {"regex": sampling.pattern}
-    return {"grammar": sampling.grammar_to_fit} if sampling.json_schema else {}
+    """Return the arguments of openvino_genai.StructuredOutputConfig."""
+    if pattern := sampling.pattern:
+        return {"regex": pattern}
+    return {"grammar": sampling.grammar_to_fit}
 
 
 def _applied(adapter: Adapter | None) -> Applied | None:

@@ -178,7 +178,9 @@ class ServerEngine:
         """Give the ids of one answer as they come, and [] where none do; closing it hangs up."""
         self._check()
         stream = TokenStream()
-        read, body = self._dialect.reader(asked.sampling), self._dialect.body(asked)
+        read, write = self._dialect.reader(asked.sampling), self._dialect.body
+        # A schema may take seconds to be put together.
+        body = await asyncio.to_thread(write, asked) if asked.sampling.tied else write(asked)
         reading = asyncio.create_task(self._read(read, body, name, stream))
         try:
             async with aclosing(stream.batches()) as batches:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 import torch
+from torch import Tensor
 from transformers import (
     LogitsProcessor,
     MinNewTokensLengthLogitsProcessor,
@@ -12,6 +13,15 @@ from transformers import (
 from chat.core.sampling import Sampling
 from chat.engines.transformers.guide import Compiled, Guide
 from chat.engines.transformers.sampler import Biases, Penalties, Sampler
+
+
+class Shortest(MinNewTokensLengthLogitsProcessor):
+    """Keeps a reply from ending before its shortest length, unless nothing else fits it."""
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return the scores, [batch, vocabulary], for what follows `input_ids`, [batch, tokens]."""
+        longer: Tensor = super().__call__(input_ids, scores)
+        return longer if (longer > -torch.inf).any() else scores
 
 
 def processors(
@@ -31,12 +41,11 @@ def processors(
     where so many tokens of it are `written` already.
     """
     found: list[LogitsProcessor] = []
+    shortest = []
     if sampling.min_new_tokens:
-        found.append(
-            MinNewTokensLengthLogitsProcessor(
-                prompt, sampling.min_new_tokens, sorted(stop_ids), str(device)
-            )
-        )
+        given = prompt, sampling.min_new_tokens, sorted(stop_ids), str(device)
+        shortest = [Shortest(*given)]
+    found += [] if sampling.tied else shortest
     if guidance:
         found.append(guidance)
     if sampling.presence_penalty or sampling.frequency_penalty:
@@ -44,7 +53,7 @@ def processors(
     if sampling.logit_bias:
         found.append(Biases(sampling.logit_bias))
     if guide and (sampling.pattern or sampling.json_schema):
-        found.append(guide.processor(sampling, prompt))
+        found += [guide.processor(sampling, prompt), *shortest]
     if not sampling.greedy:
         found.append(Sampler(sampling, device, drafted=drafted, written=written))
     elif sampling.repetition_penalty != 1:

@@ -66,6 +66,15 @@ def test_what_is_guessed_right_saves_passes() -> None:
     assert steps < LENGTH / 3
 
 
+def test_an_assistant_reads_nothing_of_a_text_beyond_its_window() -> None:
+    other, read = tiny_models.llama(), list[Any]()
+    drafter = Assistant(*pooled(other, 600), 8, len(AGAIN))
+    other.register_forward_pre_hook(lambda module, given: read.append(module))
+    drafting = batcher(fresh("llama-3"), 600, drafter=drafter)
+    assert written(drafting, job(1, AGAIN, greedy(9))) == [alone("llama-3", AGAIN, 9)]
+    assert not read
+
+
 def test_an_assistant_that_fails_is_done_without(caplog: pytest.LogCaptureFixture) -> None:
     other = tiny_models.llama()
     drafter = assistant(other)

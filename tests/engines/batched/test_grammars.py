@@ -64,6 +64,18 @@ def test_nobody_waits_in_a_step_for_a_grammar(slow: Slow) -> None:
     assert text in ("yes", "no")
 
 
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_a_reply_that_fits_ends_before_its_shortest_length(temperature: float) -> None:
+    many = replies(Guide(TOKENIZER, VOCABULARY))
+    short = greedy(30, regex="yes|no", min_new_tokens=20, temperature=temperature)
+    long = greedy(30, regex="[a-z ]*", min_new_tokens=20, temperature=temperature)
+    for number, sampling in enumerate((short, long), 1):
+        many.batcher.take(job(number, SOME[1], sampling, stop_ids=STOP))
+    written = many.finish()
+    assert TOKENIZER.decode(written[1], skip_special_tokens=True) in ("yes", "no")
+    assert len(written[2]) >= 20
+
+
 def test_who_leaves_while_a_grammar_is_compiled_never_runs(slow: Slow) -> None:
     many = replies(slow)
     for number in (1, 2):

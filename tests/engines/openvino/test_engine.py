@@ -143,6 +143,14 @@ async def test_a_reply_is_one_of_the_choices(ending: OpenVINOEngine, folder: Pat
         assert text(folder, reply) in allowed
 
 
+@pytest.mark.parametrize("temperature", [0, 1])
+async def test_a_reply_that_fits_ends_before_its_shortest_length(
+    ending: OpenVINOEngine, folder: Path, temperature: float
+) -> None:
+    sampling = greedy(60, choices=("yes", "no"), min_new_tokens=20, temperature=temperature)
+    assert text(folder, await collect(ending.generate(PROMPT, sampling))) in ("yes", "no")
+
+
 @pytest.mark.parametrize("name", SCHEMAS)
 async def test_a_reply_is_json_of_its_schema(
     ending: OpenVINOEngine, folder: Path, name: str
