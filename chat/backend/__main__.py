@@ -3,12 +3,11 @@
 import os
 import signal
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from threading import Thread
 
 from chat import interrupts
 from chat.errors import ChatError, SettingsError, print_anything
-from chat.settings import Settings, add_flags, checked
+from chat.settings import Settings, read
 
 DESCRIPTION = """\
 Serve a 4-bit language model to front-ends elsewhere (--engine server): token ids
@@ -22,7 +21,11 @@ def main(arguments: list[str]) -> None:
     interrupts.keep()
     print_anything()
     try:
-        settings = _read(arguments)
+        settings = read(arguments, "python -m chat.backend", DESCRIPTION)
+        if settings.engine == "server":
+            raise SettingsError(
+                "The backend runs a model itself; choose another engine than server."
+            )
         if settings.check:
             from chat.check import check
 
@@ -32,20 +35,6 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"Fourbit Chat: {error}")
     except KeyboardInterrupt:
         os._exit(130)
-
-
-def _read(arguments: list[str]) -> Settings:
-    parser = ArgumentParser(
-        "python -m chat.backend",
-        description=DESCRIPTION,
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    source = add_flags(parser)
-    settings = checked(source, parser.parse_args(arguments))
-    if settings.engine == "server":
-        raise SettingsError("The backend runs a model itself; choose another engine than server.")
-    return settings
 
 
 def run(settings: Settings) -> None:

@@ -156,8 +156,8 @@ class Gate:
             for ticket in self._tickets
             if not ticket.reply or not (ticket.reply.ended or ticket.reply is gone)
         ]
-        inside = [ticket for ticket in staying if ticket.inside]
-        waiting = _in_turn(ticket for ticket in staying if not ticket.inside)
+        inside = [ticket for ticket in staying if not ticket.place]
+        waiting = _in_turn(ticket for ticket in staying if ticket.place)
         while first := self._next(inside, waiting):
             waiting.remove(first)
             inside.append(first)
@@ -165,15 +165,17 @@ class Gate:
 
     def _arrange(self) -> None:
         """Let in whoever may come in, and put the others in the order of their turns."""
-        inside = [ticket for ticket in self._tickets if ticket.inside]
-        waiting = _in_turn(ticket for ticket in self._tickets if not ticket.inside)
+        inside = [ticket for ticket in self._tickets if not ticket.place]
+        waiting = _in_turn(ticket for ticket in self._tickets if ticket.place)
         while first := self._next(inside, waiting):
             waiting.remove(first)
-            first.inside = True
+            first.place = 0
             inside.append(first)
             if following := [one for one in waiting if one.name and one.name == first.name]:
                 following[0].number = next(self._numbers)
                 waiting = _in_turn(waiting)
+        for place, ticket in enumerate(waiting, 1):
+            ticket.place = place
         self._tickets = inside + waiting
         self._inside = len(inside)
 
@@ -183,10 +185,6 @@ class Gate:
         has = Counter(name for ticket in inside for name in ticket.share.names)
         may = (one for one in waiting if all(has[name] < room for name in one.share.names))
         return next(may, None) if room > 0 else None
-
-    def place(self, ticket: "Ticket") -> int:
-        """Return the ticket's place in line, from 1; 0 or less is in."""
-        return self._tickets.index(ticket) + 1 - self._inside
 
 
 class Ticket:
@@ -199,7 +197,8 @@ class Ticket:
         self.name = share.name
         #: When it came, or came to the end of the line once more.
         self.number = number
-        self.inside = False
+        #: 1 for the next one in; 0 for who is in.
+        self.place = 1
         self.moved = asyncio.Event()
         #: The reply that it is for, if that goes on without anybody.
         self.reply = outlasting.get()
@@ -208,11 +207,6 @@ class Ticket:
     def listened(self) -> bool:
         """Whether somebody waits for the reply."""
         return self.reply is None or (self.reply.alone is None and not self.reply.ended)
-
-    @property
-    def place(self) -> int:
-        """1 for the next one in; 0 for who is in."""
-        return max(0, self._gate.place(self))
 
     async def wait(self) -> None:
         """Wait until the line moves, at most for one tick.

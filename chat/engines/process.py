@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, Literal, NamedTuple, Protocol
@@ -54,18 +55,27 @@ class Batcher(Protocol):
 def work(load: Callable[[Any], tuple[Batcher, Any]]) -> None:
     """Load what the first message asks for, say so, and work until the pipe is closed.
 
-    `load` returns what works, and what is said of it; it raises ModelError if it cannot. The
-    number of the pipe is this process's argument.
+    `load` returns what works, and what is said of it; it raises ModelError if it cannot.
+    """
+    on_pipe(partial(_serve, load))
+
+
+def on_pipe(
+    main: Callable[[Connection], None], failed: Callable[[Exception], str] = describe
+) -> None:
+    """Run `main` on the pipe whose number is this process's argument, until that is closed.
+
+    What is said of an error is without its text, which may quote what someone wrote.
     """
     try:
-        _serve(Connection(int(sys.argv[1])), load)
+        main(Connection(int(sys.argv[1])))
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        sys.exit()  # the server is gone
+        sys.exit()  # who has started this is gone
     except Exception as error:
-        sys.exit(describe(error))  # without what it says, which may quote what someone wrote
+        sys.exit(failed(error))
 
 
-def _serve(connection: Connection, load: Callable[[Any], tuple[Batcher, Any]]) -> None:
+def _serve(load: Callable[[Any], tuple[Batcher, Any]], connection: Connection) -> None:
     try:
         batcher, ready = load(connection.recv())
     except ModelError as error:

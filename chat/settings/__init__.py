@@ -65,15 +65,18 @@ class Settings(
         return Sampling(**{**values, **{name: suited[name] for name in unset}})
 
 
-def read(arguments: list[str]) -> Settings:
-    """Read the settings from command line arguments and the environment.
+def read(
+    arguments: list[str], program: str | None = None, description: str | None = None
+) -> Settings:
+    """Read the settings of a program from its command line and the environment.
 
     Raises:
         SettingsError: a value is unusable; names its flag and variable.
         SystemExit: for `--help` and `--version`, and for a flag that does not exist.
     """
     parser = ArgumentParser(
-        description=Settings.__doc__,
+        program,
+        description=description or Settings.__doc__,
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

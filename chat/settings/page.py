@@ -1,11 +1,10 @@
 """What the page says of itself."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field, field_validator
 
-from chat.settings.paths import expanded
+from chat.settings.paths import File
 
 #: Colours of Gradio's, each from light to dark.
 Accent = Literal[
@@ -48,7 +47,7 @@ class PageSettings(BaseModel):
         max_length=2000,
         description="what stands where no conversation is yet, in Markdown",
     )
-    examples: Path | None = Field(
+    examples: File | None = Field(
         None,
         description="a file with messages to begin with, one a line, in place of those in "
         "prompts/examples",
@@ -58,7 +57,7 @@ class PageSettings(BaseModel):
         description="have the model give each conversation a title after its first reply, when "
         "nobody waits for anything; else it is called by its first words",
     )
-    feedback: Path | None = Field(
+    feedback: File | None = Field(
         None,
         description="a file to which ratings are added, which visitors can give replies then, with "
         "the conversations that they are of; the page tells them so",
@@ -69,11 +68,6 @@ class PageSettings(BaseModel):
     accent: Accent = Field(
         "orange", description="the colour of what stands out, such as red, teal, blue or violet"
     )
-
-    @field_validator("examples", "feedback")
-    @classmethod
-    def _home_of_files(cls, file: Path | None) -> Path | None:
-        return file and expanded(file)
 
     @field_validator("title")
     @classmethod

@@ -1,6 +1,9 @@
 """Paths as people write them in a variable or a file, where no shell has seen to them."""
 
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 
 def expanded(path: Path) -> Path:
@@ -13,3 +16,7 @@ def expanded(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError:
         raise ValueError("there is no such home") from None
+
+
+#: A path that is taken with the home that ~ is.
+File = Annotated[Path, AfterValidator(expanded)]

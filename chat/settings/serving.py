@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validato
 
 from chat.core.sampling import Whole
 from chat.errors import SettingsError
-from chat.settings.paths import expanded
+from chat.settings.paths import File
 
 #: The file of the key that protects saved conversations, in the data folder.
 KEY_FILE = "conversations.key"
@@ -80,7 +80,7 @@ class ServingSettings(BaseModel):
         description="the path below which a reverse proxy shows the page, such as /chat; unless "
         "set, GRADIO_ROOT_PATH. Needed only if the proxy does not take it off",
     )
-    cache_dir: Path = Field(
+    cache_dir: File = Field(
         user_cache_path("fourbit-chat"),
         validate_default=True,
         description="where the embedded model and converted models are kept",
@@ -91,7 +91,7 @@ class ServingSettings(BaseModel):
         "characters, the same for all pages behind a balancer; better set as "
         "CHAT_CONVERSATIONS_KEY. Unless set, a key is made and kept in --data-dir",
     )
-    data_dir: Path = Field(
+    data_dir: File = Field(
         user_data_path("fourbit-chat"),
         validate_default=True,
         description="where the key is kept that protects the conversations saved in browsers",
@@ -115,7 +115,6 @@ class ServingSettings(BaseModel):
     @field_validator("cache_dir", "data_dir")
     @classmethod
     def _folder(cls, folder: Path, about: ValidationInfo) -> Path:
-        folder = expanded(folder)
         if folder == Path():
             raise ValueError("name a folder")
         if about.field_name == "cache_dir":

@@ -2,11 +2,10 @@
 
 import re
 from ipaddress import ip_network
-from pathlib import Path
 
 from pydantic import BaseModel, Field, field_validator
 
-from chat.settings.paths import expanded
+from chat.settings.paths import File
 
 
 class BrowserSettings(BaseModel):
@@ -78,17 +77,12 @@ class VisitorSettings(BaseModel):
         description="the reverse proxies whose X-Forwarded-For is believed: addresses and "
         "networks, with commas between; those on the same machine always are",
     )
-    api_keys: Path | None = Field(
+    api_keys: File | None = Field(
         None,
         description="a file with the keys of programs, one a line, each with a name and limits of "
         "its own (docs/api.md); read anew when it is changed",
     )
     session_hours: int = Field(336, ge=1, le=87_600, description="how long a login lasts, in hours")
-
-    @field_validator("api_keys")
-    @classmethod
-    def _home_of_keys(cls, file: Path | None) -> Path | None:
-        return file and expanded(file)
 
     @field_validator("trusted_proxies")
     @classmethod

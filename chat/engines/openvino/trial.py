@@ -8,7 +8,6 @@ much. It gets a `Trials`, then one grammar after another, and sends the bytes th
 
 import os
 import signal
-import sys
 from multiprocessing.connection import Connection
 
 import openvino_genai as genai
@@ -17,6 +16,7 @@ import psutil
 from chat import child
 from chat.engines.openvino.compiler import Compiler
 from chat.engines.openvino.wire import PATIENCE, Trials
+from chat.engines.process import on_pipe
 
 #: So many tokens are written, of which some may be at a costly place.
 TOKENS = 32
@@ -47,10 +47,4 @@ def _end_after(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(Connection(int(sys.argv[1])))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        sys.exit()  # the server is gone
-    except Exception as error:
-        # Without what it says, which may quote what someone wrote.
-        sys.exit(f"A grammar could not be compiled ({type(error).__name__}).")
+    on_pipe(main)

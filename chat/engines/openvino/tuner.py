@@ -4,7 +4,6 @@ It gets `Tries`, sends the settings with which it has loaded the model, and then
 each, round after round: so that what else the machine does meets all of them alike.
 """
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
@@ -14,6 +13,7 @@ import openvino as ov
 import openvino_genai as genai
 
 from chat.engines.openvino.wire import BLOCK, ROUNDS, STEP_TOKENS, Timed, Tries
+from chat.engines.process import on_pipe
 
 #: Replies at once, and the tokens of each.
 MANY, TOKENS = 8, 24
@@ -105,9 +105,5 @@ def _write(pipeline: Any, prompts: Sequence[Any]) -> tuple[float, list[list[tupl
 
 
 if __name__ == "__main__":
-    try:
-        main(Connection(int(sys.argv[1])))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        sys.exit()  # who asked has heard enough
-    except Exception:  # whatever a model's files led OpenVINO to, which is said once it is loaded
-        sys.exit("Settings could not be tried.")
+    # Whatever a model's files led OpenVINO to is said once it is loaded.
+    on_pipe(main, lambda _: "Settings could not be tried.")
