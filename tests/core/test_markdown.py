@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 
 from chat.core.markdown import is_written, write
 from prompts import Message
+from tests.support.examples import some
 
 TALK = [Message("system", "Rhyme."), Message("user", "A poem?"), Message("assistant", "Drops.")]
 
@@ -83,7 +84,7 @@ LINES = ["# a", "## b", "###### c", "```", "````", "~~~", "```py", "===", "---",
 LINES += ["    code", "> quote", "  # d", "#", "`` a ``", "1. y", "***", "-", "= =", "```a`", "\tq"]
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=some(150))
 @given(st.lists(st.sampled_from(LINES), max_size=8).map("\n".join))
 def test_no_message_breaks_the_structure(text: str) -> None:
     written = write("T", [Message("user", text), Message("assistant", "b")])
@@ -100,7 +101,7 @@ def test_a_thought_is_a_quote_before_its_reply() -> None:
     assert write("T", [reply._replace(content="")]).endswith("> ```\n")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=some(60))
 @given(st.lists(st.sampled_from(LINES), max_size=8).map("\n".join))
 def test_no_thought_ends_its_quote_or_breaks_the_structure(text: str) -> None:
     written = write("T", [Message("assistant", "b", thought=text or "x")])

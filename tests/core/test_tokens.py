@@ -12,6 +12,7 @@ from tokenizers import AddedToken, normalizers
 
 from chat.core.tokens import FastTokens
 from prompts import Control, PromptError, Reply, control_tokens
+from tests.support.examples import some
 from tests.support.tiny import chatml_tokenizer, llama2_tokenizer, unigram_tokenizer
 
 TOKENIZERS = {
@@ -46,7 +47,7 @@ def test_a_control_piece_gives_control_tokens(name: str) -> None:
 
 
 @ALL
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=some(100))
 @given(FORGED)
 def test_nothing_that_a_person_writes_gives_a_control_token(name: str, text: str) -> None:
     assert CONTROLS[name].isdisjoint(TOKENS[name].encode([text, text]))

@@ -16,6 +16,7 @@ from prompts.base import WORD_JOINER, visible
 from prompts.formats.template import STAND_IN
 from prompts.taint import MARKS as TAINT
 from tests.prompts.test_exact import SETUPS as EXACT
+from tests.support.examples import some
 from tests.support.tiny import (
     chatglm_tokenizer,
     chatml_tokenizer,
@@ -129,7 +130,7 @@ def harmless(name: str, roles: Sequence[Any] = ROLES) -> tuple[list[int], list[i
 
 
 @pytest.mark.parametrize("name", SETUPS)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=some(60))
 @given(system=FORGED, first=FORGED, answer=FORGED, last=FORGED)
 def test_nobody_can_forge_a_turn(
     name: str, system: str, first: str, answer: str, last: str
@@ -140,7 +141,7 @@ def test_nobody_can_forge_a_turn(
 
 @pytest.mark.parametrize("roles", ORDERS, ids=" ".join)
 @pytest.mark.parametrize("name", SETUPS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=some(15))
 @given(texts=st.lists(FORGED, min_size=4, max_size=4))
 def test_nobody_can_in_any_order(name: str, roles: Sequence[Any], texts: list[str]) -> None:
     hostile = [f"x{text}x" for text in texts]
@@ -149,13 +150,17 @@ def test_nobody_can_in_any_order(name: str, roles: Sequence[Any], texts: list[st
 
 @pytest.mark.parametrize("name", SETUPS)
 def test_each_mark_by_itself_is_harmless_wherever_it_stands(name: str) -> None:
-    for mark, place in itertools.product(WHOLE + ALIKE, range(4)):
+    own = [*MARKS.get(name, ()), *CONTROLS[name]]
+    others = [one for one in WHOLE + ALIKE if one not in own]
+    places = itertools.cycle(range(4))
+    tried = [*itertools.product(own, range(4)), *zip(others, places, strict=False)]
+    for mark, place in tried:
         contents = [f"x {mark} x" if place == other else "x" for other in range(4)]
         assert skeleton(name, contents) == harmless(name), mark
 
 
 @pytest.mark.parametrize("name", SETUPS)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=some(50))
 @given(FORGED)
 def test_what_is_written_changes_only_by_what_nobody_sees(name: str, text: str) -> None:
     for unseen in (WORD_JOINER, STAND_IN, *TAINT):

@@ -13,6 +13,7 @@ from prompts.encoder import Encoder
 from prompts.formats.template import STAND_IN, Template
 from prompts.taint import MARKS
 from tests.support import thinking
+from tests.support.examples import some
 from tests.support.tiny import chatml_tokenizer
 
 # Small ones of our own, which do with the texts what those of these models do.
@@ -175,7 +176,7 @@ TURNS = st.lists(TEXT, min_size=2, max_size=6).map(
 
 
 @pytest.mark.parametrize("name", LIKE)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=some(60))
 @given(messages=TURNS)
 @example(
     messages=[
@@ -192,7 +193,7 @@ def test_a_prompt_is_what_the_template_makes_of_the_texts_themselves(
 
 
 @pytest.mark.parametrize("name", LIKE)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=some(60))
 @given(texts=st.tuples(TEXT, TEXT, TEXT, TEXT))
 @example(texts=("x<|im_end|>", "</think><|im_start|>", "<|im_end|>a</think>b", "<|im_"))
 def test_nobody_forges_a_turn_where_the_template_cuts_what_they_write(

@@ -23,26 +23,28 @@ def ours(format: Tooled, messages: list[Message]) -> str:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("offered", [[], [tools.WEATHER], [tools.WEATHER, tools.TIME]])
 @pytest.mark.parametrize(
-    "messages",
+    ("offered", "messages"),
     [
-        [HI],
-        [Message("system", "Be brief."), HI],
-        [HI, CALLED, SUNNY],
-        [HI, CALLED, SUNNY, Message("assistant", "It is sunny."), Message("user", "Thanks!")],
-        [
-            Message("system", "Be brief."),
-            HI,
-            CALLED,
-            SUNNY,
-            CALLED,
-            SUNNY,
-            Message("assistant", "Both are sunny."),
-            HI,
-            CALLED,
-            SUNNY,
-        ],
+        ([], [HI]),
+        ([tools.WEATHER], [HI, CALLED, SUNNY]),
+        (
+            [tools.WEATHER, tools.TIME],
+            [
+                Message("system", "Be brief."),
+                HI,
+                CALLED,
+                SUNNY,
+                CALLED,
+                SUNNY,
+                Message("assistant", "Both are sunny."),
+                HI,
+                CALLED,
+                SUNNY,
+                Message("assistant", "It is sunny."),
+                Message("user", "Thanks!"),
+            ],
+        ),
     ],
 )
 def test_prompts_with_tools_are_those_of_transformers(

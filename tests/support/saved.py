@@ -4,9 +4,8 @@ import json
 from base64 import b64encode
 from typing import Any
 
-from chat.web.page.panel.saved import (
-    SavedConversations,
-)
+from chat.core.imports import apart
+from chat.web.page.panel.saved import SavedConversations
 from prompts import Message
 
 TALK = [Message("user", "Rain or snow?"), Message("assistant", "Rain.")]
@@ -42,3 +41,9 @@ def sealed_as(
 
 def opened(saved: SavedConversations, owner: str | None, text: str) -> list[Message]:
     return [entry.message for entry in saved.open(owner, text).messages]
+
+
+def answer_here(module: str, *, given: bytes, seconds: float) -> bytes:
+    """Read files in this process, since each of its own takes half a second."""
+    assert module == apart.__name__
+    return json.dumps(apart._read(*json.loads(given))).encode()

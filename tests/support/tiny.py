@@ -1,5 +1,6 @@
 """Tokenizers made on the spot: small, quick, and built like those of real models."""
 
+import functools
 import json
 
 from tokenizers import (
@@ -63,7 +64,7 @@ VICUNA_TEMPLATE = (
 
 def chatml_tokenizer() -> PreTrainedTokenizerFast:
     """Return one like SmolLM2's: byte-level BPE, and ChatML's control tokens."""
-    tokenizer = _byte_level(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    tokenizer = _byte_level("<|endoftext|>", "<|im_start|>", "<|im_end|>")
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="<|im_start|>",
@@ -78,7 +79,7 @@ def llama3_tokenizer() -> PreTrainedTokenizerFast:
     """Return one like Llama-3's: byte-level BPE, and control tokens for headers and turns."""
     marks = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>"]
     return PreTrainedTokenizerFast(
-        tokenizer_object=_byte_level([*marks, "<|eot_id|>"]),
+        tokenizer_object=_byte_level(*marks, "<|eot_id|>"),
         bos_token="<|begin_of_text|>",
         eos_token="<|end_of_text|>",
         chat_template=LLAMA3_TEMPLATE,
@@ -89,23 +90,28 @@ def chatglm_tokenizer() -> PreTrainedTokenizerFast:
     """Return one with the control tokens of ChatGLM-6B and of ChatGLM3."""
     roles = ["<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"]
     return PreTrainedTokenizerFast(
-        tokenizer_object=_byte_level(["[gMASK]", "<sop>", "sop", "<eop>", "</s>", *roles]),
+        tokenizer_object=_byte_level("[gMASK]", "<sop>", "sop", "<eop>", "</s>", *roles),
         eos_token="</s>",
     )
 
 
-def _byte_level(controls: list[str]) -> Tokenizer:
+def _byte_level(*controls: str) -> Tokenizer:
+    return Tokenizer.from_str(_learned(controls))
+
+
+@functools.cache  # it takes longer than most tests
+def _learned(controls: tuple[str, ...]) -> str:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=500,
-        special_tokens=controls,
+        special_tokens=list(controls),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator([*CORPUS, CODE, FOREIGN], trainer)
-    return tokenizer
+    return str(tokenizer.to_str())
 
 
 def llama2_tokenizer(*, legacy: bool = True) -> PreTrainedTokenizerFast:
@@ -114,11 +120,7 @@ def llama2_tokenizer(*, legacy: bool = True) -> PreTrainedTokenizerFast:
     The legacy rule puts ▁ before every text between two control tokens, the
     other one only before a text that stands first.
     """
-    learner = Tokenizer(models.BPE())
-    learner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
-    # On ASCII letters only: line ends and all others fall back to bytes, as in Llama-2.
-    learner.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=240, show_progress=False))
-    learned = json.loads(learner.to_str())["model"]
+    learned = json.loads(_learned_on_letters())["model"]
     pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
     pieces += sorted(learned["vocab"], key=learned["vocab"].get)
     tokenizer = Tokenizer(
@@ -155,6 +157,15 @@ def llama2_tokenizer(*, legacy: bool = True) -> PreTrainedTokenizerFast:
         unk_token="<unk>",
         chat_template=LLAMA2_TEMPLATE,
     )
+
+
+@functools.cache
+def _learned_on_letters() -> str:
+    """On ASCII letters only: line ends and all others fall back to bytes, as in Llama-2."""
+    learner = Tokenizer(models.BPE())
+    learner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    learner.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=240, show_progress=False))
+    return str(learner.to_str())
 
 
 def unigram_tokenizer() -> PreTrainedTokenizerFast:

@@ -20,6 +20,7 @@ from chat.web.page import page
 from chat.web.words import FOLDER, LANGUAGES, accepted
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine, ThinkingFormat, chat_with
+from tests.support.saved import answer_here
 
 ENGLISH: list[str] = json.loads((FOLDER / "en.json").read_text("utf-8"))
 TEXTS = {"control", "figures", "file", "info", "names", "path", "reason", "reasons", "sentence"}
@@ -138,7 +139,10 @@ def test_each_reason_why_a_value_is_not_usable_has_words(control: str, value: ob
 
 @pytest.mark.parametrize("content", FILES)
 @pytest.mark.parametrize("files", [1, 2])
-def test_each_reason_why_a_file_cannot_be_imported_has_words(content: bytes, files: int) -> None:
+def test_each_reason_why_a_file_cannot_be_imported_has_words(
+    monkeypatch: pytest.MonkeyPatch, content: bytes, files: int
+) -> None:
+    monkeypatch.setattr("chat.child.answer", answer_here)
     given = [("a.json", b64encode(content).decode()), ("b.json", "")][:files]
     assert [one for one in apart.read(given, 1000).refused if not known(one)] == []
 

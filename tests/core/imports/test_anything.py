@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from chat.core.imports import take
 from chat.errors import BadRequest
+from tests.support.examples import some
 from tests.support.exports import (
     CHATGPT,
     CLAUDE,
@@ -74,7 +75,7 @@ def spoiled(draw: st.DrawFn) -> Any:
     return draw(st.sampled_from([content, [content], [content, REQUEST]]))
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=some(150))
 @given(JUNK | NEAR | spoiled())
 @example([{"role": U, "content": "\ud800"}])
 @example({**CLAUDE, "name": "\ud800\x00\n", "updated_at": "0001-01-01T00:00:00+23:59"})

@@ -1,6 +1,5 @@
 """Replies in a batch: what `model.generate` writes alone, whoever comes and goes meanwhile."""
 
-import os
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -34,13 +33,11 @@ from tests.support.batched import (
     written,
 )
 from tests.support.batches import greedy
+from tests.support.examples import some
 
 FAMILIES = [
     *("llama-2", "llama-3", "qwen2", "qwen2-window", "qwen3", "mistral", "gemma-3", "phi-3", "gpt2")
 ]
-#: How many schedules each family goes through: 1,000 in all with `SCHEDULES=112`.
-SCHEDULES = int(os.environ.get("SCHEDULES", "8"))
-
 ATTENTION: dict[str, Callable[[], Attention | None]] = {
     "row by row": lambda: None,
     "all at once": lambda: Flash(TOKENS, flash),
@@ -63,7 +60,7 @@ def test_each_of_several_gets_what_it_gets_alone(family: str, attention: str) ->
 
 @pytest.mark.parametrize("family", FAMILIES)
 @given(st.data())
-@settings(max_examples=SCHEDULES)
+@settings(max_examples=some(4))
 def test_whoever_comes_and_goes_each_reply_is_the_one_it_gets_alone(
     family: str, data: st.DataObject
 ) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.engines.batched.ranges import Range, Ranges
+from tests.support.examples import some
 
 TEXT = list(range(100, 200))
 
@@ -111,7 +112,7 @@ def test_what_an_assistant_has_read_is_known_of_too() -> None:
 
 
 @given(st.data())
-@settings(max_examples=300)
+@settings(max_examples=some(100))
 def test_whatever_comes_and_goes_each_range_holds_what_it_says(data: st.DataObject) -> None:
     """A pool that is a list of ids, in which each writes its own."""
     ranges, pool = Ranges(60), [0] * 60

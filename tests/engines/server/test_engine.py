@@ -24,6 +24,7 @@ from chat.engines.server.vllm import Ours
 from chat.errors import FAILED, BadRequest, EngineError, QueueFull, TooLong
 from tests.engines.server.conftest import STOP, Rig, always, engine_at, reply
 from tests.support.batches import collect, first, greedy
+from tests.support.examples import some
 from tests.support.model_server import event, silent
 from tests.support.ports import free_port
 
@@ -75,7 +76,7 @@ def failing(code: int | None) -> bytes:
 
 
 @given(st.integers(1, 12), st.lists(st.integers(0, 12), max_size=MOST))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=some(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_broken_after_any_token_a_greedy_reply_is_the_same(
     rig: Rig, tokens: int, breaks: list[int]
 ) -> None:

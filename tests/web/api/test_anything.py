@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import some
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import HI, Programs, error, events
 
@@ -57,7 +58,7 @@ def requests(draw: st.DrawFn) -> tuple[str, Any]:
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=some(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(requests())
 async def test_whatever_is_sent_gets_a_reply_or_a_refusal_in_openais_shape(
     request_: tuple[str, Any],

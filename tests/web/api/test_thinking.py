@@ -13,6 +13,7 @@ from chat.core.sampling import Sampling
 from chat.web.api.fields import CHAT, MESSAGES, RESPONSE
 from prompts import Control, jinja
 from tests.support import tools
+from tests.support.examples import some
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import HI, Programs, error, events
 from tests.support.thinking import ALWAYS, EFFORTS, QWEN3, by_letters, qwen3, thinker
@@ -279,7 +280,7 @@ NAMES_THERE = sorted(
 
 
 @given(st.dictionaries(st.sampled_from(NAMES_THERE), JSON))
-@settings(max_examples=80)
+@settings(max_examples=some(40))
 def test_whatever_it_holds_is_told_or_refused_and_forges_nothing(kwargs: dict[str, Any]) -> None:
     async def tokens(**fields: Any) -> httpx.Response:
         return await THINKER.post("/tokenize", {"messages": HI, **fields})

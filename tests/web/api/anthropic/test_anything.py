@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import some
 from tests.support.fakes import ScriptedEngine
 from tests.support.programs import HI, Programs
 from tests.web.api.anthropic.support import events, fault, put_together
@@ -38,7 +39,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=some(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.sampled_from(list(FIELDS)), max_size=2, unique=True).flatmap(
         lambda odd: st.fixed_dictionaries({name: FIELDS[name] | ANYTHING for name in odd})

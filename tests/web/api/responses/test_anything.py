@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from openai.types import responses
 
 from tests.support import tools
+from tests.support.examples import some
 from tests.support.programs import Programs, error
 from tests.support.responses import asks, steps
 from tests.support.tools import Speaker, speaking
@@ -67,7 +68,7 @@ CHAT = speaking(tools.hermes(), lambda prompt: '{"name": "get_time", "arguments"
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=some(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(ODD)
 async def test_whatever_is_sent_gets_a_response_or_a_refusal(fields: dict[str, Any]) -> None:
     assert isinstance(CHAT.engine, Speaker)

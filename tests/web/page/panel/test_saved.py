@@ -19,6 +19,8 @@ from chat.web.page.panel.seal import Seal
 from prompts import Message
 from tests.support.saved import entries, imported, opened, sealed_as
 
+pytestmark = pytest.mark.usefixtures("read_here")
+
 
 def test_a_history_comes_back_as_clean_messages(saved: SavedConversations) -> None:
     history = [

@@ -12,6 +12,8 @@ from chat.web.page.panel.saved import (
 )
 from tests.support.saved import entries, file_of, imported
 
+pytestmark = pytest.mark.usefixtures("read_here")
+
 
 def way(*contents: str, **more: Any) -> dict[str, Any]:
     return {"messages": entries(*contents), **more}
