@@ -53,10 +53,7 @@ def test_help_documents_every_setting_with_its_default() -> None:
     ("arguments", "environment", "offender"),
     [
         (["--temperature", "hot"], {}, "--temperature"),
-        ([], {"CHAT_TEMPERATURE": "9"}, "CHAT_TEMPERATURE"),
         ([], {"GRADIO_SERVER_PORT": "http"}, "GRADIO_SERVER_PORT"),
-        (["--prompt-format", "poem"], {}, "--prompt-format"),
-        (["--data-dir", "/proc/self"], {}, "--data-dir"),
     ],
 )
 def test_an_unusable_setting_ends_the_start_with_one_sentence_that_names_it(
@@ -89,17 +86,20 @@ def test_a_port_in_use_and_an_address_of_elsewhere_are_named_before_a_model_is_l
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        by_flag, by_variable = run("--server-port", port), run(GRADIO_SERVER_PORT=port)
+        in_use = run(GRADIO_SERVER_PORT=port)
     elsewhere = run("--server-name", "203.0.113.1", "--model", "./nowhere")
-    for ended in (by_flag, by_variable, elsewhere):
+    for ended in (in_use, elsewhere):
         assert ended.returncode == 1
         assert SENTENCE.fullmatch(ended.stderr)
         assert "cannot be served at" in ended.stderr
 
 
 @pytest.mark.usefixtures("embedded_model")
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("loading", [False, True], ids=["imports", "loads the model"])
+@pytest.mark.parametrize(
+    ("stop", "loading"),
+    [(signal.SIGINT, False), (signal.SIGTERM, True)],
+    ids=["imports", "loads the model"],
+)
 def test_ctrl_c_or_a_container_that_stops_ends_the_start_soon_without_a_traceback(
     stop: signal.Signals, loading: bool
 ) -> None:
@@ -293,12 +293,10 @@ def test_the_port_answers_from_the_first_line_on_and_all_ends_when_a_container_s
 @pytest.mark.parametrize(
     "proxies",
     [
-        dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"),
-        {"ALL_PROXY": "socks5://127.0.0.1:9"},
+        {"HTTPS_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"},
         {"HTTP_PROXY": "http://[::1", "no_proxy": "[::1,*:x"},
-        {"ALL_PROXY": "foo://bar"},
     ],
-    ids=["dead", "SOCKS", "malformed", "of no kind"],
+    ids=["dead", "malformed"],
 )
 def test_it_starts_whatever_proxies_are_set_and_says_nothing_of_them(
     gguf: Path, proxies: dict[str, str]

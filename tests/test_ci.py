@@ -31,9 +31,9 @@ def test_once(made, name): pass
 """
 
 
-def run(folder: Path, tests: str) -> "subprocess.CompletedProcess[str]":
+def run(folder: Path, tests: str, workers: int = 0) -> "subprocess.CompletedProcess[str]":
     """Run it as CI does, with these tests alone."""
-    (folder / "pytest.ini").write_text("[pytest]\naddopts = -pxdist -n2\n")
+    (folder / "pytest.ini").write_text(f"[pytest]\naddopts = -pxdist -n{workers}\n")
     (folder / "test_some.py").write_text(tests)
     return subprocess.run(
         [TEST],
@@ -49,9 +49,11 @@ def run(folder: Path, tests: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("tests", [ONCE, ONCE_IN_A_FIXTURE])
-def test_what_fails_once_passes_and_is_told_aloud(tmp_path: Path, tests: str) -> None:
-    ended = run(tmp_path, GOOD + tests)
+@pytest.mark.parametrize(("tests", "workers"), [(ONCE, 2), (ONCE_IN_A_FIXTURE, 0)])
+def test_what_fails_once_passes_and_is_told_aloud(
+    tmp_path: Path, tests: str, workers: int
+) -> None:
+    ended = run(tmp_path, GOOD + tests, workers)
     assert ended.returncode == 0
     assert "FAILED ONCE" in ended.stdout
     assert "\n    test_some.py::test_once" in ended.stdout.partition("PASSED THE SECOND TIME")[2]

@@ -97,6 +97,7 @@ def test_of_two_first_starts_at_once_one_converts_and_the_other_waits_and_says_s
     assert len(list(cache.iterdir())) == 1, "nothing else is left behind"
 
 
+@pytest.mark.slow
 def test_the_embedded_model_is_fetched_by_one_of_two_first_starts(
     start: Program, shelf: Path, tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_the_embedded_model_is_fetched_by_one_of_two_first_starts(
     assert sum("which is fetching the embedded model" in text for text in written) == 1
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_in_the_middle_keeps_nobody_waiting(
     start: Program, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

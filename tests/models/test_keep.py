@@ -56,10 +56,10 @@ def kept(cache: Path) -> list[Path]:
     return [path for path in cache.iterdir() if path.suffix != ".lock"]
 
 
-#: But for those whose experts stay in 16 bits; each in one type, and two of them in all.
+#: Those with layers and numbers of other kinds, in one type, and one of them in all.
 KINDS = [
-    *((family, torch.bfloat16) for family in {*tiny_models.FAMILIES} - {"gpt-oss", "qwen3-next"}),
-    *((family, type) for family in (LLAMA, "gemma-3") for type in (torch.float32, torch.float16)),
+    *((family, torch.bfloat16) for family in (LLAMA, "gemma-3", "gpt2", "mamba", "phi-3-long")),
+    *((LLAMA, type) for type in (torch.float32, torch.float16)),
 ]
 
 

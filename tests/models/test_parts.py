@@ -185,10 +185,15 @@ def refused(engine: str, file: Path, cache: Path) -> str:
 
 
 @on_both
-@pytest.mark.parametrize("kind", ["F16", "Q4_0"])
 @pytest.mark.parametrize(
-    "without",
-    ["blk.1.attn_q", "blk.0.ffn_norm", "blk.1.(?!attn_norm)", "token_embd", "output_norm"],
+    ("kind", "without"),
+    [
+        ("F16", "blk.1.attn_q"),
+        *(
+            ("Q4_0", name)
+            for name in ("blk.0.ffn_norm", "blk.1.(?!attn_norm)", "token_embd", "output_norm")
+        ),
+    ],
 )
 def test_weights_that_are_missing_are_told_of(
     cache: Path, tmp_path: Path, engine: str, kind: str, without: str
@@ -210,7 +215,7 @@ def test_layers_that_are_too_many_are_counted(cache: Path, tmp_path: Path, engin
 
 
 @on_both
-@pytest.mark.parametrize("left", [0, 4, 100, 0.5, 0.9, -40])
+@pytest.mark.parametrize("left", [0, 100, 0.5, -40])
 def test_a_file_that_was_cut_off_is_told_of(
     cache: Path, tmp_path: Path, engine: str, left: float
 ) -> None:

@@ -1,6 +1,7 @@
 """chat.models.quantized: checkpoints that are quantized already, real ones where possible."""
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -311,25 +312,24 @@ def gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int] | None, ker
     monkeypatch.setattr(triton, lambda *_: True)
 
 
-@pytest.mark.parametrize("kernels", [True, False])
-@pytest.mark.parametrize("capability", [None, (7, 0), (7, 5), (8, 0), (8, 9), (9, 0), (10, 0)])
+GPUS = [None, (7, 0), (7, 5), (8, 0), (8, 9), (9, 0), (10, 0)]
+
+
 @pytest.mark.parametrize(("make", "needed"), [(in_fp8, (8, 9)), (in_mxfp4, (7, 5))])
 def test_the_memory_that_is_asked_for_is_that_of_what_will_be_loaded(
-    tmp_path: Path,
-    make: Any,
-    needed: tuple[int, int],
-    capability: tuple[int, int] | None,
-    kernels: bool,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, make: Any, needed: tuple[int, int]
 ) -> None:
     model = make(tmp_path)
-    gpu(monkeypatch, capability, kernels)
-    packed = kernels and capability is not None and capability >= needed
     size = (tmp_path / "model.safetensors").stat().st_size
-    weights = sum(part.numel() for part in model.parameters()) * quantize.compute_dtype().itemsize
-    assert quantize.loading_needs(tmp_path) == pytest.approx(1.2 * (size if packed else weights))
-    expected = "quantized already" + ("" if packed else ", to be unpacked to 16 bits")
-    assert quantize.outlook(tmp_path, tmp_path).weights == expected
+    weights = sum(part.numel() for part in model.parameters())
+    for capability, kernels in product(GPUS, (True, False)):
+        packed = kernels and capability is not None and capability >= needed
+        expected = "quantized already" + ("" if packed else ", to be unpacked to 16 bits")
+        with pytest.MonkeyPatch.context() as patch:
+            gpu(patch, capability, kernels)
+            loaded = size if packed else weights * quantize.compute_dtype().itemsize
+            assert quantize.loading_needs(tmp_path) == pytest.approx(1.2 * loaded), capability
+            assert quantize.outlook(tmp_path, tmp_path).weights == expected
 
 
 @pytest.mark.parametrize(

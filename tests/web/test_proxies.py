@@ -56,14 +56,14 @@ def test_gradios_api_answers_and_streams(url: str, engine: ScriptedEngine) -> No
     assert job.cancel()
 
 
-def test_what_watches_the_server_and_the_page_are_there(url: str) -> None:
+def test_what_watches_the_server_and_the_page_are_there_and_no_redirect_leads_elsewhere(
+    url: str,
+) -> None:
     for address in ("health", "config", "login_check", ""):
         answer = httpx.get(url + address, verify=False)
         assert answer.status_code == {"config": 401, "login_check": 404}.get(address, 200)
     assert re.search(r'window\.gradio_config = .*"root": ?"\."', answer.text)
 
-
-def test_no_redirect_leads_to_where_only_the_server_believes_to_be(url: str) -> None:
     with httpx.Client(verify=False, follow_redirects=True) as client:
         for address in ("health/", "logout/", "gradio_api/info/", "login/"):
             assert str(client.get(url + address).url).startswith(url)

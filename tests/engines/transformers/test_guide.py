@@ -41,24 +41,23 @@ def write(tokenizer: PreTrainedTokenizerFast, sampling: Sampling, seed: int) -> 
     ["yes|no", r"\d{3}-[a-z]{2}\.", r"[\]\-\\^\[]{3}", "日本|é[à-ü]|🙂", r"\S\D\W", r"a\/b"],
 )
 def test_a_reply_matches_its_pattern(tokenizer: PreTrainedTokenizerFast, pattern: str) -> None:
-    for seed in range(5):
+    for seed in range(2):
         reply = write(tokenizer, Sampling(regex=pattern), seed)
         assert re.fullmatch(pattern, reply, re.ASCII), reply
 
 
 def test_a_reply_is_one_of_the_choices(tokenizer: PreTrainedTokenizerFast) -> None:
     choices = ("yes", "no (really)", "[x] a|b.*")
-    replies = {write(tokenizer, Sampling(choices=choices), seed) for seed in range(20)}
+    replies = {write(tokenizer, Sampling(choices=choices), seed) for seed in range(8)}
     assert replies == set(choices)
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_reply_is_json_of_its_schema(tokenizer: PreTrainedTokenizerFast, name: str) -> None:
     schema = SCHEMAS[name]
-    for seed in range(2):
-        reply = write(tokenizer, Sampling(json_schema=json.dumps(schema)), seed)
-        jsonschema.validate(json.loads(reply), schema, jsonschema.Draft202012Validator)
-        assert not re.search(r"\s{3}|[\t\n]", STRING.sub("text", reply))
+    reply = write(tokenizer, Sampling(json_schema=json.dumps(schema)), seed=1)
+    jsonschema.validate(json.loads(reply), schema, jsonschema.Draft202012Validator)
+    assert not re.search(r"\s{3}|[\t\n]", STRING.sub("text", reply))
 
 
 def test_what_cannot_be_kept_to_any_longer_is_an_error_and_no_reply_that_ends(

@@ -61,9 +61,9 @@ def visit(browser: Browser) -> Iterator[Open]:
         context.close()
 
 
-@pytest.fixture(params=SET_UPS.values(), ids=SET_UPS)
-def set_up(request: pytest.FixtureRequest) -> SetUp:
-    return request.param
+def behind(*names: str) -> pytest.MarkDecorator:
+    """With these proxies; tests/web/test_proxies.py has programs behind all of them."""
+    return pytest.mark.parametrize("set_up", [SET_UPS[name] for name in names], ids=names)
 
 
 def root_of(set_up: SetUp) -> dict[str, str]:
@@ -76,6 +76,7 @@ def log_in(page: Any) -> None:
     page.get_by_role("button", name="Login").click()
 
 
+@behind("without headers", "TLS with headers", "a path")
 def test_words_stream_and_conversations_are_saved(
     set_up: SetUp, serve: Serve, visit: Open, tmp_path: Path
 ) -> None:
@@ -96,6 +97,7 @@ def test_words_stream_and_conversations_are_saved(
         assert tab.elsewhere == []
 
 
+@behind("TLS without headers", "a path that stays")
 def test_a_login_opens_the_page_and_a_logout_closes_it(
     set_up: SetUp, serve: Serve, page: Any, tmp_path: Path
 ) -> None:

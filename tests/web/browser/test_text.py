@@ -11,6 +11,7 @@ from chat.web.page import page
 from chat.web.page.escape import MARK
 from chat.web.page.history import entry
 from tests.conftest import Serve
+from tests.support.examples import some
 from tests.support.fakes import ScriptedEngine, chat_with
 from tests.support.tab import TALK, Visit
 
@@ -120,7 +121,7 @@ def test_a_diagram_is_shown_as_its_code(serve: Serve, visit: Visit) -> None:
 
 def test_no_mixture_of_fences_lists_and_formulas_makes_a_tag_of_text(visit: Visit) -> None:
     draw = random.Random(4)
-    texts = ["".join(draw.choices(PARTS, k=draw.randint(3, 16))) for _ in range(120)] + TRAPS
+    texts = ["".join(draw.choices(PARTS, k=draw.randint(3, 16))) for _ in range(some(40))] + TRAPS
     texts = [text for text in texts if "<b>" in text]
     built = page.build(chat_with(ScriptedEngine()), Settings())
     talk = [
@@ -143,7 +144,7 @@ def test_no_mixture_of_fences_lists_and_formulas_makes_a_tag_of_text(visit: Visi
 
 def test_no_mixture_of_markdown_changes_what_was_typed(visit: Visit) -> None:
     draw = random.Random(4)
-    texts = TYPED + ["".join(draw.choices(BITS, k=draw.randint(1, 16))) for _ in range(120)]
+    texts = TYPED + ["".join(draw.choices(BITS, k=draw.randint(1, 16))) for _ in range(some(40))]
     texts = [text for text in texts + TRAPS if text.strip()]
     built = page.build(chat_with(ScriptedEngine()), Settings())
     talk = [

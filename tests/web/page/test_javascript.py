@@ -59,6 +59,7 @@ def test_events_call_what_the_panel_has_and_all_of_it(built: page.Page) -> None:
 
 
 @pytest.mark.skipif(not TSC, reason="TypeScript is not here: npm install puts it into this folder")
+@pytest.mark.slow
 def test_the_types_fit(built: page.Page, tmp_path: Path) -> None:
     """Each file, the events' own lines, and what Python hands over."""
     given = [
