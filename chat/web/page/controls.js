@@ -7,6 +7,8 @@
         ["fourbit-chat:controls", window.gradio_config.username].filter(Boolean).join(":");
 
     const SYSTEM = "setting-system_prompt";
+    /** Whether they have been set again, before which what is kept is not theirs. */
+    let restored = false;
 
     window.changedControls = (atFirst, values) => {
         /** @type {Record<string, unknown>} */
@@ -17,11 +19,12 @@
             if (id === SYSTEM) window.conversations?.typed(String(values[number]));
             else if (differs) changed[id] = values[number];
         });
-        try {
+        if (restored) try {
             sessionStorage[name()] = JSON.stringify(changed);
         } catch {}  // where the browser lets the page keep nothing
     };
     window.keptControls = (atFirst, values) => {
+        restored = true;
         try {
             const kept = JSON.parse(sessionStorage[name()] ?? "{}");
             return Object.keys(atFirst).map((id, number) => kept[id] ?? values[number]);

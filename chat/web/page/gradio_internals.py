@@ -33,8 +33,8 @@ from chat.core.shares import Visitor, asking
 from chat.errors import UNREADABLE, BadRequest, ChatError, describe
 from chat.web.logs import HEADER, request_id
 from chat.web.page.ask import UNREAD
-from chat.web.visitors.scope import KEY, logged_in
 from chat.web.visitors import sessions
+from chat.web.visitors.scope import KEY, logged_in
 
 #: What connecting an event returns.
 Event = Dependency

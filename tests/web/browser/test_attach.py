@@ -116,6 +116,40 @@ def test_a_message_that_is_refused_keeps_its_files(
     assert engine.prompts[-1].count(BLOCK) == 1
 
 
+def test_a_message_that_is_edited_is_there_again_if_something_else_is_done(tab: Tab) -> None:
+    tab.ask("Hi")
+    choose(tab, ("rain.csv", TABLE))
+    chips(tab, "rain.csv (16 tokens)")
+    tab.ask("Sum it up.")
+    for number in range(2):
+        tab.box.fill("")
+        tab.button("Edit").last.click()
+        expect(tab.replies).to_have_count(1)
+        if number:
+            tab.button("Delete message").first.click()
+        else:
+            tab.button("Undo").click()
+        expect(tab.replies).to_have_count(2)
+        expect(tab.messages.last).to_have_text("Sum it up.")
+        expect(tab.box).to_have_value("Sum it up.")
+        tab.button("Remove rain.csv (16 tokens)").first.click()
+
+
+def test_what_is_cleared_leaves_no_files_for_the_next_message(
+    tab: Tab, engine: ScriptedEngine
+) -> None:
+    engine.reading = AGES
+    choose(tab, ("rain.csv", TABLE))
+    chips(tab, "rain.csv (16 tokens)")
+    tab.send("Sum it up.")
+    expect(tab.status).to_contain_text("Reading")
+    tab.button("Clear").click()
+    tab.says()
+    engine.reading = 0
+    tab.ask("And now?")
+    assert "rain.csv" not in engine.prompts[-1]
+
+
 def test_an_edited_message_keeps_its_files(tab: Tab, engine: ScriptedEngine) -> None:
     choose(tab, ("rain.csv", TABLE))
     chips(tab, "rain.csv (16 tokens)")

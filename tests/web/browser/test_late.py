@@ -17,6 +17,7 @@ from tests.support.fakes import ScriptedEngine
 from tests.support.panel import exported, listed, open_one, told, wait_for_saving
 from tests.support.tab import (
     PACE,
+    Route,
     Tab,
     Visit,
     echo,
@@ -62,6 +63,27 @@ def test_two_tabs_do_not_overwrite_each_others(url: str, visit: Visit) -> None:
         ["First goes on", "Re: First goes on"],
         [],
     ]
+
+
+def test_what_opens_late_does_not_take_the_place_of_what_was_asked_for_after_it(
+    url: str, visit: Visit
+) -> None:
+    tab = visit(url)
+    for said in ("One", "Two"):
+        tab.ask(said)
+        wait_for_saving(tab)
+        tab.new_chat()
+    held: list[Route] = []
+    tab.page.route("**/saved_open", lambda route: held.append(route))
+    with tab.page.expect_request("**/saved_open"):
+        tab.page.locator("#panel li").get_by_role("button", name="One", exact=True).click()
+    tab.page.unroute("**/saved_open")
+    open_one(tab, "Two")
+    tab.says("Two", "Re: Two")
+    with tab.page.expect_response("**/saved_open"):
+        held[0].continue_()
+    tab.ask("Three")
+    tab.says("Two", "Re: Two", "Three", "Re: Three")
 
 
 def test_the_same_words_saved_by_another_tab_at_the_same_moment_are_no_others(

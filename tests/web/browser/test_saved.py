@@ -331,7 +331,8 @@ def test_a_system_prompt_that_was_typed_is_there_after_the_page_is_loaded_anew(
     field = tab.page.get_by_label("System prompt", exact=True)
 
     def typed(prompt: str) -> None:
-        tab.button("Settings").click()
+        if not field.is_visible():
+            tab.button("Settings").click()
         field.fill(prompt)
         tab.page.wait_for_function(
             "(prompt) => Object.values(sessionStorage).some((kept) => kept.includes(prompt))",
@@ -340,7 +341,10 @@ def test_a_system_prompt_that_was_typed_is_there_after_the_page_is_loaded_anew(
         tab.page.reload()
         expect(field).to_have_value(prompt)
 
+    tab.button("Settings").click()
+    tab.setting("Temperature", "1.5")
     typed("Rhyme.")
+    expect(tab.page.get_by_label("number input for Temperature")).to_have_value("1.5")
     tab.ask("Poem")
     assert engine.prompts[-1].startswith("system: Rhyme.\0")
     wait_for_saving(tab)
@@ -348,6 +352,9 @@ def test_a_system_prompt_that_was_typed_is_there_after_the_page_is_loaded_anew(
     tab.says("Poem", "Re: Poem")
     tab.ask("And now?")
     assert engine.prompts[-1].startswith("system: In prose.\0user: Poem")
+    tab.button("Branch into a new conversation").last.click()
+    expect(tab.page.locator("#panel [aria-current]")).to_have_text("Poem (branch)")
+    expect(field).to_have_value("In prose.")
     tab.new_chat()
     expect(field).to_have_value("In prose.")
 

@@ -53,7 +53,7 @@ def test_python_hands_over_what_the_scripts_expect_and_nothing_else(built: page.
 
 
 def test_events_call_what_the_panel_has_and_all_of_it(built: page.Page) -> None:
-    called = set(re.findall(r"conversations\?*\.(\w+)", "\n".join(snippets(built))))
+    called = set(re.findall(r"conversations\?*\.(\w+)", "\n".join([HEAD, *snippets(built)])))
     there = re.search(r"interface Conversations \{(.*?)\n\}", TYPES, re.DOTALL)
     assert called == set(re.findall(r"^    (\w+)\(", there[1], re.MULTILINE))
 

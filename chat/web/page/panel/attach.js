@@ -141,6 +141,9 @@ function takeAttachments() {
     if (!box || !composer || !state) return requestAnimationFrame(takeAttachments);
     state.after(chipList);
     composer.append(attachButton, chosen);
+    new ResizeObserver(() => {  // what is said stands above it, however much is typed
+        saying.style.bottom = `${innerHeight - composer.getBoundingClientRect().top + 8}px`;
+    }).observe(composer);
     chosen.onchange = () => {
         attachFiles([...chosen.files ?? []]);
         chosen.value = "";

@@ -208,11 +208,11 @@ window.addEventListener("storage", () => {
 keepDraft();
 const opened = attempt(async () => {
     try {
+        recallSystem();
         await learnNames();
         draw();
         const last = savedConversations().find(({id}) => id === session[PREFIX + "open"]);
-        recallSystem();
-        if (running) return;
+        if (running || wanted) return;
         if (last) await openSaved(last);
         else if (own !== SYSTEM_PROMPT) show(current, []);
     } finally {

@@ -42,6 +42,8 @@ let stopped = 0, begunAfter = 0;
 const PATIENCE = 10_000;
 /** Whether the page has not yet opened what was on the screen before it was loaded anew. */
 let beginning = true;
+/** Counts what is to be put on the screen: what comes late is not any more. */
+let wanted = 0;
 /** How many events of the page are about to change the screen. */
 let changing = 0;
 /** Whether what is shown next is to be saved then. */
@@ -143,6 +145,7 @@ function rearrange(title = current.title) {
  * @param {Pick<Saved, "id" | "title" | "text" | "sealed">} conversation
  */
 async function openSaved({id, title, text, sealed}) {
+    const mine = ++wanted;
     await untilQuiet();
     /** @type {SavedBranch} */
     const saved = await ask("open", sealed);
@@ -151,6 +154,7 @@ async function openSaved({id, title, text, sealed}) {
     const token = storage[itemName(id, "reply")];
     const reply = token && await ask("running", token) ? token : undefined;
     await untilQuiet();
+    if (mine !== wanted) return;
     const branch = unpacked(saved), ways = waysIn(saved);
     const last = branch.rows.at(-1)?.[0].role;
     if (!reply && last === "user") takeBack(branch);  // what was to come in its place never did
@@ -165,6 +169,7 @@ async function openSaved({id, title, text, sealed}) {
 
 /** Leave the conversation on the screen for an empty one. */
 async function openNew() {
+    wanted++;
     await untilQuiet();
     // So that the page gives the cursor to its text box.
     if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
@@ -263,7 +268,11 @@ async function keepState(mine, turn, seen, system) {
         }
         const known = other && other.ways <= mine.ways;
         if (known && begins(other.said, mine.seen)) mine.text = there;
-        else Object.assign(mine, {id: newId(), text: undefined});  // so this becomes a copy
+        else {  // so this becomes a copy
+            const id = newId();
+            if (typedIn === mine.id) typedIn = id;
+            Object.assign(mine, {id, text: undefined});
+        }
     }
     if (sealed) {
         const title = renamed ?? sealed.title;
@@ -271,6 +280,11 @@ async function keepState(mine, turn, seen, system) {
         names.set(sealed.title, sealed.name);
         write({id: mine.id, title, text});
         Object.assign(mine, {title, text, seen, ways: waysIn(packed(mine.branch))});
+        mine.system = system ?? mine.system;
+        if (typedIn === mine.id && own === system) {  // it is the conversation's own now
+            typedIn = undefined;
+            keepSystem({system: own, id: ""});
+        }
     } else if (!mine.branch.forks.size) {  // else what is saved has all that there is
         remove(mine.id);
         Object.assign(mine, {title: undefined, text: undefined, seen});
@@ -409,7 +423,7 @@ window.conversations = {
             "The reply to the last message was lost. Edit the message to send it again.",
         current.system && current.system !== SYSTEM_PROMPT &&
             "This conversation has its own system prompt, which is in the settings.",
-    ].filter(Boolean).join(" "),
+    ].filter(Boolean).join("\n"),
     system(set) {
         if (set !== brought) own = set;  // as typed just now
         return brought = typedIn === current.id ? own : current.system ?? own;
@@ -423,20 +437,22 @@ window.conversations = {
     begin() {
         dismiss();
         focusTool = undefined;
-        current.editing = false;
+        leaveEditing();
         window.toEnd?.();
         running = true;
         begunAfter = stopped;
         this.change();
     },
     send(message) {
+        current.editing = false;  // it takes the place of what was edited
         this.begin();
         return takeFiles(message);
     },
     undone(history, system) {
         const {branch, editing} = current;
-        if (history) restoreFiles(branch.rows[rowsOf(history).length] ?? []);
-        // Who has begun to edit a message undoes that.
+        if (history && !editing) restoreFiles(branch.rows[rowsOf(history).length] ?? []);
+        // Who has begun to edit a message undoes that, and what is in the box stays there.
+        if (history && editing) typeMessage(session[DRAFT] ?? "");
         const saved = this.changed(editing ? undefined : history, system);
         if (history && (editing || !branch.rows.length) && branch.forks.has(branch.rows.length)) {
             takeBack(branch);
@@ -454,6 +470,10 @@ window.conversations = {
         running &&= Boolean(history);
         // What could not be gone on with is there all the same.
         if (!history) keepFiles(Boolean(current.reply));
+        if (!history && current.reply) {
+            Object.assign(current, {reply: undefined, unanswered: true});
+            show(current, current.branch.rows.flat());
+        }
         const saved = this.changed(history, system, running ? token : undefined);
         const mine = current, seen = history && textsOf(history);
         saved?.then(() => {
@@ -484,6 +504,8 @@ window.conversations = {
         const said = rows.at(-1)?.[0].role === "assistant" ? rows.slice(0, -1) : rows;
         const saved = replied.length ? save([...said.flat(), ...replied], system) : undefined;
         this.stop();
+        wanted++;
+        sent = [];
         if (!saved) mine.turn++;  // drops what is about to be saved
         current = newConversation();
         if (saved) saved.catch(() => {}).then(() => discard(mine.id));

@@ -67,6 +67,7 @@ function versions(at, place) {
     const [number, last] = place.split(" of ").map(Number);
     /** @param {number} next */
     const go = (next) => inTurn(() => {
+        leaveEditing();
         take(current.branch, at, next - 1);
         keepFocus(at, next < number ? "Previous version" : "Next version");
         rearrange();
@@ -138,6 +139,12 @@ function editRow(at) {
     });
 }
 
+/** Have a message that is edited be where it was. */
+function leaveEditing() {
+    if (current.editing) takeBack(current.branch);
+    current.editing = false;
+}
+
 /**
  * Go on from a message in a conversation of its own.
  * @param {number} at
@@ -149,8 +156,9 @@ async function branchOff(at) {
     /** @type {{name: string, title: string} | undefined} */
     const sealed = name === undefined ? undefined : await ask("rename", `${name} (${window.translate("branch")})`);
     await untilQuiet();
+    wanted++;
     if (sealed) names.set(sealed.title, sealed.name);
-    current = {...newConversation(), system, untitled: false};
+    current = {...newConversation(), system: typedIn === current.id ? own : system, untitled: false};
     add(current.branch, {rows: branch.rows.slice(0, at + 1), forks: new Map()});
     rearrange(sealed?.title);
 }
@@ -162,6 +170,7 @@ async function branchOff(at) {
 function deleteRow(at) {
     const row = current.branch.rows[at];
     return inTurn(() => {
+        leaveEditing();
         const {id, branch} = current;
         if (branch.rows[at] !== row) return;  // it is gone already
         const before = structuredClone(branch);

@@ -68,9 +68,9 @@ let sendsLater = false;
  */
 function awaitAll(event) {
     const sends = event instanceof KeyboardEvent
-        ? event.key === "Enter" && !event.shiftKey && event.target === messageBox()
+        ? event.key === "Enter" && !event.shiftKey && !event.isComposing && event.target === messageBox()
         : event.target instanceof Element && event.target.closest("button.submit-button");
-    const opens = beginning && session[PREFIX + "open"];
+    const opens = beginning && (session[PREFIX + "open"] || session[SYSTEM]);
     if (!sends || !(filesComing || opens)) return;
     event.stopImmediatePropagation();
     event.preventDefault();
