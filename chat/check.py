@@ -20,7 +20,7 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 from chat import load
 from chat.engines.entry import Entry, same_vocabulary
 from chat.engines.registry import ENGINES
-from chat.errors import UNEXPECTED, ChatError, describe, printable
+from chat.errors import UNEXPECTED, ChatError, ModelError, describe, printable
 from chat.models import adapters, embedded, locate, parts
 from chat.models.heads import Heads
 from chat.models.memory import require
@@ -106,6 +106,9 @@ def _require_assistant(settings: Settings, engine: Entry, tokenizer: Any, heads:
     if locate.is_to_fetch(name, cache, cuda=False):
         return
     source = locate.locate(name, cache, cuda=False, heads=heads)
+    reason = engine.refusal(source, cache) if engine is ENGINES["openvino"] else None
+    if reason:
+        raise ModelError(f"OpenVINO cannot run the assistant model: {reason}.")
     found = engine.outlook(source, cache, settings.context_window, settings)
     same_vocabulary(tokenizer, found.tokenizer)
 

@@ -19,6 +19,7 @@ for the person who caused it: the edges (page, terminal) show it as it is. It
 never holds a path that the person did not name, a secret, or their message.
 """
 
+import os
 import re
 import sys
 import traceback
@@ -122,7 +123,13 @@ def printable(text: str) -> str:
 
 
 def print_anything() -> None:
-    """Have what a stream has no letters for printed as a question mark, and not end the app."""
+    """Have what a stream has no letters for printed as a question mark, and not end the app.
+
+    A stream that was closed before the start takes all, and shows nothing.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -340,6 +340,12 @@ def test_an_assistant_model_that_the_start_would_refuse_is_refused(
     code, found = said(tmp_path / "tiny", assistant_model=str(other))
     assert code == 1
     assert found["runs"].startswith("no: The assistant model has another vocabulary ")
+    other = gguf_file.write(tmp_path / "fifths.gguf", "Q5_0")
+    code, found = said(tmp_path / "tiny", assistant_model=str(other))
+    assert (code, found["runs"]) == (
+        1,
+        "no: OpenVINO cannot run the assistant model: it has weights in Q5_0.",
+    )
 
 
 def test_thinking_that_the_start_would_refuse_is_refused(said: Check, tmp_path: Path) -> None:

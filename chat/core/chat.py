@@ -148,7 +148,8 @@ class Chat:
             composed = await self._aside(measured.share, self._compose, conversation, sampling)
             with self.gate.enter(measured.share) as ticket:
                 while ticket.place:
-                    yield Update("waiting", place=ticket.place)
+                    dropped = composed.dropped_turns
+                    yield Update("waiting", place=ticket.place, dropped_turns=dropped)
                     await ticket.wait()
                 measured.begin(len(composed.prompt), composed.dropped_turns)
                 async with aclosing(self._answer(composed, measured)) as updates:

@@ -26,8 +26,8 @@ NOT_OFFERED = "looks around, refers back or sets flags, which is not offered"
 CATEGORIES = {"d": "0-9", "w": "a-zA-Z0-9_", "s": " \\t\\n\\r"}
 ANYTHING = "(?:.|\\n)*"
 #: What a pattern (Python's) is made of, after its `\\`: a letter by its number or name, a
-#: reference, or one character.
-ESCAPE = r"\\(?:x..|u.{4}|U.{8}|N\{[^}]*\}|0[0-7]{0,2}|[0-3][0-7]{2}|[1-9]\d?|.)"
+#: reference, or one character. It is one way alone: tried in two, a few dozen take for ever.
+ESCAPE = r"\\(?>x..|u.{4}|U.{8}|N\{[^}]*\}|0[0-7]{0,2}|[0-3][0-7]{2}|[1-9]\d?|.)"
 CLASS = rf"\[(?P<class>\^?\]?(?:{ESCAPE}|[^\]\\])*)\]"
 GROUP = r"(?P<group>\((?:\?:|\?P<\w+>|(?!\?)))"
 REPEAT = r"(?P<repeat>[*+?]|\{(?!\})\d*,?\d*\})(?P<manner>[?+]?)"

@@ -98,12 +98,12 @@ class Gate:
         finally:
             self._coming -= 1
 
-    def check(self) -> None:
-        """Raise QueueFull if no place is left, or Draining if there is no line any more."""
+    def check(self, more: int = 1) -> None:
+        """Raise QueueFull if there is no place for so many more, or Draining if there is no line."""
         if self.shut:
             raise Draining
         people = sum(ticket.listened for ticket in self._tickets)
-        if people >= self.places:
+        if people + more > self.places:
             raise QueueFull(
                 f"The queue is full: {people} people are being answered or waiting. "
                 "Please try again in a moment."

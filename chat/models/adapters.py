@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from chat.errors import ModelError
+from chat.errors import ModelError, printable
 
 if TYPE_CHECKING:
     from chat.models.heads import Heads
@@ -49,6 +49,8 @@ FOREIGN = (
 #: A pattern of layers' names as PEFT writes them, which takes no time to look for.
 LAYERS = re.compile(r"\^?[\w.]{1,300}", re.ASCII)
 OFF: tuple[Any, ...] = (None, False, "none", [], {})
+#: Ways to begin a training that take what they begin with out of the model's own weights.
+TAKING = ("pissa", "olora", "corda", "lora_ga", "loftq")
 
 #: The linear layers of a model by their names, each with its outputs and inputs.
 Layers = Mapping[str, tuple[int, ...]]
@@ -166,6 +168,12 @@ def _read(name: str, folder: Path) -> Adapter:
         raise ModelError(f"The adapter {name} is no LoRA adapter, or it is damaged.")
     if foreign := next((key for key in FOREIGN if config.get(key) not in OFF), None):
         raise ModelError(f"The adapter {name} has {foreign} set, which is not offered here.")
+    begun = config.get("init_lora_weights")
+    if isinstance(begun, str) and begun.lower().startswith(TAKING):
+        raise ModelError(
+            f"The adapter {name} is for weights that PEFT changes first ({printable(begun[:20])}), "
+            "which is not offered here; save it anew with path_initial_model_for_weight_conversion."
+        )
     own = [config.get(key) for key in ("rank_pattern", "alpha_pattern")]
     # Else PEFT would make matrices of that rank, whatever the weights are.
     if any(_odd(one, shapes) for one in (*own, *[{"layer": rank}] * bool(own[0]))):

@@ -35,6 +35,8 @@ MOST = {
 }
 #: Tokens that a tokenizer may have besides its vocabulary.
 ADDED = 300_000
+#: Special ones, of which each is looked for among the others.
+SPECIAL = 10_000
 #: Texts that it has to be done with in time.
 LETTERS = ("a", " ", "\n", "1", "ab ", "é", "!?", "aA", "\u4e00", "<|", "- ")
 LENGTH = 10_000
@@ -92,9 +94,16 @@ def _look(folder: Path) -> None:
 
         weights = tensors.tensors(folder)
     _require_layers(weights, read.get("config.json"))
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        _require_added(read.get(name), "added_tokens_decoder")
+        for key in ("extra_special_tokens", "additional_special_tokens"):
+            _require_added(read.get(name), key, SPECIAL)
+    _require_added(read, "added_tokens.json")
+    told = read.get("tokenizer_config.json")
+    if isinstance(told, dict) and told.get("fast_tokenizer_files"):
+        raise unusable("its tokenizer_config.json names other tokenizers than tokenizer.json")
     if (folder / "tokenizer.json").is_file():
         _require_added(read["tokenizer.json"], "added_tokens")
-        _require_added(read.get("tokenizer_config.json"), "added_tokens_decoder")
         _doing("tokenizer.json")
         _tokenize(folder / "tokenizer.json")
 
@@ -137,9 +146,9 @@ def _require_layers(weights: Mapping[str, Any], settings: Any) -> None:
         raise unusable(f"it is incomplete: it has {layers:,} layers in {len(weights):,} tensors")
 
 
-def _require_added(settings: Any, key: str) -> None:
+def _require_added(settings: Any, key: str, most: int = ADDED) -> None:
     added = settings.get(key) if isinstance(settings, dict) else None
-    if isinstance(added, list | dict) and len(added) > ADDED:
+    if isinstance(added, list | dict) and len(added) > most:
         raise unusable(f"its tokenizer has {len(added):,} tokens besides its vocabulary")
 
 

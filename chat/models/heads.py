@@ -42,7 +42,7 @@ class Heads:
             found = hf_hub_download(repository, name, dry_run=True)
         except DryRunError:
             return Path(hf_hub_download(repository, name, local_files_only=True))
-        return self._take(repository, found, self.folder)
+        return self._take(repository, found, self.folder / repository)
 
     def snapshot(self, repository: str, first: str = "config.json", **patterns: Any) -> Path:
         """Return a folder with the files of a repository; raises what a download of one does."""
@@ -50,10 +50,11 @@ class Heads:
             found = snapshot_download(repository, dry_run=True, **patterns)
         except DryRunError:  # which does not say why
             hf_hub_download(repository, first)
-            found = []
-        if all(file.is_cached for file in found):
+            return Path(snapshot_download(repository, local_files_only=True, **patterns))
+        if found and all(file.is_cached for file in found):
             return Path(snapshot_download(repository, local_files_only=True, **patterns))
         folder = self.folder / repository  # others are called the same after their owner
+        folder.mkdir(parents=True, exist_ok=True)
         for file in found:
             self._take(repository, file, folder)
         return folder

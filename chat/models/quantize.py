@@ -5,6 +5,7 @@ unpacked and quantized once. The 4-bit result of either is kept in the cache, so
 next start converts nothing and reads a quarter.
 """
 
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -37,8 +38,6 @@ from chat.models.unusable import unusable
 
 #: Bytes of memory for each byte of weights, and room to work in.
 WITH_ROOM = 1.2
-#: Bytes of 16-bit weights for each byte of a GGUF file, at its usual 4.5 bits.
-UNPACKED = 3.6
 #: What a kind of model multiplies by without asking the layer whose matrix it is.
 WHOLE = {"mamba": ["lm_head", "dt_proj"]}
 #: Rows of a matrix of which bitsandbytes packs so many at a time for a CPU with AVX512-BF16.
@@ -266,9 +265,13 @@ def _convert(gguf: Path, folder: Path) -> None:
 
 
 def conversion_needs(gguf: Path) -> tuple[float, float]:
-    """Return the bytes of memory and of disk space that converting a GGUF file takes."""
-    size = gguf.stat().st_size
-    return size * UNPACKED, size * UNPACKED * 1.3
+    """Return the bytes of memory and of disk space that converting a GGUF file takes.
+
+    All of it is in the type that is computed in on the way, in memory and on the disk.
+    """
+    tensors = parts.reader(gguf).tensors
+    size = sum(math.prod(map(int, one.shape)) for one in tensors) * compute_dtype().itemsize
+    return 1.1 * size, 1.5 * size
 
 
 def loading_needs(folder: Path) -> float:

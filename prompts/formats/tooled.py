@@ -151,7 +151,12 @@ class Tooled(Template):
         """Yield the orders to try, with calls as the template can carry them."""
         if not self._any_arguments:
             messages = [one._replace(calls=tuple(map(_with_object, one.calls))) for one in messages]
-        return super()._orders(messages if self._several else list(_one_by_one(messages)))
+        if not self._several:
+            messages = list(_one_by_one(messages))
+        yield from super()._orders(messages)
+        # Some, as gpt-oss', take either what was thought before a call or what was said.
+        if (together := list(map(_with_one_text, messages))) != list(messages):
+            yield from super()._orders(together)
 
     def _shown(self) -> tuple[str, ...]:
         """Return the control tokens in calls; transformers' parser knows which it needs."""
@@ -181,6 +186,13 @@ def _with_object(call: Call) -> Call:
     return call._replace(arguments=json.dumps({} if value is None else {"arguments": value}))
 
 
+def _with_one_text(message: Message) -> Message:
+    """Return a message that calls with what it says at the end of what was thought."""
+    if not (message.calls and message.thought and message.content):
+        return message
+    return message._replace(content="", thought=f"{message.thought}\n\n{message.content}")
+
+
 def _one_by_one(messages: Sequence[Message]) -> Iterator[Message]:
     """Yield messages of one call at most, each with its result after it."""
     left = deque(messages)
@@ -194,7 +206,10 @@ def _one_by_one(messages: Sequence[Message]) -> Iterator[Message]:
             result = left.popleft()
             results[result.call_id].append(result)
         for place, call in enumerate(message.calls):
-            yield message._replace(content="" if place else message.content, calls=(call,))
+            first = not place
+            yield message._replace(
+                content=message.content * first, thought=message.thought * first, calls=(call,)
+            )
             if found := results[call.id]:
                 yield found.popleft()
         yield from chain(*results.values())

@@ -1,6 +1,7 @@
 """chat.core.constraints: patterns in the plainest words."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -134,3 +135,15 @@ def test_a_pattern_that_is_searched_for_may_be_anywhere(
 ) -> None:
     for text in [*fits, *others]:
         assert bool(re.fullmatch(plain(searched(pattern)), text)) == (text in fits)
+
+
+@pytest.mark.parametrize("begun", ["[", "(?#[", "([", "[]"])
+@pytest.mark.parametrize("letter", [r"\xab", r"\u0041b", r"\011", r"\N{ab}"])
+def test_a_class_that_nothing_ends_takes_no_time(begun: str, letter: str) -> None:
+    """Each of its letters could be read in two ways, all of them in more than can be counted."""
+    start = time.process_time()
+    pattern = begun + letter * 200
+    assert searched(pattern)
+    with pytest.raises(ValueError, match="is not a regular expression"):
+        plain(pattern)
+    assert time.process_time() - start < 5

@@ -193,6 +193,14 @@ def test_what_would_compute_something_else_is_refused_by_its_name(
     assert f"has {next(iter(settings))} set" in refusal(folder)
 
 
+@pytest.mark.parametrize("begun", ["pissa_niter_16", "OLoRA", "loftq"])
+def test_what_was_trained_on_changed_weights_is_refused(folder: Path, begun: str) -> None:
+    lora.change(folder, init_lora_weights=begun)
+    assert f"for weights that PEFT changes first ({begun})" in refusal(folder)
+    lora.change(folder, init_lora_weights="gaussian")
+    assert read(str(folder))["tales"]
+
+
 def test_a_tensor_that_is_no_part_of_a_lora_is_named(folder: Path) -> None:
     header = json.dumps(
         {"model.norm.weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}

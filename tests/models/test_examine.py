@@ -77,6 +77,21 @@ def test_a_good_one_is_looked_at_once(folder: Path, tmp_path: Path) -> None:
             {"added_tokens_decoder": dict.fromkeys(map(str, range(300_001)), 0)},
             "its tokenizer has 300,001 tokens besides its vocabulary",
         ),
+        (
+            "special_tokens_map.json",
+            {"additional_special_tokens": [f"<{number}>" for number in range(10_001)]},
+            "its tokenizer has 10,001 tokens besides its vocabulary",
+        ),
+        (
+            "added_tokens.json",
+            dict.fromkeys(map(str, range(300_001)), 0),
+            "its tokenizer has 300,001 tokens besides its vocabulary",
+        ),
+        (
+            "tokenizer_config.json",
+            {"fast_tokenizer_files": ["tokenizer.4.0.0.json"]},
+            "its tokenizer_config.json names other tokenizers than tokenizer.json",
+        ),
     ],
 )
 def test_small_files_that_ask_for_too_much_are_named(

@@ -2,6 +2,7 @@
 
 import socket
 
+import httpx
 import pytest
 
 from chat.errors import SettingsError
@@ -16,3 +17,10 @@ def test_a_port_that_was_taken_meanwhile_is_one_sentence(serve: Serve) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=rf"^The page cannot be served at {port}, "):
             serve(ScriptedEngine(), server_port=port)
+
+
+def test_an_address_with_a_slash_too_many_is_the_same(serve: Serve) -> None:
+    url = serve(ScriptedEngine())
+    assert url.endswith("/")
+    for path in ("/v1/models", "//v1//models/", "/health/"):
+        assert httpx.get(url + path).status_code == 200, path

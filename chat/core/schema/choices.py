@@ -5,7 +5,6 @@ from itertools import combinations
 from typing import Any
 
 from chat.core.schema.words import (
-    MOST_PARTS,
     TOO_LARGE,
     children,
     is_of,
@@ -15,9 +14,8 @@ from chat.core.schema.words import (
     types_of,
 )
 
-#: How often two may be compared: as often as there are pairs of parts, of which each can be with
-#: any other one.
-MOST_PAIRS = MOST_PARTS**2 // 2
+#: How often two may be compared: more takes longer than all else that is done with a schema.
+MOST_PAIRS = 100_000
 #: To compare so many values, or to look for so many names, takes as long as anything else.
 AT_ONCE = 16
 

@@ -28,6 +28,8 @@ from chat.core.schema.words import (
 
 #: The longest pattern, in characters: as long as the control `regex` takes one.
 LONGEST_PATTERN = 2_000
+#: No text of a format is as long.
+LONG = 2_000
 
 #: What pydantic has written for a `Decimal`, and the same without looking ahead for a digit.
 WITHOUT_LOOKING = {
@@ -203,10 +205,7 @@ class Reader:
             del flat["multipleOf"]
         if "multipleOf" in flat:
             refuse((*path, "multipleOf"))
-        if flat.get("format") not in (None, *FORMATS):
-            refuse((*path, "format"))
-        if "pattern" in flat:
-            flat["pattern"] = _pattern(flat["pattern"], (*path, "pattern"))
+        self._settle(flat, path)
         if "items" in flat:
             flat["items"] = self._inner(flat["items"], (*path, "items"))
         if "prefixItems" in flat:
@@ -221,6 +220,29 @@ class Reader:
             for array in flat.get("anyOf", []):
                 self._count(1, sum(map(size_of, array.get("prefixItems", []))))
         return flat
+
+    def _settle(self, flat: dict[str, Any], path: Path) -> None:
+        """Read what a text has to look like.
+
+        A format is a note (JSON Schema 2020-12, 7.2): it is kept where it can be, and left out
+        beside a pattern, as which zod writes it once more. Lengths that say no more than the format
+        does, as pydantic's of addresses, are left out too.
+        """
+        if flat.get("format") not in [*FORMATS] or "string" not in types_of(flat):
+            flat.pop("format", None)
+        if "pattern" in flat:
+            try:
+                flat["pattern"] = _pattern(flat["pattern"], (*path, "pattern"))
+                flat.pop("format", None)
+            except ValueError:
+                if "format" not in flat:
+                    raise
+                del flat["pattern"]
+        if "format" in flat:
+            if flat.get("minLength", 0) <= 1:
+                flat.pop("minLength", None)
+            if flat.get("maxLength", 0) >= LONG:
+                flat.pop("maxLength", None)
 
     def _close(self, flat: dict[str, Any], path: Path) -> None:
         more = self._inner(flat.get("additionalProperties", False), (*path, "additionalProperties"))

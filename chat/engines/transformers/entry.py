@@ -55,17 +55,25 @@ def _load(source: Path, cache: Path, window: int, options: EngineOptions) -> Loa
 def _outlook(source: Path, cache: Path, window: int, options: EngineOptions) -> Outlook:
     from chat.engines.transformers.kv_cache import token_bytes
     from chat.engines.transformers.ready import longest_window
+    import torch
+
+    from chat import machine
     from chat.models import cards, quantize
+    from chat.models.memory import require
 
     found = quantize.outlook(source, cache)
     token = token_bytes(found.config, quantize.compute_dtype())
     needed = found.size * quantize.WITH_ROOM
     free = quantize.free_memory(needed)
     left = max(0, free - needed)
+    memory = found.memory
+    if found.disk and torch.cuda.is_available():  # it is converted beside the GPU
+        require(memory, machine.free_memory(), "memory")
+        memory = needed
     return Outlook(
         found.tokenizer,
         found.weights,
-        found.memory,
+        memory,
         free,
         quantize.kind_of_memory(),
         found.disk,

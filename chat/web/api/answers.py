@@ -18,6 +18,10 @@ class Model(Answer):
     object: Literal["model"]
     created: int
     owned_by: str
+    #: As Anthropic's clients read it.
+    type: Literal["model"]
+    display_name: str
+    created_at: str
 
 
 class ModelList(Answer):
@@ -25,6 +29,9 @@ class ModelList(Answer):
 
     object: Literal["list"]
     data: list[Model]
+    has_more: Literal[False]
+    first_id: str
+    last_id: str
 
 
 class ThoughtTokens(Answer):

@@ -104,6 +104,7 @@ class Endpoint:
                 for ask in asks
                 for number in range(body.replies)
             ]
+            self._chat.gate.check(len(replies))  # before the first of them has begun
             answering = self._chat.called(with_adapter(chat.name, sampling.adapter))
             writer = self._writer(body, answering, len(replies))
             updates = merged(replies)

@@ -55,7 +55,8 @@ EFFORT = {
 }
 THINKING = Known(
     harmless=_because(
-        "Which earlier thoughts are shown again, which templates settle.", "clear_thinking keep"
+        "Which earlier thoughts are shown again, which templates settle.",
+        "clear_thinking keep block_binding",
     )
 )
 REASONING = Known(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -16,13 +17,20 @@ class Models:
     """The list of the models that there are, and each by its name."""
 
     def __init__(self, name: str, adapters: Sequence[str] = ()) -> None:
-        made = {"object": "model", "created": int(time.time()), "owned_by": "local"}
+        now = int(time.time())
+        made = {"object": "model", "created": now, "owned_by": "local"}
+        # And as Anthropic's clients read it.
+        made |= {"type": "model", "created_at": f"{datetime.fromtimestamp(now, UTC):%FT%TZ}"}
         names = [name, *(with_adapter(name, adapter) for adapter in adapters)]
-        self._models: dict[str, dict[str, Any]] = {name: {"id": name, **made} for name in names}
+        self._models: dict[str, dict[str, Any]] = {
+            name: {"id": name, "display_name": name, **made} for name in names
+        }
 
     async def all(self, _: Request) -> Response:
         """Answer with the list."""
-        return json_answer({"object": "list", "data": [*self._models.values()]})
+        ids = [*self._models]
+        page = {"has_more": False, "first_id": ids[0], "last_id": ids[-1]}
+        return json_answer({"object": "list", "data": [*self._models.values()], **page})
 
     async def one(self, request: Request) -> Response:
         """Answer with one of them, whose name may have slashes in it."""

@@ -36,6 +36,9 @@ NAMES = {
     "guided_regex": "regex",
     "guided_json": "json_schema",
 }
+#: What vLLM has in one object.
+STRUCTURED = "structured_outputs"
+TIES = {"choice": "choices", "regex": "regex", "json": "json_schema"}
 #: Controls for which not every reply has a place.
 SCORES = ("logprobs", "top_logprobs")
 #: What asks for as long a reply as there is room for, and how long that is at most.
@@ -141,6 +144,12 @@ def read(shape: type[Body], body: bytes) -> Asked[Body]:
             control = NAMES.get(name, name)
             if name == "thinking" and isinstance(value, bool | dict):
                 continue  # which a shape reads
+            if name == STRUCTURED and isinstance(value, dict) and value.keys() <= TIES.keys():
+                del fields[name]
+                for key, tie in value.items():
+                    if tie is not None:
+                        controls.add(TIES[key], f"{name}.{key}", tie)
+                continue
             if control in Sampling.model_fields and control not in without:
                 del fields[name]
                 if control == "logprobs" and shape.logprobs_by == "count" and type(value) is int:

@@ -66,8 +66,10 @@ def _with_schema(schema: dict[str, Any]) -> None:
     none = {"type": "null"}
     schema["if"] = {"properties": {"type": {"const": "json_schema"}}}
     schema["then"] = {
-        "required": ["json_schema"],
-        "properties": {"json_schema": {"type": "object"}, "schema": none},
+        "oneOf": [
+            {"required": [name], "properties": {name: {"type": "object"}, other: none}}
+            for name, other in (("json_schema", "schema"), ("schema", "json_schema"))
+        ]
     }
     schema["else"] = {
         "properties": {"json_schema": none},
@@ -105,9 +107,12 @@ class ResponseFormat(Shape):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if (self.type == "json_schema") != (self.json_schema is not None):
+        given = (self.json_schema is not None) + (self.schema_ is not None)
+        if self.type == "json_schema" and given != 1:
             raise unfit("must have a json_schema if that is its type")
-        if self.schema_ is not None and self.type != "json_object":
+        if self.type != "json_schema" and self.json_schema is not None:
+            raise unfit("must have a json_schema if that is its type")
+        if self.type == "text" and given:
             raise unfit("must have a schema of its own only if its type is json_object")
         return self
 
@@ -116,7 +121,7 @@ class ResponseFormat(Shape):
         """The schema as `Sampling` takes it, or nothing if any text will do."""
         if self.json_schema:
             return json.dumps(self.json_schema.schema_)
-        return json.dumps(self.schema_ or ANY_OBJECT) if self.type == "json_object" else ""
+        return "" if self.type == "text" else json.dumps(self.schema_ or ANY_OBJECT)
 
 
 class RequestBody(Thinks):

@@ -78,7 +78,7 @@ class ThinkingObject(Shape):
     type: Literal["enabled", "disabled", "auto", "adaptive", "between_tools"] = "auto"
     budget_tokens: Budget | None = None
     budget: Budget | None = None
-    display: Literal["summarized", "omitted"] = "summarized"
+    display: Literal["summarized", "omitted", "updates"] = "summarized"
 
 
 class Reasoning(Shape):

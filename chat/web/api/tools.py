@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from chat.core.fitting import CHARACTERS_PER_TOKEN
-from chat.core.schema.fitting import fitting
+from chat.core.schema.fitting import LONGEST_SCHEMA, fitting
 from chat.errors import BadRequest, TooLong
 from chat.web.api import fields
 from chat.web.api.shape import ListOf, Shape, unfit
@@ -183,6 +183,13 @@ def offered(tools: Sequence[Offered], choice: Chosen, *, parallel: bool) -> Offe
     if required and not wanted:
         raise BadRequest("tool_choice asks for a call, and there are no tools.", "tool_choice")
     if required:
+        size = sum(len(json.dumps(one.tool.parameters)) for one in tools)
+        if size > LONGEST_SCHEMA:
+            raise BadRequest(
+                f"tools have schemas of {size:,} characters, to be held to; the limit is "
+                f"{LONGEST_SCHEMA:,}.",
+                "tools",
+            )
         for place, one in enumerate(tools):
             if one.tool.name in wanted:
                 _check(one.tool, f"tools[{place}].{one.schema_in}")

@@ -75,7 +75,6 @@ def test_what_one_part_shuts_out_another_cannot_let_in() -> None:
         ({"propertyNames": {"maxLength": 2}}, "propertyNames"),
         ({"x-guidance": {}}, "x-guidance"),
         ({"multipleOf": 3}, "multipleOf"),
-        ({"format": "color"}, "format"),
         ({"pattern": "(?=a)b"}, "pattern"),
         ({"items": {"pattern": "^.{1,900}$"}}, "items.pattern"),
         ({"pattern": "a", "maxLength": 3}, "maxLength"),
@@ -299,3 +298,23 @@ def test_what_pydantic_writes_for_a_decimal_needs_no_look_ahead() -> None:
     for size in range(5):
         for text in map("".join, product("+-.07a", repeat=size)):
             assert bool(re.search(pattern, text)) == bool(re.search(written, text)), text
+
+
+ZOD = r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "format": "uri", "minLength": 1, "maxLength": 2083},
+        {"type": "string", "format": "path"},
+        {"type": "string", "format": "color", "maxLength": 7},
+        {"type": "integer", "format": "int32"},
+        {"type": "string", "format": "email", "pattern": ZOD},
+        {"type": "string", "format": "date", "pattern": r"^\d{4}-\d{2}-\d{2}$"},
+    ],
+    ids=str,
+)
+def test_a_format_is_a_note_where_it_can_be_no_more(schema: dict[str, Any]) -> None:
+    asked = {"type": "object", "properties": {"x": schema}, "required": ["x"]}
+    assert fitting(json.dumps(asked)).grammar

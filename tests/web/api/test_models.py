@@ -1,5 +1,6 @@
 """chat.web.api.models: an adapter is named with the model, as base:adapter."""
 
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -41,6 +42,16 @@ async def test_the_model_is_listed_alone_and_with_each_adapter() -> None:
     assert missing["message"] == (
         f"There is no such model here; there is {', '.join(model['id'] for model in listed)}."
     )
+
+
+async def test_anthropics_clients_find_what_they_read() -> None:
+    _, client = programs()
+    listed = (await client.get("models")).json()
+    first, last = listed["data"][0], listed["data"][-1]
+    assert (listed["first_id"], listed["last_id"]) == (first["id"], last["id"])
+    assert listed["has_more"] is False
+    assert (first["type"], first["display_name"]) == ("model", BASE)
+    assert datetime.fromisoformat(first["created_at"]).timestamp() == first["created"]
 
 
 @pytest.mark.parametrize("where", ASKED)

@@ -93,6 +93,9 @@ async def test_who_asks_for_more_than_there_is_room_for_gets_what_there_is(
         ("guided_json", {"type": "object", "properties": {}}),
         ("json_schema", {"type": "object", "properties": {}}),
         ("json_schema", '{"type": "object", "properties": {}}'),
+        ("structured_outputs", {"choice": ["yes", "no"], "regex": None}),
+        ("structured_outputs", {"json": {"type": "object"}}),
+        ("response_format", {"type": "json_schema", "schema": {"type": "object"}}),
     ],
 )
 async def test_what_ties_a_reply_down_goes_by_the_names_of_other_servers_too(

@@ -130,7 +130,9 @@ async def test_the_error_of_one_reply_ends_all() -> None:
 
 async def test_where_the_line_has_no_room_for_all_none_is_answered() -> None:
     programs = Programs(ScriptedEngine(pace=0.005), max_waiting=1)
-    assert error(await programs.chats(n=4), 429)["code"] == "rate_limit_exceeded"
+    for stream in (False, True):
+        refused = error(await programs.chats(n=4, stream=stream), 429)
+        assert refused["code"] == "rate_limit_exceeded"
     assert (await programs.chats(n=2)).status_code == 200
 
 

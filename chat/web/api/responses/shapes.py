@@ -20,6 +20,7 @@ from chat.web.api.shape import ListOf, Shape, unfit
 from chat.web.api.shapes import Ask, NamedSchema, RequestBody, ResponseFormat, Written
 from chat.web.api.tools import Offer, offered
 from prompts import Message
+from prompts.order import joined
 
 LOGPROBS = "message.output_text.logprobs"
 
@@ -166,7 +167,12 @@ class ResponseBody(RequestBody):
     @property
     def conversation(self) -> Conversation:
         """The conversation without the instructions, which are not for what follows."""
-        return conversation_in(self._messages, "", tooled=True)
+        try:
+            return conversation_in(self._messages, "", tooled=True)
+        except BadRequest:  # they were all that anybody asked
+            said = (one if isinstance(one, Message) else one.said({}) for one in self._messages)
+            begun = joined(one for one in said if one.role == "assistant")
+            return Conversation([Message("user", ""), *begun])
 
     @property
     def _messages(self) -> list[ChatMessage | Message]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from chat.core.chat import Update
+from chat.errors import BadRequest
 from chat.web.api.errors import json_bytes, refusal
 from chat.web.api.events import event
 from chat.web.api.responses.items import call_item, text_item, thought_item
@@ -249,4 +250,7 @@ def _fields(shape: Shape) -> dict[str, Any]:
 
 def _noted(note: Any) -> str:
     """Return a client's note as the text that it has to be."""
-    return note if isinstance(note, str) else json.dumps(note, ensure_ascii=False)
+    try:
+        return note if isinstance(note, str) else json.dumps(note, ensure_ascii=False)
+    except RecursionError:
+        raise BadRequest("metadata must not be nested so deeply.", "metadata") from None

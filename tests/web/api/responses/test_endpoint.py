@@ -222,6 +222,23 @@ async def test_with_truncation_disabled_nothing_is_left_out() -> None:
     assert (await responds(programs, truncation="disabled"))["truncation"] == "disabled"
 
 
+async def test_instructions_alone_are_answered_and_gone_on_from() -> None:
+    programs = Programs(ScriptedEngine(lambda prompt: "ok"))
+    nothing = {"input": [{"role": "user", "content": ""}], "instructions": "Write a poem."}
+    first = await responds(programs, **nothing)
+    assert (first["status"], first["output"][0]["content"][0]["text"]) == ("completed", "ok")
+    await responds(programs, input="More", previous_response_id=first["id"])
+    assert programs.engine.prompts[-1].endswith("assistant: ok\0user: More\0assistant: ")
+
+
+async def test_notes_that_are_nested_too_deeply_are_refused() -> None:
+    programs = Programs(ScriptedEngine(lambda prompt: "ok"))
+    for depth in range(900, 1000, 7):
+        note = "[" * depth + "]" * depth
+        body = b'{"input": "hi", "metadata": {"a": %s}}' % note.encode()
+        assert (await programs.post("/responses", body)).status_code in (200, 400)
+
+
 async def test_no_word_of_it_is_logged(
     programs: Programs, caplog: pytest.LogCaptureFixture
 ) -> None:
