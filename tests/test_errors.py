@@ -94,3 +94,12 @@ def test_what_a_stream_has_no_letters_for_does_not_end_the_app(
     print_anything()
     print("caf\udce9 …", flush=True)
     assert written.getvalue() == b"caf? ?\n"
+
+
+def test_a_stream_that_was_closed_before_the_start_takes_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    print_anything()
+    with sys.stdout:
+        print("to nobody")
