@@ -75,8 +75,8 @@ MODELS = {"embedded_model", "gguf"}
 ROOT = Path(__file__).parent.parent
 BROWSER = ROOT / "tests/web/browser"
 CLIENTS = ROOT / "tests/web/api/clients"
-#: Modules that start servers or programs, convert models, try thousands of texts, or import torch or
-#: OpenVINO, which takes longer than most tests.
+#: Modules that start servers or programs, convert models, try thousands of texts, or import torch
+#: or OpenVINO, which takes longer than most tests.
 SLOW = {
     "tests/backend/test_main.py",
     "tests/benchmarks/gpu/test_command.py",

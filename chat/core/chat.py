@@ -35,7 +35,7 @@ from chat.core.scores import TokenScore
 from chat.core.shares import Share, Shares, asking
 from chat.core.thinking import Ahead
 from chat.core.tokens import Tokens
-from chat.errors import BadRequest, RateLimited
+from chat.errors import BadRequest, RateLimited, RequestError
 from prompts import Call, Message, PromptError, PromptFormat, Tooled
 from prompts.formats.plain import Plain
 
@@ -155,6 +155,14 @@ class Chat:
                 async with aclosing(self._answer(composed, measured)) as updates:
                     async for update in updates:
                         yield update
+
+    def check_room(self, replies: int) -> None:
+        """Raise QueueFull or Draining if there is no room for so many replies."""
+        try:
+            self.gate.check(replies)
+        except RequestError as error:
+            self.meter.refused[type(error).__name__] += 1
+            raise
 
     async def _admit(self, share: Share, sampling: Sampling) -> None:
         """Ask the engine; to try a grammar takes seconds, so one that is refused is a request."""

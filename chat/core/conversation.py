@@ -11,7 +11,7 @@ from prompts.base import NOTHING
 from prompts.order import joined
 
 LONE_SURROGATES = re.compile("[\ud800-\udfff]")
-#: What ends a line besides a new line: Word has the third within a paragraph, and a page the fourth.
+#: What ends a line besides a new line: Word has the third within a paragraph, a page the fourth.
 ENDS = ("\r\n", "\r", "\x0b", "\x0c", "\x85")
 CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 

@@ -99,7 +99,7 @@ class Gate:
             self._coming -= 1
 
     def check(self, more: int = 1) -> None:
-        """Raise QueueFull if there is no place for so many more, or Draining if there is no line."""
+        """Raise QueueFull without a place for so many more, or Draining without a line."""
         if self.shut:
             raise Draining
         people = sum(ticket.listened for ticket in self._tickets)

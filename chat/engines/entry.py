@@ -145,7 +145,8 @@ class Entry:
     #: ModelError if the files cannot be used, or the memory does not suffice.
     load: Callable[[Path, Path, int, Any], Loaded]
     #: Given the same, and files whose weights may be holes, says what `load` would take;
-    #: raises ModelError where that would for want of anything but memory and disk space.
+    #: raises ModelError where that would for want of anything but disk space and the memory that
+    #: it says.
     outlook: Callable[[Path, Path, int, Any], Outlook]
     #: Given a model's name, the cache and the options, returns its name, which is not `auto`, and
     #: the folder or file that the engine needs of it, if it needs no weights.

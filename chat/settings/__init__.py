@@ -63,8 +63,8 @@ class Settings(
         values = {name: getattr(self, name) for name in SamplingFields.model_fields}
         unset = suited.keys() - self.model_fields_set
         found = {**values, **{name: suited[name] for name in unset}}
-        # The host's own may be longer than the longest that suits the model.
-        found["min_new_tokens"] = min(found["min_new_tokens"], found["max_new_tokens"])
+        if "max_new_tokens" in unset:  # the host's shortest may be longer than suits the model
+            found["min_new_tokens"] = min(found["min_new_tokens"], found["max_new_tokens"])
         return Sampling(**found)
 
 

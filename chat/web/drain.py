@@ -2,7 +2,7 @@
 
 Nothing new is begun from then on, so that whoever balances sends people elsewhere; what is being
 written ends, who is on the way to the line hears of it, and then the server ends. With nobody
-there it ends at once, and so it does when it is told once more.
+there, nor answered a moment ago, it ends at once, and so it does when it is told once more.
 """
 
 import signal

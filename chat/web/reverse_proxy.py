@@ -9,7 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chat.web.api.refusals import is_for_programs, plain
+from chat.web.api.refusals import plain
 
 #: From which addresses Gradio tells its own root, and what that is to be: for the page
 #: its own folder, for programs the address that they were given.
@@ -37,10 +37,8 @@ class ReverseProxy:
             answer = RedirectResponse(f"{folder}?{query}" if query else folder)
             await answer(scope, receive, send)
             return
-        if is_for_programs(path):
-            path = plain(path)
-        if not path.startswith("/v1/"):  # else Starlette redirects, to what it believes its address
-            path = path.rstrip("/") or "/"
+        # Else Starlette redirects, to what it believes its address.
+        path = plain(path) or "/"
         scope = {**scope, "path": path, "headers": _told(path, scope["headers"])}
 
         async def send_on(message: Message) -> None:

@@ -89,7 +89,9 @@ HARMONY = """\
 {%- for message in messages %}
     {%- if message.tool_calls %}
         {%- set call = message.tool_calls[0].function %}
-        {%- if message.thinking and message.content %}{{- raise_exception('Not both.') }}{%- endif %}
+        {%- if message.thinking and message.content %}
+            {{- raise_exception('Not both.') }}
+        {%- endif %}
         {%- if message.thinking %}
             {{- '<|start|>assistant<|channel|>analysis<|message|>' + message.thinking + '<|end|>' }}
         {%- endif %}

@@ -162,7 +162,7 @@ def _files(entry: Mapping[str, Any]) -> Iterator[str]:
         match file:
             case {"extracted_content": str(content)} if content.strip():
                 name = file.get("file_name")
-                yield block(isinstance(name, str) and line(name) or PASTED, content, "")
+                yield block((isinstance(name, str) and line(name)) or PASTED, content, "")
 
 
 def _thoughts(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -187,7 +187,7 @@ def _thoughts_of_part(part: Any) -> Iterator[str]:
                     yield from _thoughts_of_part(one)
         case {"thought": True, "text": str(thought)}:
             yield thought.strip()
-        case {"type": str(kind)} if kind in THOUGHTS:
+        case {"type": str(kind)} if any(word in kind for word in THOUGHTS):
             values = (part.get(key) for key in THOUGHT_IN_PART)
             found = (text(value) for value in values if isinstance(value, str | list | Mapping))
             yield next((thought for thought in found if thought.strip()), "").strip()

@@ -82,7 +82,7 @@ class Reader:
         for word in ("oneOf", "anyOf"):
             if word in flat:
                 return self._alternatives(word, flat, path)
-        return self._single(flat, path) if flat else True
+        return (flat and self._single(flat, path)) or True
 
     def _alternatives(self, word: str, flat: dict[str, Any], path: Path) -> Any:
         rest = {name: value for name, value in flat.items() if name != word}
@@ -195,6 +195,7 @@ class Reader:
     def _single(self, flat: dict[str, Any], path: Path) -> dict[str, Any]:
         """Return the schema with what is in it read too."""
         if "enum" in flat:
+            flat.pop("format", None)
             for name in flat.keys() - {"enum", "type"}:
                 refuse((*path, name), "cannot be said beside enum or const")
             kept = [one for one in flat["enum"] if is_of(one, types_of(flat))]
@@ -230,19 +231,19 @@ class Reader:
         """
         if flat.get("format") not in [*FORMATS] or "string" not in types_of(flat):
             flat.pop("format", None)
+        formed = "format" in flat
         if "pattern" in flat:
             try:
                 flat["pattern"] = _pattern(flat["pattern"], (*path, "pattern"))
                 flat.pop("format", None)
             except ValueError:
-                if "format" not in flat:
+                if not formed:
                     raise
                 del flat["pattern"]
-        if "format" in flat:
-            if flat.get("minLength", 0) <= 1:
-                flat.pop("minLength", None)
-            if flat.get("maxLength", 0) >= LONG:
-                flat.pop("maxLength", None)
+        if formed and flat.get("minLength", 0) <= 1:
+            flat.pop("minLength", None)
+        if formed and flat.get("maxLength", 0) >= LONG:
+            flat.pop("maxLength", None)
 
     def _close(self, flat: dict[str, Any], path: Path) -> None:
         more = self._inner(flat.get("additionalProperties", False), (*path, "additionalProperties"))

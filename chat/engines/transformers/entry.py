@@ -53,11 +53,11 @@ def _load(source: Path, cache: Path, window: int, options: EngineOptions) -> Loa
 
 
 def _outlook(source: Path, cache: Path, window: int, options: EngineOptions) -> Outlook:
-    from chat.engines.transformers.kv_cache import token_bytes
-    from chat.engines.transformers.ready import longest_window
     import torch
 
     from chat import machine
+    from chat.engines.transformers.kv_cache import token_bytes
+    from chat.engines.transformers.ready import longest_window
     from chat.models import cards, quantize
     from chat.models.memory import require
 

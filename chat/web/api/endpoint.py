@@ -104,7 +104,8 @@ class Endpoint:
                 for ask in asks
                 for number in range(body.replies)
             ]
-            self._chat.gate.check(len(replies))  # before the first of them has begun
+            if len(replies) > 1:  # before the first of them has begun
+                self._chat.check_room(len(replies))
             answering = self._chat.called(with_adapter(chat.name, sampling.adapter))
             writer = self._writer(body, answering, len(replies))
             updates = merged(replies)

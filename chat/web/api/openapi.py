@@ -23,7 +23,7 @@ from chat.web.api.anthropic import answers as anthropic
 from chat.web.api.anthropic.shapes import CountBody, MessagesBody
 from chat.web.api.errors import json_answer
 from chat.web.api.ignored import HEADER
-from chat.web.api.request import NAMES, SCORES
+from chat.web.api.request import NAMES, SCORES, STRUCTURED, TIES
 from chat.web.api.responses import answers as items
 from chat.web.api.responses.shapes import ResponseBody
 from chat.web.api.shapes import ChatBody, CompletionBody, RequestBody
@@ -212,6 +212,9 @@ class Description:
                 "default": values[name],
                 "anyOf": [{**schema, **wider}, NULL],
             }
+        ties = {key: found[name] for key, name in TIES.items()}
+        tied = {"type": "object", "properties": ties, "additionalProperties": False}
+        found[STRUCTURED] = {"anyOf": [tied, NULL]}
         return found | {other: found[name] for other, name in NAMES.items()}
 
 

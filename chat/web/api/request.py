@@ -144,12 +144,13 @@ def read(shape: type[Body], body: bytes) -> Asked[Body]:
             control = NAMES.get(name, name)
             if name == "thinking" and isinstance(value, bool | dict):
                 continue  # which a shape reads
-            if name == STRUCTURED and isinstance(value, dict) and value.keys() <= TIES.keys():
-                del fields[name]
-                for key, tie in value.items():
-                    if tie is not None:
+            if name == STRUCTURED and isinstance(value, dict):
+                ties = {key: tie for key, tie in value.items() if tie is not None}
+                if ties.keys() <= TIES.keys():
+                    del fields[name]
+                    for key, tie in ties.items():
                         controls.add(TIES[key], f"{name}.{key}", tie)
-                continue
+                    continue
             if control in Sampling.model_fields and control not in without:
                 del fields[name]
                 if control == "logprobs" and shape.logprobs_by == "count" and type(value) is int:

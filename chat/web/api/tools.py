@@ -183,16 +183,17 @@ def offered(tools: Sequence[Offered], choice: Chosen, *, parallel: bool) -> Offe
     if required and not wanted:
         raise BadRequest("tool_choice asks for a call, and there are no tools.", "tool_choice")
     if required:
-        size = sum(len(json.dumps(one.tool.parameters)) for one in tools)
-        if size > LONGEST_SCHEMA:
-            raise BadRequest(
-                f"tools have schemas of {size:,} characters, to be held to; the limit is "
-                f"{LONGEST_SCHEMA:,}.",
-                "tools",
-            )
+        size = 0
         for place, one in enumerate(tools):
             if one.tool.name in wanted:
                 _check(one.tool, f"tools[{place}].{one.schema_in}")
+                size += len(json.dumps(one.tool.parameters))
+                if size > LONGEST_SCHEMA:
+                    raise BadRequest(
+                        f"tools have schemas of more than {LONGEST_SCHEMA:,} characters in all, to "
+                        "be held to.",
+                        "tools",
+                    )
     kept = tuple(one.tool for one in tools if one.tool.name in wanted)
     return Offer(kept, required, parallel) if kept else None
 

@@ -300,7 +300,10 @@ def test_what_pydantic_writes_for_a_decimal_needs_no_look_ahead() -> None:
             assert bool(re.search(pattern, text)) == bool(re.search(written, text)), text
 
 
-ZOD = r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$"
+ZOD = (
+    r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]"
+    r"@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$"
+)
 
 
 @pytest.mark.parametrize(
@@ -308,6 +311,10 @@ ZOD = r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z
     [
         {"type": "string", "format": "uri", "minLength": 1, "maxLength": 2083},
         {"type": "string", "format": "path"},
+        {"format": "path"},
+        {"anyOf": [{"format": "path"}, {"type": "null"}]},
+        {"type": "string", "format": "uuid", "enum": ["a"]},
+        {"type": "string", "format": "uuid", "pattern": "^[0-9a-f]{8}$", "minLength": 1},
         {"type": "string", "format": "color", "maxLength": 7},
         {"type": "integer", "format": "int32"},
         {"type": "string", "format": "email", "pattern": ZOD},

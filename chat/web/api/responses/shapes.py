@@ -169,8 +169,10 @@ class ResponseBody(RequestBody):
         """The conversation without the instructions, which are not for what follows."""
         try:
             return conversation_in(self._messages, "", tooled=True)
-        except BadRequest:  # they were all that anybody asked
-            said = (one if isinstance(one, Message) else one.said({}) for one in self._messages)
+        except BadRequest:  # they were all that anybody asked, or calls were told of as text
+            said = [one if isinstance(one, Message) else one.said({}) for one in self._messages]
+            if any(one.role == "user" and one.content.strip() for one in said):
+                return conversation_in(self._messages, "", tooled=False)
             begun = joined(one for one in said if one.role == "assistant")
             return Conversation([Message("user", ""), *begun])
 
