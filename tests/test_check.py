@@ -1,5 +1,6 @@
 """chat.check: whether and how a model would run, before it is loaded or downloaded."""
 
+import json
 import os
 import re
 import shutil
@@ -283,6 +284,9 @@ def test_of_a_model_on_the_hub_only_small_files_are_downloaded(
     else:
         assert (code, found["engine"], found["window"]) == (0, "OpenVINO", "512 tokens")
         assert found["weights"].startswith("to be converted")
+    if name == "tiny":
+        assert found["adapters"] == "tales"
+        assert not list((tmp_path / "home").rglob("adapter_model.safetensors"))
     had = [file.stat().st_size for file in (tmp_path / "home").rglob("*") if file.is_file()]
     assert sum(had) < 1e6
 
@@ -336,12 +340,17 @@ def test_an_assistant_model_that_the_start_would_refuse_is_refused(
     assert (code, found["assistant"]) == (0, "tiny")
     code, found = said(tmp_path / "tiny", assistant_model="./nowhere")
     assert (code, found["runs"]) == (1, "no: There is no folder or .gguf file ./nowhere.")
-    other = gguf_file.write(tmp_path / "other.gguf")
-    code, found = said(tmp_path / "tiny", assistant_model=str(other))
+    families.save(PLAIN["Llama 3"](), tmp_path / "other")
+    state = json.loads((tmp_path / "other" / "tokenizer.json").read_text())
+    vocabulary = state["model"]["vocab"]
+    first, second = (token for token, id in vocabulary.items() if id in (300, 301))
+    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
+    (tmp_path / "other" / "tokenizer.json").write_text(json.dumps(state))
+    code, found = said(tmp_path / "tiny", assistant_model=str(tmp_path / "other"))
     assert code == 1
     assert found["runs"].startswith("no: The assistant model has another vocabulary ")
-    other = gguf_file.write(tmp_path / "fifths.gguf", "Q5_0")
-    code, found = said(tmp_path / "tiny", assistant_model=str(other))
+    fifths = gguf_file.write(tmp_path / "fifths.gguf", "Q5_0")
+    code, found = said(tmp_path / "tiny", assistant_model=str(fifths))
     assert (code, found["runs"]) == (
         1,
         "no: OpenVINO cannot run the assistant model: it has weights in Q5_0.",

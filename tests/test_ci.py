@@ -50,9 +50,7 @@ def run(folder: Path, tests: str, workers: int = 0) -> "subprocess.CompletedProc
 
 
 @pytest.mark.parametrize(("tests", "workers"), [(ONCE, 2), (ONCE_IN_A_FIXTURE, 0)])
-def test_what_fails_once_passes_and_is_told_aloud(
-    tmp_path: Path, tests: str, workers: int
-) -> None:
+def test_what_fails_once_passes_and_is_told_aloud(tmp_path: Path, tests: str, workers: int) -> None:
     ended = run(tmp_path, GOOD + tests, workers)
     assert ended.returncode == 0
     assert "FAILED ONCE" in ended.stdout

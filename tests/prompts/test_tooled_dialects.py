@@ -119,11 +119,11 @@ def test_the_function_is_that_of_the_message_with_the_arguments() -> None:
 def test_a_template_that_takes_no_text_beside_a_thought_has_it_at_the_end_of_that() -> None:
     format = offering("harmony")
     both = (WEATHER._replace(id="call1234a"), TIME._replace(id="call1234b"))
-    said = Message("assistant", "I look it up.", both, thought="Rome?")
+    said = Message("assistant", "I look it up.", both, thought="Let me see.")
     sunny = Message("tool", "sunny", name="get_weather", call_id="call1234a")
     prompt = "".join(map(visible, format.pieces([HI, said, sunny])))
-    thought = "<|channel|>analysis<|message|>Rome?\n\nI look it up.<|end|>"
-    assert prompt.count(thought) == prompt.count("Rome?") == 1
+    thought = "<|channel|>analysis<|message|>Let me see.\n\nI look it up.<|end|>"
+    assert prompt.count(thought) == prompt.count("Let me see.") == 1
 
 
 def test_a_template_that_leaves_out_later_calls_is_told_of_them_one_by_one() -> None:

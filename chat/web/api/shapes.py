@@ -113,7 +113,7 @@ class ResponseFormat(Shape):
         if self.type != "json_schema" and self.json_schema is not None:
             raise unfit("must have a json_schema if that is its type")
         if self.type == "text" and given:
-            raise unfit("must have a schema of its own only if its type is json_object")
+            raise unfit("must have a schema only if its type is json_schema or json_object")
         return self
 
     @property

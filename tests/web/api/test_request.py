@@ -255,7 +255,7 @@ ECHO = [*HI, {"role": "assistant", "content": "a"}]
         (
             {"response_format": {"type": "text", "schema": {"properties": {}}}},
             "response_format",
-            "response_format must have a schema of its own only if its type is json_object.",
+            "response_format must have a schema only if its type is json_schema or json_object.",
         ),
         (
             {"response_format": {"type": "xml"}},

@@ -74,10 +74,9 @@ def test_what_opens_late_does_not_take_the_place_of_what_was_asked_for_after_it(
         wait_for_saving(tab)
         tab.new_chat()
     held: list[Route] = []
-    tab.page.route("**/saved_open", lambda route: held.append(route))
+    tab.page.route("**/saved_open", lambda route: held.append(route), times=1)
     with tab.page.expect_request("**/saved_open"):
         tab.page.locator("#panel li").get_by_role("button", name="One", exact=True).click()
-    tab.page.unroute("**/saved_open")
     open_one(tab, "Two")
     tab.says("Two", "Re: Two")
     with tab.page.expect_response("**/saved_open"):

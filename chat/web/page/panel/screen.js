@@ -14,6 +14,7 @@
  * @property {Branch} branch what is on the screen, and its other versions
  * @property {number} ways how many of those there were when it was saved
  * @property {boolean} [editing] whether its last message is where one is written, to be edited
+ * @property {number} [edited] which of its versions that was
  * @property {boolean} changed whether somebody has gone on with it here
  * @property {number} turn counts its states, of which the last is to be saved
  */
@@ -270,7 +271,7 @@ async function keepState(mine, turn, seen, system) {
         if (known && begins(other.said, mine.seen)) mine.text = there;
         else {  // so this becomes a copy
             const id = newId();
-            if (typedIn === mine.id) typedIn = id;
+            if (typedIn === mine.id) keepSystem({system: own, id: typedIn = id});
             Object.assign(mine, {id, text: undefined});
         }
     }
@@ -454,7 +455,10 @@ window.conversations = {
         // Who has begun to edit a message undoes that, and what is in the box stays there.
         if (history && editing) typeMessage(session[DRAFT] ?? "");
         const saved = this.changed(editing ? undefined : history, system);
-        if (history && (editing || !branch.rows.length) && branch.forks.has(branch.rows.length)) {
+        if (history && editing) {
+            leaveEditing();
+            rearrange();
+        } else if (history && !branch.rows.length && branch.forks.has(0)) {
             takeBack(branch);
             rearrange();
         }

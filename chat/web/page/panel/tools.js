@@ -130,6 +130,7 @@ function editRow(at) {
     return inTurn(() => {
         if (current.branch.rows[at] !== row) return;  // it is there already
         if (messageBox()?.value.trim()) throw new Problem("There is a message in the box already.");
+        current.edited = Math.max(0, current.branch.forks.get(at)?.indexOf(null) ?? 0);
         leave(current.branch, at);
         restoreFiles(row);
         const said = row.filter(({metadata}) => !metadata?.title);
@@ -141,7 +142,8 @@ function editRow(at) {
 
 /** Have a message that is edited be where it was. */
 function leaveEditing() {
-    if (current.editing) takeBack(current.branch);
+    const {branch, editing, edited = 0} = current;
+    if (editing) take(branch, branch.rows.length, edited, false);
     current.editing = false;
 }
 
@@ -151,14 +153,15 @@ function leaveEditing() {
  */
 async function branchOff(at) {
     await untilQuiet();
-    const {system, branch, title} = current;
+    const {id, branch, title} = current;
+    const system = typedIn === id ? own : current.system;
     const name = names.get(title ?? "");
     /** @type {{name: string, title: string} | undefined} */
     const sealed = name === undefined ? undefined : await ask("rename", `${name} (${window.translate("branch")})`);
     await untilQuiet();
     wanted++;
     if (sealed) names.set(sealed.title, sealed.name);
-    current = {...newConversation(), system: typedIn === current.id ? own : system, untitled: false};
+    current = {...newConversation(), system, untitled: false};
     add(current.branch, {rows: branch.rows.slice(0, at + 1), forks: new Map()});
     rearrange(sealed?.title);
 }
