@@ -228,6 +228,7 @@ WHOLE = {
     "tests/engines/openvino/test_engine.py",
     "tests/engines/server/test_real.py",
     "tests/engines/transformers/test_families.py",
+    "tests/models/test_build.py",
     "tests/test_app.py",
     "tests/test_notebooks.py",
     "tests/web/api/clients/test_instructor.py",
@@ -235,6 +236,7 @@ WHOLE = {
     "tests/web/api/clients/test_litellm.py",
     "tests/web/api/clients/test_objects.py",
     "tests/web/api/clients/test_pydantic_ai.py",
+    "tests/web/api/clients/test_tools.py",
 }
 
 

@@ -94,9 +94,9 @@ class Guard:
             await self._app(scope, receive, send)
         elif not is_open(scope["path"]):
             await refused(scope["path"], HTTPException(404))(scope, receive, send)
-        elif (
-            scope["path"] in IMPORTS or scope["path"].startswith(HEARTBEAT)
-        ) and not admitted(scope):
+        elif (scope["path"] in IMPORTS or scope["path"].startswith(HEARTBEAT)) and not admitted(
+            scope
+        ):
             await refused(scope["path"], LOGGED_OUT)(scope, receive, send)
         elif scope["path"] in IMPORTS:
             async with self._own.setdefault(_whose(scope), asyncio.Lock()), self._coming:

@@ -305,7 +305,7 @@ def test_uvicorn_can_be_told_more_than_gradio_tells_it() -> None:
         config = gradio.http_server.uvicorn.Config(app=None, port=7)
     assert (config.h11_max_incomplete_event_size, config.port) == (1234, 7)
     assert gradio.http_server.uvicorn is uvicorn
-    assert gradio.http_server.LOCALHOST_NAME == probed
+    assert probed == gradio.http_server.LOCALHOST_NAME
 
 
 async def test_logins_are_kept_by_their_tokens_where_they_can_be_ended() -> None:
