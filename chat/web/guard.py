@@ -94,9 +94,7 @@ class Guard:
             await self._app(scope, receive, send)
         elif not is_open(scope["path"]):
             await refused(scope["path"], HTTPException(404))(scope, receive, send)
-        elif (scope["path"] in IMPORTS or scope["path"].startswith(HEARTBEAT)) and not admitted(
-            scope
-        ):
+        elif _needs_login(scope["path"]) and not admitted(scope):
             await refused(scope["path"], LOGGED_OUT)(scope, receive, send)
         elif scope["path"] in IMPORTS:
             async with self._own.setdefault(_whose(scope), asyncio.Lock()), self._coming:
@@ -172,6 +170,11 @@ class Guard:
                 await send(message)
 
             await self._app(scope, replay, send_on if turn else send)
+
+
+def _needs_login(path: str) -> bool:
+    """Whether Gradio, which asks for it where it needs to, would answer anybody at an address."""
+    return path in IMPORTS or path.startswith(HEARTBEAT)
 
 
 def _whose(scope: Scope) -> str:
