@@ -53,6 +53,7 @@ async def test_a_thought_ends_after_its_budget_and_what_it_has_to_fit_is_the_rep
     tied = await replied(chat, max_new_tokens=60, thinking_budget=7, choices=("yes", "no"))
     assert tied.text in ("yes", "no")
     assert tied.thought == short.thought
-    assert short.thought_tokens == tied.thought_tokens == 7
+    # Or a few more, where the seventh ends within a character.
+    assert 7 <= short.thought_tokens == tied.thought_tokens < 12
     off = await replied(chat, max_new_tokens=60, thinking="off", choices=("yes", "no"))
     assert (off.text, off.thought) in (("yes", ""), ("no", ""))

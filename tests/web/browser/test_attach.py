@@ -138,6 +138,7 @@ def test_a_message_that_is_edited_is_there_again_if_something_else_is_done(tab: 
 def test_what_is_cleared_leaves_no_files_for_the_next_message(
     tab: Tab, engine: ScriptedEngine
 ) -> None:
+    tab.ask("Hi")
     engine.reading = AGES
     choose(tab, ("rain.csv", TABLE))
     chips(tab, "rain.csv (16 tokens)")
