@@ -164,7 +164,7 @@ class OpenVINOEngine:
         """Return the arguments of openvino_genai.GenerationConfig."""
         options: dict[str, Any] = {
             "max_new_tokens": sampling.max_new_tokens,
-            # What is tied may have nothing left to write before that, and OpenVINO would make it up.
+            # What is tied may have nothing left to write before that: OpenVINO makes something up.
             "min_new_tokens": 0 if ties else sampling.min_new_tokens,
             "repetition_penalty": sampling.repetition_penalty,
             "presence_penalty": sampling.presence_penalty,
