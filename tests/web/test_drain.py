@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -80,51 +81,47 @@ def test_with_nothing_to_write_it_ends_at_once() -> None:
         assert process.wait(timeout=20) in (0, 130)  # or interrupted just before it waits for that
 
 
-def test_a_page_that_is_only_open_keeps_nothing_from_ending() -> None:
+@contextmanager
+def draining(gate: Gate) -> Iterator[list[bool]]:
+    """Take SIGTERM for a gate; gives what has been hurried."""
     hurried: list[bool] = []
     before = signal.getsignal(signal.SIGTERM)
-    Drain(Gate(1, 0), 600, lambda: hurried.append(True))
+    Drain(gate, 600, lambda: hurried.append(True))
     try:
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGTERM)
+        yield hurried
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_page_that_is_only_open_keeps_nothing_from_ending() -> None:
+    with draining(Gate(1, 0)) as hurried, pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
     assert hurried, "its connection would be waited for"
 
 
 def test_who_is_on_the_way_to_the_line_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drain, "CALM", 0.0)
-    hurried: list[bool] = []
-    before = signal.getsignal(signal.SIGTERM)
     gate = Gate(1, 0)
-    Drain(gate, 600, lambda: hurried.append(True))
-    try:
+    with draining(gate) as hurried:
         with gate.coming():
             signal.raise_signal(signal.SIGTERM)
             assert gate.shut
             assert not hurried
         with pytest.raises(KeyboardInterrupt):
             wait()
-    finally:
-        signal.signal(signal.SIGTERM, before)
     assert hurried
 
 
 def test_who_has_just_been_answered_is_left_the_time_to_fetch_it() -> None:
-    hurried: list[bool] = []
-    before = signal.getsignal(signal.SIGTERM)
     gate = Gate(1, 0)
     with gate.enter():
         pass
-    Drain(gate, 600, lambda: hurried.append(True))
-    try:
+    with draining(gate) as hurried:
         signal.raise_signal(signal.SIGTERM)
         assert gate.shut
         assert not hurried
         with pytest.raises(KeyboardInterrupt):
             wait()
-    finally:
-        signal.signal(signal.SIGTERM, before)
     assert hurried
 
 

@@ -31,8 +31,15 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
     streams = Streams(chat.gate, settings.keep_seconds)
     models, description = Models(chat.name, chat.adapters), Description(chat, settings)
     chats = Endpoint(chat, sampling, system_prompt, ChatBody, ChatReply.to, streams, strict=strict)
-    to = lambda body, chat, replies: MessageReply(chat.name)  # noqa: E731
-    messages = Endpoint(chat, sampling, system_prompt, MessagesBody, to, streams, strict=strict)
+    messages = Endpoint(
+        chat,
+        sampling,
+        system_prompt,
+        MessagesBody,
+        lambda body, chat, replies: MessageReply(chat.name),
+        streams,
+        strict=strict,
+    )
     counting = CountTokens(chat, system_prompt, sampling.thinking, strict=strict)
     texts = Endpoint(continuing, sampling, "", CompletionBody, TextReply.to, streams, strict=strict)
     responses = Responses(chat, sampling, system_prompt, streams, strict=strict)
