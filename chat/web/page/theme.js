@@ -116,10 +116,13 @@ function whenThere(selector, use) {
     });
 }
 
-/** The text box loses the cursor when it is locked; not on phones, where it calls the keyboard. */
-window.focusMessage = () => {
+/**
+ * The text box loses the cursor when it is locked; not on phones, where it calls the keyboard. What
+ * is new is laid out then, which is enough for one task of the browser's.
+ */
+window.focusMessage = () => setTimeout(() => {
     /** @type {HTMLElement | null} */
     const box = document.querySelector("#message textarea");
     if (document.activeElement === document.body && matchMedia("(pointer: fine)").matches)
         box?.focus({preventScroll: true});
-};
+});

@@ -151,7 +151,7 @@ def test_a_reader_who_waits_has_waited_and_one_who_fails_is_told_of(
 
 
 SEEN = Watched(
-    {longpage.TASK: 90.0, longpage.TIMER: 80.0},
+    {longpage.TASK: 90.0, longpage.ANSWER: 80.0},
     "Cut off at the length limit: 2,400 tokens, 90.1 tokens/s",
     9000,
 )
@@ -159,7 +159,7 @@ SEEN = Watched(
 
 def test_a_browser_that_freezes_is_not_as_promised() -> None:
     assert longpage.found(200, 2400, SEEN).broken == []
-    for late in (longpage.TASK, longpage.TIMER):
+    for late in (longpage.TASK, longpage.ANSWER):
         figures = SEEN.figures | {late: 120.0}
         assert longpage.found(200, 2400, SEEN._replace(figures=figures)).broken
 

@@ -12,6 +12,19 @@ NOTING = """() => {
     new MutationObserver((changes) => window.directions += changes.length)
         .observe(log, {subtree: true, attributeFilter: ["dir"]});
 }"""
+#: What is there and not drawn yet.
+HIDDEN = "#said [style*=hidden]"
+#: Notes how much of that there is at most, and how high the conversation is meanwhile.
+ENDING = f"""() => {{
+    window.most = 0;
+    window.heights = [];
+    const said = document.querySelector("#conversation");
+    new MutationObserver(() => {{
+        const hidden = document.querySelectorAll("{HIDDEN}").length;
+        window.most = Math.max(window.most, hidden);
+        if (hidden) window.heights.push(said.scrollHeight);
+    }}).observe(said, {{subtree: true, attributeFilter: ["style"]}});
+}}"""
 #: Counts the changes of what was said before.
 WATCHING = """() => {
     window.changes = 0;
@@ -42,6 +55,19 @@ def test_messages_out_of_sight_are_not_laid_out(serve: Serve, visit: Visit) -> N
     # But they are there for who selects them, to copy.
     tab.page.evaluate("getSelection().selectAllChildren(document.querySelector('[role=log]'))")
     tab.page.wait_for_function(f"String(getSelection()).split('word').length > {60 * TURNS}")
+
+
+def test_a_long_reply_that_ends_is_drawn_block_by_block_and_moves_nothing(
+    serve: Serve, visit: Visit
+) -> None:
+    tab = visit(serve(ScriptedEngine(lambda _: "word\n\n" * 60)))
+    tab.page.evaluate(ENDING)
+    tab.ask("Begin")
+    tab.page.wait_for_function(f"!document.querySelector('{HIDDEN}')")
+    most, heights = tab.page.evaluate("[window.most, window.heights]")
+    assert most > 30
+    assert max(heights) - min(heights) < 40  # the line of buttons below it
+    assert tab.page.locator("#said .bot-row p").count() == 60
 
 
 def test_what_was_said_before_is_left_alone_while_a_reply_grows(serve: Serve, visit: Visit) -> None:

@@ -49,6 +49,7 @@ function whenLost(action) {
     new MutationObserver((changes) => {
         for (const {addedNodes} of changes) for (const added of addedNodes) {
             const around = added instanceof Element ? added : added.parentElement;
+            if (around?.closest("#conversation")) continue;  // formulas are thousands of elements
             const toast = /** @type {HTMLElement | null | undefined} */ (
                 around?.closest(TOAST) ?? around?.querySelector(TOAST));
             if (!toast || toast.ariaHidden || !toast.textContent?.includes(CONNECTION_LOST)) continue;
