@@ -6,7 +6,8 @@ The way of one message: `chat.web.page.page` takes it from the browser, `chat.we
 the reply outlast the tab for a while, `chat.web.page.ask` rebuilds the conversation
 (`chat.core.conversation`) and calls `chat.core.chat`, which composes the prompt (`prompts`), waits
 its turn (`chat.core.gate`), and turns the token ids of the engine (`chat.engines`) into the reply
-so far, again and again.
+so far, again and again. `Chat.reply` in `chat/core/chat.py` is its heart; docs/architecture.md has
+the map. The same in a terminal is `python -m chat`, and a model alone `python -m chat.backend`.
 """
 
 import os

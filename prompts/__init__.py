@@ -84,14 +84,18 @@ def tooled(tokenizer: Any) -> Tooled | None:
 
 def _check_controls(chosen: PromptFormat, tokenizer: Any) -> None:
     """Raise PromptError if the tokenizer lacks a control token that the format writes."""
+    if missing := _lacking(chosen, tokenizer):
+        raise PromptError(
+            f"The prompt format {chosen.name} needs the control token {missing}, "
+            "which this model's tokenizer does not have."
+        )
+
+
+def _lacking(chosen: PromptFormat, tokenizer: Any) -> str:
+    """Return a control token that a format writes and the tokenizer lacks, or nothing."""
     known = any_of(control_tokens(tokenizer))
     written = [piece.text for piece in chosen.pieces(PROBE) if isinstance(piece, Control)]
-    for text in (*chosen.stop, *written):
-        if missing := known.sub("", text):
-            raise PromptError(
-                f"The prompt format {chosen.name} needs the control token {missing}, "
-                "which this model's tokenizer does not have."
-            )
+    return next(filter(None, (known.sub("", text) for text in (*chosen.stop, *written))), "")
 
 
 def _recognise(tokenizer: Any) -> str:
@@ -99,10 +103,11 @@ def _recognise(tokenizer: Any) -> str:
         raise PromptError("Without a tokenizer the format must be named.")
     template = templates.default(tokenizer)
     if not template:
-        return "chatml" if "<|im_start|>" in tokenizer.get_vocab() else "plain"
+        return "plain" if _lacking(FORMATS["chatml"](tokenizer, False), tokenizer) else "chatml"
     for name in ("llama2", "llama3", "chatml"):
-        ours = "".join(map(visible, FORMATS[name](tokenizer, False).pieces(PROBE)))
-        if ours == rendered(tokenizer):
+        chosen = FORMATS[name](tokenizer, False)
+        ours = "".join(map(visible, chosen.pieces(PROBE)))
+        if ours == rendered(tokenizer) and not _lacking(chosen, tokenizer):
             return name
     # Others have its marks between tokens of their own.
     own = {"<s>", "</s>"} <= {*control_tokens(tokenizer)}

@@ -193,7 +193,9 @@ class PromptFormat(Protocol):
     def begun(self, messages: Sequence[Message], reply: Message = NOTHING) -> Begun:
         """Return the prompt that asks for a reply, or for the rest of one."""
         prompt, marks = self.pieces(messages), self.thoughts
-        said: list[Piece] = [self.beginning(reply.content)] if reply.content else []
+        said: list[Piece] = []
+        if reply.content:
+            said.append(Reply(defuse(reply.content, self.marks), before=self.gap))
         if not marks:
             return Begun(prompt, said)
         # What a template wrote itself, and no person.
@@ -211,10 +213,6 @@ class PromptFormat(Protocol):
         if said and (thought or open):
             thought.append(Control(marks.closing))
         return Begun(prompt, [*thought, *said], marks.begin if open else "", not said)
-
-    def beginning(self, reply: str) -> Reply:
-        """Return the piece for what a reply says already."""
-        return Reply(defuse(reply, self.marks), before=self.gap)
 
     def opening(self, messages: Sequence[Message]) -> str | None:
         """Return the text that the reply continues, or None: a chat's reply begins anew."""

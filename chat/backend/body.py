@@ -1,6 +1,5 @@
 """What is asked for: ids to continue, and the controls by the names that vLLM has for them."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from chat.backend.models import adapter_named
 from chat.core.chat import Chat
 from chat.core.fitting import CHARACTERS_PER_TOKEN
 from chat.core.sampling import Sampling, SamplingFields
+from chat.core.schema.letters import json_of
 from chat.core.tokens import Tokens
 from chat.errors import BadRequest, RequestError, TooLong
 from chat.settings import Settings
@@ -202,7 +202,7 @@ def _values(body: CompletionBody) -> dict[str, Any]:
         schema = ties.schema_
         if not (schema is None or isinstance(schema, str)):
             # No longer than it was written, since there is a limit.
-            found["json_schema"] = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+            found["json_schema"] = json_of(schema)
     if body.negative_prompt_ids:
         # Its text is nowhere any more, but engines are asked whether they can keep away from one.
         found["negative_prompt"] = "as ids"

@@ -14,6 +14,8 @@ from prompts.base import Begun
 #: More characters than this for each token of the window are refused or left
 #: out before they cost a tokenization. Prose has about 4 to a token.
 CHARACTERS_PER_TOKEN = 8
+#: Tokens of the window that are kept for a reply at the most.
+KEPT = 4096
 #: How many characters of a message tell conversations apart.
 NAMED = 1000
 #: Who speaks between two messages of the user's side.
@@ -62,12 +64,13 @@ def fit(
     which each prompt begins as the one before it did, so that a prefix cache has that part.
 
     `window` is the most tokens that prompt and reply may have together, of which
-    `max_new_tokens` are kept for the reply, but no more than half.
+    `max_new_tokens` are kept for the reply, but no more than half, or than `KEPT`: it is a limit,
+    which programs set high, and few replies are as long.
 
     Raises:
         TooLong: the last message does not fit.
     """
-    kept = min(max_new_tokens, window // 2)
+    kept = min(max_new_tokens, window // 2, KEPT)
     room = window - kept
     asked, begun = conversation.asked, conversation.begun
     system = [message for message in asked[:1] if message.role == "system"]

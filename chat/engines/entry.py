@@ -76,10 +76,6 @@ class ManyOptions(EngineOptions):
     )
 
 
-def _nothing() -> None:
-    pass
-
-
 class Loaded(NamedTuple):
     """A model that is in memory, or on its way there."""
 
@@ -92,7 +88,7 @@ class Loaded(NamedTuple):
     #: By what the model can be changed, the default one first (see `chat.models.adapters`).
     adapters: tuple[str, ...] = ()
     #: Gives back what it takes, if it is not started.
-    close: Callable[[], None] = _nothing
+    close: Callable[[], None] = lambda: None
 
 
 class Outlook(NamedTuple):

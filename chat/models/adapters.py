@@ -72,11 +72,6 @@ class Adapter(NamedTuple):
         return sorted({name.partition(".lora_")[0] for name in self.shapes if ".lora_" in name})
 
     @property
-    def own_ranks(self) -> bool:
-        """Whether layers have ranks of their own."""
-        return bool(self.config.get("rank_pattern"))
-
-    @property
     def scale(self) -> float:
         """By what B·A is multiplied, in layers without a rank or an alpha of their own."""
         rank: int = self.config["r"]
@@ -93,7 +88,7 @@ class Adapter(NamedTuple):
                 raise self.unfit(f"half of what it has for {name} is missing")
             if not len(a) == len(b) == 2:
                 raise self.unfit(f"what it has for {name} are no matrices")
-            if not (self.own_ranks or a[0] == b[1] == self.config["r"]):
+            if not (self.config.get("rank_pattern") or a[0] == b[1] == self.config["r"]):
                 raise self.unfit(f"it has {a[0]} for the rank of {name}, and another by {CONFIG}")
             if name not in layers:
                 raise self.unfit(f"it is for a layer {name}, which this model does not have")

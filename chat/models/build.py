@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from chat import child
-from chat.models import as_gguf, config, convert, ir, ir_fuse, ir_layers, plain, rope
+from chat.models import as_gguf, config, convert, gguf_tokenizer, ir, ir_fuse, ir_layers, plain, rope
 
 #: What Llama 3.1 and later divide the frequencies of their positions by.
 FACTORS = "rope_freqs.weight"
@@ -68,7 +68,7 @@ def _change(folder: Path, positions: rope.Change, *, fused: bool) -> None:
 def _from_gguf(gguf: Path, file: Path) -> rope.Change:
     convert.link(gguf, file)
     AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(file.parent)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(file.parent)
+    gguf_tokenizer.load(gguf).save_pretrained(file.parent)
     reader = GGUFReader(gguf)
     architecture = reader.fields["general.architecture"].contents()
 

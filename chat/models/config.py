@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chat.errors import ModelError
+from chat.models.unusable import unusable
 
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 #: How many tokens a model was made for, where it says so.
@@ -33,10 +33,7 @@ def read(folder: Path) -> dict[str, Any]:
     """
     found = _object(folder / "config.json")
     if found is None:
-        raise ModelError(
-            "The model could not be loaded: its config.json is missing or damaged; download it "
-            "again."
-        )
+        raise unusable("its config.json is missing or damaged; download it again")
     return found
 
 
@@ -59,21 +56,15 @@ def shape(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     part = settings.get("text_config") or {}
     if not isinstance(part, Mapping):
-        raise ModelError(
-            "The model could not be loaded: text_config in its config.json is damaged."
-        )
+        raise unusable("text_config in its config.json is damaged")
     found = {**settings, **part}
     found = {**{name: found[old] for name, old in OLDER.items() if old in found}, **found}
     if any(type(found.get(name)) is not int or found[name] < 1 for name in SIZES):
-        raise ModelError(
-            f"The model could not be loaded: its config.json does not say {', '.join(SIZES)}."
-        )
+        raise unusable(f"its config.json does not say {', '.join(SIZES)}")
     if found.get(LENGTH) is None:
         found.pop(LENGTH, None)
     elif type(found[LENGTH]) is not int or found[LENGTH] < 1:
-        raise ModelError(
-            f"The model could not be loaded: {LENGTH} in its config.json is no number of tokens."
-        )
+        raise unusable(f"{LENGTH} in its config.json is no number of tokens")
     return found
 
 

@@ -104,11 +104,19 @@ def outlook(source: Path, cache: Path, *, fused: bool = True) -> Found:
     try:
         from transformers import AutoConfig, AutoTokenizer
 
+        from chat.models import gguf_tokenizer
+
         where, options = (
             (source, {}) if source.is_dir() else (source.parent, {"gguf_file": source.name})
         )
-        own = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
+        own = (
+            gguf_tokenizer.load(source)
+            if options
+            else AutoTokenizer.from_pretrained(where, trust_remote_code=False)
+        )
         settings = AutoConfig.from_pretrained(where, trust_remote_code=False, **options).to_dict()
+    except ModelError:
+        raise
     except Exception as error:
         raise no_tokenizer(error) from None
     kind = (

@@ -110,15 +110,9 @@ def require_whole(name: str, reader: Any) -> None:
     found = {int(match[1]) for tensor in reader.tensors if (match := LAYER.search(tensor.name))}
     needed = range(layers - drafting)
     if missing := len(needed) - sum(layer in needed for layer in found):
-        raise ModelError(
-            f"The model could not be loaded: {name} is incomplete, without {missing} of its "
-            f"{layers} layers."
-        )
+        raise unusable(f"{name} is incomplete, without {missing} of its {layers} layers")
     if found and max(found) >= layers:
-        raise ModelError(
-            f"The model could not be loaded: {name} has {max(found) + 1} layers, and {layers} by "
-            "its description."
-        )
+        raise unusable(f"{name} has {max(found) + 1} layers, and {layers} by its description")
 
 
 def require_alike(name: str, reader: Any) -> None:
@@ -135,9 +129,7 @@ def require_alike(name: str, reader: Any) -> None:
     ] + list(others)
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise ModelError(
-            f"The model could not be loaded: {name} is incomplete, without {min(missing)}{more}."
-        )
+        raise unusable(f"{name} is incomplete, without {min(missing)}{more}")
 
 
 def _field(reader: Any, key: str) -> int | None:

@@ -32,7 +32,7 @@ from transformers import (
 
 from chat import machine
 from chat.errors import ModelError, out_of_memory
-from chat.models import cards, checkpoint, config, convert, keep, parts, quantized
+from chat.models import cards, checkpoint, config, convert, gguf_positions, gguf_tokenizer, keep, parts, quantized
 from chat.models.memory import SMALLER, require
 from chat.models.unusable import unusable
 
@@ -54,7 +54,7 @@ def tokenizer_and_model(source: Path, cache: Path) -> tuple[Any, PreTrainedModel
     """
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     with _explained():
-        kept = convert.place(source, cache, _kind())
+        kept = convert.place(source, cache, _kind(source))
         folder = kept if convert.whole(kept) else source
         if folder.suffix.lower() == ".gguf":
             folder = _converted(source, cache)
@@ -91,12 +91,18 @@ def outlook(source: Path, cache: Path) -> Found:
     """
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     with _explained():
-        converted = convert.place(source, cache, _kind())
+        converted = convert.place(source, cache, _kind(source))
         folder = converted if convert.whole(converted) else source
         options = {} if folder.is_dir() else {"gguf_file": folder.name}
         where = folder if folder.is_dir() else folder.parent
+        if options:
+            parts.require_whole(folder.name, parts.reader(folder))
         settings = _config(where, **options)
-        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
+        tokenizer = (
+            gguf_tokenizer.load(folder)
+            if options
+            else AutoTokenizer.from_pretrained(where, trust_remote_code=False)
+        )
         if options:
             memory, disk = conversion_needs(folder)
             size = checkpoint.nf4_bytes(checkpoint.empty(settings, compute_dtype()))
@@ -233,13 +239,15 @@ def _adapt(layer: Any) -> None:
         layer.support_avx512bf16_for_cpu = False
 
 
-def _kind() -> str:
-    return f"nf4-{str(compute_dtype()).removeprefix('torch.')}"
+def _kind(source: Path) -> str:
+    kind = f"nf4-{str(compute_dtype()).removeprefix('torch.')}"
+    # Those that were converted when nobody looked at their positions are converted anew.
+    return f"{kind}-positions" if source.suffix.lower() == ".gguf" else kind
 
 
 def _converted(gguf: Path, cache: Path) -> Path:
     doing = f"converting {gguf.name} to 4-bit NF4"
-    return convert.once(convert.place(gguf, cache, _kind()), doing, partial(_convert, gguf))
+    return convert.once(convert.place(gguf, cache, _kind(gguf)), doing, partial(_convert, gguf))
 
 
 def _convert(gguf: Path, folder: Path) -> None:
@@ -249,10 +257,11 @@ def _convert(gguf: Path, folder: Path) -> None:
     require(disk, shutil.disk_usage(folder.parent).free, "disk space")
     print(f"Converting {gguf.name} to 4-bit NF4, once", flush=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as unpacked:
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        tokenizer = gguf_tokenizer.load(gguf)
         model = checkpoint.loaded(
             AutoModelForCausalLM,
             gguf.parent,
+            config=_config(gguf.parent, gguf_file=gguf.name),
             gguf_file=gguf.name,
             dtype=compute_dtype(),
             quantization_config=GgufConfig(dequantize=True),
@@ -328,18 +337,19 @@ def _config(where: Path, **gguf: str) -> PreTrainedConfig:
     kind = "llama" if gguf else config.read(where).get("model_type")
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         name = f" ({kind})" if isinstance(kind, str) and quantized.NAME.fullmatch(kind) else ""
-        raise ModelError(
-            "The model could not be loaded: it is of a kind that transformers does not know"
-            f"{name}, and code that a model brings is never run; choose another with --model."
+        raise unusable(
+            f"it is of a kind that transformers does not know{name}, and code that a model brings "
+            "is never run; choose another with --model"
         )
     try:
         found: PreTrainedConfig = AutoConfig.from_pretrained(where, trust_remote_code=False, **gguf)
     except Exception as error:  # of its many checks
         if gguf:
             raise
-        raise ModelError(
-            f"The model could not be loaded: its config.json is not that of a {kind} model."
-        ) from error
+        raise unusable(f"its config.json is not that of a {kind} model") from error
+    if gguf:
+        name = gguf["gguf_file"]
+        gguf_positions.put(name, parts.reader(where / name), found)
     if type(found) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise ModelError(f"A model of the kind {found.model_type} does not write text.")
     return found

@@ -116,9 +116,10 @@ def _head(name: str, cache: Path, folder: Path) -> None:
 
 
 def _write(file: Path, folder: Path) -> None:
+    from chat.models import gguf_tokenizer  # which imports torch
+
     child.limit(MEMORY, SECONDS, writes=True)
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(file.parent, gguf_file=file.name)
-    tokenizer.save_pretrained(folder)
+    gguf_tokenizer.load(file).save_pretrained(folder)
 
 
 if __name__ == "__main__":

@@ -46,8 +46,6 @@ ALWAYS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-#: What has somebody's name in it, and brings a cookie.
-PERSONAL = ("/", "/config")
 #: What a chat has no use for.
 PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
 
@@ -92,8 +90,6 @@ class Headers:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(ALWAYS)
-                if scope.get("path") in PERSONAL:
-                    headers.setdefault("Cache-Control", "private, no-cache")
                 if headers.get("content-type", "").startswith("text/html"):
                     held = message
                     return

@@ -6,6 +6,8 @@ Source: RFC 9112, 3.2.2 (absolute form), which every server has to take for what
 in 3.2.1 (origin form).
 """
 
+from urllib.parse import unquote
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
@@ -18,9 +20,9 @@ class OriginForm:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, with its path alone."""
         if scope["type"] == "http":
-            path, raw = scope["path"], scope.get("raw_path", b"")
-            if "://" in path and not path.startswith("/"):
-                path = "/" + path.partition("://")[2].partition("/")[2]
+            raw = scope.get("raw_path", b"")
+            if b"://" in raw and not raw.startswith(b"/"):
+                # By what was sent: a host may have a slash in it that is written as %2F.
                 raw = b"/" + raw.partition(b"://")[2].partition(b"/")[2]
-                scope = {**scope, "path": path, "raw_path": raw}
+                scope = {**scope, "path": unquote(raw.decode("ascii")), "raw_path": raw}
         await self._app(scope, receive, send)

@@ -103,7 +103,8 @@ class Origins:
             return False
         link = host(urlsplit(self._shared() or "").netloc)
         ours = name in (self._listening, link, os.environ.get("SPACE_HOST"))
-        return ours or "." not in name or _is_address(name) or _is_local(name) or self._allows(name)
+        private = "." not in name or name.endswith(PRIVATE)
+        return ours or private or _is_address(name) or _is_local(name) or self._allows(name)
 
     def _allows(self, name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in self._allowed)

@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chat.web.guard import OPEN, OPEN_BELOW
 from chat.web.logs import HEADER, access, request_id
 
+#: What the id is called where Anthropic's client looks for it.
+ANTHROPIC_HEADER = "request-id"
 #: An id that can be taken as it is.
 SANE = re.compile("[A-Za-z0-9_.-]{1,64}")
 
@@ -51,7 +53,8 @@ class Logged:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = id
+                for name in (HEADER, ANTHROPIC_HEADER):
+                    MutableHeaders(scope=message)[name] = id
             await send(message)
 
         token = request_id.set(id)

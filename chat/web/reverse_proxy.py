@@ -14,6 +14,8 @@ from chat.web.api.refusals import plain
 #: From which addresses Gradio tells its own root, and what that is to be: for the page
 #: its own folder, for programs the address that they were given.
 ROOTS = {"/": b".", "/logout": b".", "/config": b"/", "/gradio_api/info": b"/"}
+#: What has somebody's name in it, and brings a cookie.
+PERSONAL = ("/", "/config")
 
 
 class ReverseProxy:
@@ -43,7 +45,10 @@ class ReverseProxy:
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _change(MutableHeaders(scope=message))
+                headers = MutableHeaders(scope=message)
+                if path in PERSONAL:
+                    headers.setdefault("Cache-Control", "private, no-cache")
+                _change(headers)
             await send(message)
 
         await self._app(scope, receive, send_on)

@@ -145,6 +145,22 @@ class Template(PromptFormat):
             self.marks += tuple(one for one in marks[:2] if not self._controls.search(one))
             self._told = {"on": self._switch(marks, "on"), "off": self._switch(marks, "off")}
             self.switches = self._asked(self._told["on"]) != self._asked(self._told["off"])
+        self.stop = self._ends()
+
+    def _ends(self) -> tuple[str, ...]:
+        """Return the control token after a reply, unless it is a mark of thoughts too.
+
+        A GGUF file often names another one as its end, and so does the base of an adapter.
+        """
+        said = [Message("user", STAND_IN), Message("assistant", STAND_IN), Message("user", STAND_IN)]
+        with suppress(Exception):  # of a template that anyone may have written
+            _, _, after, _ = self._apply(said).bare.split(STAND_IN)
+            marks = self.thoughts
+            known = "".join((*marks[:4], *marks.around)) if marks else ""
+            end = self._controls.match(after.lstrip())
+            if end and end[0] not in known:
+                return (end[0],)
+        return ()
 
     def _taken(self) -> Taken:
         return Taken(lambda messages: self._apply(messages).bare)

@@ -75,7 +75,7 @@ def test_a_conversation_looks_as_the_source_says(name: str) -> None:
         ("chatglm3", ["<|user|>", "<|observation|>"]),
         ("alpaca", []),
         ("plain", []),
-        ("template", []),
+        ("template", ["<|im_end|>"]),
     ],
 )
 def test_a_reply_ends_at_the_marks_of_its_format(name: str, stop: list[str]) -> None:

@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, TokenType
@@ -25,12 +27,15 @@ def write(
     without: str = "nothing",
     layers: int = LAYERS,
     drafting: int = 0,
+    scaling: float = 0.0,
+    renamed: Mapping[str, str] = MappingProxyType({}),
     **extra: str,
 ) -> Path:
     """Write the model into `file`, its matrices as `kind`, and return it.
 
     `factors`, [half of a head's size], are what its positions' frequencies are divided by;
-    with `biases` its attention has some.
+    with `biases` its attention has some; `scaling` is a factor of its positions, if it says one.
+    Tokens are `renamed`, in the chat template too.
     Tensors whose names begin with the pattern `without` are left out; `layers` is how many
     it says that it has, of which so many at the end are `drafting`.
     """
@@ -47,7 +52,9 @@ def write(
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(10000.0)
     writer.add_rope_dimension_count(HIDDEN // HEADS)
-    vocabulary = _add_tokenizer(writer)
+    if scaling:
+        writer.add_rope_scaling_factor(scaling)
+    vocabulary = _add_tokenizer(writer, renamed)
     for name, value in extra.items():
         writer.add_string(name.replace("__", "."), value)
 
@@ -113,7 +120,7 @@ def split(file: Path, count: int) -> list[Path]:
     return found
 
 
-def _add_tokenizer(writer: GGUFWriter) -> int:
+def _add_tokenizer(writer: GGUFWriter, renamed: Mapping[str, str]) -> int:
     tokenizer = chatml_tokenizer()
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
@@ -123,13 +130,16 @@ def _add_tokenizer(writer: GGUFWriter) -> int:
     ]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
-    writer.add_token_list(tokens)
+    writer.add_token_list([renamed.get(token, token) for token in tokens])
     writer.add_token_types(kinds)
     writer.add_token_merges([" ".join(pair) for pair in state["model"]["merges"]])
     writer.add_bos_token_id(tokenizer.bos_token_id)
     writer.add_eos_token_id(tokenizer.eos_token_id)
     writer.add_unk_token_id(tokenizer.unk_token_id)
-    writer.add_chat_template(tokenizer.chat_template)
+    template = str(tokenizer.chat_template)
+    for token, other in renamed.items():
+        template = template.replace(token, other)
+    writer.add_chat_template(template)
     return len(tokens)
 
 

@@ -18,6 +18,7 @@ from tests.support.fakes import ScriptedEngine
         ("http://host:80/a b", b"http://host:80/a%20b", ("/a b", b"/a%20b")),
         ("HTTPS://host/", b"HTTPS://host/", ("/", b"/")),
         ("http://host", b"http://host", ("/", b"/")),
+        ("http://h/metrics", b"http://h%2Fmetrics", ("/", b"/")),
         ("http://[::1]:80/x://y", b"http://[::1]:80/x://y", ("/x://y", b"/x://y")),
         ("/v1/models", b"/v1/models", ("/v1/models", b"/v1/models")),
         ("/http://host/", b"/http://host/", ("/http://host/", b"/http://host/")),

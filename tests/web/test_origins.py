@@ -61,6 +61,7 @@ async def status(
         *("127.0.0.1", "127.0.0.1:7860", "192.168.1.5:7860", "[::1]:7860", "[fe80::1]"),
         *("localhost", "LOCALHOST:7860", "localhost.", "chat.localhost:7860"),
         *("page1:7860", "inside"),  # names without a dot are of one's own network
+        *("host.docker.internal:7860", "host.containers.internal"),  # and so are those
     ],
 )
 async def test_names_that_no_stranger_can_own_are_taken(host: str) -> None:

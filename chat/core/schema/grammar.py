@@ -14,7 +14,7 @@ from chat.core.schema.formats import FORMATS
 from chat.core.schema.letters import HIDDEN, NOTHING, class_of, json_of, literal, without
 from chat.core.schema.numbers import integers, numbers, tightest
 from chat.core.schema.patterns import quoted
-from chat.core.schema.words import TYPES, Path
+from chat.core.schema.words import Path, name_of, types_of
 
 #: The longest grammar, in characters, and the most that the squares of its patterns' lengths
 #: (with their repetitions written out) may come to: where much can be left out, compiling
@@ -92,8 +92,8 @@ class _Writer:
         """Return the name of a rule, or a group."""
         if node is True or node == {}:
             return "any"
-        if "$ref" in node:
-            return "d" + str(node["$ref"]).removeprefix("#/$defs/")
+        if name := name_of(node):
+            return f"d{name}"
         if "enum" in node:
             return self._one_of(literal(json_of(value)) for value in node["enum"])
         for word in ("anyOf", "oneOf"):
@@ -101,9 +101,8 @@ class _Writer:
                 return self._one_of(
                     self.value(one, (*path, word, at)) for at, one in enumerate(node[word])
                 )
-        types = node.get("type", [*TYPES])
-        types = [types] if isinstance(types, str) else types
-        return self._one_of(self._typed(kind, node, path) for kind in dict.fromkeys(types))
+        types = dict.fromkeys(types_of(node))
+        return self._one_of(self._typed(kind, node, path) for kind in types)
 
     def _one_of(self, bodies: Iterable[str]) -> str:
         found = list(dict.fromkeys(bodies))

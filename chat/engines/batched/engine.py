@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing
 
 from chat.core.engine import State
 from chat.core.sampling import OPTIONAL, Sampling
@@ -52,7 +51,7 @@ class BatchedEngine:
     async def admit(self, sampling: Sampling) -> None:
         """See `Engine.admit`; a grammar is compiled where the model is, beside its steps."""
 
-    async def generate(
+    def generate(
         self,
         prompt: Sequence[int],
         sampling: Sampling,
@@ -67,9 +66,7 @@ class BatchedEngine:
         def ask(begun: Begun) -> AsyncGenerator[list[int]]:
             return self._remote.ask(job._replace(written=list(begun.ids)), begun)
 
-        async with aclosing(going_on(ask, sampling, self.stop_ids)) as batches:
-            async for ids in batches:
-                yield ids
+        return going_on(ask, sampling, self.stop_ids)
 
     def close(self) -> None:
         """See `Engine.close`."""

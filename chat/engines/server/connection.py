@@ -5,19 +5,25 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncGenerator, Mapping
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import httpx2
 
 from chat.engines.server.refusals import Later, of_event, refusal
-from chat.errors import Broken
+from chat.errors import Broken, ModelError
 
 #: Seconds until there is a connection, and between two signs of life on it: a long prompt is read
 #: in silence. There is no limit for the whole of a reply.
 CONNECT, SILENCE = 5.0, 60.0
 #: Seconds for which a connection is kept that nobody uses; some servers close theirs after five.
 KEPT = 2.0
+UNUSABLE = (
+    "The server cannot be asked by the proxy that ALL_PROXY, HTTP_PROXY or HTTPS_PROXY names: give "
+    "an http:// one, or name the server in NO_PROXY."
+)
 
 
 class Connection:
@@ -30,6 +36,8 @@ class Connection:
         self._key = key
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._context = httpx2.create_ssl_context()
+        # Proxies that the environment names are for what is far: to one they would show the key.
+        self._by_proxy = not _is_near(url)
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient] = (
             WeakKeyDictionary()
         )
@@ -43,13 +51,20 @@ class Connection:
 
         Raises:
             httpx2.TransportError: nobody answers.
+            ModelError: the environment names a proxy that cannot be used.
         """
         method = "GET" if body is None else "POST"
         timeout = httpx2.Timeout(silence if body else CONNECT, connect=CONNECT)
-        with (
-            httpx2.Client(verify=self._context, headers=self._headers, timeout=timeout) as client,
-            client.stream(method, self.url + path, json=body) as answer,
-        ):
+        try:
+            asking = httpx2.Client(
+                verify=self._context,
+                headers=self._headers,
+                timeout=timeout,
+                trust_env=self._by_proxy,
+            )
+        except (ImportError, ValueError):
+            raise ModelError(UNUSABLE) from None
+        with asking as client, client.stream(method, self.url + path, json=body) as answer:
             try:
                 return answer.status_code, json.loads(answer.read())
             except (ValueError, RecursionError, httpx2.DecodingError):
@@ -117,10 +132,20 @@ class Connection:
             self._clients[loop] = httpx2.AsyncClient(
                 verify=self._context,
                 headers=self._headers,
+                trust_env=self._by_proxy,
                 timeout=httpx2.Timeout(self.silence or SILENCE, connect=CONNECT),
                 limits=httpx2.Limits(max_keepalive_connections=64, keepalive_expiry=KEPT),
             )
         return self._clients[loop]
+
+
+def _is_near(url: str) -> bool:
+    """Whether a server is on this machine or in its own network, as far as its name tells."""
+    name = urlsplit(url).hostname or ""
+    try:
+        return ip_address(name).is_private
+    except ValueError:
+        return "." not in name or name.endswith((".localhost", ".internal"))
 
 
 async def _parsed(answer: httpx2.Response) -> AsyncGenerator[dict[str, Any]]:

@@ -18,7 +18,8 @@ from chat.core.sampling import Sampling
 from chat.engines.resume import Begun, going_on
 from chat.engines.server.connection import Connection
 from chat.engines.server.dialect import Asked, Dialect, Said
-from chat.engines.server.health import Health, Look
+from chat.engines.server.health import Health
+from chat.engines.server.probe import Same
 from chat.engines.server.refusals import Later
 from chat.engines.stream import StreamClosed, TokenStream
 from chat.errors import FAILED, Broken, ChatError, EngineError, QueueFull, describe
@@ -59,7 +60,7 @@ class ServerEngine:
         stop_ids: Iterable[int],
         window: int,
         parallel: int,
-        same: Look,
+        same: Same,
         adapters: Mapping[str, str] = NONE,
     ) -> None:
         self.parallel = parallel
@@ -82,7 +83,7 @@ class ServerEngine:
         """See `Engine.admit`."""
         self._dialect.check(sampling)
 
-    async def generate(
+    def generate(
         self,
         prompt: Sequence[int],
         sampling: Sampling,
@@ -101,9 +102,7 @@ class ServerEngine:
         def ask(begun: Begun) -> AsyncGenerator[list[int]]:
             return self._attempt(begun, prompt, sampling, negative, session)
 
-        async with aclosing(going_on(ask, sampling, self.stop_ids)) as batches:
-            async for ids in batches:
-                yield ids
+        return going_on(ask, sampling, self.stop_ids)
 
     def close(self) -> None:
         """See `Engine.close`."""

@@ -136,8 +136,8 @@ def _outlook(source: Path, cache: Path, window: int, options: ServerOptions) -> 
 
 SERVER = Entry(
     title="The server",
-    description="elsewhere, at --server-url: vLLM, SGLang, llama.cpp's server or "
-    "python -m chat.backend",
+    description="on another machine or in another process, at --server-url: vLLM, SGLang, "
+    "llama.cpp's server or python -m chat.backend",
     hardware=(),
     options=ServerOptions,
     refusal=lambda source, cache: None,

@@ -3,10 +3,9 @@
 import logging
 import threading
 import time
-from typing import Protocol
 
 from chat.core.engine import State
-from chat.engines.server.probe import Away, Full
+from chat.engines.server.probe import Away, Full, Same
 from chat.errors import describe
 
 #: Seconds between two questions, and between two while nobody answers or it is doubted who does.
@@ -17,18 +16,10 @@ HOLDS, PATIENCE = 15.0, 5.0
 log = logging.getLogger(__name__)
 
 
-class Look(Protocol):
-    """See `chat.engines.server.probe.Same`."""
-
-    def __call__(self, *, doubted: bool) -> bool | None:
-        """Return whether the server is the one that it was, or None where it does not tell."""
-        ...
-
-
 class Health:
     """Asks in a thread of its own, from when it is known that there is a server."""
 
-    def __init__(self, same: Look) -> None:
+    def __init__(self, same: Same) -> None:
         self._same = same
         self._answered = time.monotonic()
         self._doubt = self._away = False

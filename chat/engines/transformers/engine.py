@@ -110,7 +110,7 @@ class TransformersEngine(Worker):
             sampling,
             self.stop_ids,
             self._model.device,
-            self._guide,
+            self._guide.compiled(sampling) if self._guide and sampling.tied else None,
             self._guidance(sampling, negative),
             drafted=drafted,
         )

@@ -88,7 +88,7 @@ def _outlook(source: Path, cache: Path, window: int, options: EngineOptions) -> 
 
 TRANSFORMERS = Entry(
     title="transformers",
-    description="elsewhere",
+    description="any other model",
     hardware=("cpu", "cuda"),
     options=EngineOptions,
     refusal=_refusal,

@@ -6,7 +6,7 @@ match; all others lose.
 
 from contextlib import suppress
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from llguidance import LLMatcher, LLParserLimits
@@ -44,18 +44,10 @@ class Guide:
         with suppress(Exception):  # which says so again to whoever needs it
             _ = self._texts
 
-    def processor(self, sampling: Sampling, prompt: int) -> LogitsProcessor:
-        """Return what holds one reply to `sampling.pattern` or `sampling.schema_to_fit`.
-
-        It begins after so many tokens of the `prompt`.
-
-        Raises:
-            EngineError: see `compiled`.
-        """
-        return self.compiled(sampling).processor(sampling, prompt)
-
     def compiled(self, sampling: Sampling) -> "Compiled":
-        """Compile that for one reply, which leaves other threads the interpreter's lock.
+        """Compile `sampling.pattern` or `sampling.schema_to_fit` for one reply.
+
+        That leaves other threads the interpreter's lock.
 
         Raises:
             EngineError: it is too much for llguidance.
@@ -75,16 +67,15 @@ class Guide:
         return Compiled(matcher, mask)
 
 
-class Compiled:
+class Compiled(NamedTuple):
     """A grammar for one reply."""
 
-    def __init__(self, matcher: LLMatcher, mask: Any) -> None:
-        self._matcher = matcher
-        self._mask = mask
+    matcher: LLMatcher
+    mask: Any
 
-    def processor(self, sampling: Sampling, prompt: int) -> LogitsProcessor:
-        """See `Guide.processor`."""
-        return _GrammarProcessor(self._matcher, self._mask, prompt)
+    def processor(self, prompt: int) -> LogitsProcessor:
+        """Return what holds the reply to it, which begins after so many tokens of the prompt."""
+        return _GrammarProcessor(self.matcher, self.mask, prompt)
 
 
 class _GrammarProcessor(LogitsProcessor):

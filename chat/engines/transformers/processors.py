@@ -11,7 +11,7 @@ from transformers import (
 )
 
 from chat.core.sampling import Sampling
-from chat.engines.transformers.guide import Compiled, Guide
+from chat.engines.transformers.guide import Compiled
 from chat.engines.transformers.sampler import Biases, Penalties, Sampler
 
 
@@ -29,7 +29,7 @@ def processors(
     sampling: Sampling,
     stop_ids: Collection[int],
     device: torch.device,
-    guide: Guide | Compiled | None = None,
+    grammar: Compiled | None = None,
     guidance: LogitsProcessor | None = None,
     *,
     drafted: bool = False,
@@ -52,8 +52,8 @@ def processors(
         found.append(Penalties(prompt, sampling.presence_penalty, sampling.frequency_penalty))
     if sampling.logit_bias:
         found.append(Biases(sampling.logit_bias))
-    if guide and (sampling.pattern or sampling.json_schema):
-        found += [guide.processor(sampling, prompt), *shortest]
+    if grammar:
+        found += [grammar.processor(prompt), *shortest]
     if not sampling.greedy:
         found.append(Sampler(sampling, device, drafted=drafted, written=written))
     elif sampling.repetition_penalty != 1:

@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from chat.core.chat import Chat, Update
 from chat.core.scores import TokenScore
@@ -24,38 +24,18 @@ class TextReply:
     first: ClassVar[dict[str, Any]] = {"text": ""}
     last: ClassVar[dict[str, Any]] = {"text": ""}
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        with_usage: bool = False,
-        replies: int = 1,
-        each: int = 1,
-        thinks: bool = False,
-    ) -> None:
+    def __init__(self, body: RequestBody, chat: Chat, replies: int) -> None:
         self._head = {
             "id": f"{self.id}-{secrets.token_hex(12)}",
             "created": int(time.time()),
-            "model": model,
+            "model": chat.name,
         }
-        self._with_usage = with_usage
-        self._thinks = thinks
+        self._with_usage = body.with_usage
+        self._thinks = chat.format.thoughts is not None
         self._sent = [Update("waiting")] * replies
         #: How many of them there are to one prompt.
-        self._each = each
+        self._each = body.replies
         self._ids: dict[tuple[int, int], str] = {}
-
-    @classmethod
-    def to(cls, body: RequestBody, chat: Chat, replies: int) -> Self:
-        """Return what writes the replies to a request."""
-        thinks = chat.format.thoughts is not None
-        return cls(
-            chat.name,
-            with_usage=body.with_usage,
-            replies=replies,
-            each=body.replies,
-            thinks=thinks,
-        )
 
     def whole(self, updates: Sequence[Update]) -> dict[str, Any]:
         """See `Writer.whole`."""

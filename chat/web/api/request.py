@@ -190,6 +190,9 @@ def _unknown(shape: Shape, at: str = "") -> Iterator[str]:
     Raises:
         BadRequest: something is known, and cannot be done.
     """
+    if shape.ignored:
+        yield at.removesuffix(".")
+        return
     known = shape.known
     for name, value in (shape.model_extra or {}).items():
         path = (at + name)[:100]

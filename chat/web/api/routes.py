@@ -30,18 +30,18 @@ def routes(chat: Chat, settings: Settings) -> list[BaseRoute]:
     continuing = chat.prompting(chat.plain)
     streams = Streams(chat.gate, settings.keep_seconds)
     models, description = Models(chat.name, chat.adapters), Description(chat, settings)
-    chats = Endpoint(chat, sampling, system_prompt, ChatBody, ChatReply.to, streams, strict=strict)
+    chats = Endpoint(chat, sampling, system_prompt, ChatBody, ChatReply, streams, strict=strict)
     messages = Endpoint(
         chat,
         sampling,
         system_prompt,
         MessagesBody,
-        lambda body, chat, replies: MessageReply(chat.name),
+        lambda body, chat, replies: MessageReply(chat.name, chat.engine.window),
         streams,
         strict=strict,
     )
     counting = CountTokens(chat, system_prompt, sampling.thinking, strict=strict)
-    texts = Endpoint(continuing, sampling, "", CompletionBody, TextReply.to, streams, strict=strict)
+    texts = Endpoint(continuing, sampling, "", CompletionBody, TextReply, streams, strict=strict)
     responses = Responses(chat, sampling, system_prompt, streams, strict=strict)
     tokens = Tokenizing(chat, system_prompt, sampling.thinking, strict=strict)
     tokenizing = [

@@ -35,6 +35,8 @@ class Shape(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="allow")
 
     known: ClassVar[fields.Known] = fields.Known()
+    #: Whether it is known and not offered, and does no harm: then it is named as a whole.
+    ignored: ClassVar[bool] = False
 
     @model_validator(mode="before")
     @classmethod

@@ -51,7 +51,14 @@ class Feedback:
             "messages": messages,
         }
         line = json.dumps(rating, ensure_ascii=False).encode() + b"\n"
-        with self._lock, self._file.open("ab") as file:
-            if file.tell() + len(line) > LARGEST:
+        with self._lock, self._file.open("ab", buffering=0) as file:
+            begin = file.tell()
+            if begin + len(line) > LARGEST:
                 raise BadRequest("No more ratings are collected here.")
-            file.write(line)
+            try:
+                written = file.write(line)
+            except OSError:
+                written = 0
+            if written < len(line):  # the disk is full: half a line would spoil the next one too
+                file.truncate(begin)
+                raise BadRequest("Ratings cannot be kept at the moment.")

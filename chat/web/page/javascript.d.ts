@@ -25,6 +25,8 @@ declare const LARGEST_IMPORT: number;
 declare const LARGEST_SEARCH: number;
 /** In bytes, of what is sent at the end of a turn. */
 declare const LARGEST_SETTLE: number;
+/** Of the model's window, which are kept for a reply at the most. */
+declare const KEPT_TOKENS: number;
 /** What it is told of the end of a turn that comes when another has begun. */
 declare const LATE: string;
 /** And of one whose conversation is too long to be sent. */

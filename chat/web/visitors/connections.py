@@ -41,7 +41,14 @@ def options(proxies: str) -> dict[str, Any]:
     """
     Connection.most = min(MOST, int(_files() * PART))
     Connection.proxies = [ip_network(proxy) for proxy in proxies.split(",")]
-    return {"http": Connection, "ws": "none", "forwarded_allow_ips": proxies, "backlog": 512}
+    return {
+        "http": Connection,
+        "ws": "none",
+        "forwarded_allow_ips": proxies,
+        "backlog": 512,
+        # Else a request knows who asked before it on the same connection.
+        "reset_contextvars": True,
+    }
 
 
 def _whole(host: str) -> str:

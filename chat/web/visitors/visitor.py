@@ -75,7 +75,8 @@ class Visitors:
         # Other pages of this address have the same secret.
         self._key = hmac.digest(secret, b"visitors", "sha256") if secret else token_bytes(32)
         self._open: Counter[str] = Counter()
-        self._cookie = f"visitor-{self._sign('')[:8]}"
+        # Where the key is another one after each start, the name stays, or browsers keep them all.
+        self._cookie = f"visitor-{self._sign('')[:8] if secret else settings.server_port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, with its visitor."""
@@ -88,7 +89,9 @@ class Visitors:
         visitor = self._of(address, single, id)
         scope[KEY] = visitor
         asking.set(visitor)
-        account = visitor[0].name if visitor and scope["path"] not in health.PATHS else ""
+        # Who has no cookie yet gets one, however much others do who have none.
+        free = health.PATHS if len(visitor) > 1 else (*health.PATHS, *GIVEN)
+        account = visitor[0].name if visitor and scope["path"] not in free else ""
         if account and self._open[account] >= OPEN:
             sentence = f"You have {OPEN} requests open already. Please try again in a moment."
             await refused(scope["path"], RateLimited(sentence, SOON))(scope, receive, send)

@@ -25,7 +25,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def write(tokenizer: PreTrainedTokenizerFast, sampling: Sampling, seed: int) -> str:
     """Draw tokens by chance, as far as the guide lets them, until the reply ends."""
     vocabulary = len(tokenizer) + 5  # as models do that are padded
-    process = Guide(tokenizer, vocabulary).processor(sampling, 3)
+    process = Guide(tokenizer, vocabulary).compiled(sampling).processor(3)
     random = torch.Generator().manual_seed(seed)
     ids = [5, 6, 7]
     for _ in range(300):
@@ -64,7 +64,7 @@ def test_what_cannot_be_kept_to_any_longer_is_an_error_and_no_reply_that_ends(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
     """As where llguidance comes to its own limits, here by an id that it had not let through."""
-    process = Guide(tokenizer, len(tokenizer)).processor(Sampling(regex="yes|no"), 1)
+    process = Guide(tokenizer, len(tokenizer)).compiled(Sampling(regex="yes|no")).processor(1)
     scores = torch.zeros(1, len(tokenizer))
     process(torch.tensor([[5]]), scores.clone())
     [other] = tokenizer.encode("x", add_special_tokens=False)[:1]
@@ -104,7 +104,7 @@ from chat.core.sampling import Sampling
 from chat.engines.transformers.guide import Guide
 from tests.support.tiny import chatml_tokenizer
 tokenizer = chatml_tokenizer()
-process = Guide(tokenizer, len(tokenizer)).processor(Sampling(regex="yes|no"), 1)
+process = Guide(tokenizer, len(tokenizer)).compiled(Sampling(regex="yes|no")).processor(1)
 scores = process(torch.tensor([[5]]), torch.zeros(1, len(tokenizer)))
 assert 0 < scores.isfinite().sum() < 9
 assert "torch._inductor" not in sys.modules and "llguidance.torch" not in sys.modules
@@ -116,7 +116,7 @@ def test_nothing_of_a_reply_that_does_not_fit_is_printed(
     tokenizer: PreTrainedTokenizerFast, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As one does not that is to go on where it could only end."""
-    process = Guide(tokenizer, len(tokenizer)).processor(Sampling(regex="a"), 0)
+    process = Guide(tokenizer, len(tokenizer)).compiled(Sampling(regex="a")).processor(0)
     with pytest.raises(EngineError):
         process(torch.tensor([[*tokenizer("secret").input_ids]]), torch.zeros(1, len(tokenizer)))
     assert capfd.readouterr() == ("", "")

@@ -32,7 +32,16 @@ class CalledBlock(Answer):
 class MessageEnd(Answer):
     """Why a message ended, and the stop sequence at which it did, if it was one."""
 
-    stop_reason: Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"] | None
+    stop_reason: (
+        Literal[
+            "end_turn",
+            "max_tokens",
+            "model_context_window_exceeded",
+            "stop_sequence",
+            "tool_use",
+        ]
+        | None
+    )
     stop_sequence: str | None
 
 
@@ -128,6 +137,7 @@ class MessageError(Answer):
 
     type: Literal["error"]
     error: MessageFault
+    request_id: str | None
 
 
 class InputTokens(Answer):

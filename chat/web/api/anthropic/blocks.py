@@ -43,6 +43,10 @@ def _only(what: str, *kinds: str) -> Callable[[Any], list[dict[str, Any]]]:
     return blocks
 
 
+#: What tools return besides text.
+UNSEEN = ("image", "document")
+
+
 class TextBlock(Shape):
     """A text."""
 
@@ -63,6 +67,21 @@ Texts = Annotated[
 def text_in(blocks: list[Any]) -> str:
     """Return the text in blocks."""
     return "".join(one.text for one in blocks if isinstance(one, TextBlock))
+
+
+def _shown(content: Any) -> Any:
+    """Put a word in place of what is no text in a tool's result, which nobody has chosen to send.
+
+    Refused, it would end the conversation: a client sends all of it with each request.
+    """
+    if not isinstance(content, list):
+        return content
+    return [
+        f"[{one['type'][:40]}: not shown, since the model reads text alone]"
+        if isinstance(one, dict) and one.get("type") in UNSEEN
+        else one
+        for one in content
+    ]
 
 
 class ToolUse(Shape):
@@ -88,7 +107,7 @@ class ToolResult(Shape):
 
     type: Literal["tool_result"]
     tool_use_id: str = ""
-    content: Texts = Field(default_factory=list)
+    content: Annotated[Texts, BeforeValidator(_shown)] = Field(default_factory=list)
     is_error: bool = False
 
     def said(self, called: Mapping[str, str]) -> Message:

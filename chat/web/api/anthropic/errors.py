@@ -1,10 +1,11 @@
-"""What can go wrong, in Anthropic's shape: {"type": "error", "error": {"type", "message"}}."""
+"""What can go wrong, in Anthropic's shape: {"type": "error", "error": {"type", "message"}, …}."""
 
 from typing import Any
 
 from starlette.responses import Response
 
 from chat.web.api.errors import fault, json_answer
+from chat.web.logs import request_id
 
 TYPES = {
     401: "authentication_error",
@@ -27,4 +28,5 @@ def refusal(error: Exception) -> Response:
     body: dict[str, Any] = {"type": type, "message": found.message}
     if found.param == "thread":
         body["details"] = NO_THREADS
-    return json_answer({"type": "error", "error": body}, found.headers, found.status)
+    answer = {"type": "error", "error": body, "request_id": request_id.get() or None}
+    return json_answer(answer, found.headers, found.status)

@@ -22,7 +22,8 @@ class MessageReply:
     ends the block of the text before it; what is said after calls comes after all of them.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, window: int) -> None:
+        self._window = window
         self._message = {
             "id": f"msg_{secrets.token_hex(12)}",
             "type": "message",
@@ -47,7 +48,7 @@ class MessageReply:
         if said:
             content.append({**TEXT, "text": update.text})
         content += [{**_use(call), "input": _input(call.arguments)} for call in update.calls]
-        return {**self._message, "content": content, **_end(update), "usage": _usage(update)}
+        return {**self._message, "content": content, **self._end(update), "usage": _usage(update)}
 
     def begin(self) -> Iterable[bytes]:
         """See `Writer.begin`."""
@@ -73,12 +74,22 @@ class MessageReply:
         if not (self._said or self._given):  # whoever looks for a text finds one
             yield from self._block(TEXT)
         yield from self._close()
-        yield _event("message_delta", delta=_end(update), usage=_usage(update))
+        yield _event("message_delta", delta=self._end(update), usage=_usage(update))
         yield _event("message_stop")
 
     def failed(self, error: Exception) -> bytes:
         """See `Writer.failed`."""
         return event(bytes(refusal(error).body), "error")
+
+    def _end(self, update: Update) -> dict[str, Any]:
+        if update.stopped_by:
+            reason = "stop_sequence"
+        elif update.state == "length":
+            full = update.prompt_tokens + update.tokens >= self._window
+            reason = "model_context_window_exceeded" if full else "max_tokens"
+        else:
+            reason = "tool_use" if update.calls else "end_turn"
+        return {"stop_reason": reason, "stop_sequence": update.stopped_by or None}
 
     def _more_said(self, update: Update) -> Iterable[bytes]:
         if new := update.thought[self._thought :]:
@@ -141,16 +152,6 @@ def _input(arguments: str) -> dict[str, Any]:
         return {}
     value = json.loads(LONE_SURROGATES.sub("\ufffd", written))
     return value if isinstance(value, dict) else {}
-
-
-def _end(update: Update) -> dict[str, Any]:
-    if update.stopped_by:
-        reason = "stop_sequence"
-    elif update.state == "length":
-        reason = "max_tokens"
-    else:
-        reason = "tool_use" if update.calls else "end_turn"
-    return {"stop_reason": reason, "stop_sequence": update.stopped_by or None}
 
 
 def _usage(update: Update) -> dict[str, Any]:

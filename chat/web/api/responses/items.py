@@ -79,32 +79,30 @@ def messages_in(items: Iterable[Item]) -> Iterator[ChatMessage]:
                 yield ChatMessage(role="tool", content=text, tool_call_id=id, name=name)
 
 
-def thought_item(id: str, text: str = "", status: str = "completed") -> dict[str, Any]:
+def thought_item(id: str, text: str = "") -> dict[str, Any]:
     """Return the item of what the assistant thinks."""
     part = {"type": "reasoning_text", "text": text}
-    return {"id": id, "type": "reasoning", "status": status, "summary": [], "content": [part]}
+    return {"id": id, "type": "reasoning", "status": "completed", "summary": [], "content": [part]}
 
 
-def text_item(id: str, text: str = "", status: str = "completed") -> dict[str, Any]:
+def text_item(id: str, text: str = "") -> dict[str, Any]:
     """Return the item of what the assistant says."""
     part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
     return {
         "id": id,
         "type": "message",
-        "status": status,
+        "status": "completed",
         "role": "assistant",
         "content": [part],
     }
 
 
-def call_item(
-    id: str, name: str, call_id: str, arguments: str = "", status: str = "completed"
-) -> dict[str, Any]:
+def call_item(id: str, name: str, call_id: str, arguments: str = "") -> dict[str, Any]:
     """Return the item of what the assistant calls."""
     return {
         "id": id,
         "type": "function_call",
-        "status": status,
+        "status": "completed",
         "name": name,
         "call_id": call_id,
         "arguments": arguments,

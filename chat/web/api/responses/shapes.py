@@ -15,7 +15,7 @@ from chat.errors import BadRequest
 from chat.web.api import fields
 from chat.web.api.messages import ChatMessage, conversation_in, have_calls
 from chat.web.api.responses.items import OneItem, Reference, messages_in, read_item
-from chat.web.api.responses.tools import AUTO, Choice, Tool
+from chat.web.api.responses.tools import AUTO, Choice, FlatTool, Tool
 from chat.web.api.shape import ListOf, Shape, unfit
 from chat.web.api.shapes import Ask, NamedSchema, RequestBody, ResponseFormat, Written
 from chat.web.api.tools import Offer, offered
@@ -150,7 +150,12 @@ class ResponseBody(RequestBody):
     @property
     def offer(self) -> Offer | None:
         """See `RequestBody.offer`."""
-        return offered(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
+        return offered(self.functions, self.tool_choice, parallel=self.parallel_tool_calls)
+
+    @property
+    def functions(self) -> list[FlatTool]:
+        """The tools that the model is told of."""
+        return [tool for tool in self.tools if isinstance(tool, FlatTool)]
 
     @property
     def has_calls(self) -> bool:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 
 import prompts
 from chat.web.api import fields
-from chat.web.api.shape import ListOf, Shape, by_type
+from chat.web.api.shape import ListOf, Shape, by_type, given
 from chat.web.api.tools import Function, NamedFunction
 
 #: Ways of choosing that name no tool.
@@ -28,6 +28,17 @@ class FlatTool(Function):
     def tool(self) -> prompts.Tool:
         """See `Offered.tool`."""
         return prompts.Tool(self.name, self.description, self.parameters)
+
+
+class OtherTool(Shape):
+    """One that OpenAI's own servers or clients have, which the model is not told of.
+
+    Codex offers several with each request, whatever its person has asked for.
+    """
+
+    ignored: ClassVar[bool] = True
+
+    type: str
 
 
 class NamedChoice(NamedFunction):
@@ -89,7 +100,12 @@ def _chosen(choice: Any) -> Shape:
     return by_type(WAYS, "function")({"type": choice} if isinstance(choice, str) else choice)
 
 
-Tool = Annotated[FlatTool, BeforeValidator(by_type({"function": FlatTool}, "function"))]
+def _tool(tool: Any) -> Shape:
+    kind = given(tool).get("type", "function")
+    return (FlatTool if kind == "function" else OtherTool).model_validate(tool)
+
+
+Tool = Annotated[FlatTool | OtherTool, BeforeValidator(_tool)]
 Way = PlainChoice | NamedChoice | AllowedChoice
 Choice = Annotated[Way, BeforeValidator(_chosen, json_schema_input_type=Plain | Way)]
 AUTO = PlainChoice(type="auto")

@@ -236,7 +236,7 @@ def _repeated(body: ResponseBody) -> dict[str, Any]:
         "temperature": controls.get("temperature"),
         "text": {"format": _fields(body.text.format)},
         "tool_choice": choice.type if isinstance(choice, PlainChoice) else _fields(choice),
-        "tools": [_fields(tool) for tool in body.tools],
+        "tools": [_fields(tool) for tool in body.functions],
         "top_p": controls.get("top_p"),
         "truncation": body.truncation,
     }

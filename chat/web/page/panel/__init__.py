@@ -137,6 +137,7 @@ class Panel:
                     LARGEST_IMPORT=LARGEST_IMPORT,
                     LARGEST_SEARCH=LARGEST_SEARCH,
                     LARGEST_SETTLE=LARGEST_SETTLE,
+                    KEPT_TOKENS=KEPT,
                     LATE=LATE,
                     UNSENT=UNSENT,
                     CONTROLS={name: one.title for name, one in Sampling.model_fields.items()},

@@ -71,7 +71,8 @@ function drawWindow() {
     if (!made) return;
     // Thoughts are not read again.
     const used = made.prompt_tokens + made.tokens - made.thought_tokens;
-    const room = made.window - Math.min(Number(made.controls.max_new_tokens), made.window / 2);
+    const kept = Math.min(Number(made.controls.max_new_tokens), made.window / 2, KEPT_TOKENS);
+    const room = made.window - kept;
     const full = made.dropped_turns ? 1 : Math.min(1, used / room);
     const next = made.dropped_turns
         ? ". The oldest turns are left out"

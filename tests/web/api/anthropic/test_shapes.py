@@ -231,8 +231,8 @@ def said(*content: Any, role: str = "user") -> dict[str, Any]:
             "messages[0].content[0].name is missing.",
         ),
         (
-            said({**RESULT, "content": [{"type": "image"}]}),
-            "messages[0].content[0].content must be text alone, and block 1 is of the type image.",
+            said({**RESULT, "content": [{"type": "video"}]}),
+            "messages[0].content[0].content must be text alone, and block 1 is of the type video.",
         ),
         (
             {"messages": ONE, "system": [{"type": "image"}]},

@@ -128,6 +128,16 @@ async def test_a_call_that_has_to_be_made_is_held_to_its_schema(
     assert response["tools"][0] == {**WEATHER, "description": ""}
 
 
+async def test_tools_of_others_are_left_out_and_named() -> None:
+    asked, engine = programs(lambda prompt: "Hello.")
+    others = [{"type": "web_search", "external_web_access": False}, {"type": "custom", "name": "x"}]
+    answer = await asked.post("/v1/responses", json={**HELLO, "tools": [*others, WEATHER]})
+    assert answer.headers["x-ignored-fields"] == "tools[0]"
+    assert [tool["name"] for tool in answer.json()["tools"]] == ["get_weather"]
+    assert "get_weather" in engine.prompts[0]
+    assert "web_search" not in engine.prompts[0]
+
+
 @pytest.mark.parametrize("choice", ["none", {"type": "allowed_tools", "mode": "auto", "tools": []}])
 async def test_what_may_not_be_called_is_not_offered(choice: Any) -> None:
     asked, engine = programs(lambda prompt: "Hello.")
@@ -139,9 +149,9 @@ async def test_what_may_not_be_called_is_not_offered(choice: Any) -> None:
     ("fields", "param", "sentence"),
     [
         (
-            {"tools": [{"type": "web_search"}]},
-            "tools[0]",
-            "tools[0] is of the type web_search, which is not offered.",
+            {"tools": [{"type": "web_search"}], "tool_choice": "required"},
+            "tool_choice",
+            "tool_choice asks for a call, and there are no tools.",
         ),
         ({"tools": [{"type": "function"}]}, "tools[0].name", "tools[0].name is missing."),
         (
