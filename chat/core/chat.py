@@ -35,7 +35,7 @@ from chat.core.scores import TokenScore
 from chat.core.shares import Share, Shares, asking
 from chat.core.thinking import Ahead
 from chat.core.tokens import Tokens
-from chat.errors import BadRequest, RateLimited, RequestError
+from chat.errors import BadRequest, EngineError, RateLimited, RequestError
 from prompts import Call, Message, PromptError, PromptFormat, Tooled
 from prompts.formats.plain import Plain
 
@@ -165,10 +165,10 @@ class Chat:
             raise
 
     async def _admit(self, share: Share, sampling: Sampling) -> None:
-        """Ask the engine; to try a grammar takes seconds, so one that is refused is a request."""
+        """Ask the engine; trying a grammar takes seconds, so it is a request without a reply."""
         try:
             await self.engine.admit(sampling)
-        except BadRequest:
+        except (BadRequest, EngineError, asyncio.CancelledError):
             with suppress(RateLimited):
                 share.count()
             raise

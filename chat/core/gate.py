@@ -12,7 +12,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from itertools import count
@@ -130,6 +130,7 @@ class Gate:
             self._tickets.remove(ticket)
             self.left = time.monotonic()
             self._arrange()
+            self.make_way()
             for other in self._tickets:
                 other.moved.set()
 
@@ -139,14 +140,22 @@ class Gate:
             return
         ahead = self._ahead()
         alone = {ticket.reply for ticket in self._tickets if ticket.reply and ticket.reply.alone}
+        gone: list[Outlasting] = []
         for reply in sorted(alone, key=lambda reply: reply.alone or 0):
             if not ahead:
                 return
-            if not reply.ended and (fewer := self._ahead(reply)) < ahead:
-                reply.end()
-                ahead = fewer
+            if reply.ended:
+                continue
+            gone.append(reply)
+            if (fewer := self._ahead(gone)) < ahead:  # it may take several, and no more
+                for one in [*gone]:
+                    others = [other for other in gone if other is not one]
+                    gone = others if self._ahead(others) == fewer else gone
+                for one in gone:
+                    one.end()
+                gone, ahead = [], fewer
 
-    def _ahead(self, gone: Outlasting | None = None) -> int:
+    def _ahead(self, gone: Collection[Outlasting] = ()) -> int:
         """Return how many come before all who wait, and themselves, without replies that end.
 
         Those are the ones that were ended, and `gone`.
@@ -154,7 +163,7 @@ class Gate:
         staying = [
             ticket
             for ticket in self._tickets
-            if not ticket.reply or not (ticket.reply.ended or ticket.reply is gone)
+            if not ticket.reply or not (ticket.reply.ended or ticket.reply in gone)
         ]
         inside = [ticket for ticket in staying if not ticket.place]
         waiting = _in_turn(ticket for ticket in staying if ticket.place)

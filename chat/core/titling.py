@@ -31,7 +31,7 @@ async def written(chat: Chat, messages: Sequence[Message]) -> str:
     """
     files, said = split(next((one.content for one in messages if one.role == "user"), ""))
     said = said.strip() or ", ".join(file.title for file in files)
-    if chat.gate.size or not said:
+    if chat.gate.size or chat.gate.places < 2 or not said:
         return ""
     sampling = Sampling(
         max_new_tokens=TOKENS,

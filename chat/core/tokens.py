@@ -1,6 +1,6 @@
 """Between text and token ids: pieces to ids on the way in, ids to text on the way out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import cached_property
 from typing import Protocol
 
@@ -53,7 +53,7 @@ class FastTokens(Encoder):
 
     def decoder(self, shown: Sequence[str] = ()) -> Decoder:
         """See `Tokens.decoder`."""
-        return _StreamDecoder(self.backend, shown)
+        return _StreamDecoder(self.backend, shown, self._special)
 
     def show(self, ids: Sequence[int]) -> str:
         """See `Tokens.show`."""
@@ -68,6 +68,11 @@ class FastTokens(Encoder):
         return self._bytes.of(id)
 
     @cached_property
+    def _special(self) -> frozenset[int]:
+        added = self.backend.get_added_tokens_decoder()
+        return frozenset(id for id, token in added.items() if token.special)
+
+    @cached_property
     def _bytes(self) -> TokenBytes:
         return TokenBytes(self.backend)
 
@@ -75,8 +80,10 @@ class FastTokens(Encoder):
 class _StreamDecoder:
     """`tokenizers.decoders.DecodeStream`: linear in the reply, and never half a character."""
 
-    def __init__(self, backend: Tokenizer, shown: Sequence[str]) -> None:
+    def __init__(self, backend: Tokenizer, shown: Sequence[str], special: Set[int]) -> None:
         self._backend = backend
+        #: Of which nothing is shown: a stream would go through all of them with each one more.
+        self._special = special
         self._shown = {id: text for text in shown if (id := backend.token_to_id(text)) is not None}
         self._stream = DecodeStream(skip_special_tokens=True)
         self._pending: list[int] = []
@@ -87,6 +94,8 @@ class _StreamDecoder:
     def _step(self, id: int) -> str:
         if id in self._shown:
             return self._shown[id]
+        if id in self._special:
+            return ""
         try:
             text = self._stream.step(self._backend, id)
         except Exception:  # pending bytes came to nothing, and spoil what was given before them

@@ -6,6 +6,7 @@ which it is not, and then lists of `Part`, one list a step, which has none if it
 it shows that it is alive.
 """
 
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -67,6 +68,8 @@ def on_pipe(
 
     What is said of an error is without its text, which may quote what someone wrote.
     """
+    # systemd sends it to all of a service, of which the first process lets replies end first.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         main(Connection(int(sys.argv[1])))
     except (EOFError, BrokenPipeError, ConnectionResetError):

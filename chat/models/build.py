@@ -18,7 +18,17 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from chat import child
-from chat.models import as_gguf, config, convert, gguf_tokenizer, ir, ir_fuse, ir_layers, plain, rope
+from chat.models import (
+    as_gguf,
+    config,
+    convert,
+    gguf_tokenizer,
+    ir,
+    ir_fuse,
+    ir_layers,
+    plain,
+    rope,
+)
 
 #: What Llama 3.1 and later divide the frequencies of their positions by.
 FACTORS = "rope_freqs.weight"

@@ -32,7 +32,17 @@ from transformers import (
 
 from chat import machine
 from chat.errors import ModelError, out_of_memory
-from chat.models import cards, checkpoint, config, convert, gguf_positions, gguf_tokenizer, keep, parts, quantized
+from chat.models import (
+    cards,
+    checkpoint,
+    config,
+    convert,
+    gguf_positions,
+    gguf_tokenizer,
+    keep,
+    parts,
+    quantized,
+)
 from chat.models.memory import SMALLER, require
 from chat.models.unusable import unusable
 

@@ -44,6 +44,8 @@ from chat.settings import Settings
 from chat.web import health
 from chat.web.api.refusals import is_for_programs, refused
 
+#: What names of private networks end in.
+PRIVATE = ".internal"
 HOST = (
     "This server may not be asked by that name. If it is one of its own, whoever runs it adds the "
     "name to --allowed-hosts."

@@ -152,7 +152,11 @@ class Template(PromptFormat):
 
         A GGUF file often names another one as its end, and so does the base of an adapter.
         """
-        said = [Message("user", STAND_IN), Message("assistant", STAND_IN), Message("user", STAND_IN)]
+        said = [
+            Message("user", STAND_IN),
+            Message("assistant", STAND_IN),
+            Message("user", STAND_IN),
+        ]
         with suppress(Exception):  # of a template that anyone may have written
             _, _, after, _ = self._apply(said).bare.split(STAND_IN)
             marks = self.thoughts

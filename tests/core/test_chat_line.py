@@ -14,7 +14,7 @@ from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from chat.core.shares import Account, Limits, asking
 from chat.core.tokens import FastTokens
-from chat.errors import BadRequest, QueueFull
+from chat.errors import BadRequest, QueueFull, RateLimited
 from prompts import Piece
 from tests.support.fakes import CharTokens, LineFormat, ScriptedEngine, chat_with, last_message
 from tests.support.replies import STOP, BatchEngine, ask, collect
@@ -184,6 +184,26 @@ async def test_who_finds_the_queue_full_costs_nothing() -> None:
         # Even what is refused for its length is not looked at.
         with pytest.raises(QueueFull):
             await anext(ask(chat, "x" * 200_000))
+
+
+async def test_who_leaves_while_a_grammar_is_tried_has_asked() -> None:
+    begun = asyncio.Event()
+
+    class Slow(ScriptedEngine):
+        async def admit(self, sampling: Sampling) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+    chat = chat_with(Slow())
+    asking.set((Account("someone", Limits(requests=1)),))
+    leaving = asyncio.ensure_future(anext(ask(chat)))
+    async with asyncio.timeout(10):
+        await begun.wait()
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    with pytest.raises(RateLimited):
+        await anext(ask(chat))
 
 
 async def test_who_is_being_admitted_has_no_place_in_line_yet() -> None:

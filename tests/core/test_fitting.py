@@ -91,6 +91,14 @@ def test_for_a_reply_no_more_than_half_the_window_is_kept(max_new_tokens: int) -
     )
 
 
+def test_for_a_reply_whose_limit_is_large_no_more_than_some_thousand_tokens_are_kept() -> None:
+    before = [Message("user", "hi"), Message("assistant", "ho")]
+    prompt, dropped = prompt_of([*before, Message("user", "x" * 24_000)], 32_768, 32_000)
+    assert (len(prompt) > 24_000, dropped) == (True, 0)
+    with pytest.raises(TooLong, match=r"less 4,096 for the reply\.$"):
+        prompt_of([Message("user", "x" * 30_000)], 32_768, 32_000)
+
+
 ODD = [
     Message("system", "Be brief."),
     Message("assistant", "hello"),

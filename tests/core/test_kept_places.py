@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.core.gate import Gate
+from chat.core.gate import NOBODYS, Gate
 from chat.core.shares import Account, Share, Used
 from chat.errors import QueueFull
 from tests.support.kept import Clock, Listener, Story, replies
@@ -102,6 +102,39 @@ async def test_one_that_is_alone_gives_way_only_to_whom_that_lets_in() -> None:
             assert stories[0].closed
             assert again.place == 0
     await listeners[1].leave()
+
+
+async def test_several_give_way_together_where_it_takes_so_many() -> None:
+    gate, clock = Gate(4, 9), Clock()
+    whose = [Account(name, shares=True) for name in "abcd"]
+    stories = [Story(gate, Share((one,), (Used(),))) for one in whose]
+    made = replies(clock, gate)
+    listeners = [Listener(made.begin(story.tell(), "me")) for story in stories]
+    await settle()
+    for listener in listeners[1:]:
+        await listener.leave()
+    with gate.enter(Share((whose[0],), (Used(),))) as second:
+        await settle()
+        assert second.place == 0  # for which there has to be room for more than they have
+        assert [story.closed for story in stories] == [False, True, True, False]
+    await listeners[0].leave()
+
+
+async def test_one_that_is_alone_gives_way_once_there_is_room_for_that() -> None:
+    gate, clock = Gate(3, 9), Clock()
+    mine, other = Account("mine", shares=True), Account("other", shares=True)
+    alone = Story(gate, Share((other,), (Used(),)))
+    listener = Listener(replies(clock, gate).begin(alone.tell(), "me"))
+    await settle()
+    first = gate.enter(Share((mine,), (Used(),)))
+    first.__enter__()
+    with gate.enter(Share((mine,), (Used(),))) as second, gate.enter(NOBODYS) as third:
+        await settle()
+        assert (second.place, third.place) == (1, 0)
+        await listener.leave()
+        first.__exit__(None, None, None)
+        await settle()
+        assert second.place == 0
 
 
 async def test_one_that_is_listened_to_never_gives_way() -> None:

@@ -49,6 +49,12 @@ async def test_the_model_is_asked_by_what_is_said_and_does_not_think() -> None:
     assert engine.samplings[0].temperature == 0
 
 
+async def test_where_there_is_one_place_a_title_takes_it_from_nobody() -> None:
+    chat = chat_with(ScriptedEngine(lambda _: "Rain"), max_waiting=0)
+    assert chat.gate.places == 1
+    assert await titling.written(chat, SAID) == ""
+
+
 async def _beside(engine: ScriptedEngine, first: bool) -> tuple[str, int]:
     """Return the title that is made while somebody else asks, who comes first or later."""
     chat = chat_with(engine)

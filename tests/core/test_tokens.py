@@ -288,3 +288,12 @@ def test_a_reply_of_nothing_is_nothing() -> None:
     tokens = FastTokens(TOKENIZERS["chatml"])
     tokens.remember(" ", tokens.encode(["Hello"]))
     assert tokens.encode([Reply("")]) == []
+
+
+@pytest.mark.timeout(20)
+def test_what_shows_nothing_takes_no_longer_with_each_one_more() -> None:
+    tokenizer = chatml_tokenizer()
+    decoder = FastTokens(tokenizer).decoder()
+    silent = tokenizer.convert_tokens_to_ids("<|im_start|>")
+    assert decoder.push([silent] * 60_000) == ""
+    assert decoder.push(tokenizer.encode("Hello", add_special_tokens=False)) == "Hello"

@@ -86,6 +86,16 @@ async def test_what_has_begun_goes_on_in_the_next_process(start: Start) -> None:
     assert remote.state == "ready"
 
 
+async def test_what_ends_a_service_is_for_its_first_process_alone(start: Start) -> None:
+    """As systemd sends it to all of them, of which the first lets replies end."""
+    remote = start()
+    begun = counted(remote, Ask(0, 20_000))
+    ids = await first(begun)
+    os.kill(before := remote.ready, signal.SIGTERM)
+    assert ids + await collect(begun) == list(range(20_000, 0, -1))
+    assert remote.ready == before
+
+
 async def test_those_that_were_there_hear_that_it_broke(start: Start) -> None:
     remote = start()
     begun = remote.ask(Ask(0, ENDLESS), Begun())

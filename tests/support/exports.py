@@ -97,6 +97,15 @@ OPEN_WEBUI = {
         },
     },
 }
+LLAMA_CPP = {
+    "conv": {"id": "1", "name": "Rain", "currNode": "b", "lastModified": 1700000100000},
+    "messages": [
+        {"id": "r", "type": "root", "role": "system", "content": "", "parent": None},
+        {"id": "a", "type": "text", "role": U, "content": "A poem?", "parent": "r"},
+        {"id": "x", "type": "text", "role": A, "content": "No.", "parent": "a"},
+        {"id": "b", "type": "text", "role": A, "content": "Drops on the window.", "parent": "a"},
+    ],
+}
 LIBRECHAT = {
     "conversationId": "1",
     "endpoint": "openAI",
@@ -162,6 +171,7 @@ WRITTEN = {
     "ChatGPT": CHATGPT,
     "Open WebUI": OPEN_WEBUI,
     "LibreChat": LIBRECHAT,
+    "llama.cpp": LLAMA_CPP,
     "Claude": CLAUDE,
     "DeepSeek": DEEPSEEK,
     "ours": OURS,

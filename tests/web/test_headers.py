@@ -15,6 +15,7 @@ from chat.settings import Settings, read
 from chat.web.api.body import MAX_BODY
 from chat.web.headers import Headers, frames
 from chat.web.lobby import lobby
+from chat.web.reverse_proxy import ReverseProxy
 from tests.conftest import Serve, serving
 from tests.support.backends import served
 from tests.support.fakes import ScriptedEngine, chat_with
@@ -70,6 +71,24 @@ def test_every_answer_says_that_it_is_what_it_says(
 @pytest.mark.parametrize("path", ["", "config"])
 def test_no_cache_on_the_way_gives_ones_page_to_others(url: str, path: str) -> None:
     assert httpx.get(url + path).headers["Cache-Control"] == "private, no-cache"
+
+
+@pytest.mark.parametrize("path", ["/chat/", "/chat/config", "/chat/config/", "/"])
+async def test_nor_below_a_path(path: str) -> None:
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def nothing() -> Message:
+        raise AssertionError("nothing is read")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": path, "headers": [], "query_string": b""}
+    await ReverseProxy(app, "/chat")(scope, nothing, send)
+    assert (b"cache-control", b"private, no-cache") in sent[0]["headers"]
 
 
 @pytest.mark.parametrize("path", ["", "logout"])

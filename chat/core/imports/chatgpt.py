@@ -9,11 +9,17 @@
 Of the tree the branch that was on the screen last is taken, without what was hidden.
 """
 
+import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from chat.core.imports.found import Found
 from chat.core.imports.tree import branch
+
+#: What stands for a source, or around the name of something: a word, and what belongs to it.
+CITED = re.compile("( ?)\ue200([^\ue200-\ue202]*+)\ue202?([^\ue200\ue201]*+)\ue201|[\ue203-\ue206]")
 
 
 def read(entry: Mapping[str, Any]) -> Found | None:
@@ -26,10 +32,29 @@ def read(entry: Mapping[str, Any]) -> Found | None:
         leaf = _latest(nodes)
     messages = [node.get("message") for node in branch(nodes, leaf, "parent")]
     return Found(
-        [message for message in messages if _is_shown(message)],
+        [_uncited(message) for message in messages if _is_shown(message)],
         entry.get("title"),
         entry.get("update_time") or entry.get("create_time"),
     )
+
+
+def _uncited(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a message as it was on the screen: without its marks of sources, with names."""
+    content = message.get("content")
+    if not isinstance(content, Mapping) or not isinstance(content.get("parts"), list):
+        return message
+    parts = [
+        CITED.sub(_named, part) if isinstance(part, str) else part for part in content["parts"]
+    ]
+    return {**message, "content": {**content, "parts": parts}}
+
+
+def _named(mark: re.Match[str]) -> str:
+    """Return the name in a mark of somebody or something, or nothing of one of a source."""
+    with suppress(ValueError, LookupError, TypeError, RecursionError):
+        if mark[2] == "entity":
+            return mark[1] + str(json.loads(mark[3])[1])
+    return ""
 
 
 def _latest(nodes: Mapping[str, Any]) -> str | None:

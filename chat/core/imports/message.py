@@ -25,7 +25,7 @@ TEXT = ("content", "value", "text", "parts")
 THOUGHTS = ("reasoning", "thinking", "think")
 UNSAID = (*THOUGHTS, "tool", "function")
 #: Where a message has what was thought before it, and where a part of its content has that.
-THOUGHT = ("reasoning_content", "reasoning", "thinking")
+THOUGHT = ("reasoning_content", "reasoningContent", "reasoning", "thinking")
 THOUGHT_IN_PART = (*THOUGHTS, "text", "value", "summary")
 #: What begins a reply of a model whose thought was kept as it wrote it.
 TAGGED = re.compile(r"\s*<(think|thinking)>(.*?)</\1>(?:\s*\n)?", re.DOTALL)
@@ -66,7 +66,11 @@ def read(entry: Any) -> Message | None:
         Unreadable: it is not a message.
     """
     if not is_message(entry):
-        raise Unreadable
+        if not _is_unsaid(entry):
+            raise Unreadable
+        # An item between messages, as OpenAI's Responses have them: a thought, a call, a result.
+        thought = "\n\n".join(filter(None, _thoughts_of_part(entry)))
+        return Message("assistant", "", thought=thought) if thought else None
     role = _role(entry)
     if len(entry) == 1:
         raise Unreadable

@@ -12,7 +12,9 @@ def quoted(pattern: str) -> str:
     """Return a plain pattern (see `constraints.plain`) for the inside of a JSON string."""
     parts: list[str] = []
     for part in PART.findall(pattern.removeprefix("^").removesuffix("$")):
-        if part in ("(", ")", "|") or part[0] == "{":
+        if part[0] == "{":
+            parts[-1] += part
+        elif part in ("(", ")", "|"):
             if part in ")|" and parts[-1:] in (["("], ["|"]):
                 parts.append(NOTHING)
             parts.append(part)
@@ -21,7 +23,7 @@ def quoted(pattern: str) -> str:
         else:
             letter = NAMED.get(part, part[-1])
             parts.append(literal(json_of(letter)[1:-1]))
-    return " ".join(parts).replace(" {", "{")
+    return " ".join(parts)
 
 
 def _class(inner: str) -> str:

@@ -214,7 +214,10 @@ class Reader:
                 self._read(one, (*path, "prefixItems", at))
                 for at, one in enumerate(flat["prefixItems"])
             ]
-        if {"properties", "patternProperties"} & flat.keys() or "object" in flat.get("type", ()):
+        told = {"properties", "patternProperties"} & flat.keys() or "object" in flat.get("type", ())
+        # Of any value, which has to be so if it is an object.
+        untold = "type" not in flat and {"required", "additionalProperties"} & flat.keys()
+        if told or untold:
             self._close(flat, path)
         if flat.get("uniqueItems"):
             flat = unique(flat, self._defs, path)

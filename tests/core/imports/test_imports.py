@@ -39,13 +39,41 @@ def test_what_programs_write_is_taken(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ChatGPT", "Open WebUI", "LibreChat", "Claude", "DeepSeek", "ours"]
+    "name", ["ChatGPT", "Open WebUI", "LibreChat", "llama.cpp", "Claude", "DeepSeek", "ours"]
 )
 def test_titles_and_times_are_taken_too(name: str) -> None:
     (conversation,) = take(WRITTEN[name]).conversations
     assert conversation.title == "Rain"
     assert conversation.saved
     assert int(conversation.saved.timestamp()) == 1700000100
+
+
+def test_chatgpts_marks_are_what_was_on_the_screen() -> None:
+    said = (
+        "It rains. \ue200cite\ue202turn0search3\ue202turn0search8\ue201 "
+        '\ue200entity\ue202["people","Ada Lovelace",0]\ue201 wrote \ue203it\ue204. \ue200x'
+    )
+    message = {"author": {"role": A}, "content": {"content_type": "text", "parts": [said]}}
+    asked = {"author": {"role": U}, "content": {"content_type": "text", "parts": ["A poem?"]}}
+    nodes = {"a": {"message": asked}, "b": {"parent": "a", "message": message}}
+    found = only({"mapping": nodes, "current_node": "b"})
+    assert found[-1][-1] == "It rains. Ada Lovelace wrote it. \ue200x"
+
+
+def test_items_between_messages_are_no_text_and_thoughts_are_thoughts() -> None:
+    (found,) = take(
+        {
+            "input": [
+                {"role": U, "content": "Rain?"},
+                {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]},
+                {"type": "function_call", "call_id": "c", "name": "w", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c", "output": "sun"},
+                {"role": A, "content": [{"type": "output_text", "text": "Sun."}]},
+            ]
+        }
+    ).conversations
+    assert [(one.role, one.content) for one in found.messages] == [(U, "Rain?"), (A, "Sun.")]
+    assert found.messages[-1].reasoning_content == "Hm."
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """chat.web.page.feedback: ratings of replies."""
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,22 @@ async def test_the_file_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     await feedback.add(None, SAID, True)
     with pytest.raises(BadRequest, match="No more ratings"):
         await feedback.add(None, SAID, True)
+
+
+async def test_a_full_disk_leaves_no_half_a_rating(tmp_path: Path) -> None:
+    feedback = Feedback(tmp_path / "ratings.jsonl", CHAT)
+    await feedback.add(None, SAID, True)
+    there = (tmp_path / "ratings.jsonl").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(there) + 9, hard))
+    try:
+        with pytest.raises(BadRequest, match=r"^Ratings cannot be kept at the moment\.$"):
+            await feedback.add(None, SAID, True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "ratings.jsonl").read_bytes() == there
+    await feedback.add(None, SAID, False)
+    assert (tmp_path / "ratings.jsonl").read_bytes().count(b"\n") == 2
 
 
 def test_a_file_that_cannot_be_written_is_said_at_the_start(tmp_path: Path) -> None:

@@ -194,6 +194,34 @@ async def test_one_address_cannot_have_all_requests_open(monkeypatch: pytest.Mon
     assert door.status == 200
 
 
+async def test_who_has_no_cookie_yet_gets_one_however_much_others_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Behind a private address all of them are one visitor: without a cookie nobody gets in."""
+    monkeypatch.setattr("chat.web.visitors.visitor.OPEN", 3)
+    door = Door()
+    door.held = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(door.ask("10.1.2.3", "/gradio_api/heartbeat/x"))
+        await asyncio.sleep(0)
+        await door.ask("10.1.2.3", "/gradio_api/heartbeat/x")
+        assert (len(door.seen), door.status) == (3, 429)
+        door.held.set()
+        await door.ask("10.1.2.3", "/")
+        assert (len(door.cookies), door.status) == (2, 200)
+
+
+@pytest.mark.parametrize("secret", ["", SECRET])
+async def test_a_restart_gives_no_cookie_of_another_name(secret: str) -> None:
+    found = []
+    for _ in range(2):
+        door = Door(conversations_key=secret) if secret else Door()
+        await door.ask(SOMEBODYS)
+        found.append(door.cookie.partition("=")[0])
+    assert found[0] == found[1]
+
+
 def test_at_the_machine_itself_a_login_is_not_counted() -> None:
     assert logged_in((), "ann") == ()
 

@@ -35,6 +35,7 @@ import gradio as gr
 
 from chat.core import title
 from chat.core.export import Branch
+from chat.core.fitting import KEPT
 from chat.core.sampling import Sampling
 from chat.errors import BadRequest
 from chat.settings.page import PageSettings

@@ -89,7 +89,7 @@ def fault(answer: httpx.Response, status: int) -> dict[str, Any]:
     """Return what an error in Anthropic's shape says."""
     assert answer.status_code == status, answer.text
     body = answer.json()
-    assert list(body) == ["type", "error"]
+    assert list(body) == ["type", "error", "request_id"]
     assert body["type"] == "error"
     assert list(body["error"]) == ["type", "message"]
     assert body["error"]["message"].endswith(".")

@@ -96,4 +96,5 @@ async def test_an_error_on_the_way_is_the_last_event_of_a_stream() -> None:
     assert json.loads(data.removeprefix("data: ")) == {
         "type": "error",
         "error": {"type": "api_error", "message": "The model is tired."},
+        "request_id": None,
     }

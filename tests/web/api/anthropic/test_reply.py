@@ -130,6 +130,14 @@ async def test_a_call_that_the_limit_cuts_has_an_input_of_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("window", "reason"), [(12, "model_context_window_exceeded"), (13, "max_tokens")]
+)
+async def test_a_reply_that_fills_the_window_says_so(window: int, reason: str) -> None:
+    update = Update("length", "abc", tokens=3, prompt_tokens=9)
+    assert MessageReply("model", window).whole([update])["stop_reason"] == reason
+
+
+@pytest.mark.parametrize(
     ("arguments", "input"),
     [
         ('{"a": {"b": [1, null]}}', {"a": {"b": [1, None]}}),
@@ -146,7 +154,7 @@ async def test_a_call_that_the_limit_cuts_has_an_input_of_nothing() -> None:
 )
 def test_an_input_is_always_an_object_that_json_can_write(arguments: str, input: Any) -> None:
     update = Update("finished", calls=(Call("add", arguments),))
-    [block] = MessageReply("model").whole([update])["content"]
+    [block] = MessageReply("model", 100).whole([update])["content"]
     assert block["input"] == input
 
 
@@ -155,7 +163,7 @@ async def written(*updates: Update) -> list[dict[str, Any]]:
         for update in updates:
             yield 0, update
 
-    sent = [part async for part in stream.events(MessageReply("model"), given())]
+    sent = [part async for part in stream.events(MessageReply("model", 100), given())]
     answer: Any = type("Answer", (), {"status_code": 200, "text": b"".join(sent).decode()})
     answer.headers = {"content-type": "text/event-stream; charset=utf-8"}
     return events(answer)

@@ -63,6 +63,13 @@ async def test_what_was_thought_is_left_out() -> None:
     assert (await prompt([("user", "a"), ("assistant", thoughts)])).endswith("user: a|assistant: ")
 
 
+async def test_for_an_image_in_a_result_there_is_a_word() -> None:
+    """Which no one chose to send, and which comes with each later request."""
+    seen = {**RESULT, "content": [text("a"), {"type": "image", "source": {"type": "base64"}}]}
+    said = await prompt([("user", "a"), ("assistant", [USE]), ("user", [seen])])
+    assert "get_weather: a[image: not shown, since the model reads text alone]|" in said
+
+
 async def test_results_come_before_what_is_said_with_them() -> None:
     """To a model that knows no tools, as texts."""
     other = {"type": "tool_result", "tool_use_id": "toolu_2", "content": [text("no", **CACHED)]}
