@@ -1,5 +1,7 @@
 """Fixtures that more than one test module needs, and how many tests run at once."""
 
+from __future__ import annotations
+
 import functools
 import gc
 import os
@@ -11,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -46,26 +48,23 @@ import hypothesis
 from filelock import FileLock
 from xdist.scheduler import LoadScopeScheduling
 
-from chat.core.chat import Chat
-from chat.models import embedded, ir
-from chat.settings import Settings
-from chat.web import proxies
+from tests.support.examples import some
 
-proxies.import_gradio()  # as the app does, which takes half as long
-from chat.web import serve
-from chat.web.page import page
-from prompts import PromptFormat
-from tests.support import gguf_file
-from tests.support.fakes import ScriptedEngine, chat_with
-from tests.support.ports import free_port
-from tests.support.stages import Stages
+if TYPE_CHECKING:
+    from chat.core.chat import Chat
+    from prompts import PromptFormat
+    from tests.support.fakes import ScriptedEngine
+    from tests.support.stages import Stages
 
 Serve = Callable[..., str]
 MONOTONIC = time.monotonic
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile(
-    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "unhurried",
+    deadline=None,
+    max_examples=some(50),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("unhurried")
 
@@ -312,9 +311,23 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 0 if named else (os.cpu_count() or 1) + waiting
 
 
+def pytest_collection(session: pytest.Session) -> None:
+    """Import Gradio as the app does, which takes half as long; but where tests are handed out."""
+    if not session.config.pluginmanager.has_plugin("dsession"):
+        from chat.web import proxies
+
+        proxies.import_gradio()
+
+
 @contextmanager
 def serving() -> Iterator[Serve]:
     """Serve pages around scripted engines in this process, until the end of the block."""
+    from chat.settings import Settings
+    from chat.web import serve
+    from chat.web.page import page
+    from tests.support.fakes import chat_with
+    from tests.support.ports import free_port
+
     pages = []
 
     def start(
@@ -338,6 +351,8 @@ def serving() -> Iterator[Serve]:
 
 @pytest.fixture(scope="session")
 def stages() -> Iterator[Stages]:
+    from tests.support.stages import Stages
+
     stages = Stages()
     yield stages
     stages.close()
@@ -378,6 +393,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def gguf(shared: Path) -> Path:
     """A random two-layer Llama, which OpenVINO finds converted in the folder of its file."""
+    from chat.models import ir
+    from tests.support import gguf_file
+
     file = shared / "tiny" / "tiny.gguf"
     with FileLock(shared / "tiny.lock"):
         if not file.exists():
@@ -389,6 +407,9 @@ def gguf(shared: Path) -> Path:
 @pytest.fixture(scope="session")
 def embedded_model(shared: Path) -> Path:
     """The embedded model, fetched and converted for OpenVINO in the user's cache."""
+    from chat.models import embedded, ir
+    from chat.settings import Settings
+
     cache = Settings().cache_dir
     with FileLock(shared / "embedded.lock"):
         file = embedded.fetch(cache)

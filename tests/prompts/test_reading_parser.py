@@ -1,5 +1,6 @@
 """What transformers' parser has read of a reply stays, whatever comes after it."""
 
+import functools
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ WEATHER = Call("get_weather", ROME)
 CALL = f'<tool_call>{{"name": "get_weather", "arguments": {ROME}}}</tool_call>'
 
 
+@functools.cache
 def offering(open_pattern: str = "<tool_call>", close_pattern: str = "</tool_call>") -> Tooled:
     tokenizer = parsed(open_pattern, close_pattern)
     return Tooled(tokenizer).offering([tools.WEATHER, tools.TIME])

@@ -1,5 +1,6 @@
 """Prompts for models that think are those of their templates, and nobody forges a thought."""
 
+import functools
 import itertools
 from typing import Any
 
@@ -40,9 +41,14 @@ def theirs(family: str, messages: list[Message], mode: str = "auto") -> tuple[st
     return str(text), made(text, add_special_tokens=False)["input_ids"]
 
 
+@functools.cache
+def form(family: str) -> Template:
+    return Template(tokenizer(family))
+
+
 def ours(family: str, messages: list[Message], mode: Any = "auto") -> tuple[str, list[int]]:
     made = tokenizer(family)
-    pieces = Template(made).asking(mode).pieces(messages)
+    pieces = form(family).asking(mode).pieces(messages)
     return "".join(map(visible, pieces)), Encoder(made).encode(pieces)
 
 
@@ -86,7 +92,7 @@ MODES_OF = {
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_thought_is_switched_off_by_the_template_or_by_an_empty_one(family: str) -> None:
-    format = Template(tokenizer(family))
+    format = form(family)
     assert format.thoughts
     found = []
     for mode in MODES:

@@ -1,5 +1,7 @@
 """Calls are read as models write them, which is not always as their templates write them again."""
 
+import functools
+
 import pytest
 
 from prompts import Call, Message, PromptError, Tooled, visible
@@ -12,6 +14,7 @@ HI = Message("user", "What is the weather in Rome?")
 WEATHER, TIME = Call("get_weather", ROME), Call("get_time", "{}")
 
 
+@functools.cache
 def offering(family: str) -> Tooled:
     return Tooled(FAMILIES[family]()).offering([tools.WEATHER, tools.TIME])
 

@@ -12,7 +12,7 @@ from chat.core.chat import Chat
 from chat.core.gate import Gate
 from chat.core.sampling import Sampling
 from chat.core.tokens import FastTokens
-from prompts import Control, Message, Tool
+from prompts import Control, Message, PromptFormat, Tool, Tooled
 from tests.support import tiny
 from tests.support.fakes import ScriptedEngine
 
@@ -279,9 +279,16 @@ class Speaker(ScriptedEngine):
             yield ids[place : place + self.batch]
 
 
+#: How models are prompted, by all that their tokenizers have: to look at a template takes a while.
+_FORMATS: dict[tuple[str, ...], tuple[PromptFormat, Tooled | None]] = {}
+
+
 def speaking(tokenizer: Any, script: Callable[[str], str]) -> Chat:
     """Return a chat with a model of this tokenizer, which knows tools if its template does."""
     engine = Speaker(tokenizer, script)
-    format = prompts.choose(tokenizer)
-    gate = Gate(engine.parallel, 32)
-    return Chat(engine, FastTokens(tokenizer), format, gate, tooled=prompts.tooled(tokenizer))
+    has = tokenizer.chat_template, tokenizer.special_tokens_map
+    known = (tokenizer.backend_tokenizer.to_str(), *map(str, has))
+    if known not in _FORMATS:
+        _FORMATS[known] = prompts.choose(tokenizer), prompts.tooled(tokenizer)
+    format, tooled = _FORMATS[known]
+    return Chat(engine, FastTokens(tokenizer), format, Gate(engine.parallel, 32), tooled=tooled)

@@ -42,41 +42,61 @@
          * @type {HTMLElement[]}
          */
         let latest = [];
-        // At its end Gradio makes it anew, among what was said before. It is as high as it was, so
-        // that nobody is moved; and what is out of sight is drawn block by block, since to draw a
-        // long one takes the browser longer than somebody who types should wait.
-        const settle = () => {
-            const made = blocks(parts[0]);
-            if (made.length !== heights.length) return;  // its text comes a little later
+        // At its end Gradio makes it anew, among what was said before.
+        const keepLatest = () => {
             for (const row of latest) row.style.removeProperty("content-visibility");
             latest = lastRows(parts[0]);
             for (const row of latest) row.style.setProperty("content-visibility", "visible");
-            /** @type {HTMLElement[]} */
-            const hidden = [];
+        };
+        /**
+         * What of it is out of sight and not drawn yet, and how high that is, from the end on.
+         * @type {{block: HTMLElement, height: number}[]}
+         */
+        let undrawn = [];
+        // A long one is drawn little by little, each block as high as it was: at once that would
+        // take the browser longer than somebody who types should wait.
+        const settle = () => {
+            const made = blocks(parts[0]);
+            if (made.length !== heights.length) return;  // its text comes a little later
+            keepLatest();
             let below = 0;
             if (atEnd) for (const block of made.reverse()) {
                 const height = heights.pop() ?? 0;
                 if (below > inSight) {
-                    hidden.push(block);
+                    undrawn.push({block, height});
                     block.style.cssText =
                         `content-visibility: hidden; contain-intrinsic-block-size: ${height}px`;
                 }
                 below += height;
             }
             heights = [];
-            const draw = () => {
-                const next = hidden.shift();
-                if (!next) return;
-                next.removeAttribute("style");
-                requestAnimationFrame(draw);
-            };
-            requestAnimationFrame(draw);
+            requestAnimationFrame(drawMore);
         };
+        const drawMore = () => {
+            draw(inSight / 4);
+            if (undrawn.length) requestAnimationFrame(drawMore);
+        };
+        /** @param {number} room in pixels */
+        const draw = (room) => {
+            while (undrawn.length && room > 0) {
+                const {block, height} = undrawn[0];
+                undrawn.shift();
+                block.removeAttribute("style");
+                room -= Math.max(height, 1);
+            }
+        };
+        // Whoever goes there, looks for a word or copies all finds it.
+        document.addEventListener("keydown", ({ctrlKey, metaKey}) => {
+            if (ctrlKey || metaKey) draw(Infinity);
+        }, true);
         const tell = () => {
             const [before, live] = parts.map((part) => Boolean(part.querySelector(MESSAGE)));
+            if (said.hasAttribute("data-asked") && !live) keepLatest();
             said.toggleAttribute("data-unsaid", !before);
             said.toggleAttribute("data-asked", live);
             if (!live && heights.length) settle();
+            // What was said in the other part is not read aloud once more.
+            parts[0].querySelector("[role=log]")?.setAttribute("aria-live", "off");
         };
         for (const part of parts)
             new MutationObserver(tell).observe(part, {subtree: true, childList: true});
@@ -91,9 +111,14 @@
         };
         const jump = document.createElement("button");
         Object.assign(jump, {id: "jump", type: "button", ariaLabel: "To the end", textContent: "↓"});
-        jump.onclick = toEnd;
+        jump.onclick = () => {
+            toEnd();
+            jump.blur();
+            window.focusMessage();
+        };
         composer.prepend(jump);
-        const look = () => jump.hidden = atEnd;
+        const look = () => jump.hidden =
+            atEnd || said.scrollHeight - said.clientHeight - said.scrollTop <= 1;
         said.addEventListener("scroll", () => {
             const left = said.scrollHeight - said.clientHeight - said.scrollTop;
             // What grows scrolls nobody: only who goes up has left the end. What shrinks leaves
@@ -101,14 +126,23 @@
             if (said.scrollTop < top) atEnd &&= left <= 1;
             else if (said.scrollTop > top && left < NEAR) atEnd = true;
             top = said.scrollTop;
+            if (!atEnd) draw(Infinity);
             look();
         }, {passive: true});
+        // Whoever unfolds a thought at the end reads it from its beginning.
+        for (const kind of ["click", "keydown"]) said.addEventListener(kind, (event) => {
+            if (event instanceof KeyboardEvent && event.key !== "Enter") return;
+            if (!(event.target instanceof Element)) return;
+            if (!event.target.closest(".thought-group > [role=button]")) return;
+            atEnd = false;
+            look();
+        }, true);
         const resized = new ResizeObserver(() => {
             top = Math.min(top, said.scrollTop);  // what shrinks scrolls nobody either
             if (atEnd) toEnd();
             else look();
             const written = blocks(parts[1]).map((block) => block.clientHeight);
-            if (written.length) heights = written;
+            if (written.length || parts[1].querySelector(MESSAGE)) heights = written;
             inSight = said.clientHeight;
         });
         for (const part of [said, ...parts]) resized.observe(part);

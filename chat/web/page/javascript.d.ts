@@ -95,6 +95,8 @@ interface Conversations {
     typed(system: string): void;
     /** A message is about to be sent; return it with the files that come with it. */
     send(message: string): string;
+    /** An edited message is about to be sent, in a history that has it already. */
+    edit(history: Message[]): void;
     /** The last turn was taken back. */
     undone(history?: Message[], system?: string): Promise<void> | undefined;
     /** A message is on its way to the screen, and a reply will follow. */

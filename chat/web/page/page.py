@@ -27,7 +27,7 @@ from chat.web.page.header import header
 from chat.web.page.history import History, entry, last_reply, last_thought, split_last
 from chat.web.page.made import made
 from chat.web.page.messages import place, shown
-from chat.web.page.panel import CLEARS, LATE, SENDS, UNSENT, Panel, before, settles
+from chat.web.page.panel import CLEARS, EDITS, LATE, SENDS, UNSENT, Panel, before, settles
 from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.panel.seal import Seal
 from chat.web.page.prompt_box import EMPTY, prompt_box, shown_in_box
@@ -146,7 +146,7 @@ class Page(ChatInterface):
                 **{**begins, "js": SENDS},
             ),
             self.chatbot.retry(self._retry, [self.chatbot], begun, **begins),
-            self.chatbot.edit(self._edit, [self.chatbot], begun, **begins),
+            self.chatbot.edit(self._edit, [self.chatbot], begun, **{**begins, "js": EDITS}),
             self.chatbot.example_select(self._example, [self.chatbot], begun, **begins),
             self.go_on.click(self._continue, [self.chatbot], begun, **begins),
             self.panel.comes_back(self._come_back, [self.told], begun, queue=False, **quiet),

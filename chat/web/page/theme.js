@@ -123,6 +123,7 @@ function whenThere(selector, use) {
 window.focusMessage = () => setTimeout(() => {
     /** @type {HTMLElement | null} */
     const box = document.querySelector("#message textarea");
-    if (document.activeElement === document.body && matchMedia("(pointer: fine)").matches)
+    const selects = getSelection()?.isCollapsed === false;  // which would be gone
+    if (document.activeElement === document.body && !selects && matchMedia("(pointer: fine)").matches)
         box?.focus({preventScroll: true});
 });

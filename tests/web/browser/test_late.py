@@ -175,6 +175,31 @@ def test_what_is_late_does_not_land_in_another_conversation(
     assert len(first) == (4 if event == "_settle" else 2)
 
 
+def test_what_is_cleared_as_a_reply_ends_is_restored_with_it(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle, delay = Page._settle, 0.0
+
+    def late(*values: Any) -> Any:
+        time.sleep(delay)
+        return settle(*values)
+
+    monkeypatch.setattr(Page, "_settle", late)
+    tab = visit(serve(ScriptedEngine(echo)))
+    tab.ask("Hi")
+    wait_for_saving(tab)
+    delay = 1.5
+    with tab.page.expect_request("**/run/predict", timeout=10_000):
+        tab.send("More")
+        expect(tab.replies.last).to_have_text("Re: More")
+    tab.button("Clear").click()
+    expect(tab.replies).to_have_count(0)
+    tab.button("Restore").click()
+    tab.says("Hi", "Re: Hi", "More", "Re: More")
+    tab.new_chat()
+    listed(tab, "Hi")
+
+
 async def not_heard(page: Page, turn: Turn | None) -> None:
     """Stand for a Stop that did not get to the server."""
 

@@ -84,6 +84,31 @@ def test_who_goes_up_by_a_line_is_not_pulled_back(url: str, visit: Visit) -> Non
     expect(tab.button("To the end")).to_be_visible()
 
 
+def test_by_keyboard_the_way_to_the_end_leads_to_the_box(url: str, visit: Visit) -> None:
+    tab = visit(url)
+    tab.ask("At length")
+    tab.page.evaluate("document.querySelector('#conversation').scrollBy(0, -300)")
+    tab.button("To the end").focus()
+    tab.page.keyboard.press("Enter")
+    expect(tab.box).to_be_focused()
+    assert tab.page.evaluate(BELOW) <= 1
+
+
+def test_the_end_of_a_reply_leaves_what_is_selected_and_is_not_read_aloud_twice(
+    url: str, visit: Visit
+) -> None:
+    tab = visit(url)
+    tab.ask("At length")
+    tab.send("Slowly")
+    expect(tab.replies.last).to_contain_text("word")
+    tab.replies.first.locator("p").last.evaluate("(one) => getSelection().selectAllChildren(one)")
+    tab.settled("Finished:")
+    tab.page.wait_for_timeout(200)  # in which the box takes the cursor where nothing is selected
+    assert tab.page.evaluate("String(getSelection()).trim()") == "line"
+    expect(tab.page.locator("#said [role=log]")).to_have_attribute("aria-live", "off")
+    expect(tab.page.locator("#live [role=log]")).to_have_attribute("aria-live", "polite")
+
+
 @pytest.mark.parametrize("height", [410, 300])
 def test_in_a_low_window_the_beginning_is_seen_first_and_then_the_end(
     url: str, visit: Visit, height: int

@@ -178,6 +178,36 @@ def test_a_message_that_could_not_be_sent_is_still_there(serve: Serve, visit: Vi
         expect(tab.box).to_have_value("")
 
 
+def test_nor_are_its_files_gone_or_what_was_edited(
+    serve: Serve, visit: Visit, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("All of it.")
+    with wire(serve(ScriptedEngine(echo))) as network:
+        tab = visit(network.url)
+        tab.ask("Hi")
+        tab.page.wait_for_function(OVER)
+        tab.page.locator("#composer input[type=file]").set_input_files([tmp_path / "a.txt"])
+        files = tab.page.locator("#files span")
+        expect(files).to_have_count(1)
+        network.cut()
+        tab.send("Read it.")
+        expect(tab.page.locator("#saying span")).to_contain_text("The connection is lost.")
+        network.mend()
+        expect(tab.page.locator("#saying span")).to_have_count(0)
+        expect(tab.box).to_have_value("Read it.")
+        expect(files).to_have_count(1)
+        tab.box.press("Enter")
+        expect(tab.replies).to_have_count(2)
+        tab.settled("Finished:")
+        expect(files).to_have_count(0)
+        network.cut()
+        tab.edit(0, "Hello, all of you")
+        expect(tab.page.locator("#saying span")).to_contain_text("The connection is lost.")
+        network.mend()
+        expect(tab.page.locator("#saying span")).to_have_count(0)
+        expect(tab.box).to_have_value("Hello, all of you")
+
+
 def two_tabs(url: str, visit: Visit) -> tuple[Tab, Tab]:
     """Return one in which a reply is written, and an empty one beside it."""
     first = visit(url)

@@ -193,6 +193,19 @@ def test_what_was_typed_comes_back_as_it_was(serve: Serve, visit: Visit) -> None
     expect(tab.box).to_have_value(typed + "!")
 
 
+def test_a_box_to_edit_a_message_is_left_with_its_conversation(serve: Serve, visit: Visit) -> None:
+    tab = visit(serve(ScriptedEngine(lambda prompt: "Yes.")))
+    tab.ask("Hi")
+    for leave in ("New chat", "Clear"):
+        tab.button("Edit").first.click()
+        expect(tab.chat.get_by_role("textbox")).to_be_visible()
+        tab.button(leave).click()
+        expect(tab.replies).to_have_count(0)
+        tab.ask("Something else")
+        expect(tab.chat.get_by_role("textbox")).to_have_count(0)
+        tab.says("Something else", "Yes.")
+
+
 def test_markdown_does_not_change_what_a_reply_says(serve: Serve, visit: Visit) -> None:
     says = "每天2~3次，连续5~7天 &lt;b&gt; &copy; &#65; 2*3*4 x**2 + y**2 `&lt;`"
     code = "```\n&lt; 2~3, 5~7\n```"

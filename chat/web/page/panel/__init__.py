@@ -91,6 +91,9 @@ HTML = """
 SENDS = "(message, history) => [window.conversations?.send(message) ?? message, history]"
 
 
+#: Before an edited message is sent, as JavaScript: it is kept.
+EDITS = "(...values) => (window.conversations?.edit(...values), values)"
+
 #: Before a conversation is cleared: what has come of a reply is the panel's to keep.
 CLEARS = """(turn, live, system) =>
     (window.conversations?.clear(live, system), [turn, [], system])"""

@@ -20,6 +20,8 @@ let chips = [];
  * @type {Chip[]}
  */
 let sent = [];
+/** Whether they lie nowhere else yet. */
+let unsaved = false;
 /** How many rows there were before it. */
 let sentAfter = 0;
 /** That files are read, one after another, and how many of them are still to be. */
@@ -44,7 +46,8 @@ function drawChips() {
     )));
     chipList.hidden = !chips.length;
     try {
-        if (chips.length) session[FILES] = JSON.stringify(chips);
+        const kept = unsaved ? [...sent, ...chips] : chips;
+        if (kept.length) session[FILES] = JSON.stringify(kept);
         else delete session[FILES];
     } catch {}  // for which the storage is too full
 }
@@ -90,6 +93,7 @@ function takeFiles(message) {
     sent = chips;
     sentAfter = current.branch.rows.length;
     chips = [];
+    unsaved = true;
     drawChips();
     return [...sent.map(({block}) => block), ...(message ? [message] : [])].join("\n\n");
 }
@@ -99,6 +103,7 @@ function takeFiles(message) {
  * @param {boolean} there
  */
 function keepFiles(there) {
+    unsaved = false;
     if (!there) chips = [...sent, ...chips];
     sent = [];
     drawChips();

@@ -60,6 +60,16 @@ function whenLost(action) {
     }).observe(closest(".gradio-container"), {subtree: true, childList: true});
 }
 
+/**
+ * Close the boxes in which messages are edited: Gradio knows a message by its number alone, and
+ * would open one in whatever is shown next.
+ */
+const leaveEditBoxes = () => document.querySelectorAll("#said .edit-textarea").forEach((box) => {
+    const bar = box.closest(".message-row")?.nextElementSibling;
+    const buttons = bar?.querySelectorAll(".icon-button-wrapper .icon-button") ?? [];
+    /** @type {HTMLElement | undefined} */ ([...buttons].at(-1))?.click();  // Cancel
+});
+
 /** What the line under the conversation says. */
 const statusLine = () => document.querySelector("#status")?.textContent ?? "";
 

@@ -33,8 +33,8 @@ let brought = SYSTEM_PROMPT, own = SYSTEM_PROMPT;
  * @type {string | undefined}
  */
 let typedIn;
-/** Whether a reply is being written. */
-let running = false;
+/** Whether a reply is being written; and in which conversation one is about to settle. */
+let running = false, settling = current;
 /**
  * When Stop was clicked, if the failure that this is to Gradio has not come yet; and if a turn has
  * begun since. Milliseconds that may take.
@@ -120,6 +120,7 @@ function inTurn(action) {
  * @param {Message[]} messages
  */
 function show(conversation, messages) {
+    leaveEditBoxes();
     current = conversation;
     coming = messages;
     trigger("show");
@@ -444,6 +445,16 @@ window.conversations = {
         begunAfter = stopped;
         this.change();
     },
+    edit(history) {
+        // Until it is saved it is what was typed, for when the server cannot be reached.
+        const rows = rowsOf(history), was = current.branch.rows;
+        const edited = rows.find((row, at) => saysOf([row]) !== saysOf(was.slice(at, at + 1)));
+        const texts = [messageBox()?.value, edited && textOf(edited[0].content)];
+        try {
+            session[DRAFT] = texts.filter(Boolean).join("\n\n");
+        } catch {}  // for which the storage is too full
+        this.begin();
+    },
     send(message) {
         current.editing = false;  // it takes the place of what was edited
         this.begin();
@@ -481,7 +492,10 @@ window.conversations = {
         const saved = this.changed(history, system, running ? token : undefined);
         const mine = current, seen = history && textsOf(history);
         saved?.then(() => {
-            if (mine.seen === seen) keepTyped();  // else the message would lie nowhere
+            if (mine.seen !== seen) return;  // else the message would lie nowhere
+            keepTyped();
+            unsaved = false;
+            drawChips();
         });
         return saved;
     },
@@ -497,6 +511,7 @@ window.conversations = {
         if (ended === "failure") stopped = begunAfter = 0;
         if (late) return [[], [], "", LATE];
         running = false;
+        settling = current;
         // The server has it, and a request has a limit.
         const short = new Blob([JSON.stringify([said, live, typed])]).size < LARGEST_SETTLE;
         return short ? [said, live, typed, told] : [[], live, typed, UNSENT];
@@ -504,12 +519,14 @@ window.conversations = {
     clear(live, system) {
         const mine = current, {rows} = mine.branch;
         // What has come of a reply is to be there again after Restore.
-        const replied = running ? live.filter(({role}) => role === "assistant") : [];
+        const replied = live.filter(({role}) => role === "assistant");
         const said = rows.at(-1)?.[0].role === "assistant" ? rows.slice(0, -1) : rows;
         const saved = replied.length ? save([...said.flat(), ...replied], system) : undefined;
         this.stop();
         wanted++;
+        leaveEditBoxes();
         sent = [];
+        unsaved = false;
         if (!saved) mine.turn++;  // drops what is about to be saved
         current = newConversation();
         if (saved) saved.catch(() => {}).then(() => discard(mine.id));
@@ -523,6 +540,11 @@ window.conversations = {
     settled(history, system, made) {
         if (made && !made.startsWith("{")) {  // it was the end of the turn before this one
             changing--;
+            return;
+        }
+        if (settling !== current) {  // it was cleared meanwhile
+            changing--;
+            show(current, current.branch.rows.flat());
             return;
         }
         if (history) keepFiles(rowsOf(history).length > sentAfter);
