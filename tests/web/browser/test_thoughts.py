@@ -312,10 +312,10 @@ def test_the_controls_of_thinking_are_for_models_that_think(serve: Serve, visit:
 def test_who_unfolds_a_thought_at_the_end_reads_it_from_its_beginning(
     serve: Serve, visit: Visit
 ) -> None:
-    long = "\n\n".join(f"Thought {number}." for number in range(60))
+    long = "\n\n".join(f"T {number}" for number in range(60))
     tab = tab_with(ScriptedEngine(lambda _: f"<think>\n{long}\n</think>\n\nYes."), serve, visit)
     ask(tab, "Hi")
     titles(tab).click()
-    expect(tab.chat.get_by_text("Thought 59.")).to_be_attached()
+    expect(tab.chat.get_by_text("T 59", exact=True)).to_be_attached()
     expect(tab.button("To the end")).to_be_visible()
     expect(titles(tab)).to_be_in_viewport()

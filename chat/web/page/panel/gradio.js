@@ -70,6 +70,11 @@ const leaveEditBoxes = () => document.querySelectorAll("#said .edit-textarea").f
     /** @type {HTMLElement | undefined} */ ([...buttons].at(-1))?.click();  // Cancel
 });
 
+// Once Clear has begun they are there no more.
+document.addEventListener("click", ({target}) => {
+    if (target instanceof Element && target.closest("#said .top-panel")) leaveEditBoxes();
+}, true);
+
 /** What the line under the conversation says. */
 const statusLine = () => document.querySelector("#status")?.textContent ?? "";
 

@@ -524,7 +524,6 @@ window.conversations = {
         const saved = replied.length ? save([...said.flat(), ...replied], system) : undefined;
         this.stop();
         wanted++;
-        leaveEditBoxes();
         sent = [];
         unsaved = false;
         if (!saved) mine.turn++;  // drops what is about to be saved
