@@ -1,8 +1,10 @@
 """chat.core.kept: replies that are left alone keep nobody waiting."""
 
+from contextlib import ExitStack
+
 import pytest
 
-from chat.core.gate import NOBODYS, Gate
+from chat.core.gate import Gate
 from chat.core.shares import Account, Share, Used
 from chat.errors import QueueFull
 from tests.support.kept import Clock, Listener, Story, replies
@@ -120,21 +122,20 @@ async def test_several_give_way_together_where_it_takes_so_many() -> None:
     await listeners[0].leave()
 
 
-async def test_one_that_is_alone_gives_way_once_there_is_room_for_that() -> None:
+async def test_one_that_is_alone_gives_way_once_that_lets_somebody_in() -> None:
     gate, clock = Gate(3, 9), Clock()
-    mine, other = Account("mine", shares=True), Account("other", shares=True)
-    alone = Story(gate, Share((other,), (Used(),)))
-    listener = Listener(replies(clock, gate).begin(alone.tell(), "me"))
-    await settle()
-    first = gate.enter(Share((mine,), (Used(),)))
-    first.__enter__()
-    with gate.enter(Share((mine,), (Used(),))) as second, gate.enter(NOBODYS) as third:
+    mine = Share((Account("mine", shares=True),), (Used(),))
+    with ExitStack() as leaving, gate.enter(mine):
+        leaving.enter_context(gate.enter(mine))
+        story = Story(gate)
+        listener = Listener(replies(clock, gate).begin(story.tell(), "me"))
         await settle()
-        assert (second.place, third.place) == (1, 0)
         await listener.leave()
-        first.__exit__(None, None, None)
-        await settle()
-        assert second.place == 0
+        with gate.enter(mine) as third:
+            assert (third.place, story.closed) == (1, False)
+            leaving.close()
+            await settle()
+            assert (third.place, story.closed) == (0, True)
 
 
 async def test_one_that_is_listened_to_never_gives_way() -> None:
