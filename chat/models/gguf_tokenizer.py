@@ -72,7 +72,7 @@ def _mended(tokenizer: Any, state: dict[str, Any], wrong: dict[str, int]) -> Any
         *(one for one in state["added_tokens"] if one["content"] not in wrong),
         *({"id": id, "content": one, **flags, "special": True} for one, id in wrong.items()),
     ]
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=Tokenizer.from_str(json.dumps(state)),
         chat_template=tokenizer.chat_template,
         clean_up_tokenization_spaces=False,

@@ -32,7 +32,7 @@ def read(entry: Mapping[str, Any]) -> Found | None:
         leaf = _latest(nodes)
     messages = [node.get("message") for node in branch(nodes, leaf, "parent")]
     return Found(
-        [_uncited(message) for message in messages if _is_shown(message)],
+        [_uncited(message) for message in messages if message and _is_shown(message)],
         entry.get("title"),
         entry.get("update_time") or entry.get("create_time"),
     )
