@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from prompts.letters import held_back
-from prompts.marks import Marks
+from prompts.marks import RESPONSE, Marks
 
 FENCE = re.compile(r"^ {0,3}(```|~~~)", re.MULTILINE)
 #: The letters that a string of JSON comes after, or none.
@@ -120,9 +120,15 @@ def _made(
 
 def _without(reply: str, span: Span, around: tuple[str, ...]) -> Iterator[Span]:
     """Yield what of a span is left without the marks that stand around replies."""
-    at = span.start
+    at = seen = span.start
+    text = _Markdown()
     if around:
         for mark in re.finditer("|".join(map(re.escape, around)), reply[span.start : span.end]):
-            yield Span(at, span.start + mark.start())
-            at = span.start + mark.end()
+            begin, end = (span.start + place for place in mark.span())
+            text.add(reply[seen:begin])
+            seen = begin
+            if mark[0] in RESPONSE and text.in_code:  # which is no token, and anybody's text
+                continue
+            yield Span(at, begin)
+            at = seen = end
     yield Span(at, span.end)

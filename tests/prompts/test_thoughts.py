@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompts.marks import FAMILIES, Marks, recognised, tag
+from prompts.marks import FAMILIES, RESPONSE, Marks, recognised, tag
 from prompts.thoughts import Parts, parts
 
 THINK = tag("think")
@@ -52,6 +52,15 @@ def test_a_thought_stands_between_its_marks(reply: str, thought: str, said: str)
 )
 def test_marks_in_code_or_in_the_middle_of_a_line_are_text(reply: str) -> None:
     assert taken_apart(reply) == ("", reply)
+
+
+def test_tags_around_a_reply_are_none_of_it_and_in_code_they_are() -> None:
+    """As Granite has them, to which they are no tokens."""
+    code = "```xml\n<response>\n  <ok/>\n</response>\n```\nSee `<response>`."
+    marks = tag("think", RESPONSE)
+    reply = f"<think>a</think><response>So:\n{code}</response>"
+    assert taken_apart(reply, marks) == ("a", f"So:\n{code}")
+    assert taken_apart(code, marks) == ("", code)
 
 
 @pytest.mark.parametrize(
