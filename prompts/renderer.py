@@ -228,6 +228,8 @@ def main(connection: Connection, seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    # systemd sends it to all of a service, of which the first process lets replies end first.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         main(Connection(int(sys.argv[1])), float(sys.argv[2]))
     except (EOFError, BrokenPipeError, ConnectionResetError):

@@ -43,7 +43,7 @@ def test_every_path_on_the_page_is_there(path: str) -> None:
 
 def test_every_command_on_the_page_is_one() -> None:
     assert len(COMMANDS) > 8
-    assert {command[0] for command in COMMANDS} <= programs() | {"python", "source"}
+    assert {command[0] for command in COMMANDS} <= programs() | {"python", "source", "npm"}
 
 
 def test_the_marker_of_the_fast_tests_is_one_and_ci_runs_them(

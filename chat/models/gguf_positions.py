@@ -4,7 +4,6 @@ Llama 3.1 and later have theirs as factors in a tensor, which are those that the
 formula gives; of others the file says a kind and a factor.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,6 @@ from chat.models.unusable import unusable
 FACTORS = "rope_freqs.weight"
 #: Of Phi-3 and Phi-4, one for short texts and one for long ones.
 SHORT_AND_LONG = "rope_factors_"
-#: Those for which transformers reads them.
-READ = ("gpt-oss", "gpt_oss")
 #: As the authors of Llama 3.1 have it, but for the factor, which is that of the lowest frequencies.
 LLAMA = {
     "rope_type": "llama3",
@@ -34,32 +31,29 @@ def put(name: str, reader: Any, settings: PreTrainedConfig) -> None:
         ModelError: it is in a way that cannot be said there.
     """
     kind = str(reader.fields["general.architecture"].contents())
-    if kind in READ:
-        return
     said, factor = (
         field.contents() if (field := reader.fields.get(f"{kind}.rope.scaling.{what}")) else None
         for what in ("type", "factor")
     )
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     by_length = any(one.startswith(SHORT_AND_LONG) for one in tensors)
-    scaling: Mapping[str, Any] = {}
-    if said == "linear" and isinstance(factor, float) and factor > 0:
-        scaling = {"rope_type": "linear", "factor": factor}
-    elif by_length or said not in (None, "", "none"):
-        raise _lost(name)
-    if FACTORS in tensors and not scaling:
-        factors = np.asarray(tensors[FACTORS].data, np.float32)
-        if not factors.any():  # a head with holes for weights, which is not run
-            return
-        scaling = {**LLAMA, "factor": float(factors.max())}
-    if not scaling:
-        return
-    rope = settings.rope_parameters
+    rope: dict[str, Any] = getattr(settings, "rope_parameters", None) or {}
     # Gemma scales those of the layers that see all of the text.
     target = rope.get("full_attention", rope)
-    target.update(scaling)
-    if FACTORS in tensors and not _are(settings, factors):
-        raise _lost(name)
+    if said in (None, "", "none") and not (by_length or FACTORS in tensors):
+        return
+    if not by_length and target.get("rope_type", "default") == "default":
+        if said == "linear" and isinstance(factor, float) and FACTORS not in tensors:
+            target.update(rope_type="linear", factor=factor)
+            return
+        if said in (None, "", "none") and target is rope:
+            factors = np.asarray(tensors[FACTORS].data, np.float32)
+            if not factors.any():  # a head with holes for weights, which is not run
+                return
+            rope.update(LLAMA, factor=float(factors.max()))
+            if _are(settings, factors):
+                return
+    raise _lost(name)
 
 
 def _are(settings: PreTrainedConfig, factors: Any) -> bool:

@@ -76,7 +76,11 @@ def _mended(tokenizer: Any, state: dict[str, Any], wrong: dict[str, int]) -> Any
         tokenizer_object=Tokenizer.from_str(json.dumps(state)),
         chat_template=tokenizer.chat_template,
         clean_up_tokenization_spaces=False,
-        **_named(tokenizer),
+        # What begins a text is put there anew, by its right id; and what is not there stays so,
+        # where another class would have one of its own.
+        add_bos_token=getattr(tokenizer, "add_bos_token", False),
+        add_eos_token=getattr(tokenizer, "add_eos_token", False),
+        **{name: getattr(tokenizer, name) for name in NAMED},
     )
 
 

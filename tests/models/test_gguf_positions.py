@@ -49,11 +49,13 @@ def test_a_linear_scale_is_that_of_the_model(tmp_path: Path) -> None:
     assert np.allclose(frequencies(file, tmp_path / "cache").numpy(), PLAIN / 4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("odd", ["factors", "yarn"])
+@pytest.mark.parametrize("odd", ["factors", "yarn", "both"])
 def test_what_would_be_lost_is_refused_and_leaves_nothing(odd: str, tmp_path: Path) -> None:
-    factors = np.linspace(1, 3, HALF, dtype=np.float32) if odd == "factors" else None
-    more = {"llama__rope__scaling__type": "yarn"} if odd == "yarn" else {}
-    file = gguf_file.write(tmp_path / "a.gguf", factors=factors, **more)
+    factors = None if odd == "yarn" else np.linspace(1, 3, HALF, dtype=np.float32)
+    said = {"yarn": "yarn", "both": "linear"}.get(odd, "none")
+    file = gguf_file.write(
+        tmp_path / "a.gguf", factors=factors, scaling=4.0, llama__rope__scaling__type=said
+    )
     with pytest.raises(ModelError, match=r"^The model could not be loaded: a\.gguf scales its pos"):
         quantize.tokenizer_and_model(file, tmp_path / "cache")
     assert not [one for one in (tmp_path / "cache").rglob("*") if one.is_file()]

@@ -136,6 +136,7 @@ def _add_tokenizer(writer: GGUFWriter, renamed: Mapping[str, str]) -> int:
     writer.add_bos_token_id(tokenizer.bos_token_id)
     writer.add_eos_token_id(tokenizer.eos_token_id)
     writer.add_unk_token_id(tokenizer.unk_token_id)
+    writer.add_add_bos_token(bool(renamed))
     template = str(tokenizer.chat_template)
     for token, other in renamed.items():
         template = template.replace(token, other)

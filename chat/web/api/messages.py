@@ -19,12 +19,33 @@ from prompts import Call, Message, Role
 #: The parts that are text: OpenAI's of two APIs, and what an assistant said instead of a reply.
 TEXTS = ("text", "input_text", "output_text", "refusal")
 
+#: What tools return besides.
+UNSEEN = ("image", "image_url", "input_image", "document", "file", "input_file", "input_audio")
+
 
 def _parts(content: Any) -> Any:
     """Take strings and parts in a list for parts of text, of which alone a content may consist."""
     if not isinstance(content, str | list):
         raise unfit("must be text")
     return content if isinstance(content, str) else list(map(_part, count(1), content))
+
+
+def shown(content: Any) -> Any:
+    """Put a word in place of what is no text in a tool's result, which nobody has chosen to send.
+
+    Refused, it would end the conversation: clients send all of it with each request.
+    """
+    return list(map(_shown, content)) if isinstance(content, list) else content
+
+
+def _shown(part: Any) -> Any:
+    match part:
+        case {"type": "document", "source": {"type": "text", "data": str(text)}}:
+            return text
+        case {"type": str(kind)} if kind in UNSEEN:
+            return f"[{kind.removeprefix('input_')}: not shown, since the model reads text alone]"
+        case _:
+            return part
 
 
 def _part(number: int, part: Any) -> dict[str, Any]:
@@ -129,6 +150,8 @@ class ChatMessage(Shape):
     @classmethod
     def _empty(cls, shape: Any) -> Any:
         shape = given(shape)
+        if shape.get("role") == "tool" and "content" in shape:
+            return {**shape, "content": shown(shape["content"])}
         return {"content": "", **shape} if shape.get("role") == "assistant" else shape
 
     @property

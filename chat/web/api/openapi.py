@@ -26,6 +26,7 @@ from chat.web.api.ignored import HEADER
 from chat.web.api.request import NAMES, SCORES, STRUCTURED, TIES
 from chat.web.api.responses import answers as items
 from chat.web.api.responses.shapes import ResponseBody
+from chat.web.api.responses.tools import OtherTool
 from chat.web.api.shapes import ChatBody, CompletionBody, RequestBody
 from chat.web.api.thinking import ThinkingObject
 from chat.web.api.tokenize import DetokenizeBody, TokenizeBody
@@ -173,7 +174,8 @@ class Description:
 
     def _no_tools(self, shape: type[BaseModel]) -> Schema:
         """Return what is said of the tools where the model knows none."""
-        none = {"anyOf": [{"type": "array", "maxItems": 0}, NULL], "description": UNKNOWN}
+        others = {"items": _ref(OtherTool)} if shape is ResponseBody else {"maxItems": 0}
+        none = {"anyOf": [{"type": "array", **others}, NULL], "description": UNKNOWN}
         return {"tools": none} if "tools" in shape.model_fields else {}
 
     def _thinking(self, shape: type[RequestBody]) -> Schema:

@@ -191,7 +191,7 @@ def _unknown(shape: Shape, at: str = "") -> Iterator[str]:
         BadRequest: something is known, and cannot be done.
     """
     if shape.ignored:
-        yield at.removesuffix(".")
+        yield at + str(getattr(shape, "type", ""))[:30]
         return
     known = shape.known
     for name, value in (shape.model_extra or {}).items():

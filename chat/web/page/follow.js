@@ -85,13 +85,14 @@
                 room -= Math.max(height, 1);
             }
         };
-        // Whoever goes there, looks for a word or copies all finds it.
+        // Whoever looks for a word or copies all finds it.
         document.addEventListener("keydown", ({ctrlKey, metaKey}) => {
             if (ctrlKey || metaKey) draw(Infinity);
         }, true);
         const tell = () => {
             const [before, live] = parts.map((part) => Boolean(part.querySelector(MESSAGE)));
             if (said.hasAttribute("data-asked") && !live) keepLatest();
+            if (!before) heights = [];
             said.toggleAttribute("data-unsaid", !before);
             said.toggleAttribute("data-asked", live);
             if (!live && heights.length) settle();
@@ -114,6 +115,7 @@
         jump.onclick = () => {
             toEnd();
             jump.blur();
+            getSelection()?.removeAllRanges();
             window.focusMessage();
         };
         composer.prepend(jump);
@@ -133,7 +135,8 @@
         for (const kind of ["click", "keydown"]) said.addEventListener(kind, (event) => {
             if (event instanceof KeyboardEvent && event.key !== "Enter") return;
             if (!(event.target instanceof Element)) return;
-            if (!event.target.closest(".thought-group > [role=button]")) return;
+            const title = event.target.closest(".thought-group > [role=button]");
+            if (!title || title.classList.contains("expanded")) return;
             atEnd = false;
             look();
         }, true);

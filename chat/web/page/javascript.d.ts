@@ -25,7 +25,7 @@ declare const LARGEST_IMPORT: number;
 declare const LARGEST_SEARCH: number;
 /** In bytes, of what is sent at the end of a turn. */
 declare const LARGEST_SETTLE: number;
-/** Of the model's window, which are kept for a reply at the most. */
+/** Tokens of the model's window that are kept for a reply at the most. */
 declare const KEPT_TOKENS: number;
 /** What it is told of the end of a turn that comes when another has begun. */
 declare const LATE: string;
@@ -97,6 +97,8 @@ interface Conversations {
     send(message: string): string;
     /** An edited message is about to be sent, in a history that has it already. */
     edit(history: Message[]): void;
+    /** The last turn is about to be taken back. */
+    undo(): void;
     /** The last turn was taken back. */
     undone(history?: Message[], system?: string): Promise<void> | undefined;
     /** A message is on its way to the screen, and a reply will follow. */

@@ -186,7 +186,7 @@ class Page(ChatInterface):
             self._undo,
             [self.chatbot, self.textbox],
             [self.chatbot, self.textbox, self.status, self.go_on],
-            js=before("change"),
+            js=before("undo"),
             queue=False,
             **quiet,
         )

@@ -17,6 +17,7 @@ import os
 from collections import Counter
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 from secrets import token_bytes, token_hex
 
 from starlette.datastructures import MutableHeaders
@@ -27,6 +28,7 @@ from chat import space
 from chat.core.shares import SOON, Account, Limits, Visitor, asking
 from chat.errors import RateLimited
 from chat.settings import Settings
+from chat.settings.serving import KEY_FILE
 from chat.settings.visitors import addresses
 from chat.web import health
 from chat.web.api.refusals import refused
@@ -64,6 +66,14 @@ def limits(settings: Settings, places: int) -> tuple[Limits, Limits]:
     return address, visitor
 
 
+def _kept(file: Path) -> bytes:
+    """Return a secret that outlasts a restart, or nothing if there is none."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
 class Visitors:
     """ASGI middleware: finds out who asks, and gives browsers a cookie to be told apart by."""
 
@@ -71,12 +81,11 @@ class Visitors:
         self._app = app
         self._public = settings.share or space.on_space()
         self._address, self._visitor = limits(settings, places)
-        secret = settings.conversations_secret().encode()
-        # Other pages of this address have the same secret.
+        secret = settings.conversations_secret().encode() or _kept(settings.data_dir / KEY_FILE)
+        # Other pages of this address have the same one, and so has this one after a restart.
         self._key = hmac.digest(secret, b"visitors", "sha256") if secret else token_bytes(32)
         self._open: Counter[str] = Counter()
-        # Where the key is another one after each start, the name stays, or browsers keep them all.
-        self._cookie = f"visitor-{self._sign('')[:8] if secret else settings.server_port}"
+        self._cookie = f"visitor-{self._sign('')[:8]}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, with its visitor."""
@@ -89,8 +98,8 @@ class Visitors:
         visitor = self._of(address, single, id)
         scope[KEY] = visitor
         asking.set(visitor)
-        # Who has no cookie yet gets one, however much others do who have none.
-        free = health.PATHS if len(visitor) > 1 else (*health.PATHS, *GIVEN)
+        # Where all who have no cookie are one visitor, others do not keep anybody from getting one.
+        free = health.PATHS if id or len(visitor) > 1 else (*health.PATHS, *GIVEN)
         account = visitor[0].name if visitor and scope["path"] not in free else ""
         if account and self._open[account] >= OPEN:
             sentence = f"You have {OPEN} requests open already. Please try again in a moment."

@@ -351,7 +351,8 @@ async def test_it_allows_the_biases_that_are_taken(biases: Any, right: bool) -> 
         ("ResponseBody", "/responses", {"input": "a", "messages": HI}, False),
         ("ResponseBody", "/responses", {"input": "a", "response_format": {}}, False),
         ("ResponseBody", "/responses", {"input": "a", "background": True}, False),
-        ("ResponseBody", "/responses", {"input": "a", "tools": [{"type": "a"}]}, False),
+        ("ResponseBody", "/responses", {"input": "a", "tools": [{"type": "a"}]}, True),
+        ("ResponseBody", "/responses", {"input": "a", "tools": [{"type": "function"}]}, False),
         ("ResponseBody", "/responses", {"input": "a", "tool_choice": "any"}, False),
         ("ResponseBody", "/responses", {"input": "a", "tool_choice": {"type": "a"}}, False),
         (

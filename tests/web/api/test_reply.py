@@ -11,9 +11,10 @@ import pytest
 from chat.core.chat import Update
 from chat.web.api import events as stream
 from chat.web.api.reply import ChatReply
+from chat.web.api.shapes import ChatBody
 from prompts.marks import tag
-from tests.support.fakes import LineFormat, ScriptedEngine, echo
-from tests.support.programs import Programs, events
+from tests.support.fakes import LineFormat, ScriptedEngine, chat_with, echo
+from tests.support.programs import HI, Programs, events
 from tests.support.thinking import by_letters
 
 
@@ -121,7 +122,8 @@ async def test_after_ten_seconds_of_silence_a_comment_says_that_the_connection_l
             yield 0, Update(state, text, place=1)
 
     kinds = []
-    async for sent in stream.events(ChatReply("model"), updates()):
+    reply = ChatReply(ChatBody(messages=HI), chat_with(ScriptedEngine()), 1)
+    async for sent in stream.events(reply, updates()):
         for event in sent.decode().split("\n\n")[:-1]:
             kinds.append(event.split(" ")[1 if event.startswith(":") else 0])
     data = "data:"

@@ -204,6 +204,14 @@ def test_a_box_to_edit_a_message_is_left_with_its_conversation(serve: Serve, vis
         tab.ask("Something else")
         expect(tab.chat.get_by_role("textbox")).to_have_count(0)
         tab.says("Something else", "Yes.")
+    tab.button("Edit").first.click()
+    tab.chat.get_by_role("textbox").fill("Half of it")
+    tab.button("Copy conversation").click()
+    expect(tab.chat.get_by_role("textbox")).to_have_value("Half of it")
+    tab.button("Undo").click()
+    expect(tab.replies).to_have_count(0)
+    tab.ask("Something else")
+    expect(tab.chat.get_by_role("textbox")).to_have_count(0)
 
 
 def test_markdown_does_not_change_what_a_reply_says(serve: Serve, visit: Visit) -> None:

@@ -319,3 +319,16 @@ def test_who_unfolds_a_thought_at_the_end_reads_it_from_its_beginning(
     expect(tab.chat.get_by_text("T 59", exact=True)).to_be_attached()
     expect(tab.button("To the end")).to_be_visible()
     expect(titles(tab)).to_be_in_viewport()
+
+
+def test_who_folds_a_thought_at_the_end_stays_there(serve: Serve, visit: Visit) -> None:
+    said = "\n\n".join(f"Line {number}." for number in range(30))
+    long = "\n\n".join(f"T {number}" for number in range(8))
+    script = ScriptedEngine(lambda _: f"<think>\n{long}\n</think>\n\n{said}", PACE / 2)
+    tab = tab_with(script, serve, visit)
+    tab.send("Hi")
+    expect(tab.chat.get_by_text("T 2", exact=True)).to_be_visible()
+    titles(tab).click()
+    tab.settled("Finished:")
+    expect(tab.chat.get_by_text("Line 29.")).to_be_in_viewport()
+    expect(tab.button("To the end")).to_be_hidden()

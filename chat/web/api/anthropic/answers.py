@@ -137,7 +137,7 @@ class MessageError(Answer):
 
     type: Literal["error"]
     error: MessageFault
-    request_id: str | None
+    request_id: str | None = None
 
 
 class InputTokens(Answer):

@@ -1,6 +1,7 @@
 """The blocks that a message consists of, and the message of a conversation that they are.
 
-Images, documents and what is used on Anthropic's own servers are refused by their type.
+Images, documents and what is used on Anthropic's own servers are refused by their type, but in
+what a tool returns.
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from chat.web.api import fields
+from chat.web.api.messages import shown
 from chat.web.api.shape import ListOf, Shape, given, unfit
 from chat.web.api.thoughts import Thought
 from prompts import Call, Message
@@ -43,10 +45,6 @@ def _only(what: str, *kinds: str) -> Callable[[Any], list[dict[str, Any]]]:
     return blocks
 
 
-#: What tools return besides text.
-UNSEEN = ("image", "document")
-
-
 class TextBlock(Shape):
     """A text."""
 
@@ -67,21 +65,6 @@ Texts = Annotated[
 def text_in(blocks: list[Any]) -> str:
     """Return the text in blocks."""
     return "".join(one.text for one in blocks if isinstance(one, TextBlock))
-
-
-def _shown(content: Any) -> Any:
-    """Put a word in place of what is no text in a tool's result, which nobody has chosen to send.
-
-    Refused, it would end the conversation: a client sends all of it with each request.
-    """
-    if not isinstance(content, list):
-        return content
-    return [
-        f"[{one['type'][:40]}: not shown, since the model reads text alone]"
-        if isinstance(one, dict) and one.get("type") in UNSEEN
-        else one
-        for one in content
-    ]
 
 
 class ToolUse(Shape):
@@ -107,7 +90,7 @@ class ToolResult(Shape):
 
     type: Literal["tool_result"]
     tool_use_id: str = ""
-    content: Annotated[Texts, BeforeValidator(_shown)] = Field(default_factory=list)
+    content: Annotated[Texts, BeforeValidator(shown)] = Field(default_factory=list)
     is_error: bool = False
 
     def said(self, called: Mapping[str, str]) -> Message:

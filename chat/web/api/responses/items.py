@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from chat.web.api import fields
-from chat.web.api.messages import ChatMessage, Content, FunctionCall, ToolCall, text_in
+from chat.web.api.messages import ChatMessage, Content, FunctionCall, ToolCall, shown, text_in
 from chat.web.api.shape import Shape, by_type
 from chat.web.api.thoughts import Thought
 from prompts import Message
@@ -31,7 +31,7 @@ class ResultItem(Shape):
 
     type: Literal["function_call_output"]
     call_id: str
-    output: Content
+    output: Annotated[Content, BeforeValidator(shown)]
     name: str = ""
 
 

@@ -5,7 +5,7 @@ Source: OpenAI's API reference, "Responses", as the package `openai` types it.
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 import prompts
 from chat.web.api import fields
@@ -38,7 +38,7 @@ class OtherTool(Shape):
 
     ignored: ClassVar[bool] = True
 
-    type: str
+    type: str = Field(json_schema_extra={"not": {"const": "function"}})
 
 
 class NamedChoice(NamedFunction):

@@ -72,7 +72,8 @@ const leaveEditBoxes = () => document.querySelectorAll("#said .edit-textarea").f
 
 // Once Clear has begun they are there no more.
 document.addEventListener("click", ({target}) => {
-    if (target instanceof Element && target.closest("#said .top-panel")) leaveEditBoxes();
+    if (target instanceof Element && target.closest("#said .top-panel > button:first-of-type"))
+        leaveEditBoxes();
 }, true);
 
 /** What the line under the conversation says. */

@@ -235,6 +235,7 @@ async function keep(mine, seen, system) {
             if (turn !== mine.turn) return;
             await keep(mine, seen, system);
             noteReply(mine);
+            if (mine === current && running) forgetSent();
         });
         if (problem instanceof Full) roomless.set(mine, again);
         if (!(problem instanceof Unreachable)) throw problem;
@@ -375,6 +376,13 @@ async function saveAll(history, system, reply, made) {
     noteReply(mine);
 }
 
+/** What was sent is saved: what is typed next, and comes with it, is all that is kept. */
+function forgetSent() {
+    keepTyped();
+    unsaved = false;
+    drawChips();
+}
+
 /**
  * Keep the token of the reply that is being written to a conversation, once that is saved.
  * @param {OnScreen} mine
@@ -460,6 +468,10 @@ window.conversations = {
         this.begin();
         return takeFiles(message);
     },
+    undo() {
+        leaveEditBoxes();
+        this.change();
+    },
     undone(history, system) {
         const {branch, editing} = current;
         if (history && !editing) restoreFiles(branch.rows[rowsOf(history).length] ?? []);
@@ -492,10 +504,7 @@ window.conversations = {
         const saved = this.changed(history, system, running ? token : undefined);
         const mine = current, seen = history && textsOf(history);
         saved?.then(() => {
-            if (mine.seen !== seen) return;  // else the message would lie nowhere
-            keepTyped();
-            unsaved = false;
-            drawChips();
+            if (mine.seen === seen) forgetSent();  // else the message would lie nowhere
         });
         return saved;
     },
@@ -521,11 +530,12 @@ window.conversations = {
         // What has come of a reply is to be there again after Restore.
         const replied = live.filter(({role}) => role === "assistant");
         const said = rows.at(-1)?.[0].role === "assistant" ? rows.slice(0, -1) : rows;
-        const saved = replied.length ? save([...said.flat(), ...replied], system) : undefined;
+        // What is there may not be saved yet.
+        const there = replied.length ? [...said.flat(), ...replied] : running ? [] : rows.flat();
+        const saved = there.length && textsOf(there) !== mine.seen ? save(there, system) : undefined;
         this.stop();
         wanted++;
-        sent = [];
-        unsaved = false;
+        keepFiles(true);
         if (!saved) mine.turn++;  // drops what is about to be saved
         current = newConversation();
         if (saved) saved.catch(() => {}).then(() => discard(mine.id));
@@ -543,7 +553,8 @@ window.conversations = {
         }
         if (settling !== current) {  // it was cleared meanwhile
             changing--;
-            show(current, current.branch.rows.flat());
+            keepTyped();
+            if (!running) show(current, current.branch.rows.flat());
             return;
         }
         if (history) keepFiles(rowsOf(history).length > sentAfter);

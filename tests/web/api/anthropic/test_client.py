@@ -219,13 +219,13 @@ def test_it_raises_an_error_that_ends_a_stream(client: Any, engine: Speaker) -> 
     assert tired.value.type == "api_error"
 
 
-def test_it_hears_of_a_full_queue(client: Any, engine: Speaker) -> None:
-    engine.script = lambda prompt: "x" * 3000
-    engine.batch = 1
-    with client.messages.stream(**asked(max_tokens=3000)) as held:
-        next(iter(held))
-        with pytest.raises(anthropic.RateLimitError, match="queue is full") as full:
-            client.messages.create(**asked())
+def test_it_hears_of_a_full_queue(client: Any, served: tuple[str, Chat]) -> None:
+    _, chat = served
+    with (
+        chat.gate.enter(),
+        pytest.raises(anthropic.RateLimitError, match="queue is full") as full,
+    ):
+        client.messages.create(**asked())
     assert full.value.type == "rate_limit_error"
     assert int(full.value.response.headers["retry-after"]) > 0
 

@@ -132,10 +132,25 @@ async def test_tools_of_others_are_left_out_and_named() -> None:
     asked, engine = programs(lambda prompt: "Hello.")
     others = [{"type": "web_search", "external_web_access": False}, {"type": "custom", "name": "x"}]
     answer = await asked.post("/responses", {"input": "hi", "tools": [*others, WEATHER]})
-    assert answer.headers["x-ignored-fields"] == "tools[0]"
+    assert answer.headers["x-ignored-fields"] == "tools[0].web_search, tools[1].custom"
     assert [tool["name"] for tool in answer.json()["tools"]] == ["get_weather"]
     assert "get_weather" in engine.prompts[0]
     assert "web_search" not in engine.prompts[0]
+
+
+async def test_for_an_image_in_a_result_there_is_a_word() -> None:
+    asked, engine = programs(lambda prompt: "I see.")
+    seen = {"type": "input_image", "image_url": "data:image/png;base64,"}
+    await responds(
+        asked,
+        input=[
+            {"role": "user", "content": "Look."},
+            {"type": "function_call", "call_id": "c", "name": "get_weather", "arguments": ROME},
+            {"type": "function_call_output", "call_id": "c", "output": [seen]},
+        ],
+        tools=[WEATHER],
+    )
+    assert "[image: not shown, since the model reads text alone]" in engine.prompts[-1]
 
 
 @pytest.mark.parametrize("choice", ["none", {"type": "allowed_tools", "mode": "auto", "tools": []}])
