@@ -5,8 +5,9 @@ match; all others lose.
 """
 
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from llguidance import LLMatcher, LLParserLimits
@@ -67,7 +68,8 @@ class Guide:
         return Compiled(matcher, mask)
 
 
-class Compiled(NamedTuple):
+@dataclass(frozen=True)
+class Compiled:
     """A grammar for one reply."""
 
     matcher: LLMatcher

@@ -115,8 +115,6 @@ interface Conversations {
     ): unknown[];
     /** The conversation is about to be cleared. */
     clear(live: Message[], system: string): void;
-    /** It is about to be changed. */
-    change(): void;
     /** All that a reply has come to is there, and how it was made, as JSON; or, with the token of
      * another, that one has begun already. */
     settled(history?: Message[], system?: string, made?: string): Promise<void> | undefined;

@@ -92,7 +92,7 @@ SENDS = "(message, history) => [window.conversations?.send(message) ?? message, 
 
 
 #: Before an edited message is sent, as JavaScript: it is kept.
-EDITS = "(...values) => (window.conversations?.edit(...values), values)"
+EDITS = "(history) => (window.conversations?.edit(history), [history])"
 
 #: Before a conversation is cleared: what has come of a reply is the panel's to keep.
 CLEARS = """(turn, live, system) =>

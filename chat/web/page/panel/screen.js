@@ -376,6 +376,12 @@ async function saveAll(history, system, reply, made) {
     noteReply(mine);
 }
 
+/** Have somebody go on here, by an event of the page that is about to change the screen. */
+function goOn() {
+    current.changed = true;
+    changing++;
+}
+
 /** What was sent is saved: what is typed next, and comes with it, is all that is kept. */
 function forgetSent() {
     keepTyped();
@@ -451,7 +457,7 @@ window.conversations = {
         window.toEnd?.();
         running = true;
         begunAfter = stopped;
-        this.change();
+        goOn();
     },
     edit(history) {
         // Until it is saved it is what was typed, for when the server cannot be reached.
@@ -470,7 +476,7 @@ window.conversations = {
     },
     undo() {
         leaveEditBoxes();
-        this.change();
+        goOn();
     },
     undone(history, system) {
         const {branch, editing} = current;
@@ -540,11 +546,7 @@ window.conversations = {
         current = newConversation();
         if (saved) saved.catch(() => {}).then(() => discard(mine.id));
         else discard(mine.id);
-        this.change();
-    },
-    change() {
-        current.changed = true;
-        changing++;
+        goOn();
     },
     settled(history, system, made) {
         if (made && !made.startsWith("{")) {  // it was the end of the turn before this one
