@@ -122,7 +122,8 @@ def test_a_thought_that_was_stopped_stays_and_goes_on(serve: Serve, visit: Visit
     tab.button("Continue").click()
     expect(tab.replies.last).to_contain_text("Hi: Hello there!")
     tab.settled("Finished:")
-    assert f"assistant: <think>\n{said}" in engine.prompts[-1]
+    # As it is seen: it may have been stopped within marks of Markdown.
+    assert f"assistant: <think>\n{said}" in re.sub("[`*]", "", engine.prompts[-1])
     expect(titles(tab)).to_have_count(1)
     expect(titles(tab)).to_have_attribute("aria-expanded", "false")
     titles(tab).click()
