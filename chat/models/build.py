@@ -29,9 +29,8 @@ from chat.models import (
     plain,
     rope,
 )
+from chat.models.gguf_positions import FACTORS
 
-#: What Llama 3.1 and later divide the frequencies of their positions by.
-FACTORS = "rope_freqs.weight"
 #: What making one may take: bytes besides twice what it should, and seconds of CPU time.
 MEMORY, SECONDS, SECONDS_A_GB = 4_000_000_000, 300, 600
 

@@ -12,6 +12,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from chat.models.unusable import unusable
 
+#: What Llama 3.1 and later divide the frequencies of their positions by.
 FACTORS = "rope_freqs.weight"
 #: Of Phi-3 and Phi-4, one for short texts and one for long ones.
 SHORT_AND_LONG = "rope_factors_"

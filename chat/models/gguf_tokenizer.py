@@ -31,8 +31,10 @@ def load(file: Path) -> Any:
     )
     control = _control(file)
     wrong = _wrong(tokenizer, control)
+    if not wrong:
+        return tokenizer
     state = json.loads(tokenizer.backend_tokenizer.to_str())
-    if wrong and state["model"]["type"] == "BPE":
+    if state["model"]["type"] == "BPE":
         tokenizer = _mended(tokenizer, state, wrong)
         wrong = _wrong(tokenizer, control)
     prompt = str(tokenizer.chat_template or "")

@@ -52,7 +52,7 @@
          * What of it is out of sight and not drawn yet, and how high that is, from the end on.
          * @type {{block: HTMLElement, height: number}[]}
          */
-        let undrawn = [];
+        const undrawn = [];
         // A long one is drawn little by little, each block as high as it was: at once that would
         // take the browser longer than somebody who types should wait.
         const settle = () => {
@@ -78,12 +78,8 @@
         };
         /** @param {number} room in pixels */
         const draw = (room) => {
-            while (undrawn.length && room > 0) {
-                const {block, height} = undrawn[0];
-                undrawn.shift();
-                block.removeAttribute("style");
-                room -= Math.max(height, 1);
-            }
+            for (let next; room > 0 && (next = undrawn.shift()); room -= Math.max(next.height, 1))
+                next.block.removeAttribute("style");
         };
         // Whoever looks for a word or copies all finds it.
         document.addEventListener("keydown", ({ctrlKey, metaKey}) => {
@@ -92,7 +88,7 @@
         const tell = () => {
             const [before, live] = parts.map((part) => Boolean(part.querySelector(MESSAGE)));
             if (said.hasAttribute("data-asked") && !live) keepLatest();
-            if (!before) heights = [];
+            if (!before && !live) heights = [];
             said.toggleAttribute("data-unsaid", !before);
             said.toggleAttribute("data-asked", live);
             if (!live && heights.length) settle();

@@ -2,10 +2,8 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +12,7 @@ from chat.web.page.panel.saved import SavedConversations
 from chat.web.page.turn import Turn
 from tests.conftest import Serve, serving
 from tests.support.fakes import ScriptedEngine
+from tests.support.late import Late
 from tests.support.panel import exported, listed, open_one, told, wait_for_saving
 from tests.support.tab import (
     PACE,
@@ -146,13 +145,7 @@ def test_what_has_come_of_a_reply_is_there_again_if_all_was_cleared_by_mistake(
 def test_what_is_late_does_not_land_in_another_conversation(
     event: str, serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prompt, delay = getattr(Page, event), 0.0
-
-    def late(*values: Any) -> Any:
-        time.sleep(delay)
-        return prompt(*values)
-
-    monkeypatch.setattr(Page, event, late)
+    late = Late(monkeypatch, Page, event)
     tab = visit(serve(ScriptedEngine(slow_talk, PACE)))
     tab.ask("Hi")
     tab.new_chat()
@@ -162,7 +155,7 @@ def test_what_is_late_does_not_land_in_another_conversation(
     if event == "_undo":
         tab.stop_button.click()
         tab.settled("Stopped: ")
-    delay = 0.5
+    late.seconds = 0.5
     with tab.page.expect_request("**/run/predict"):
         (tab.stop_button if event == "_settle" else tab.button("Undo").last).click()
     open_one(tab, "Hi")
@@ -178,17 +171,11 @@ def test_what_is_late_does_not_land_in_another_conversation(
 def test_what_is_cleared_as_a_reply_ends_is_restored_with_it(
     serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle, delay = Page._settle, 0.0
-
-    def late(*values: Any) -> Any:
-        time.sleep(delay)
-        return settle(*values)
-
-    monkeypatch.setattr(Page, "_settle", late)
+    settle = Late(monkeypatch, Page, "_settle")
     tab = visit(serve(ScriptedEngine(echo)))
     tab.ask("Hi")
     wait_for_saving(tab)
-    delay = 1.5
+    settle.seconds = 1.5
     with tab.page.expect_request("**/run/predict", timeout=10_000):
         tab.send("More")
         expect(tab.replies.last).to_have_text("Re: More")
@@ -279,17 +266,11 @@ LATE_CONFIRMATION = """() => {
 def test_what_is_exported_or_deleted_while_it_is_saved_is_so_to_the_last_word(
     serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prompt, delay = SavedConversations.seal, 0.0
-
-    def seal(*values: Any) -> Any:
-        time.sleep(delay)
-        return prompt(*values)
-
-    monkeypatch.setattr(SavedConversations, "seal", seal)
+    seal = Late(monkeypatch, SavedConversations, "seal")
     tab = visit(serve(ScriptedEngine(echo)))
     tab.ask("One")
     listed(tab, "One")
-    delay = 0.5
+    seal.seconds = 0.5
     tab.ask("Two")
     (saved,) = exported(tab, "Export all")["conversations"]
     assert saved["messages"][-1]["content"] == "Re: Two"

@@ -1,13 +1,11 @@
 """A long conversation stays quick: what has not changed is not styled or laid out anew."""
 
-import time
-from typing import Any
-
 import pytest
 
 from chat.web.page.page import Page
 from tests.conftest import Serve
 from tests.support.fakes import ScriptedEngine
+from tests.support.late import Late
 from tests.support.tab import PACE, Visit, expect
 
 TURNS = 3
@@ -66,13 +64,8 @@ def test_messages_out_of_sight_are_not_laid_out(serve: Serve, visit: Visit) -> N
 def test_a_long_reply_that_ends_is_drawn_block_by_block_and_moves_nothing(
     serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle = Page._settle
-
-    def late(*values: Any) -> Any:
-        time.sleep(0.5)  # in which all of it has been on the screen, on a busy machine too
-        return settle(*values)
-
-    monkeypatch.setattr(Page, "_settle", late)
+    # In that time all of it has been on the screen, on a busy machine too.
+    Late(monkeypatch, Page, "_settle").seconds = 0.5
     tab = visit(serve(ScriptedEngine(lambda _: "word\n\n" * 60)))
     tab.page.evaluate(ENDING)
     tab.ask("Begin")
